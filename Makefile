@@ -1,0 +1,59 @@
+# Everything a newcomer, a contributor and CI run. Needs python3 (3.11 or newer) and make; the rest is installed into .venv.
+# A python3 that is too old can be replaced by hand: make test PYTHON=python3.12
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+# The torch that `make pins` keeps: newer ones may have no plain CPU build at hand, and gigabytes of CUDA would come.
+TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
+
+# One environment variable pins what is installed and what builds the package. Newer pips read the second for the build.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint slow format pins clean
+
+help:  ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY)  ## Recall damaged digits with every memory and write a report
+	$(BIN)/kanerva recall digits --out runs/demo
+	@test -s runs/demo/report.html
+	@echo "The report lies in runs/demo/report.html; open it in a browser."
+
+test: lint  ## Run the checks and the tests, cheapest first
+	$(BIN)/pytest -n 2 --jaxtyping-packages=kanerva,typed.check -m "not untyped and not slow"
+	$(BIN)/pytest -n 2 -m "untyped and not slow"
+
+lint: $(READY)  ## Run the checks that need no test: style, types, floors
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+slow: $(READY)  ## Reproduce the published numbers that take minutes
+	$(BIN)/pytest -m slow
+
+format: $(READY)  ## Rewrite the source in the style of the house
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+pins: clean  ## Renew constraints.txt; torch stays unless named: make pins TORCH=2.13.0
+	$(PYTHON) -m venv .venv
+	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(BIN)/pip install -e '.[all,dev]' hatchling editables torch==$(TORCH)
+	{ grep '^#' constraints.txt; $(BIN)/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+[a-z0-9.]*$$//'; } > .venv/pins
+	cp .venv/pins constraints.txt
+
+clean:  ## Remove .venv, caches and builds; runs/ stays
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "kanerva needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1); name another one, such as: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -e '.[all,dev]'
+	@touch $(READY)

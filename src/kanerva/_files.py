@@ -1,0 +1,72 @@
+"""Write files so that a reader sees the old one or the new one, and never half of one."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from kanerva import _guard
+
+__all__ = ["atomic"]
+
+REMEDIES = {
+    errno.ENOENT: "create the folder first",
+    errno.ENOTDIR: "name a path whose folders are folders",
+    errno.EACCES: "choose a place that you may write to",
+    errno.EPERM: "choose a place that you may write to",
+    errno.EROFS: "choose a place that you may write to",
+    errno.ENOSPC: "make room on the disk or write elsewhere",
+    errno.EDQUOT: "make room in your quota or write elsewhere",
+    errno.EFBIG: "raise the limit on the size of files or write elsewhere",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str], function: str = "atomic") -> Iterator[Path]:
+    """Lend a temporary path; when the block ends well, move what was written there to ``path``.
+
+    The temporary file lies in the same folder and keeps the ending of the name. It is gone when the block fails, and
+    then ``path`` is as it was before. A link is written through, never replaced.
+
+    Args:
+        path: the file to write; its folder must exist.
+        function: whom an error message names.
+
+    Returns:
+        a context manager that yields the temporary ``Path``.
+
+    Raises:
+        InputFileError: if ``path`` is a folder or a device, or if the operating system refuses.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with atomic(pathlib.Path(folder, "a.txt")) as temporary:
+        ...         written = temporary.write_text("whole")
+        ...     [file.name for file in pathlib.Path(folder).iterdir()]
+        ['a.txt']
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.parent / f".{target.stem[:40]}.{secrets.token_hex(4)}{target.suffix}"
+    try:
+        # Moving a file onto a device such as /dev/null would remove the device.
+        if target.exists() and not target.is_file():
+            _guard.refuse(function, "path", "a file", f"{str(path)!r}, a folder or a device", "add a file name", _guard.InputFileError)
+        yield temporary
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())
+        if target.exists():
+            temporary.chmod(target.stat().st_mode)
+        os.replace(temporary, target)
+    except _guard.InputFileError:
+        raise
+    except OSError as error:
+        do = REMEDIES.get(error.errno or 0, "check the path and the disk")
+        got = f"{str(path)!r} ({(error.strerror or type(error).__name__).lower()})"
+        _guard.refuse(function, "path", "a file that can be written", got, do, _guard.InputFileError)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

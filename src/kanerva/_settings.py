@@ -1,0 +1,70 @@
+"""The two settings of the library: how much memory a read may use, and which engine scans packed bits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kanerva import _guard
+
+__all__ = ["settings"]
+
+ENGINES = ("auto", "torch", "numpy", "numba")
+
+
+class Settings:
+    """What every read obeys. Unknown names are refused, so a typing error cannot pass unnoticed.
+
+    * ``budget``: bytes of temporary arrays that one read or write may build at a time, 256 MiB unless set. Work is cut
+      into rows of queries that fit; a single query against everything stored is the least that is ever built.
+    * ``engine``: how packed bits are searched: ``"auto"`` takes the fastest that is installed (``numba``, else
+      ``numpy``, and ``torch`` off the CPU). No engine changes a result.
+
+    Example:
+        >>> import kanerva
+        >>> with kanerva.settings.use(budget=2**20):
+        ...     kanerva.settings.budget
+        1048576
+        >>> kanerva.settings.budget
+        268435456
+    """
+
+    __slots__ = ("_budget", "_engine")
+
+    def __init__(self) -> None:
+        self._budget, self._engine = 256 * 2**20, "auto"
+
+    def __repr__(self) -> str:
+        return f"Settings(budget={self._budget}, engine={self._engine!r})"
+
+    @property
+    def budget(self) -> int:
+        return self._budget
+
+    @budget.setter
+    def budget(self, value: int) -> None:
+        self._budget = _guard.integer("settings", "budget", value, 1, None, "give the bytes that a read may use, such as 256 * 2**20")
+
+    @property
+    def engine(self) -> str:
+        return self._engine
+
+    @engine.setter
+    def engine(self, value: str) -> None:
+        self._engine = _guard.choice("settings", "engine", value, ENGINES)
+
+    @contextmanager
+    def use(self, **values: Any) -> Iterator["Settings"]:
+        """Set some of the settings for the length of a ``with`` block."""
+        for name in values:
+            _guard.choice("settings.use", "name", name, ("budget", "engine"))
+        before = {name: getattr(self, name) for name in values}
+        try:
+            for name, value in values.items():
+                setattr(self, name, value)
+            yield self
+        finally:
+            for name, value in before.items():
+                setattr(self, name, value)
+
+
+settings = Settings()

@@ -1,0 +1,269 @@
+"""Vectors of -1/+1 bits: drawing, damaging, comparing and packing them.
+
+In mathematics a bit is -1 or +1, so that a dot product counts agreements; in engines and files 64 of them share a word.
+``pack`` and ``unpack`` are the only place where the one becomes the other.
+"""
+
+import torch
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor
+
+from kanerva import _guard
+
+__all__ = ["Packed", "fingerprint", "flip", "from_binary", "hamming", "majority", "pack", "random", "to_binary", "uniform", "unpack"]
+
+WORD = 64
+# 2^64 over the golden ratio, as a signed integer: the stride of SplitMix64.
+GOLDEN = -0x61C8864680B583EB
+
+
+class Packed:
+    """Many -1/+1 vectors, 64 bits to a word, that unpack a slice at a time: what stands for keys too many to unpack.
+
+    Args:
+        words: ``(m, ceil(bits / 64))`` int64, as ``pack`` makes them.
+        bits: how many bits a row.
+
+    Example:
+        >>> from kanerva import bits
+        >>> x = bits.random(1000, 100, seed=0)
+        >>> packed = bits.Packed(bits.pack(x), 100)
+        >>> packed.shape, packed.words.shape, bool((packed[10:20] == x[10:20]).all())
+        (torch.Size([1000, 100]), torch.Size([1000, 2]), True)
+    """
+
+    def __init__(self, words: Int64[Tensor, "m words"], bits: int) -> None:
+        self.bits = _guard.integer("Packed", "bits", bits, 1, _guard.LONGEST)
+        self.words = _guard.rows("Packed", "words", words, dim=-(-self.bits // WORD))
+        if words.dtype != torch.int64:
+            _guard.refuse("Packed", "words", "int64", _guard.describe(words), "make them with bits.pack", _guard.InputTypeError)
+        if self.bits % WORD and not _guard.tracing() and (words[:, -1] >> self.bits % WORD).any():
+            _guard.refuse("Packed", "words", f"0 beyond bit {self.bits} of each row", "not: bits are set there", "make them with bits.pack")
+
+    @classmethod
+    def wrap(cls, words: Int64[Tensor, "m words"], bits: int) -> "Packed":
+        """Take words that are known to be sound, without a look at them."""
+        packed = cls.__new__(cls)
+        packed.words, packed.bits = words, bits
+        return packed
+
+    @classmethod
+    def random(cls, count: int, bits: int, *, seed: int | torch.Generator) -> "Packed":
+        """Draw uniform rows without ever unpacking them."""
+        count = _guard.integer("Packed.random", "count", count, 0, _guard.LONGEST)
+        bits = _guard.integer("Packed.random", "bits", bits, 1, _guard.LONGEST)
+        source = _guard.generator("Packed.random", seed)
+        with _guard.room("Packed.random", "count", f"{count} rows of {bits} bits"):
+            words = torch.empty(count, -(-bits // WORD), dtype=torch.int64)
+        words.random_(-(2**63), None, generator=source)
+        if bits % WORD:
+            words[:, -1] &= 2 ** (bits % WORD) - 1
+        return cls.wrap(words, bits)
+
+    @property
+    def shape(self) -> torch.Size:
+        """``(m, bits)``, as if it were unpacked."""
+        return torch.Size((self.words.shape[0], self.bits))
+
+    def __len__(self) -> int:
+        return self.words.shape[0]
+
+    def __getitem__(self, rows: slice) -> Float[Tensor, "rows bits"]:
+        if not isinstance(rows, slice):
+            do = "unpack one row i with packed[i : i + 1]"
+            _guard.refuse("Packed", "rows", "a slice", _guard.describe(rows), do, _guard.InputTypeError)
+        return unpack(self.words[rows], self.bits)
+
+
+def random(count: int, bits: int, *, seed: int | torch.Generator, dtype: torch.dtype = torch.float32) -> Float[Tensor, "count bits"]:
+    """Draw uniform -1/+1 vectors.
+
+    Args:
+        count: how many rows, >= 0.
+        bits: how many bits a row, >= 1.
+        seed: an integer >= 0 or a CPU generator.
+        dtype: a floating dtype.
+
+    Returns:
+        ``(count, bits)`` of -1 and +1.
+
+    Example:
+        >>> from kanerva import bits
+        >>> bits.random(2, 4, seed=0).shape
+        torch.Size([2, 4])
+    """
+    count = _guard.integer("bits.random", "count", count, 0, _guard.LONGEST)
+    width = _guard.integer("bits.random", "bits", bits, 1, _guard.LONGEST)
+    source, dtype = _guard.generator("bits.random", seed), _guard.floating("bits.random", dtype)
+    with _guard.room("bits.random", "count", f"{count} rows of {width} bits"):
+        return torch.randint(0, 2, (count, width), generator=source, dtype=torch.int8).to(dtype) * 2 - 1
+
+
+def flip(x: Float[Tensor, "*batch bits"], count: int, *, seed: int | torch.Generator) -> Float[Tensor, "*batch bits"]:
+    """Flip exactly ``count`` different bits of every row, chosen at random.
+
+    Args:
+        x: ``(..., bits)`` of -1 and +1.
+        count: bits to flip, 0 to ``bits``.
+        seed: an integer >= 0 or a CPU generator.
+
+    Returns:
+        a new tensor at Hamming distance ``count`` from ``x``, row by row.
+
+    Example:
+        >>> from kanerva import bits
+        >>> x = bits.random(3, 64, seed=0)
+        >>> bits.hamming(x, bits.flip(x, 6, seed=1)).tolist()
+        [6, 6, 6]
+    """
+    _guard.bipolar("bits.flip", "x", _guard.floats("bits.flip", "x", x))
+    count = _guard.integer("bits.flip", "count", count, 0, x.shape[-1])
+    order = torch.rand(x.shape, generator=_guard.generator("bits.flip", seed)).argsort(-1)[..., :count].to(x.device)
+    return x * torch.ones_like(x).scatter(-1, order, -1)
+
+
+def hamming(a: Shaped[Tensor, "*a bits"], b: Shaped[Tensor, "*b bits"]) -> Int64[Tensor, "*c"]:
+    """Count the places in which two vectors differ; leading dimensions broadcast.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import bits
+        >>> bits.hamming(torch.tensor([1.0, 1, -1]), torch.tensor([[1.0, -1, 1], [1, 1, -1]])).tolist()
+        [2, 0]
+    """
+    _guard.vectors("bits.hamming", "b", b, _guard.vectors("bits.hamming", "a", a).shape[-1])
+    if _guard.together(a.shape, b.shape) is None:
+        do = "give both the same leading dimensions, or none to one"
+        _guard.refuse("bits.hamming", "b", f"of a shape that broadcasts with {tuple(a.shape)}", f"of shape {tuple(b.shape)}", do)
+    return (a != b).sum(-1)
+
+
+def majority(x: Float[Tensor, "count bits"], *, seed: int | torch.Generator) -> Float[Tensor, "bits"]:
+    """Return the bit that most rows hold, column by column; even splits are settled by a fair coin.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import bits
+        >>> bits.majority(torch.tensor([[1.0, -1], [1, 1], [-1, -1]]), seed=0).tolist()
+        [1.0, -1.0]
+    """
+    _guard.bipolar("bits.majority", "x", _guard.floats("bits.majority", "x", _guard.rows("bits.majority", "x", x)))
+    votes = x.sum(0)
+    coin = random(1, x.shape[-1], seed=seed, dtype=x.dtype)[0].to(x.device)
+    return torch.where(votes == 0, coin, votes.sign())
+
+
+def from_binary(x: Shaped[Tensor, "*shape"], dtype: torch.dtype = torch.float32) -> Float[Tensor, "*shape"]:
+    """Turn 0/1 (or False/True) into -1/+1.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import bits
+        >>> bits.from_binary(torch.tensor([0, 1, 1])).tolist()
+        [-1.0, 1.0, 1.0]
+    """
+    _guard.dense("bits.from_binary", "x", x, "a tensor of 0 and 1")
+    if not ((x == 0) | (x == 1)).all():
+        _guard.refuse("bits.from_binary", "x", "0 or 1 everywhere", _guard.describe(x), "compare with a threshold first, such as x > 0.5")
+    return x.to(_guard.floating("bits.from_binary", dtype)) * 2 - 1
+
+
+def to_binary(x: Float[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
+    """Turn -1/+1 into 0/1.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import bits
+        >>> bits.to_binary(torch.tensor([-1.0, 1.0])).tolist()
+        [0, 1]
+    """
+    return (_guard.bipolar("bits.to_binary", "x", _guard.floats("bits.to_binary", "x", x)) > 0).long()
+
+
+def pack(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
+    """Pack -1/+1 bits 64 to a word; what the last word has over stays 0.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import bits
+        >>> bits.pack(torch.tensor([1.0, 1, -1, 1])).tolist()
+        [11]
+    """
+    return signs(_guard.bipolar("bits.pack", "x", _guard.vectors("bits.pack", "x", x)))
+
+
+def signs(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
+    """Pack what is above zero, without a look at the rest."""
+    width = x.shape[-1]
+    words = -(-width // WORD)
+    set_ = torch.nn.functional.pad((x > 0).to(torch.uint8), (0, words * WORD - width))
+    place = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.uint8, device=x.device)
+    octets = (set_.reshape(*x.shape[:-1], words * 8, 8) * place).sum(-1, dtype=torch.uint8)
+    return octets.view(torch.int64)
+
+
+def unpack(words: Int64[Tensor, "*batch words"], bits: int, dtype: torch.dtype = torch.float32) -> Shaped[Tensor, "*batch bits"]:
+    """Undo ``pack``: give back -1/+1 of ``dtype``.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import bits
+        >>> bits.unpack(torch.tensor([11]), 4).tolist()
+        [1.0, 1.0, -1.0, 1.0]
+    """
+    _hashes("bits.unpack", "words", _guard.vectors("bits.unpack", "words", words))
+    bits = _guard.integer("bits.unpack", "bits", bits, 1, words.shape[-1] * WORD, "give the width that was packed")
+    _guard.floating("bits.unpack", dtype)
+    shift = torch.arange(8, dtype=torch.uint8, device=words.device)
+    octets = words.contiguous().view(torch.uint8)
+    set_ = (octets.unsqueeze(-1) >> shift) & 1
+    return set_.flatten(-2)[..., :bits].to(dtype) * 2 - 1
+
+
+def fingerprint(x: Shaped[Tensor, "*batch bits"], seed: int) -> Int64[Tensor, "*batch"]:
+    """Hash every row to a 64-bit integer that depends on its bits and the seed alone.
+
+    Random choices made from it (a tied bit, a number of shared neurons) are the same whenever the same vector comes
+    back, whatever else is in the batch.
+
+    Example:
+        >>> from kanerva import bits
+        >>> x = bits.random(2, 8, seed=0)
+        >>> bool((bits.fingerprint(x, 1) == bits.fingerprint(x.flip(0), 1).flip(0)).all())
+        True
+    """
+    _guard.vectors("bits.fingerprint", "x", x)
+    seed = _guard.integer("bits.fingerprint", "seed", seed, 0, 2**63 - 1)
+    place = torch.arange(1, x.shape[-1] + 1, device=x.device)
+    return mix(torch.where(x > 0, mix(place * GOLDEN + seed), 0).sum(-1))
+
+
+def mix(x: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
+    """Scramble 64-bit integers one to one (the finaliser of SplitMix64; Steele, Lea and Flood 2014)."""
+    x = (x ^ _shift(x, 30)) * -0x40A7B892E31B1A47
+    x = (x ^ _shift(x, 27)) * -0x6B2FB644ECCEEE15
+    return x ^ _shift(x, 31)
+
+
+def uniform(x: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Read hashes as float64 numbers in [0, 1).
+
+    Example:
+        >>> import torch
+        >>> from kanerva import bits
+        >>> bits.uniform(torch.tensor([0, -1])).tolist()
+        [0.0, 0.9999999999999999]
+    """
+    return _shift(_hashes("bits.uniform", "x", x), 11).to(torch.float64) * 2.0**-53
+
+
+def _hashes(function: str, argument: str, x: Tensor) -> Tensor:
+    """Refuse what is not int64."""
+    if _guard.dense(function, argument, x, "an int64 tensor").dtype != torch.int64:
+        _guard.refuse(function, argument, "int64", _guard.describe(x), "give what bits.pack made", _guard.InputTypeError)
+    return x
+
+
+def _shift(x: Int64[Tensor, "*shape"], by: int) -> Int64[Tensor, "*shape"]:
+    """Shift right, letting zeros in (torch's ``>>`` of int64 lets the sign in)."""
+    return (x >> by) & (2 ** (64 - by) - 1)

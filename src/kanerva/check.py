@@ -1,0 +1,338 @@
+"""The contract as code: laws that every memory keeps, run on yours."""
+
+import copy
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from kanerva import _guard, bits
+from kanerva._guard import InputError
+from kanerva._settings import settings
+from kanerva.activation import Identity
+from kanerva.locations import Locations
+from kanerva.memory import Memory
+from kanerva.patterns import Patterns
+from kanerva.similarity import closeness, dot
+from kanerva.storage import load
+
+__all__ = ["CHECKS", "ContractError", "check_memory"]
+
+STORED = 12
+
+
+class ContractError(AssertionError):
+    """A law that a memory breaks; the text names the law and what was seen.
+
+    Example:
+        >>> import kanerva
+        >>> issubclass(kanerva.check.ContractError, AssertionError)
+        True
+    """
+
+
+class Sample(NamedTuple):
+    """What a law is tried on: an empty memory, and keys, values and queries that suit it."""
+
+    memory: Memory
+    keys: Tensor
+    values: Tensor | None
+    query: Tensor
+
+    def filled(self) -> Memory:
+        """Return a memory like this one with everything written."""
+        memory = copy.deepcopy(self.memory)
+        memory.write(self.keys, self.values)
+        return memory
+
+
+def check_memory(memory: Memory) -> list[str]:
+    """Run every law of the contract on a memory, as scikit-learn's ``check_estimator`` does on an estimator.
+
+    The memory itself is left alone: copies of it are filled with random vectors that suit it, read, saved and loaded.
+
+    Args:
+        memory: any ``Memory``, one of yours or of this library, empty or not.
+
+    Returns:
+        the names of the laws that apply to it; all of them hold.
+
+    Raises:
+        ContractError: a law that does not hold, and what was seen.
+        InputTypeError: not a ``Memory``.
+
+    Example:
+        >>> import kanerva
+        >>> laws = kanerva.check_memory(kanerva.hopfield(bits=32))
+        >>> "a query never depends on its batch mates" in laws
+        True
+    """
+    if not isinstance(memory, Memory):
+        do = "derive it from kanerva.Memory"
+        _guard.refuse("check_memory", "memory", "a kanerva.Memory", _guard.describe(memory), do, _guard.InputTypeError)
+    sample = draw(memory)
+    return [check.__doc__.rstrip(".") for check in CHECKS if check(sample) is not False and check.__doc__]
+
+
+def draw(memory: Memory, seed: int = 0) -> Sample:
+    """Draw vectors that suit a memory, and an empty copy of it."""
+    source = torch.Generator().manual_seed(seed)
+    empty = copy.deepcopy(memory)
+    if isinstance(empty, Patterns):
+        empty.forget(empty.ids)
+    elif len(empty):
+        got = f"one with {len(empty)} items stored"
+        _guard.refuse("check_memory", "memory", "empty, unless it can forget by id", got, "check a new one")
+    keys = _vectors(STORED, memory.dim, memory.key_bits, memory.dtype, source)
+    values = None if memory.autoassociative else _vectors(STORED, memory.value_dim, memory.value_bits, memory.dtype, source)
+    if memory.key_bits:
+        query = bits.flip(keys, memory.dim // 16, seed=source)
+    else:
+        query = keys + 0.1 * torch.randn(keys.shape, generator=source).to(keys)
+    return Sample(empty, keys, values, query)
+
+
+def _vectors(count: int, dim: int, binary: bool, dtype: torch.dtype, source: torch.Generator) -> Tensor:
+    drawn = bits.random(count, dim, seed=source) if binary else torch.randn(count, dim, generator=source)
+    return drawn.to(dtype)
+
+
+def _tolerance(dtype: torch.dtype) -> float:
+    return {torch.float64: 1e-9, torch.float32: 1e-4}.get(dtype, 3e-2)
+
+
+def _same(law: str, got: Tensor, expected: Tensor) -> None:
+    """Compare, bits exactly and numbers to a tolerance that suits their dtype."""
+    if got.shape != expected.shape or got.dtype != expected.dtype:
+        raise ContractError(f"{law}: {got.dtype} {tuple(got.shape)} is not {expected.dtype} {tuple(expected.shape)}")
+    tolerance = _tolerance(got.dtype)
+    if not torch.allclose(got, expected, rtol=tolerance, atol=tolerance, equal_nan=False):
+        raise ContractError(f"{law}: results differ by {(got - expected).abs().max():.3g}")
+
+
+def _that(law: str, holds: bool | Tensor, seen: str = "it does not hold") -> None:
+    if not holds:
+        raise ContractError(f"{law}: {seen}")
+
+
+def shapes(sample: Sample) -> bool:
+    """Any leading dimensions of a query are kept, and so is its dtype."""
+    memory, whole = sample.filled(), sample.query
+    read = memory.read(whole)
+    _same("leading dimensions", memory.read(whole[0]), read[0])
+    _same("leading dimensions", memory.read(whole.reshape(3, 2, 2, -1)), read.reshape(3, 2, 2, -1))
+    _same("leading dimensions", memory.read(whole[:0]), read[:0])
+    _that("dtype", read.dtype == whole.dtype == memory.dtype, f"{read.dtype} from {whole.dtype}")
+    _that("weights", memory.weights(whole).shape == (STORED, memory.keys.shape[0]))
+    _same("forward is read", memory(whole), read)
+    return True
+
+
+def batch_mates(sample: Sample) -> bool:
+    """a query never depends on its batch mates."""
+    memory, query = sample.filled(), sample.query
+    _same("read alone or in a batch", torch.stack([memory.read(one) for one in query]), memory.read(query))
+    if memory.value_dim != memory.dim:
+        return True
+    # Few steps: a linear rule over real numbers has no rest, and grows.
+    path = memory.trace(query, steps=3)
+    alone = [memory.trace(one, steps=3) for one in query]
+    _same("recall alone or in a batch", torch.stack([one.states[-1] for one in alone]), path.states[-1])
+    _that("steps alone or in a batch", [int(one.steps) for one in alone] == path.steps.tolist(), f"{path.steps.tolist()}")
+    return True
+
+
+def chunks(sample: Sample) -> bool:
+    """A read in chunks is the whole read."""
+    memory = sample.filled()
+    whole = memory.read(sample.query)
+    with settings.use(budget=1):
+        _same("chunked and whole", memory.read(sample.query), whole)
+    return True
+
+
+def halves(sample: Sample) -> bool:
+    """Written in two halves is written at once."""
+    once, twice = sample.filled(), copy.deepcopy(sample.memory)
+    for half in (slice(None, STORED // 2), slice(STORED // 2, None)):
+        twice.write(sample.keys[half], None if sample.values is None else sample.values[half])
+    _same("in halves and at once", twice.read(sample.query), once.read(sample.query))
+    _that("count", len(twice) == len(once) == STORED, f"{len(twice)} and {len(once)} of {STORED}")
+    return True
+
+
+def order(sample: Sample) -> bool:
+    """The order of writing leaves a read unchanged."""
+    turned = copy.deepcopy(sample.memory)
+    turned.write(sample.keys.flip(0), None if sample.values is None else sample.values.flip(0))
+    _same("in another order", turned.read(sample.query), sample.filled().read(sample.query))
+    return True
+
+
+def empty(sample: Sample) -> bool:
+    """An empty memory reads zeros, and explain says that nothing answered."""
+    if sample.memory.empty != "zero":
+        return False
+    read = sample.memory.read(sample.query)
+    _that("empty memory", (read == 0).all() and len(sample.memory) == 0, "it reads something")
+    _that("empty memory", (sample.memory.explain(sample.query).mass == 0).all(), "its mass is not 0")
+    return True
+
+
+def masks(sample: Sample) -> bool:
+    """A mask of True, of float zeros and none at all are the same; with everything masked a read is zero."""
+    memory = sample.filled()
+    plain = memory.read(sample.query)
+    kept = torch.ones(memory.keys.shape[0], dtype=torch.bool)
+    _same("mask of True", memory.read(sample.query, kept), plain)
+    _same("mask of float zeros", memory.read(sample.query, torch.zeros(kept.shape)), plain)
+    if memory.empty == "zero":
+        _that("everything masked", (memory.read(sample.query, ~kept) == 0).all(), "it reads something")
+        _that("everything masked", (memory.read(sample.query, torch.where(kept, -torch.inf, 0.0)) == 0).all(), "it reads something")
+    half = kept.clone()
+    half[::2] = False
+    _same("float and bool masks", memory.read(sample.query, torch.where(half, 0.0, -torch.inf)), memory.read(sample.query, half))
+    rows = torch.stack([half if row % 2 else kept for row in range(STORED)])
+    _same("a mask a query", memory.read(sample.query, rows)[0], plain[0])
+    _same("a mask a query", memory.read(sample.query, rows)[1], memory.read(sample.query[1], half))
+    return True
+
+
+def normalised(sample: Sample) -> bool:
+    """Weights declared normalised are not negative and sum to one."""
+    memory = sample.filled()
+    if not memory.separation.normalised:
+        return False
+    weights = memory.weights(sample.query)
+    _that("weights", (weights >= 0).all(), "one is negative")
+    _same("sum of weights", weights.sum(-1), torch.ones_like(weights[:, 0]))
+    return True
+
+
+def gradient(sample: Sample) -> bool:
+    """Weights are the gradient of the potential."""
+    memory = sample.filled()
+    if not memory.separation.gradient:
+        return False
+    scores = memory.scores(sample.query).detach().double().requires_grad_()
+    (slope,) = torch.autograd.grad(memory.separation.potential(scores).sum(), scores)
+    _same("gradient of the potential", slope, memory.separation(scores).detach())
+    return True
+
+
+def downhill(sample: Sample) -> bool:
+    """One read is one unit step down the gradient of the energy."""
+    memory = sample.filled()
+    rule = memory.separation
+    fits = memory.similarity is dot or (memory.similarity is closeness and rule.normalised)
+    if not (memory.autoassociative and fits and rule.gradient and isinstance(memory.activation, Identity)):
+        return False
+    query = sample.query.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(memory.energy(query).sum(), query)
+    _same("gradient of the energy", slope, (query - memory.read(query)).detach())
+    return True
+
+
+def falling(sample: Sample) -> bool:
+    """The energy never rises along a recall, where the potential is convex."""
+    memory = sample.filled()
+    if not (memory.separation.convex and memory.separation.gradient and memory.autoassociative):
+        return False
+    energies = memory.trace(sample.query, steps=3).energies
+    if energies is None or not torch.isfinite(energies).all():
+        return False
+    rise = (energies[1:] - energies[:-1]).amax()
+    _that("energy", rise <= _tolerance(memory.dtype) * energies.abs().amax().clamp_min(1), f"it rises by {rise:.3g}")
+    return True
+
+
+def copies(sample: Sample) -> bool:
+    """Copies, state dicts and files read as the memory does."""
+    memory = sample.filled()
+    expected = memory.read(sample.query)
+    _same("deepcopy", copy.deepcopy(memory).read(sample.query), expected)
+    file = io.BytesIO()
+    torch.save(memory.state_dict(), file)
+    file.seek(0)
+    other = copy.deepcopy(sample.memory)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    _same("state_dict", other.read(sample.query), expected)
+    if type(memory) in (Patterns, Locations):
+        with tempfile.TemporaryDirectory() as folder:
+            memory.save(Path(folder, "memory.safetensors"))
+            loaded = load(Path(folder, "memory.safetensors"))
+        _same("save and load", loaded.read(sample.query), expected)
+        _that("save and load", repr(loaded) == repr(memory), "it comes back as another")
+    return True
+
+
+def randomness(sample: Sample) -> bool:
+    """The same question gets the same answer, and the global generator is left alone."""
+    state = torch.get_rng_state()
+    memory = sample.filled()
+    _same("asked twice", memory.read(sample.query), memory.read(sample.query))
+    _that("global generator", torch.equal(state, torch.get_rng_state()), "it moved")
+    return True
+
+
+def backward(sample: Sample) -> bool:
+    """Gradients are finite, with everything masked too."""
+    memory = sample.filled()
+    for mask in (None, torch.zeros(memory.keys.shape[0], dtype=torch.bool)):
+        query = sample.query.detach().requires_grad_()
+        read = memory.read(query, mask)
+        if not read.requires_grad:
+            return False
+        leaves = [query, *memory.parameters()]
+        slopes = torch.autograd.grad(read.sum(), leaves, allow_unused=True)
+        _that("gradient", all(slope is None or slope.isfinite().all() for slope in slopes), "it is not finite")
+    return True
+
+
+def sentences(sample: Sample) -> bool:
+    """Bad input gets a sentence that says which argument, what it must be, what it was and what to do."""
+    memory = sample.filled()
+    wrong: list[Any] = [sample.query[..., :-1], sample.query.to(torch.int64), sample.query * torch.nan, [1.0], torch.ones(())]
+    if memory.key_bits:
+        wrong.append(sample.query * 0.5)
+    verbs: tuple[Callable[..., Any], ...] = (memory.read, memory.write, memory.explain)
+    for verb in verbs:
+        for value in wrong:
+            _refused(verb, value)
+    return True
+
+
+def _refused(verb: Callable[..., Any], value: Any) -> None:
+    what = f"{verb.__name__} of {_guard.describe(value)}"
+    try:
+        verb(value)
+    except InputError as error:
+        parts = (error.function, error.argument, error.must, error.got, error.do)
+        _that("bad input", all(parts), f"{what} gives a sentence with a part missing: {error}")
+    except Exception as error:
+        raise ContractError(f"bad input: {what} raises {type(error).__name__}: {error}") from error
+    else:
+        raise ContractError(f"bad input: {what} passes")
+
+
+CHECKS: tuple[Callable[[Sample], bool], ...] = (
+    shapes,
+    batch_mates,
+    chunks,
+    halves,
+    order,
+    empty,
+    masks,
+    normalised,
+    gradient,
+    downhill,
+    falling,
+    copies,
+    randomness,
+    backward,
+    sentences,
+)

@@ -1,0 +1,196 @@
+"""Choose the radius of a sparse distributed memory.
+
+A small circle holds few locations, so a query finds little of what was written; a large one holds many, and patterns
+drown one another. Three criteria balance the two. All of them take stored patterns, locations and queries to be random
+and independent; for correlated data they are a first guess.
+"""
+
+import math
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from kanerva import _guard
+from kanerva.theory import circle
+
+__all__ = ["Optimum", "optimal", "quantile"]
+
+CRITERIA = ("snr", "capacity", "noise")
+
+
+class Optimum(NamedTuple):
+    """The best radius by some criterion.
+
+    * ``radius``: in bits; the smallest of ``ties``.
+    * ``activation``: the share of the space that the criterion asks a circle to hold; ``"noise"`` asks for none, so there
+      it is the share that the radius holds. It becomes 0 below 1e-323.
+    * ``best``: what is reached there: the signal-to-noise ratio of a bit that is read (``"snr"``), the number of patterns
+      (``"capacity"``), or the number of wrong bits (``"noise"``). It becomes ``inf`` above 1e308.
+    * ``ties``: all radii that reach it, in rising order.
+    """
+
+    radius: int
+    activation: float
+    best: float
+    ties: tuple[int, ...]
+
+
+def quantile(bits: int, probability: int | float) -> int:
+    """Find the smallest radius whose circle holds at least a given share of the space.
+
+    That is the quantile of a fair binomial, min {r : C(n, 0) + ... + C(n, r) >= p 2^n}, compared in integers.
+
+    Args:
+        bits: dimension n of the space, >= 1.
+        probability: the share p, above 0, up to 1.
+
+    Returns:
+        a radius from 0 to ``bits``.
+
+    Raises:
+        InputError: the probability lies outside (0, 1].
+
+    Example:
+        >>> from kanerva.theory import radius
+        >>> radius.quantile(1000, 0.001)
+        451
+    """
+    bits = _guard.integer("radius.quantile", "bits", bits, 1, _guard.BITS)
+    return _smallest(bits, Fraction(_guard.number("radius.quantile", "probability", probability, 0.0, 1.0, open_low=True)))
+
+
+def optimal(bits: int, patterns: int, locations: int | float = math.inf, criterion: str = "snr", *, fidelity: float = 0.5) -> Optimum:
+    """Find the radius that serves a memory best, for writing and reading alike.
+
+    With n bits, m patterns, r locations and a share p of them active, a bit is read with signal p r and noise variance
+    p r (1 + p m + p^3 m r). The criteria:
+
+    * ``"snr"``: the highest ratio of signal to noise for a query without errors, p = (2 m r)^(-1/3).
+    * ``"capacity"``: the most patterns that can be stored with whole patterns read right at a given probability q, from
+      queries without errors. With z = Phi^-1(q^(1/n)), p is the root of 2 r^2 p^3 - 3 r z^2 p^2 - z^2 = 0.
+    * ``"noise"``: the most wrong bits that a query may have, up to n / 2, such that it and every query with fewer comes
+      nearer in one read, n Phi(-I(d) / s) < d. Here I(d) is the mean number of locations that circles d bits apart
+      share, and s^2 = I(d) + (m - 1) (I(n/2) + I(n/2)^2): all other patterns are taken to be n / 2 away, so circles
+      below n / 4 hear nothing from them. Every radius up to n / 2 is tried, for the maximum is flat: tens of
+      milliseconds at 1000 bits, seconds at 10,000.
+
+    Args:
+        bits: dimension n, >= 1.
+        patterns: how many patterns m are to be stored, >= 1; ``"capacity"`` answers this itself and looks past it.
+        locations: how many locations r, >= 1; ``math.inf`` is one at each of the 2^n points.
+        criterion: ``"snr"``, ``"capacity"`` or ``"noise"``.
+        fidelity: the probability q, above 2^-n and below 1; for ``"capacity"`` alone.
+
+    Returns:
+        an ``Optimum`` whose radius lies in 0 to ``bits - 1``.
+
+    Raises:
+        InputError: an argument is out of range, or no radius can do what the criterion asks.
+
+    Example:
+        >>> from kanerva.theory import radius
+        >>> radius.optimal(1000, 10_000, 1_000_000).radius
+        447
+        >>> radius.optimal(1000, 10_000, 1_000_000, "noise")[2:]
+        (176.0, (448, 449))
+        >>> int(radius.optimal(1000, 10_000, 1_000_000, "capacity").best)
+        89355
+
+    Source:
+        Kanerva (1993), Sparse distributed memory and related models, for the noise and p = (2 m r)^(-1/3); Bricken and
+        Pehlevan (2021), Attention approximates sparse distributed memory, for the three criteria.
+    """
+    bits = _guard.integer("radius.optimal", "bits", bits, 1, _guard.BITS)
+    patterns = _guard.integer("radius.optimal", "patterns", patterns, 1, 2**63 - 1)
+    criterion = _guard.choice("radius.optimal", "criterion", criterion, CRITERIA)
+    if isinstance(locations, float) and locations == math.inf:
+        log_locations = bits * math.log(2)
+    else:
+        do = "give how many there are, or math.inf for one at every point of the space"
+        log_locations = math.log(_guard.number("radius.optimal", "locations", locations, 1.0, do=do))
+    if criterion == "noise":
+        return _noise(bits, patterns, log_locations)
+    if criterion == "capacity":
+        return _capacity(bits, log_locations, _guard.number("radius.optimal", "fidelity", fidelity))
+    return _signal(bits, patterns, log_locations)
+
+
+def _signal(bits: int, patterns: int, log_locations: float) -> Optimum:
+    log_m = math.log(patterns)
+    log_p = -(math.log(2) + log_m + log_locations) / 3
+    # at the optimum p^3 m r = 1/2
+    log_ratio = (log_p + log_locations - float(np.logaddexp(math.log(1.5), log_p + log_m))) / 2
+    return _optimum(bits, log_p, log_ratio)
+
+
+def _capacity(bits: int, log_locations: float, fidelity: float) -> Optimum:
+    from scipy.special import ndtri
+
+    if not 2.0**-bits < fidelity < 1:
+        do = "give the probability that all bits of a pattern are right, such as 0.5"
+        _guard.refuse("radius.optimal", "fidelity", f"above 2**-{bits} and below 1", f"{fidelity:g}", do)
+    square = float(ndtri(-math.expm1(math.log(fidelity) / bits))) ** 2
+    # with u = p r^(2/3) the cubic is 2 u^3 - 3 a u^2 - z^2 = 0, which no number of locations overflows; it is convex
+    # right of its one root, so Newton's steps come down to it
+    a = square * math.exp(-log_locations / 3)
+    u = math.inf
+    step = 1.5 * a + (square / 2) ** (1 / 3)
+    while step < u:
+        u = step
+        step = u - (2 * u**3 - 3 * a * u**2 - square) / (6 * u**2 - 6 * a * u)
+    log_p = math.log(u) - log_locations * 2 / 3
+    if log_p >= 0:
+        got = f"{math.exp(log_locations):g}, too few for even one pattern"
+        _guard.refuse("radius.optimal", "locations", f"enough to read with fidelity {fidelity:g}", got, "give more, or ask for less")
+    # m - 1 = (r / z^2) (1 - z^2 / (p r)) / (1 + p^2 r), and p r is at least 1.5 z^2 at the root
+    certain, crowding = math.log1p(-square * math.exp(-log_p - log_locations)), float(np.logaddexp(0, 2 * log_p + log_locations))
+    log_more = log_locations - math.log(square) + certain - crowding
+    return _optimum(bits, log_p, float(np.logaddexp(0, log_more)))
+
+
+def _noise(bits: int, patterns: int, log_locations: float) -> Optimum:
+    best, ties = 0, [0]
+    for radius in range(bits // 2, -1, -1):
+        if 2 * radius < best:  # circles further apart than that share nothing
+            break
+        distance = _critical_distance(circle.log_fraction(bits, radius) + log_locations, patterns)
+        if distance >= best:
+            ties = [radius, *ties] if distance == best else [radius]
+            best = distance
+    if best == 0:
+        must, do = "few enough for some radius to correct one wrong bit", "store fewer, or give more bits or locations"
+        _guard.refuse("radius.optimal", "patterns", must, str(patterns), do)
+    return Optimum(ties[0], circle.activation(bits, ties[0]), float(best), tuple(ties))
+
+
+def _critical_distance(log_overlap: np.ndarray, patterns: int) -> int:
+    """Return the largest distance, up to n / 2, below which every query comes nearer in one read."""
+    from scipy.special import ndtr
+
+    bits = log_overlap.size - 1
+    half, others = float(log_overlap[bits // 2]), math.log(patterns - 1) if patterns > 1 else -math.inf
+    shared = log_overlap[1 : bits // 2 + 1]
+    shared = shared[np.isfinite(shared)]
+    log_square = 2 * shared - np.logaddexp(shared, others + np.logaddexp(half, 2 * half))
+    after = bits * ndtr(-np.exp(np.minimum(log_square / 2, 5)))  # exp(5) standard deviations leave no error
+    nearer = after < np.arange(1, shared.size + 1)
+    return int(nearer.size if nearer.all() else nearer.argmin())
+
+
+def _optimum(bits: int, log_p: float, log_best: float) -> Optimum:
+    power = log_p / math.log(2)
+    share = Fraction(2.0 ** (power % 1)) * Fraction(2) ** math.floor(power)
+    radius = min(_smallest(bits, share), bits - 1)
+    return Optimum(radius, math.exp(log_p), math.exp(log_best) if log_best < 709 else math.inf, (radius,))
+
+
+def _smallest(bits: int, share: Fraction) -> int:
+    target = math.ceil(share * 2**bits)
+    total, layer = 0, 1
+    for radius in range(bits):
+        total += layer
+        if total >= target:
+            return radius
+        layer = layer * (bits - radius) // (radius + 1)
+    return bits

@@ -1,0 +1,83 @@
+"""One line for each kind of memory: the laws run on all of them."""
+
+import torch
+from torch import nn
+
+import kanerva
+from kanerva import Locations, Patterns, activation, bits, similarity
+from kanerva.activation import Sign, Unit
+from kanerva.bits import Packed
+from kanerva.separation import Argmax, Compact, Difference, Entmax, Exponential, Linear, Normalised, Power, Softmax, Step, TopK
+
+N = 64
+
+
+def learned(value: float) -> nn.Parameter:
+    return nn.Parameter(torch.tensor(value))
+
+
+CATALOGUE = {
+    # The paper-named constructors.
+    "sdm": lambda: kanerva.sdm(N, 4000, 24),
+    "sdm hetero": lambda: kanerva.sdm(N, 4000, 24, value_bits=33),
+    "sdm int8": lambda: kanerva.sdm(100, 2000, 40, counters=torch.int8, overflow="saturate"),
+    "sdm_patterns": lambda: kanerva.sdm_patterns(N, 20),
+    "sdm_patterns hetero": lambda: kanerva.sdm_patterns(N, 20, value_bits=40, tie="plus"),
+    "sdm_patterns finite": lambda: kanerva.sdm_patterns(N, 24, locations=1e6),
+    "sdm_attention": lambda: kanerva.sdm_attention(N, 15),
+    "attention": lambda: kanerva.attention(N, value_dim=7),
+    "attention auto": lambda: kanerva.attention(N, beta=0.3),
+    "attention learned": lambda: kanerva.attention(N, beta=learned(0.3), value_dim=5),
+    "attention float64": lambda: kanerva.attention(N, 0.3, dtype=torch.float64),
+    "attention float16": lambda: kanerva.attention(N, 0.3, dtype=torch.float16),
+    "attention bfloat16": lambda: kanerva.attention(N, 0.3, 5, dtype=torch.bfloat16),
+    "modern_hopfield": lambda: kanerva.modern_hopfield(N, beta=0.5),
+    "modern_hopfield learned": lambda: kanerva.modern_hopfield(N, beta=learned(0.5)),
+    "hopfield": lambda: kanerva.hopfield(N),
+    "hopfield kept": lambda: kanerva.hopfield(N, "kept"),
+    "hopfield float64": lambda: kanerva.hopfield(N, dtype=torch.float64),
+    "dense 2": lambda: kanerva.dense(N, 2),
+    "dense 5": lambda: kanerva.dense(N, 5),
+    "exponential": lambda: kanerva.exponential(N),
+    "exponential learned": lambda: kanerva.exponential(N, beta=learned(0.2)),
+    "sparse_hopfield 1": lambda: kanerva.sparse_hopfield(N, 0.2, alpha=1.0),
+    "sparse_hopfield 1.3": lambda: kanerva.sparse_hopfield(N, 0.2, alpha=1.3),
+    "sparse_hopfield 1.5": lambda: kanerva.sparse_hopfield(N, 0.2, alpha=1.5),
+    "sparse_hopfield 2": lambda: kanerva.sparse_hopfield(N, 0.2),
+    "sparse_hopfield learned": lambda: kanerva.sparse_hopfield(N, learned(0.2), alpha=1.5),
+    # Crossings that no paper names.
+    "linear": lambda: Patterns(N, separation=Linear()),
+    "power": lambda: Patterns(N, separation=Power(3), dtype=torch.float64),
+    "power sign": lambda: Patterns(N, separation=Power(3), activation=Sign("keep")),
+    "step dot": lambda: Patterns(N, separation=Step(0.0)),
+    "normalised power": lambda: Patterns(N, separation=Normalised(Power(30))),
+    "normalised exponential": lambda: Patterns(N, value_dim=3, similarity=similarity.cosine, separation=Normalised(Exponential(5.0))),
+    "exponential cosine": lambda: Patterns(N, similarity=similarity.cosine, separation=Exponential(2.0)),
+    "softmax cosine unit": lambda: Patterns(N, similarity=similarity.cosine, separation=Softmax(10.0), activation=Unit()),
+    "softmax manhattan": lambda: Patterns(N, similarity=similarity.manhattan, separation=Softmax(0.5)),
+    "kernel density": lambda: Patterns(N, similarity=similarity.closeness, separation=Softmax(0.2)),
+    "epanechnikov": lambda: Patterns(N, similarity=similarity.closeness, separation=Normalised(Compact(0.02))),
+    "compact": lambda: Patterns(N, similarity=similarity.closeness, separation=Compact(0.02)),
+    "nearest": lambda: Patterns(N, similarity=similarity.closeness, separation=Argmax()),
+    "top 3": lambda: Patterns(N, separation=TopK(3, 0.2)),
+    "entmax closeness": lambda: Patterns(N, similarity=similarity.closeness, separation=Entmax(1.5, 0.05)),
+    "keeps the query": lambda: kanerva.sdm_patterns(N, 10, empty="keep"),
+    "real locations": lambda: Locations(
+        torch.randn(200, N, generator=torch.Generator().manual_seed(5)),
+        9,
+        similarity=similarity.cosine,
+        separation=Step(0.2),
+        activation=activation.Identity(),
+        counters=torch.float32,
+    ),
+    "soft locations": lambda: Locations(
+        bits.random(50, N, seed=5), similarity=similarity.dot, separation=Softmax(0.2), activation=Sign(), counters=torch.float64
+    ),
+    "outer product": lambda: Locations(
+        torch.eye(N), similarity=similarity.dot, separation=Linear(), activation=Sign("keep"), counters=torch.float32
+    ),
+    "bits, real values": lambda: Locations(
+        Packed.random(3000, N, seed=2), 4, separation=Step(N - 24), activation=activation.Identity(), counters=torch.float64
+    ),
+    "difference": lambda: Patterns(N, separation=Difference(Linear()), activation=Sign("minus")),
+}

@@ -1,0 +1,147 @@
+"""The command as a newcomer types it: what it prints, what it writes, and how it says no."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kanerva import cli
+
+# Most of it runs in processes of its own, and all of it runs code that other tests run with the shape checks on.
+pytestmark = pytest.mark.untyped
+
+QUICK = ["--seeds", "1", "--cues", "5", "--levels", "0,0.1"]
+
+
+def kanerva(*arguments, cwd, **environment):
+    command = [sys.executable, "-m", "kanerva", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=os.environ | {"COLUMNS": "80"} | environment)
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys, tmp_path):
+    """Run the command in this process: exit code 2 and one sentence, no traceback, nothing else said or written."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        before = sorted(tmp_path.iterdir())
+        monkeypatch.setattr(sys, "argv", ["kanerva", "recall", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        assert ended.value.code == 2
+        assert said.out == ""
+        assert "Traceback" not in said.err
+        assert sorted(tmp_path.iterdir()) == before
+        return " ".join(said.err.split())
+
+    return run
+
+
+def test_recall_prints_a_table_and_writes_a_report(tmp_path):
+    run = kanerva("recall", "letters", *QUICK, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    for text in ("26 patterns of 64 bits", "SDM, neurons", "Nearest", "Most is recalled at 10% damage", "Report: runs/letters/report.html"):
+        assert text in " ".join(run.stdout.split())
+    assert max(map(len, run.stdout.splitlines())) <= 80
+    assert (tmp_path / "runs" / "letters" / "report.html").stat().st_size > 10_000
+
+
+def test_json_goes_to_the_output_and_talk_does_not(tmp_path):
+    run = kanerva("recall", "letters", "--memory", "dense", "--json", "--out", "here", *QUICK, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stdout)
+    assert {row["memory"] for row in told["rows"]} == {"cue", "nearest", "dense"}
+    assert told["files"][-1] == "here/report.html"
+
+
+@pytest.mark.parametrize("kind", ["occlude", "gaussian", "mask"])
+def test_other_damage_and_own_data(tmp_path, kind, monkeypatch, capsys):
+    np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(12, 5, 5)))
+    monkeypatch.chdir(tmp_path)
+    for domain, kept in (("bits", "12 patterns of 25 bits"), ("real", "12 patterns of 25 numbers")):
+        monkeypatch.setattr(sys, "argv", ["kanerva", "recall", "mine.npy", "--damage", kind, "--domain", domain, *QUICK])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 0
+        assert kept in capsys.readouterr().out
+
+
+def test_without_the_plot_extra_the_table_still_comes(tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise ImportError")
+    blocked = "import sys, importlib.util as u; real = u.find_spec\n"
+    blocked += "u.find_spec = lambda name, *rest: None if name == 'matplotlib' else real(name, *rest)\n"
+    blocked += "sys.argv = ['kanerva', 'recall', 'letters', '--memory', 'hopfield', '--seeds', '1', '--cues', '3']\n"
+    blocked += "from kanerva.cli import main; main()"
+    run = subprocess.run([sys.executable, "-c", blocked], cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert 'pip install "kanerva[plot]"' in " ".join(run.stdout.split())
+    assert sorted(path.name for path in (tmp_path / "runs" / "letters").iterdir()) == ["manifest.json", "table.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing.npy"], ["nothing.npy"]),
+        (["digits", "--damage", "burn"], ["damage", "flip"]),
+        (["digits", "--levels", "a,b"], ["levels", "commas"]),
+        (["digits", "--levels", "0.1,nan"], ["levels"]),
+        (["digits", "--memory", "nobody"], ["memory", "hopfield"]),
+        (["digits", "--set", "sdm"], ["set", "sdm.radius=24"]),
+        (["letters", "--set", "sdm.radius=64"], ["radius", "0 to 63"]),
+        (["letters", "--set", "sdm.radius=-1"], ["radius", "0 to 63"]),
+        (["letters", "--set", "modern_hopfield.beta=nan"], ["beta"]),
+        (["letters", "--set", "dense.order=1"], ["order", ">= 2"]),
+        (["letters", "--patterns", "1"], ["patterns"]),
+        (["letters", "--seeds", "0"], ["seeds"]),
+        (["letters", "--domain", "real", "--memory", "hopfield"], ["hopfield", "bits"]),
+        (["letters", "--cues", "many"], ["cues"]),
+        (["letters", "--colour"], ["--colour"]),
+        ([".", "--cues", "3"], ["pictures"]),
+    ],
+)
+def test_bad_calls_get_a_sentence(refused, arguments, words):
+    said = refused(*arguments)
+    assert all(word in said for word in words), said
+
+
+def test_bad_files_get_a_sentence(refused, tmp_path):
+    (tmp_path / "words.csv").write_text("1,2\nthree,4\n")
+    np.savez(tmp_path / "two.npz", a=np.ones(2), b=np.ones(2))
+    (tmp_path / "cut.safetensors").write_bytes(b"\xff" * 20)
+    np.save(tmp_path / "nan.npy", np.full((3, 3), np.nan))
+    np.save(tmp_path / "empty.npy", np.empty((0, 4)))
+    for name, word in (
+        ("words.csv", "three"),
+        ("two.npz", "two.npz:a"),
+        ("cut.safetensors", "safetensors"),
+        ("nan.npy", "nan"),
+        ("empty.npy", "0"),
+    ):
+        assert word in refused(name)
+
+
+def test_a_folder_that_cannot_be_made_gets_a_sentence(refused, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "out must be a folder" in refused("letters", "--memory", "hopfield", "--out", "file/below", *QUICK)
+
+
+def test_a_refusal_ends_the_process_with_2(tmp_path):
+    run = kanerva("recall", "nothing.npy", cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("kanerva: ")
+
+
+def test_help_names_every_memory_and_version_is_told(monkeypatch, capsys):
+    from kanerva import __version__, entries
+
+    for arguments, words in ((["recall", "--help"], entries.ENTRIES), (["--version"], [__version__])):
+        monkeypatch.setattr(sys, "argv", ["kanerva", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 0
+        said = capsys.readouterr().out
+        assert all(word in said for word in words)

@@ -1,0 +1,222 @@
+"""The main job: what a comparison says must be what brute force and theory say."""
+
+import csv
+import json
+import math
+
+import pytest
+import torch
+
+import kanerva
+from kanerva import bits, compare, data, entries, verdict
+from kanerva.judge import Judge
+
+KEYS = ["memory", "title", "damage", "level", "seed"]
+
+
+@pytest.fixture(scope="module")
+def letters():
+    return compare.compare(data.load("letters"), compare.Plan(levels=(0.0, 0.1, 0.3), seeds=2, cues=26))
+
+
+def rows(result, memory, level):
+    return [row for row in result.rows if row["memory"] == memory and row["level"] == level]
+
+
+def mean(result, memory, level, column="exact"):
+    found = [row[column] for row in rows(result, memory, level)]
+    return sum(found) / len(found)
+
+
+def test_every_memory_that_fits_takes_part(letters):
+    names = list(dict.fromkeys(row["memory"] for row in letters.rows))
+    assert names == ["cue", "nearest", *entries.ENTRIES]
+    assert all(list(row)[:5] == KEYS for row in letters.rows)
+    assert len(letters.rows) == len(names) * 3 * 2
+
+
+def test_undamaged_cues_are_perfect_for_the_baselines(letters):
+    assert mean(letters, "cue", 0.0) == mean(letters, "nearest", 0.0) == 1.0
+    assert mean(letters, "cue", 0.1) == 0.0
+    assert mean(letters, "cue", 0.1, "echoed") == 1.0
+    assert mean(letters, "cue", 0.1, "repaired") == mean(letters, "cue", 0.1, "broken") == 0.0
+
+
+@pytest.mark.untyped  # the checks take longer than the work
+def test_nothing_beats_the_nearest_neighbour_on_flips():
+    """For uniform flips of equally likely patterns the nearest one is the likeliest: no rule can do better, but by chance."""
+    for name in ("digits", "random"):
+        loaded = data.load(name, patterns=300)
+        result = compare.compare(loaded, compare.Plan(levels=(0.1, 0.2, 0.3), seeds=2, cues=150))
+        for level in (0.1, 0.2, 0.3):
+            best = mean(result, "nearest", level)
+            noise = 3 * math.sqrt(max(best * (1 - best), 0.01) / 300)
+            for memory in entries.ENTRIES:
+                assert mean(result, memory, level) <= best + noise, (name, memory, level)
+
+
+def test_recall_of_random_patterns_is_what_theory_says():
+    """Few random patterns and small damage: every memory recalls; far beyond its capacity a Hopfield network recalls none."""
+    few = compare.compare(data.load("random", patterns=10), compare.Plan(levels=(0.1,), seeds=2, cues=10))
+    for memory in entries.ENTRIES:
+        assert mean(few, memory, 0.1) >= 0.95, memory
+    many = data.load("random", patterns=300)  # 300 patterns of 256 bits, where a Hopfield network holds 0.14 n = 36
+    many = compare.compare(many, compare.Plan(memories=("hopfield", "dense", "exponential"), levels=(0.1,), seeds=1))
+    assert mean(many, "hopfield", 0.1) == 0.0
+    assert mean(many, "dense", 0.1) >= 0.99
+    assert mean(many, "exponential", 0.1) >= 0.99
+
+
+def test_scores_are_those_of_a_plain_loop():
+    x = bits.random(6, 16, seed=0)
+    x[5] = x[2]
+    chosen = torch.tensor([0, 2, 4])
+    cue = bits.flip(x[chosen], 3, seed=1)
+    recalled = torch.stack([x[0], cue[1], -x[4]])
+    score = Judge(x, torch.tensor([0, 1, 0, 1, 0, 1]), "bits").score(recalled, cue, chosen)
+    wrong = fixed = intact = broken = exact = echoed = 0
+    for got, asked, true in zip(recalled.tolist(), cue.tolist(), x[chosen].tolist(), strict=True):
+        exact += got == true
+        echoed += got == asked
+        for g, a, t in zip(got, asked, true, strict=True):
+            wrong, intact = wrong + (a != t), intact + (a == t)
+            fixed, broken = fixed + (a != t and g == t), broken + (a == t and g != t)
+    assert score["exact"] == pytest.approx(exact / 3)
+    assert score["echoed"] == pytest.approx(echoed / 3)
+    assert score["repaired"] == pytest.approx(fixed / wrong)
+    assert score["broken"] == pytest.approx(broken / intact)
+    assert score["lost"] == 0
+    assert score["stored"] == pytest.approx(sum(any(torch.equal(state, one) for one in x) for state in recalled) / 3)
+    near = (recalled[:, None] != x).sum(-1)
+    own = [near[row, one] == near[row].min() for row, one in enumerate(chosen)]
+    ties = [(near[row] == near[row].min()).sum() for row in range(3)]
+    twins = [1, 2, 1]
+    expected = sum(int(yes) * twin / int(tie) for yes, twin, tie in zip(own, twins, ties, strict=True)) / 3
+    assert score["nearest"] == pytest.approx(expected)
+
+
+def test_what_finds_nothing_is_not_taken_for_bits():
+    x = bits.random(3, 8, seed=0)
+    score = Judge(x, None, "bits").score(torch.zeros(1, 8), x[:1], torch.tensor([0]))
+    assert (score["lost"], score["exact"], score["broken"], score["class_kept"]) == (1.0, 0.0, 1.0, None)
+
+
+def test_real_numbers_are_right_within_their_tolerance():
+    x = torch.tensor([[0.0, 0.5], [1.0, -1.0]])
+    score = Judge(x, None, "real").score(torch.tensor([[0.09, 0.5], [1.0, -0.85]]), x + 0.5, torch.tensor([0, 1]))
+    assert score["exact"] == 0.5
+    assert score["repaired"] == 0.75
+
+
+def test_parameters_come_from_theory_or_are_given():
+    facts = entries.Facts(1024, 64, 10.0)
+    chosen = entries.choose(["sdm_patterns", "attention", "dense"], facts, {})
+    assert chosen["sdm_patterns"][0].value == 11
+    assert chosen["attention"][0].value == 11
+    given = entries.choose(["sdm_patterns", "attention", "dense"], facts, {"sdm_patterns.radius": 5})
+    assert (given["sdm_patterns"][0].value, given["sdm_patterns"][0].why) == (5, "given")
+    assert given["attention"][0].value == 5, "the twin follows"
+
+
+def test_order_of_the_dense_memory_is_the_least_that_holds():
+    """Krotov and Hopfield 2016: n^(k-1) / (2 (2k-3)!! ln n) patterns without error; 64 bits: 164 at order 3, 2100 at 4."""
+    for patterns, order in ((100, 3), (164, 3), (165, 4), (2000, 4), (2200, 5)):
+        assert entries.ENTRIES["dense"].pick(entries.Facts(patterns, 64, 1.0), {})[0].value == order
+
+
+def test_gap_is_the_distance_to_the_nearest_other_pattern():
+    x = bits.random(40, 32, seed=3)
+    x[7] = x[3]  # a duplicate is no neighbour
+    gaps = []
+    for one in x:
+        others = [int((one != other).sum()) for other in x if not torch.equal(one, other)]
+        gaps.append(2 * min(others))
+    assert entries.measure(x).gap == pytest.approx(sorted(gaps)[(len(gaps) - 1) // 2])
+
+
+def test_effective_number_is_one_for_a_clean_choice(letters):
+    assert mean(letters, "exponential", 0.0, "effective") == pytest.approx(1, abs=0.05)
+    assert mean(letters, "hopfield", 0.0, "effective") > 5
+
+
+def test_weights_against_distance_are_the_circle_and_the_fitted_exponential():
+    loaded = data.load("random", patterns=50)
+    result = compare.compare(loaded, compare.Plan(memories=("sdm", "sdm_patterns", "attention"), levels=(0.1,), seeds=1, cues=5))
+    curves = {name: [row["weight"] for row in result.weights if row["memory"] == name] for name in ("sdm", "sdm_patterns", "attention")}
+    radius = result.parameters["sdm_patterns"][0].value
+    counts = kanerva.theory.circle.intersection(256, radius)
+    assert curves["sdm_patterns"][:40] == pytest.approx([count / counts[0] for count in counts][:40], rel=1e-5)
+    beta = kanerva.theory.beta.fit(256, radius).beta
+    assert curves["attention"][:40] == pytest.approx([math.exp(-2 * beta * d / 256) for d in range(40)], rel=1e-4)
+    assert curves["sdm"][0] == 1.0
+    locations, near = (choice.value for choice in result.parameters["sdm"])
+    expected = kanerva.theory.circle.overlap(256, near, locations)
+    assert curves["sdm"][10] == pytest.approx(expected[10] / expected[0], abs=0.15)
+
+
+def test_saved_files_hold_what_was_found(letters, tmp_path):
+    written = compare.save(letters, tmp_path / "deep" / "er", ["exact", "nearest"])
+    names = sorted(path.name for path in written)
+    drawn = [f"{name}.{kind}" for name in ("figure", "pictures", "weights") for kind in ("svg", "png")]
+    assert names == sorted([*drawn, "table.csv", "weights.csv", "manifest.json", "report.html"])
+    assert sorted(path.name for path in written[0].parent.iterdir()) == names, "nothing half-written beside them"
+    with written[0].open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == len(letters.rows)
+    assert float(table[0]["exact"]) == letters.rows[0]["exact"]
+    told = json.loads((written[0].parent / "manifest.json").read_text())
+    assert told["parameters"]["sdm_patterns"][0]["name"] == "radius"
+    assert told["seeds"] == [0, 1]
+    page = written[-1].read_text()
+    assert all(sentence.split(":")[0] in page for sentence in letters.verdicts)
+
+
+def test_same_seed_gives_the_same_table(letters):
+    again = compare.compare(data.load("letters"), compare.Plan(levels=(0.0, 0.1, 0.3), seeds=2, cues=26))
+    timeless = [[{key: value for key, value in row.items() if key != "seconds"} for row in result.rows] for result in (letters, again)]
+    assert timeless[0] == timeless[1]
+
+
+def test_verdicts_follow_from_the_numbers():
+    base = {"damage": "flip", "seed": 0, "memory": "m", "title": "M", "stored": 0.0, "effective": 1.0, "converged": 1.0, "lost": 0.0}
+
+    def said(*levels, **last):
+        table = [base | {"level": 0.1 * index, "exact": exact, "echoed": 0.0} for index, exact in enumerate(levels)]
+        table[-1] |= last
+        return verdict.verdicts(table)[-1]
+
+    assert said(1.0, 0.95) == "M: recalls 95% of the cues even at 10% damage, the most that was tried."
+    assert said(1.0, 0.95, 0.2, stored=0.9).endswith(
+        "95% of the cues at 10% damage and 20% at 20%, where it settles on other stored patterns."
+    )
+    assert said(0.3, effective=40.2) == "M: recalls 30% of undamaged cues: it blends about 40 patterns into one that was never stored."
+    assert said(1.0, 0.1, lost=0.8).endswith("finds nothing within reach.")
+    assert said(1.0, 0.1, converged=0.2).endswith("does not come to rest.")
+    assert said(1.0, 0.1, echoed=1.0).endswith("hands most of them back as they came.")
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("plan", "sentence"),
+    [
+        ({"memories": ("hopfeld",)}, "memory must be one of"),
+        ({"domain": "real", "memories": ("sdm",)}, "memory must be one that stores real numbers"),
+        ({"seeds": 0}, "seeds must be"),
+        ({"cues": 1.5}, "cues must be"),
+        ({"steps": 0}, "steps must be"),
+        ({"levels": (-0.1,)}, "levels must be"),
+        ({"levels": (math.nan,)}, "levels must be"),
+        ({"levels": (2.0,)}, "level must be"),
+        ({"given": {"sdm.radios": 3}}, "sdm.radius"),
+        ({"given": {"sdn.radius": 3}}, "name a memory that takes part"),
+        ({"given": {"sdm.radius": 64}}, "radius must be an integer from 0 to 63"),
+        ({"given": {"sdm.radius": 0.5}}, "radius must be an integer"),
+        ({"given": {"dense.order": 1}}, "order must be"),
+        ({"given": {"modern_hopfield.beta": -1}}, "beta must be"),
+        ({"given": {"hopfield.diagonal": "one"}}, "diagonal must be one of"),
+        ({"given": {"sdm.locations": 0}}, "locations must be"),
+    ],
+)
+def test_a_plan_that_does_not_fit_gets_a_sentence(plan, sentence):
+    with pytest.raises(kanerva.InputError, match=sentence):
+        compare.compare(data.load("letters"), compare.Plan(**({"seeds": 1, "cues": 3} | plan)))

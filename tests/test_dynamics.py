@@ -1,0 +1,285 @@
+"""Iteration against loops that are written out: one query at a time, one bit at a time."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+import kanerva
+from kanerva import bits, dynamics, functional, separation, similarity
+from kanerva.separation import Exponential, Linear, Power, Softmax
+
+
+def normal(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def hopfield_step(keys, beta=1.0):
+    return lambda q: functional.read(q, keys, keys, similarity.dot, Softmax(beta))
+
+
+# Settle and trace
+
+
+def by_hand(step, query, steps, rate, tolerance):
+    """Follow one query, as the docstring of settle says it moves and rests."""
+    states, rest = [query], False
+    while len(states) <= steps and not rest:
+        here = states[-1]
+        there = here + rate * (step(here[None])[0] - here)
+        limit = tolerance * max(1.0, here.abs().max().item())
+        rest = (there - here).abs().max().item() <= limit
+        states.append(there)
+    return states, len(states) - 1, rest
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.3])
+@pytest.mark.parametrize("tolerance", [1e-12, 1e-9, 1e-3, 0.2])
+@pytest.mark.parametrize("steps", [0, 1, 7, 60])
+def test_each_query_goes_its_own_way(rate, tolerance, steps):
+    """States, number of steps and convergence are those of a plain loop over one query."""
+    step = hopfield_step(normal(5, 4, seed=1), 1.5)
+    query = 3 * normal(12, 4, seed=2)
+    end = dynamics.settle(step, query, steps=steps, rate=rate, tolerance=tolerance)
+    path = dynamics.trace(step, query, steps=steps, rate=rate, tolerance=tolerance)
+    assert path.energies is None
+    for row in range(12):
+        states, taken, rest = by_hand(step, query[row], steps, rate, tolerance)
+        assert end.steps[row] == path.steps[row] == taken
+        assert end.converged[row] == path.converged[row] == rest
+        torch.testing.assert_close(end.state[row], states[-1], rtol=0, atol=1e-12)
+        times = len(path.states)
+        expected = torch.stack([*states, *[states[-1]] * (times - len(states))])  # at rest it stays
+        torch.testing.assert_close(path.states[:, row], expected, rtol=0, atol=1e-12)
+    assert len(path.states) == int(path.steps.max()) + 1
+
+
+def test_known_fixed_points():
+    """The cosine's, Newton's square root, and a linear contraction at its known pace."""
+    assert dynamics.settle(
+        torch.cos, torch.tensor([1.0, -3.0, 20.0])[:, None].double(), tolerance=1e-14, steps=200
+    ).state.flatten().tolist() == (pytest.approx([0.7390851332151607] * 3, abs=1e-13))
+    end = dynamics.settle(lambda q: (q + 2 / q) / 2, torch.tensor([[1.0], [9.0]], dtype=torch.float64), tolerance=1e-15)
+    assert end.state.flatten().tolist() == pytest.approx([math.sqrt(2)] * 2, abs=1e-15)
+    for rate in (1.0, 0.5, 0.1):
+        end = dynamics.settle(lambda q: q / 2, torch.full((1, 3), 8.0), steps=10, rate=rate)
+        torch.testing.assert_close(end.state, torch.full((1, 3), 8.0 * (1 - rate / 2) ** 10))
+        assert not end.converged
+        assert end.steps.item() == 10
+
+
+def test_the_step_that_changes_nothing_is_counted():
+    """A query that is at rest from the start takes one step to know it; with no step allowed nothing is known."""
+    path = dynamics.trace(lambda q: q.clamp(-1, 1), torch.tensor([[0.5], [3.0]]))
+    assert path.steps.tolist() == [1, 2]
+    assert path.converged.tolist() == [True, True]
+    none = dynamics.settle(lambda q: q, torch.zeros(2, 3), steps=0)
+    assert none.steps.tolist() == [0, 0]
+    assert none.converged.tolist() == [False, False]
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 1, 4, 3), (0, 3)], ids=str)
+def test_any_leading_shape(shape):
+    """What is asked in any shape is answered in it."""
+    step = hopfield_step(normal(5, 3, seed=1))
+    query = normal(*shape, seed=2)
+    end = dynamics.settle(step, query, tolerance=1e-6)
+    assert end.state.shape == shape
+    assert end.steps.shape == end.converged.shape == shape[:-1]
+    flat = dynamics.settle(step, query.reshape(-1, 3), tolerance=1e-6)
+    torch.testing.assert_close(end.state.reshape(-1, 3), flat.state, rtol=0, atol=1e-12)
+
+
+def test_only_those_that_move_are_computed_and_their_context_goes_with_them():
+    """A query that came to rest is not asked again, and the rows of the context stay with their queries."""
+    seen = []
+
+    def step(q, goal):
+        seen.append(len(q))
+        return q + (goal - q).clamp(-1, 1)
+
+    goal = torch.tensor([[0.0], [3.0], [-5.0], [1.0]])
+    end = dynamics.settle(step, torch.zeros(4, 1), context=(goal,))
+    assert torch.equal(end.state, goal)
+    assert end.steps.tolist() == [1, 4, 6, 2]
+    assert seen == [4, 3, 2, 2, 1, 1]
+
+
+# Cycles
+
+
+def test_a_cycle_of_two_is_not_convergence():
+    """Neurons that all change at once can swing between two states for ever: that is told, not passed off as rest."""
+    memory = kanerva.hopfield(bits=2)
+    memory.write(torch.tensor([[1.0, 1.0]]))
+    path = memory.trace(torch.tensor([[1.0, -1.0], [1.0, 1.0]]), steps=9)
+    assert path.converged.tolist() == [False, True]
+    assert path.steps.tolist() == [9, 1]
+    assert path.states[:3, 0].tolist() == [[1, -1], [-1, 1], [1, -1]]
+    end = dynamics.flips(Linear().potential, torch.tensor([[1.0, -1.0]]), memory.keys)
+    assert end.converged.item()
+    assert end.state.abs().sum() == 2
+
+
+def test_what_is_said_to_rest_rests_and_the_others_swing():
+    """In an overloaded network both happen: rest is a fixed point of one more read, anything else is back after two."""
+    memory = kanerva.hopfield(bits=30)
+    memory.write(bits.random(12, 30, seed=1))
+    path = memory.trace(bits.random(300, 30, seed=2), steps=200)
+    assert 20 < path.converged.sum() < 280
+    end = path.states[-1]
+    once = memory.read(end)
+    twice = memory.read(once)
+    same = (once == end).all(-1)
+    assert torch.equal(same, path.converged)
+    assert torch.equal(twice, end)  # symmetric weights allow no longer cycle (Goles and others 1985)
+
+
+# Flips
+
+RULES = {"Linear": Linear(), "Power 3": Power(3), "Power 6": Power(6), "Exponential": Exponential(0.5), "Softmax": Softmax(0.5)}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_flips_are_those_of_a_loop_over_bits(name):
+    """Each query ends where a loop ends that turns one bit at a time, in the same order, wherever the energy falls."""
+    phi = RULES[name].potential
+    keys, query = bits.random(8, 15, seed=1, dtype=torch.float64), bits.random(20, 15, seed=2, dtype=torch.float64)
+    end = dynamics.flips(phi, query, keys, sweeps=20, seed=3)
+    for row, start in enumerate(query):
+        state, draw, energies = start.clone(), torch.Generator().manual_seed(3), [-phi(keys @ start).item()]
+        for _ in range(20):
+            before = state.clone()
+            for j in torch.randperm(15, generator=draw).tolist():
+                other = state.clone()
+                other[j] = -other[j]
+                if phi(keys @ other) > phi(keys @ state):
+                    state = other
+                    energies.append(-phi(keys @ state).item())
+            if torch.equal(state, before):
+                break
+        assert torch.equal(end.state[row], state)
+        assert all(after < before for before, after in itertools.pairwise(energies))
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_flips_end_where_no_single_flip_helps(name):
+    """The state that is said to rest is a local minimum: all single flips are tried; and no query ends higher than it began."""
+    phi = RULES[name].potential
+    keys, query = bits.random(20, 24, seed=1, dtype=torch.float64), bits.random(60, 24, seed=2, dtype=torch.float64)
+    end = dynamics.flips(phi, query, keys, sweeps=50)
+    assert end.converged.all()
+    level = phi(end.state @ keys.T)
+    assert (level >= phi(query @ keys.T)).all()
+    for j in range(24):
+        other = end.state.clone()
+        other[:, j] = -other[:, j]
+        assert (phi(other @ keys.T) <= level).all()
+    short = dynamics.flips(phi, query, keys, sweeps=1)
+    assert (phi(short.state @ keys.T) >= phi(query @ keys.T)).all()
+    assert not short.converged.all()
+    assert short.steps.tolist() == [1] * 60
+
+
+def test_flips_do_not_depend_on_batch_mates():
+    """A query turned over alone ends as in a batch, after as many sweeps."""
+    phi = Power(4).potential
+    keys, query = bits.random(15, 40, seed=1), bits.random(9, 40, seed=2)
+    end = dynamics.flips(phi, query, keys, seed=5, sweeps=30)
+    alone = [dynamics.flips(phi, one, keys, seed=5, sweeps=30) for one in query]
+    assert torch.equal(end.state, torch.stack([one.state for one in alone]))
+    assert end.steps.tolist() == [int(one.steps) for one in alone]
+    assert len(set(end.steps.tolist())) > 1
+    grid = dynamics.flips(phi, query.reshape(3, 3, 40), keys, seed=5, sweeps=30)
+    assert torch.equal(grid.state.reshape(9, 40), end.state)
+    other = dynamics.flips(phi, query, keys, seed=6, sweeps=30)
+    assert not torch.equal(other.state, end.state)
+    assert torch.equal(query, bits.random(9, 40, seed=2))  # the queries given are left alone
+
+
+def test_flips_rest_where_reads_rest():
+    """With a zero diagonal both kinds of update have the same fixed points."""
+    memory = kanerva.hopfield(bits=60)
+    memory.write(bits.random(5, 60, seed=1))
+    cues = bits.flip(memory.keys, 6, seed=2)
+    assert torch.equal(dynamics.flips(Linear().potential, cues, memory.keys).state, memory.keys)
+    assert torch.equal(memory.recall(cues), memory.keys)
+    end = dynamics.flips(Linear().potential, bits.random(40, 60, seed=3), memory.keys, sweeps=50)
+    assert end.converged.all()
+    assert torch.equal(memory.read(end.state), end.state)
+
+
+# Chains
+
+
+def test_a_chain_is_its_steps():
+    """A sequence stored as each element under the one before is told from its first element, for many tellers at once."""
+    patterns = bits.random(9, 64, seed=1)
+    memory = kanerva.sdm_patterns(64, 15, value_bits=64)
+    memory.write(patterns[:-1], patterns[1:])
+    cue = bits.flip(patterns[:2], 5, seed=2)
+    told = dynamics.chain(memory.read, cue, 6)
+    assert told.shape == (7, 2, 64)
+    assert torch.equal(told[0], cue)
+    assert torch.equal(told[1:, 0], patterns[1:7])
+    assert torch.equal(told[1:, 1], patterns[2:8])
+    assert dynamics.chain(memory.read, cue[0], 0).shape == (1, 64)
+
+
+# Gradients
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.05])
+@pytest.mark.parametrize("rate", [1.0, 0.4])
+def test_gradient_through_a_recall(tolerance, rate):
+    """Finite differences agree with the gradient through all steps, in query, keys and beta, also where some rest before others."""
+    query, keys = normal(4, 3, seed=1).requires_grad_(), normal(5, 3, seed=2).requires_grad_()
+    beta = torch.tensor(1.2, dtype=torch.float64, requires_grad=True)
+
+    def recall(q, k, b):
+        return dynamics.settle(lambda x: functional.read(x, k, k, similarity.dot, Softmax(b)), q, steps=6, rate=rate, tolerance=tolerance)
+
+    steps = recall(query, keys, beta).steps
+    assert tolerance == 0 or len(set(steps.tolist())) > 1
+    assert torch.autograd.gradcheck(lambda *leaves: recall(*leaves).state, (query, keys, beta))
+    (slope,) = torch.autograd.grad(recall(query, keys, beta).state.sum(), query)
+    for row in range(4):
+        q = query[row : row + 1].detach().requires_grad_()
+        x = q
+        for _ in range(int(steps[row])):
+            x = x + rate * (torch.softmax(beta * x @ keys.T, -1) @ keys - x)
+        torch.testing.assert_close(slope[row], torch.autograd.grad(x.sum(), q)[0][0])
+
+
+def test_gradient_through_a_path_and_a_chain():
+    """Every state on the way has its own gradient."""
+    query, keys = normal(2, 3, seed=1).requires_grad_(), normal(4, 3, seed=2)
+    assert torch.autograd.gradcheck(lambda q: dynamics.trace(hopfield_step(keys), q, steps=3).states, (query,))
+    assert torch.autograd.gradcheck(lambda q: dynamics.chain(hopfield_step(keys), q, 3), (query,))
+
+
+def test_gradient_at_rest_forgets_the_query():
+    """Deep in a basin the fixed point does not depend on where the recall began; near its edge it does."""
+    memory = kanerva.modern_hopfield(8, 8.0, dtype=torch.float64)
+    memory.write(torch.eye(8, dtype=torch.float64))
+    near = (torch.eye(8, dtype=torch.float64)[:1] * 0.9).requires_grad_()
+    (slope,) = torch.autograd.grad(memory.recall(near, steps=50).sum(), near)
+    assert slope.abs().max() < 1e-6
+
+
+def test_settle_by_vmap():
+    """Several stores at once, each with its own queries, by vmap."""
+    keys, query = normal(3, 5, 4, seed=1), normal(3, 6, 4, seed=2)
+    together = torch.vmap(lambda k, q: dynamics.settle(hopfield_step(k), q, steps=8, tolerance=1e-2).state)(keys, query)
+    for one in range(3):
+        alone = dynamics.settle(hopfield_step(keys[one]), query[one], steps=8, tolerance=1e-2).state
+        torch.testing.assert_close(together[one], alone)
+
+
+@pytest.mark.parametrize("rule", [separation.Power(3), separation.Linear()], ids=repr)
+def test_kept_diagonals_never_swing(rule):
+    """Where the energy is a convex function of the state, whole steps lower it: no cycle, always rest (Hopfield's kept diagonal)."""
+    memory = kanerva.Patterns(30, separation=rule, activation=kanerva.activation.Sign("keep"))
+    memory.write(bits.random(12, 30, seed=1))
+    assert memory.trace(bits.random(300, 30, seed=2), steps=200).converged.all()

@@ -1,0 +1,362 @@
+"""Every engine gives the same integers: activation, reading and writing, against counting by hand."""
+
+import subprocess
+import sys
+import threading
+import tracemalloc
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as trials
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import kanerva
+from kanerva import _engine, bits, functional, settings
+from kanerva.bits import Packed
+from kanerva.separation import Step
+from kanerva.similarity import agreement
+
+needs_numba = pytest.mark.skipif(find_spec("numba") is None, reason="needs numba")
+ENGINES = ("torch", "numpy", pytest.param("numba", marks=needs_numba))
+INSTALLED = ("torch", "numpy", *(["numba"] if find_spec("numba") else []))
+WIDTHS = (1, 7, 63, 64, 65, 256, 1000)
+COUNTERS = (torch.int8, torch.int16, torch.int32, torch.int64, torch.float32, torch.float64)
+
+
+def radii(n):
+    return sorted({0, n // 2 - n // 20, n // 2, n - 1})
+
+
+def case(n, count=150, queries=6, width=5, dtype=torch.int32, seed=0):
+    """Draw locations, queries (one of them a location, one its complement), values and counters."""
+    source = torch.Generator().manual_seed(seed)
+    places = bits.random(count, n, seed=source)
+    query = bits.random(queries, n, seed=source)
+    query[0], query[-1] = places[-1], -places[count // 2]
+    values = bits.random(queries, width, seed=source)
+    counters = torch.randint(-50, 51, (count, width), generator=source).to(dtype)
+    return places, Packed(bits.pack(places), n), query, values, counters
+
+
+def by_hand(query, places, radius):
+    """Compare every pair of vectors bit by bit."""
+    return np.array([[(np.asarray(q) != np.asarray(place)).sum() <= radius for place in places] for q in query])
+
+
+def rule(n, radius):
+    return agreement, Step(n - radius)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("n", WIDTHS)
+def test_activation_is_the_count_by_hand(n, engine):
+    places, keys, query, _, _ = case(n)
+    for radius in radii(n):
+        expected = by_hand(query, places, radius)
+        with settings.use(engine=engine):
+            near = list(functional.active(query, keys, *rule(n, radius)))
+        assert [one.tolist() for one in near] == [np.flatnonzero(row).tolist() for row in expected]
+
+
+@pytest.mark.parametrize("budget", [1, 2**14, 2**28])
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("n", WIDTHS)
+def test_reads_and_writes_are_the_sums_by_hand(n, engine, budget):
+    for dtype in COUNTERS if budget > 1 else (torch.int16,):
+        places, keys, query, values, counters = case(n, 20 if budget == 1 else 50, dtype=dtype)
+        for radius in radii(n):
+            active = torch.from_numpy(by_hand(query, places, radius)).long()
+            with settings.use(engine=engine, budget=budget):
+                field = functional.field(query, keys, counters, *rule(n, radius))
+                written, erased = counters.clone(), counters.clone()
+                functional.deposit(query, values, keys, written, *rule(n, radius))
+                functional.deposit(query, values, keys, erased, *rule(n, radius), times=-1)
+            assert field.value.dtype == query.dtype
+            assert torch.equal(field.value.long(), active @ counters.long())
+            assert torch.equal(field.empty, active.sum(-1) == 0)
+            assert written.dtype == dtype
+            assert torch.equal(written.long(), counters.long() + active.T @ values.long())
+            assert torch.equal(erased.long(), counters.long() - active.T @ values.long())
+
+
+@pytest.mark.parametrize("n", [64, 1000])
+def test_more_than_a_block_of_locations(n):
+    """Blocks of NumPy, pieces of rows and threads of numba all end somewhere: here in the middle."""
+    count = 2 * _engine.BLOCK + 77
+    radius = {64: 26, 1000: 475}[n]
+    keys = Packed.random(count, n, seed=1)
+    query, values = bits.random(5, n, seed=2), bits.random(5, 3, seed=3)
+    counters = torch.randint(-90, 91, (count, 3), generator=torch.Generator().manual_seed(4), dtype=torch.int32)
+    results = []
+    for engine in INSTALLED:
+        for budget in (2**22 if engine == "torch" else 2**12, 2**28):
+            with settings.use(engine=engine, budget=budget):
+                written = counters.clone()
+                functional.deposit(query, values, keys, written, *rule(n, radius))
+                near = torch.cat(list(functional.active(query, keys, *rule(n, radius))))
+                results.append((near, functional.field(query, keys, counters, *rule(n, radius)).value, written))
+    assert len(results[0][0]) > 3000
+    for other in results[1:]:
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True))
+
+
+@trials(max_examples=30)
+@given(
+    n=st.integers(1, 200), count=st.integers(1, 300), queries=st.integers(0, 7), threshold=st.floats(-3, 203), seed=st.integers(0, 2**31)
+)
+def test_engines_agree(n, count, queries, threshold, seed):
+    source = torch.Generator().manual_seed(seed)
+    keys, step = Packed.random(count, n, seed=source), Step(threshold)
+    query, values = bits.random(queries, n, seed=source), bits.random(queries, 4, seed=source)
+    counters = torch.randint(-100, 101, (count, 4), generator=source, dtype=torch.int8)
+    results = []
+    for engine in INSTALLED:
+        with settings.use(engine=engine, budget=2**12):
+            field, written = functional.field(query, keys, counters, agreement, step), counters.to(torch.int32)
+            functional.deposit(query, values, keys, written, agreement, step)
+            results.append((field.value, field.empty, written))
+    expected = (query[:, None] == keys[:]).sum(-1) >= threshold
+    assert torch.equal(results[0][0].long(), expected.long() @ counters.long())
+    for other in results[1:]:
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nothing_active(engine):
+    _, keys, query, values, counters = case(256)
+    with settings.use(engine=engine):
+        for radius in (-5, 0):
+            field = functional.field(-query, keys, counters, *rule(256, radius))
+            assert bool(field.empty.all()) == (radius < 0)
+            assert (field.value[field.empty] == 0).all()
+        before = counters.clone()
+        functional.deposit(query, values, keys, counters, *rule(256, -1))
+        assert torch.equal(before, counters)
+        nobody = functional.field(query[:0], keys, counters, *rule(256, 100))
+        assert nobody.value.shape == (0, 5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sums_past_the_ends_of_counters_are_exact(engine):
+    keys = Packed(torch.zeros(3, 1, dtype=torch.int64), 10)
+    counters = torch.tensor([[2**31 - 1, 2**31 - 1], [1 - 2**31, 2**31 - 1], [7, 1]], dtype=torch.int32)
+    query = -torch.ones(1, 10)
+    with settings.use(engine=engine):
+        assert functional.field(query, keys, counters, *rule(10, 0)).value.tolist() == [[7, 2**32]]
+        assert functional.field(query.double(), keys, counters, *rule(10, 0)).value.tolist() == [[7, 2**32 - 1]]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_summed_in_float32(engine, dtype):
+    """What NumPy does not know, and what would pass the end of float16, is left to torch or summed wide."""
+    keys = Packed(torch.zeros(100, 1, dtype=torch.int64), 10)
+    query = -torch.ones(1, 10, dtype=dtype)
+    with settings.use(engine=engine):
+        whole = functional.field(query, keys, torch.full((100, 1), 1000, dtype=torch.int32), *rule(10, 0)).value
+        half = functional.field(query, keys, torch.full((100, 1), 1000.0, dtype=dtype), *rule(10, 0)).value
+    assert whole.dtype == half.dtype == torch.float32
+    assert whole.item() == half.item() == 100_000
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_values_keep_their_gradient(engine):
+    places, keys, query, _, counters = case(64)
+    values = counters.float().requires_grad_()
+    with settings.use(engine=engine):
+        functional.read(query, keys, values, *rule(64, 30)).sum().backward()
+    assert torch.equal(values.grad[:, 0], torch.from_numpy(by_hand(query, places, 30)).sum(0).float())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_counters_need_not_be_contiguous(engine):
+    places, keys, query, values, counters = case(65, width=6)
+    active = torch.from_numpy(by_hand(query, places, 31)).long()
+    with settings.use(engine=engine):
+        read = functional.read(query, keys, counters[:, 1::2], *rule(65, 31))
+        functional.deposit(query, values[:, ::2], keys, counters.T[::2].T, *rule(65, 31))
+    assert torch.equal(read.long(), active @ case(65, width=6)[4][:, 1::2].long())
+    assert torch.equal(counters[:, 0].long(), case(65, width=6)[4][:, 0].long() + active.T @ values[:, 0].long())
+
+
+class Largest(TorchDispatchMode):
+    """Remembers the largest tensor that any operation of torch made, views of ``known`` ones left out."""
+
+    def __init__(self, *known):
+        super().__init__()
+        self.known, self.bytes = {tensor.untyped_storage().data_ptr() for tensor in known}, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().data_ptr() not in self.known:
+                self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
+        return made
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nothing_larger_than_the_budget_is_built(engine):
+    """Torch needs 64 bytes a score, so that one query is the least; marks of 400 queries would take five times the budget."""
+    count, places, budget = (5, 2000, 64 * 2000) if engine == "torch" else (400, 20_000, 200_000)
+    memory = kanerva.sdm(bits=64, locations=places, radius=24)
+    patterns = bits.random(count, 64, seed=0)
+    memory.write(patterns)
+    with settings.use(engine=engine, budget=budget), Largest(memory.counters, memory.addresses) as largest:
+        tracemalloc.start()
+        try:
+            memory.read(patterns)
+            memory.write(patterns)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    sums = 8 * count * 65
+    assert largest.bytes <= max(budget, sums)
+    if engine != "torch":
+        assert peak < 2 * budget + 2 * sums
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nor_where_counters_are_clamped_one_by_one(engine):
+    memory = kanerva.sdm(bits=64, locations=2000, radius=30, counters=torch.int8, overflow="saturate")
+    pattern = bits.random(1, 64, seed=0)
+    memory.write(pattern.expand(127, -1))
+    budget = 64 * 2000
+    assert memory.explain(pattern).active > 600  # whose counters, widened, are three times the budget
+    with settings.use(engine=engine, budget=budget), Largest(memory.counters, memory.addresses) as largest:
+        memory.write(pattern.expand(3, -1))
+    assert largest.bytes <= budget
+    assert memory.counters.max() == 127
+
+
+@pytest.mark.parametrize("engine", ["numpy", pytest.param("numba", marks=needs_numba)])
+def test_marks_are_a_bit_a_pair_within_the_budget(engine, monkeypatch):
+    sizes = []
+    original = _engine._marked
+
+    def watched(*args):
+        for rows, marks in original(*args):
+            sizes.append(marks.nbytes)
+            yield rows, marks
+
+    monkeypatch.setattr(_engine, "_marked", watched)
+    _, keys, query, _, counters = case(64, count=640, queries=50)
+    for budget, expected in ((1, [80] * 50), (800, [800] * 5), (2**20, [4000])):
+        sizes.clear()
+        with settings.use(engine=engine, budget=budget):
+            functional.field(query, keys, counters, *rule(64, 20))
+        assert sizes == expected
+
+
+@needs_numba
+def test_auto_is_numba_where_it_is_installed():
+    from kanerva import _numba
+
+    assert _engine._kernels() is _numba
+    with settings.use(engine="numpy"):
+        assert _engine._kernels() is _engine._NumPy
+
+
+def test_without_numba(monkeypatch):
+    """What is asked for by name must be there; what is left to the library falls back on NumPy."""
+    places, keys, query, values, counters = case(64)
+    expected = torch.from_numpy(by_hand(query, places, 30)).long() @ counters.long()
+    monkeypatch.setitem(sys.modules, "kanerva._numba", None)
+    monkeypatch.delattr(kanerva, "_numba", raising=False)
+    _engine._numba.cache_clear()
+    try:
+        assert torch.equal(functional.field(query, keys, counters, *rule(64, 30)).value.long(), expected)
+        with settings.use(engine="numba"), pytest.raises(kanerva.InputError) as caught:
+            functional.deposit(query, values, keys, counters, *rule(64, 30))
+    finally:
+        _engine._numba.cache_clear()
+    assert str(caught.value) == (
+        "settings: engine must be one that is installed, but it was 'numba', which is not; install it with: pip install \"kanerva[fast]\"."
+    )
+
+
+FORK = """
+import os, torch, kanerva
+memory = kanerva.sdm(64, 70_000, 20)
+patterns = kanerva.bits.random(5, 64, seed=0)
+memory.write(patterns)
+child = os.fork()
+if child == 0:
+    memory.write(patterns)
+    os._exit(0 if torch.equal(memory.read(patterns), patterns) else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="needs fork")
+def test_a_forked_process_reads_too():
+    """Threads of OpenMP end a forked process that calls them, such as a worker that loads data."""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip() == "0", done.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_callers_in_several_threads(engine):
+    memory = kanerva.sdm(bits=64, locations=70_000, radius=20)
+    patterns = bits.random(40, 64, seed=0)
+    memory.write(patterns)
+    reads = [None] * 4
+
+    def work(place):
+        for _ in range(5):
+            reads[place] = memory.read(patterns)
+
+    with settings.use(engine=engine):
+        threads = [threading.Thread(target=work, args=(place,)) for place in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert all(torch.equal(read, patterns) for read in reads)
+
+
+@pytest.mark.parametrize("engine", ["numpy", pytest.param("numba", marks=needs_numba)])
+def test_the_number_of_threads_changes_nothing(engine):
+    keys, query = Packed.random(100_001, 64, seed=0), bits.random(11, 64, seed=1)
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2, 5):
+            torch.set_num_threads(threads)
+            counters = torch.zeros(len(keys), 64, dtype=torch.int16)
+            with settings.use(engine=engine):
+                functional.deposit(query, query, keys, counters, *rule(64, 22))
+                results.append((counters, functional.field(query, keys, counters, *rule(64, 22)).value))
+    finally:
+        torch.set_num_threads(before)
+    for other in results[1:]:
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True))
+
+
+@needs_numba
+def test_kernels_are_compiled_where_there_is_no_folder_to_keep_them(monkeypatch):
+    import numba
+
+    from kanerva import _numba
+
+    original = numba.njit
+
+    def njit(**options):
+        if "cache" in options:
+            raise RuntimeError("cannot cache function: no locator available")
+        return original(**options)
+
+    monkeypatch.setattr(numba, "njit", njit)
+    assert _numba._compiled(lambda x: x + 1)(1) == 2
+
+
+def test_one_query_is_read_as_in_a_batch():
+    _, keys, query, _, counters = case(1000, dtype=torch.float32)
+    for engine in INSTALLED:
+        with settings.use(engine=engine):
+            whole = functional.field(query, keys, counters / 7, *rule(1000, 505)).value
+            alone = [functional.field(one, keys, counters / 7, *rule(1000, 505)).value for one in query]
+        torch.testing.assert_close(torch.stack(alone), whole, rtol=0, atol=0 if engine != "torch" else 1e-4)

@@ -1,0 +1,743 @@
+"""What every memory promises whatever it is asked: alone or in a batch, masked, copied, trained, in any dtype and any size."""
+
+import copy
+import io
+import itertools
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import kanerva
+from kanerva import Locations, Patterns, activation, bits, dynamics, functional, separation, similarity
+from kanerva.separation import Softmax
+
+N = 16
+
+
+def source(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def normal(*shape, seed=0, dtype=torch.float32):
+    return torch.randn(*shape, generator=source(seed), dtype=torch.float64).to(dtype)
+
+
+def filled(memory, count=12, seed=1):
+    """Write random vectors that suit the memory."""
+    draw = bits.random if memory.key_bits else lambda n, d, seed, dtype: normal(n, d, seed=seed, dtype=dtype)
+    keys = draw(count, memory.dim, seed=seed, dtype=memory.dtype)
+    if getattr(memory, "autoassociative", False):
+        memory.write(keys)
+    else:
+        values = bits.random(count, memory.value_dim, seed=seed + 1, dtype=memory.dtype)
+        memory.write(keys, values)
+    return memory
+
+
+def asked(memory, *shape, seed=3):
+    drawn = normal(*shape, memory.dim, seed=seed, dtype=memory.dtype)
+    return torch.where(drawn > 0, 1.0, -1.0).to(memory.dtype) if memory.key_bits else drawn
+
+
+def learned(value):
+    return nn.Parameter(torch.tensor(value))
+
+
+MEMORIES = {
+    "modern_hopfield": lambda: kanerva.modern_hopfield(N, 0.5),
+    "attention": lambda: kanerva.attention(N, value_dim=5),
+    "attention learned": lambda: kanerva.attention(N, learned(0.4), value_dim=3),
+    "hopfield": lambda: kanerva.hopfield(N),
+    "dense": lambda: kanerva.dense(N, 3),
+    "exponential": lambda: kanerva.exponential(N, 0.5),
+    "sparse_hopfield": lambda: kanerva.sparse_hopfield(N, 0.5),
+    "sdm": lambda: kanerva.sdm(N, 300, 5),
+    "sdm_patterns": lambda: kanerva.sdm_patterns(N, 5),
+    "sdm_patterns finite": lambda: kanerva.sdm_patterns(N, 5, locations=500),
+    "sdm_attention": lambda: kanerva.sdm_attention(N, 5),
+    "kernel density": lambda: Patterns(N, similarity=similarity.closeness, separation=Softmax(0.3)),
+    "real locations": lambda: Locations(
+        normal(40, N, seed=9),
+        4,
+        similarity=similarity.cosine,
+        separation=separation.Step(0.1),
+        activation=activation.Identity(),
+        counters=torch.float32,
+    ),
+}
+
+
+# Alone or in a batch
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_batch_is_its_queries_one_by_one(name, masked):
+    """No verb lets one query of a batch see another, with or without a mask of its own for each query."""
+    memory = filled(MEMORIES[name]())
+    query = asked(memory, 7)
+    mask = torch.rand(7, memory.keys.shape[0], generator=source(4)) > 0.3 if masked else None
+    rows = [None if mask is None else mask[row] for row in range(7)]
+    verbs = ["scores", "weights", "read"]
+    verbs += ["recall"] if memory.value_dim == memory.dim else []
+    verbs += ["energy"] if memory._energy(query, None) is not None else []
+    for verb in verbs:
+        alone = torch.stack([getattr(memory, verb)(one, mask=row) for one, row in zip(query, rows, strict=True)])
+        torch.testing.assert_close(getattr(memory, verb)(query, mask=mask), alone, rtol=1e-4, atol=1e-4, msg=verb)
+    together, apart = memory.explain(query, mask), [memory.explain(one, row) for one, row in zip(query, rows, strict=True)]
+    for field, value in together._asdict().items():
+        if value is not None:
+            torch.testing.assert_close(value, torch.stack([getattr(one, field) for one in apart]), rtol=1e-4, atol=1e-4, msg=field)
+
+
+@pytest.mark.parametrize("rule", [Softmax(0.7), separation.Entmax(1.5, 0.7), separation.TopK(2, 0.7), separation.Power(3)], ids=repr)
+@pytest.mark.parametrize("heads", [1, 4])
+def test_heads_are_apart(rule, heads):
+    """Several heads at once, by vmap, read what each reads alone, for one step and for several."""
+    query, keys = (normal(3, heads, count, 8, seed=count, dtype=torch.float64) for count in (5, 6))
+
+    def steps(q, k):
+        return dynamics.settle(lambda x: functional.read(x, k, k, similarity.dot, rule), q, steps=3, rate=0.5).state
+
+    for verb in (lambda q, k: functional.read(q, k, k, similarity.dot, rule), steps):
+        together = torch.vmap(torch.vmap(verb))(query, keys)
+        for item, head in itertools.product(range(3), range(heads)):
+            torch.testing.assert_close(together[item, head], verb(query[item, head], keys[item, head]))
+
+
+@pytest.mark.untyped  # the checks take longer than the work
+@pytest.mark.parametrize("beta", [0.2, 0.5, 1.0, 2.0])
+def test_coming_to_rest_does_not_depend_on_batch_mates(beta):
+    """Each query of 30 random batches of four stops where, and after as many steps as, it does alone."""
+    memory = kanerva.modern_hopfield(6, beta, dtype=torch.float64)
+    memory.write(normal(9, 6, seed=int(10 * beta), dtype=torch.float64))
+    query = normal(120, 6, seed=5, dtype=torch.float64)
+    alone = [memory.trace(one, steps=200, tolerance=1e-4) for one in query]
+    assert len({int(path.steps) for path in alone}) > 3  # they do stop at different times
+    for batch in torch.randperm(120, generator=source(6)).reshape(30, 4).tolist():
+        path = memory.trace(query[batch], steps=200, tolerance=1e-4)
+        assert path.converged.all()
+        assert path.steps.tolist() == [int(alone[row].steps) for row in batch]
+        torch.testing.assert_close(path.states[-1], torch.stack([alone[row].states[-1] for row in batch]), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        memory.recall(query, steps=200, tolerance=1e-4), torch.stack([path.states[-1] for path in alone]), rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_queries_of_any_leading_shape(name):
+    """One vector, a list of them and a grid of them give the same numbers, and an empty list gives an empty one."""
+    memory = filled(MEMORIES[name]())
+    query = asked(memory, 2, 3, 4)
+    whole = memory.read(query)
+    assert whole.shape == (2, 3, 4, memory.value_dim)
+    torch.testing.assert_close(memory.read(query[1, 2, 3]), whole[1, 2, 3])
+    torch.testing.assert_close(memory.read(query[1, 2]), whole[1, 2])
+    torch.testing.assert_close(memory.read(query.transpose(0, 2)), whole.transpose(0, 2))
+    assert memory.read(query[:0]).shape == (0, 3, 4, memory.value_dim)
+    assert memory.explain(query).entropy.shape == (2, 3, 4)
+    if memory.value_dim == memory.dim:
+        assert memory.recall(query).shape == query.shape
+        assert memory.trace(query, steps=2).states.shape[1:] == query.shape
+
+
+# Nothing there
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_where_everything_is_masked_a_read_is_zero(name):
+    """A query whose keys are all masked reads zeros, not NaN, beside others that read as ever."""
+    memory = filled(MEMORIES[name]())
+    query = asked(memory, 4)
+    mask = torch.ones(4, memory.keys.shape[0], dtype=torch.bool)
+    mask[1] = False
+    read = memory.read(query, mask)
+    assert (read[1] == 0).all()
+    rest = [0, 2, 3]
+    torch.testing.assert_close(read[rest], memory.read(query)[rest])
+    told = memory.explain(query, mask)
+    assert (told.mass[1], told.active[1], told.effective[1], told.entropy[1]) == (0, 0, 0, 0)
+    assert all(value.isfinite().all() for value in (told.value, told.weights, told.mass, told.effective, told.entropy))
+
+
+@pytest.mark.parametrize(
+    "rule", [Softmax(0.3), separation.Entmax(1.5, 0.1), separation.Entmax(2.0, 0.05), separation.TopK(3, 0.3)], ids=repr
+)
+@pytest.mark.parametrize("similar", [similarity.dot, similarity.closeness])
+def test_where_everything_is_masked_the_gradient_is_zero(similar, rule):
+    """Training does not break on an example that has nothing to look at: its gradient is zero, those of others are as ever."""
+    memory = filled(Patterns(N, similarity=similar, separation=rule))
+    query = asked(memory, 3).requires_grad_()
+    mask = torch.ones(3, memory.keys.shape[0], dtype=torch.bool)
+    mask[1] = False
+    (slope,) = torch.autograd.grad(memory.read(query, mask).square().sum(), query)
+    (plain,) = torch.autograd.grad(memory.read(query).square().sum(), query)
+    assert (slope[1] == 0).all()
+    assert (plain[1] != 0).any()
+    torch.testing.assert_close(slope[[0, 2]], plain[[0, 2]])
+    assert memory.energy(query.detach(), mask).isinf().tolist() == [False, True, False]
+
+
+def test_out_of_reach_is_said():
+    """A query that activates nothing is told apart from one that reads zeros by chance, or refused, or kept: as asked."""
+    stored = bits.random(1, 64, seed=0)
+    far = -stored
+    for build in (lambda **how: kanerva.sdm_patterns(64, 5, **how), lambda **how: kanerva.sdm(64, 5000, 20, **how)):
+        memory = build()
+        memory.write(stored)
+        told = memory.explain(torch.cat([far, stored]))
+        assert told.mass[0] == 0
+        assert (told.value[0] == 0).all()
+        assert (told.mass[1:] > 0).all()
+        kept = build(empty="keep")
+        kept.write(stored)
+        assert torch.equal(kept.read(far), far)
+        strict = build(empty="raise")
+        strict.write(stored)
+        with pytest.raises(kanerva.InputError, match="out of reach.* 1 of 2"):
+            strict.read(torch.cat([far, stored]))
+
+
+# Copies, files, dtypes
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_copies_and_files(name, tmp_path):
+    """A deep copy stands on its own; a state dict loads without trusting pickle, and as safetensors."""
+    memory = filled(MEMORIES[name]())
+    query = asked(memory, 3)
+    before = memory.read(query)
+    twin = copy.deepcopy(memory)
+    filled(twin, 20, seed=30)
+    assert torch.equal(memory.read(query), before)
+    assert not torch.equal(twin.read(query), before)
+    file = io.BytesIO()
+    torch.save(memory.state_dict(), file)
+    file.seek(0)
+    save_file(memory.state_dict(), tmp_path / "memory.safetensors")
+    for state in (torch.load(file, weights_only=True), load_file(tmp_path / "memory.safetensors")):
+        other = MEMORIES[name]()
+        other.load_state_dict(state)
+        torch.testing.assert_close(other.read(query), before, rtol=0, atol=0)
+        assert len(other) == len(memory)
+        assert all(type(tensor) is torch.Tensor for tensor in other.state_dict().values())
+
+
+def test_ids_outlive_everything():
+    """Ids stay with what they were given for, and none is given twice, through forgetting, copying and loading."""
+    memory = kanerva.attention(4, 50.0, value_dim=1)
+    keys = normal(6, 4)
+    assert memory.write(keys[:4], torch.arange(4.0)[:, None]).tolist() == [0, 1, 2, 3]
+    memory.forget([1, 3])
+    assert memory.ids.tolist() == [0, 2]
+    assert memory.write(keys[4], torch.tensor([4.0])).item() == 4  # not 3, though 3 is free
+    with pytest.raises(kanerva.InputError, match=r"\[1\], which is not"):
+        memory.forget([0, 1])
+    assert memory.ids.tolist() == [0, 2, 4]  # nothing was removed
+    other = kanerva.attention(4, 50.0, value_dim=1)
+    other.load_state_dict(memory.state_dict())
+    for one in (copy.deepcopy(memory), other):
+        assert one.write(keys[5], torch.tensor([5.0])).item() == 5
+        one.forget(torch.tensor([0, 2, 4]))
+        assert one.ids.tolist() == [5]
+        assert one.read(keys[0]).item() == 5.0
+    memory.forget(memory.ids)
+    assert len(memory) == 0
+    assert memory.write(keys[:1], torch.zeros(1, 1)).tolist() == [5]
+    assert memory.write(keys.reshape(2, 3, 4), torch.zeros(2, 3, 1)).tolist() == [[6, 7, 8], [9, 10, 11]]
+
+
+def test_growth_is_amortised():
+    """A thousand single writes move what is stored a dozen times, not a thousand; files do not carry the spare room."""
+    memory = kanerva.modern_hopfield(8, 1.0)
+    rows = normal(1000, 8)
+    places = set()
+    for row in rows:
+        memory.write(row)
+        places.add(memory.keys.data_ptr())
+    assert len(places) < 16
+    assert torch.equal(memory.keys, rows)
+    file = io.BytesIO()
+    torch.save(memory.state_dict(), file)
+    assert file.tell() < 1.2 * (rows.nbytes + memory.ids.nbytes) + 4096
+    for shrink in (memory.half, lambda: memory.forget(memory.ids[:900])):
+        memory.write(torch.zeros(600, 8, dtype=memory.dtype))  # there is room to spare again
+        shrink()
+        assert memory.keys.untyped_storage().nbytes() == memory.keys.nbytes
+        assert "keys" not in memory._room
+
+
+def test_what_was_given_is_copied():
+    """Changing a tensor after it was written changes nothing in the memory."""
+    keys = normal(3, 4)
+    memory = kanerva.modern_hopfield(4, 1.0)
+    memory.write(keys)
+    read = memory.read(torch.ones(4))
+    keys.zero_()
+    assert torch.equal(memory.read(torch.ones(4)), read)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("name", MEMORIES)
+def test_change_of_dtype(name, dtype):
+    """After .to(dtype) a memory takes and gives that dtype, its whole numbers stay whole, and it goes on learning."""
+    memory = filled(MEMORIES[name]())
+    query = asked(memory, 3)
+    before = memory.read(query)
+    whole = {key: tensor.dtype for key, tensor in memory.state_dict().items() if not tensor.is_floating_point()}
+    memory.to(dtype)
+    after = memory.read(query.to(dtype))
+    assert after.dtype == memory.dtype == dtype
+    assert {key: tensor.dtype for key, tensor in memory.state_dict().items() if not tensor.is_floating_point()} == whole
+    tolerance = {torch.float16: 0.03, torch.bfloat16: 0.2, torch.float64: 1e-4}[dtype]
+    if name != "real locations" or dtype == torch.float64:  # whether a location is active may turn on one rounding
+        torch.testing.assert_close(after.float(), before.float(), rtol=tolerance, atol=tolerance)
+    filled(memory, 2, seed=50)
+    assert memory.read(query.to(dtype)).isfinite().all()
+    assert len(memory) == 14
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_summed_in_single(dtype):
+    """Sums over thousands of half-precision rows keep the accuracy of one rounding, where sums in half would stall or drift."""
+    count = 5000  # beyond 2048 float16 cannot count, beyond 256 bfloat16 cannot
+    keys, values = normal(count, 8, dtype=dtype), (1 + normal(count, 3, seed=1)).to(dtype)
+    query = normal(6, 8, seed=2, dtype=dtype)
+    step = torch.finfo(dtype).eps
+    for rule in (Softmax(0.0), Softmax(0.3), separation.Entmax(1.5, 0.3), separation.Normalised(separation.Power(2))):
+        weights = functional.weights(query, keys, similarity.dot, rule)
+        assert weights.dtype == torch.float32
+        torch.testing.assert_close(weights.double().sum(-1), torch.ones(6, dtype=torch.float64), rtol=0, atol=1e-5)
+        exact = functional.read(query.double(), keys.double(), values.double(), similarity.dot, rule)
+        read = functional.read(query, keys, values, similarity.dot, rule)
+        assert read.dtype == dtype
+        torch.testing.assert_close(read.double(), exact, rtol=step, atol=step)
+    long = bits.random(40, 3000, seed=0, dtype=dtype)  # agreements no half precision can hold
+    near = bits.flip(long, 5, seed=1)
+    memory, exact = kanerva.sdm_patterns(3000, 1400, dtype=dtype), kanerva.sdm_patterns(3000, 1400, dtype=torch.float64)
+    memory.write(long)
+    exact.write(long.double())
+    torch.testing.assert_close(memory.weights(near).double(), exact.weights(near.double()), rtol=1e-5, atol=1e-7)
+
+
+# Training
+
+
+def test_beta_is_trained():
+    """An inverse temperature given as a parameter is one: a few steps of gradient descent raise it and lower the loss."""
+    memory = kanerva.modern_hopfield(N, learned(0.05))
+    patterns = normal(10, N)
+    memory.write(patterns)
+    assert [name for name, _ in memory.named_parameters()] == ["beta"]
+    descent = torch.optim.SGD(memory.parameters(), lr=0.02)
+    losses = []
+    for _ in range(12):
+        descent.zero_grad()
+        loss = (memory.read(patterns + 0.3 * normal(10, N, seed=7)) - patterns).square().mean()
+        loss.backward()
+        descent.step()
+        losses.append(loss.item())
+    assert all(after < before for before, after in itertools.pairwise(losses))
+    assert losses[-1] < losses[0] / 3
+    assert memory.beta.item() > 0.1
+    assert memory.separation.beta is memory.beta
+
+
+def test_functional_call_uses_the_beta_it_is_given():
+    """torch.func.functional_call replaces the parameter for that call, and gradients reach the replacement."""
+    memory = filled(kanerva.attention(N, learned(0.3), value_dim=4))
+    query, other = asked(memory, 5), torch.tensor(2.0, requires_grad=True)
+    swapped = torch.func.functional_call(memory, {"beta": other}, (query,))
+    expected = functional.read(query, memory.keys, memory.values, similarity.dot, Softmax(2.0))
+    torch.testing.assert_close(swapped, expected)
+    assert not torch.allclose(swapped, memory(query))
+    (slope,) = torch.autograd.grad(swapped.sum(), other)
+    step = 1e-2
+    up, down = (functional.read(query, memory.keys, memory.values, similarity.dot, Softmax(2.0 + by)).sum() for by in (step, -step))
+    assert slope.item() == pytest.approx(((up - down) / (2 * step)).item(), rel=1e-2)
+
+
+def leaves():
+    return normal(3, 5, seed=1).requires_grad_(), normal(4, 5, seed=2).requires_grad_(), normal(4, 2, seed=3).requires_grad_()
+
+
+DIFFERENTIABLE = {
+    **{f"similarity.{name}": getattr(similarity, name) for name in ("dot", "cosine", "closeness", "agreement", "manhattan")},
+    **{
+        f"separation.{rule}": lambda q, k, rule=rule: rule(q @ k.T)
+        for rule in (
+            Softmax(0.5),
+            separation.Linear(),
+            separation.Power(3),
+            separation.Exponential(0.3),
+            separation.Entmax(1.3, 0.4),
+            separation.Entmax(1.5, 0.4),
+            separation.Entmax(2.0, 0.2),
+            separation.TopK(2, 0.5),
+            separation.Normalised(separation.Power(3)),
+        )
+    },
+    **{
+        f"potential of {rule}": lambda q, k, rule=rule: rule.potential(q @ k.T)
+        for rule in (
+            Softmax(0.5),
+            separation.Linear(),
+            separation.Power(3),
+            separation.Exponential(0.3),
+            separation.Entmax(1.0, 0.4),
+            separation.Entmax(1.5, 0.4),
+            separation.TopK(2, 0.5),
+            separation.Step(0.1),
+            separation.Argmax(),
+            separation.Compact(0.1),
+        )
+    },
+    "activation.Unit": lambda q, k: activation.Unit()(q @ k.T, q),
+    "functional.scores": lambda q, k: functional.scores(q, k, similarity.dot, torch.zeros(4)),
+    "functional.weights": lambda q, k: functional.weights(q, k, similarity.closeness, Softmax(0.5)),
+    "functional.field": lambda q, k: functional.field(q, k, k, similarity.dot, Softmax(0.5)).value,
+    "functional.read": lambda q, k: functional.read(q, k, k, similarity.dot, Softmax(0.5)),
+    "functional.energy": lambda q, k: functional.energy(q, k, similarity.dot, Softmax(0.5)),
+    "dynamics.settle": lambda q, k: dynamics.settle(lambda x: functional.read(x, k, k, similarity.dot, Softmax(0.5)), q, steps=3).state,
+    "dynamics.trace": lambda q, k: dynamics.trace(lambda x: functional.read(x, k, k, similarity.dot, Softmax(0.5)), q, steps=3).states,
+    "dynamics.chain": lambda q, k: dynamics.chain(lambda x: functional.read(x, k, k, similarity.dot, Softmax(0.5)), q, 3),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_backward_runs_on_the_cpu(name):
+    """Everything that can be differentiated has a finite gradient that is not zero, for queries and for keys."""
+    query, keys, _ = leaves()
+    slopes = torch.autograd.grad(DIFFERENTIABLE[name](query, keys).square().sum(), (query, keys))
+    for slope in slopes:
+        assert slope.isfinite().all()
+        assert (slope != 0).any()
+
+
+@pytest.mark.parametrize("verb", ["read", "recall", "energy", "scores", "weights"])
+def test_backward_of_the_verbs(verb):
+    """The verbs of a memory are differentiable in the query and in a trained beta."""
+    memory = filled(kanerva.modern_hopfield(N, learned(0.4)))
+    query = asked(memory, 3).requires_grad_()
+    slopes = torch.autograd.grad(getattr(memory, verb)(query).square().sum(), (query, memory.beta), allow_unused=True)
+    assert slopes[0].isfinite().all()
+    assert (slopes[0] != 0).any()
+    assert (slopes[1] is None) == (verb == "scores")
+    told = memory.explain(query)
+    (slope,) = torch.autograd.grad(told.entropy.sum() + told.energy.sum(), memory.beta)
+    assert slope.isfinite()
+    assert slope != 0
+
+
+# Options and routes
+
+ONE = {
+    "beta": (lambda: kanerva.modern_hopfield(N, 0.3), lambda: kanerva.modern_hopfield(N, 0.4)),
+    "default beta": (lambda: kanerva.attention(N), lambda: kanerva.attention(N, 0.3)),
+    "alpha": (lambda: kanerva.sparse_hopfield(N, 0.3), lambda: kanerva.sparse_hopfield(N, 0.3, alpha=1.5)),
+    "alpha 1": (lambda: kanerva.sparse_hopfield(N, 0.3, alpha=1.1), lambda: kanerva.sparse_hopfield(N, 0.3, alpha=1.0)),
+    "order": (lambda: kanerva.dense(N, 2), lambda: kanerva.dense(N, 6)),
+    "diagonal": (lambda: kanerva.hopfield(N), lambda: kanerva.hopfield(N, "kept")),
+    "exponential beta": (lambda: kanerva.exponential(N, 0.1), lambda: kanerva.exponential(N, 2.0)),
+    "radius": (lambda: kanerva.sdm_patterns(N, 3), lambda: kanerva.sdm_patterns(N, 7)),
+    "finite locations": (lambda: kanerva.sdm_patterns(N, 5), lambda: kanerva.sdm_patterns(N, 5, locations=300)),
+    "count of locations": (lambda: kanerva.sdm_patterns(N, 5, locations=100), lambda: kanerva.sdm_patterns(N, 5, locations=300)),
+    "seed of overlaps": (lambda: kanerva.sdm_patterns(N, 5, 100), lambda: kanerva.sdm_patterns(N, 5, 100, seed=1)),
+    "neurons": (lambda: kanerva.sdm(N, 200, 5), lambda: kanerva.sdm(N, 300, 5)),
+    "radius of neurons": (lambda: kanerva.sdm(N, 200, 5), lambda: kanerva.sdm(N, 200, 6)),
+    "seed of neurons": (lambda: kanerva.sdm(N, 200, 5), lambda: kanerva.sdm(N, 200, 5, seed=1)),
+    "patterns": (lambda: kanerva.sdm(N, 200, patterns=5), lambda: kanerva.sdm(N, 200, patterns=100)),
+    "tie": (lambda: kanerva.sdm(N, 200, 5, tie="plus"), lambda: kanerva.sdm(N, 200, 5, tie="minus")),
+    "tie kept": (lambda: kanerva.sdm(N, 200, 5), lambda: kanerva.sdm(N, 200, 5, tie="keep")),
+    "seed of ties": (
+        lambda: Patterns(N, separation=separation.Linear(), activation=activation.Sign(seed=0)),
+        lambda: Patterns(N, separation=separation.Linear(), activation=activation.Sign(seed=1)),
+    ),
+    "empty": (lambda: kanerva.sdm_patterns(N, 1), lambda: kanerva.sdm_patterns(N, 1, empty="keep")),
+    "method": (lambda: kanerva.sdm_attention(N, 3), lambda: kanerva.sdm_attention(N, 3, method="mse")),
+    "similarity": (
+        lambda: Patterns(N, separation=Softmax(0.5)),
+        lambda: Patterns(N, similarity=similarity.closeness, separation=Softmax(0.5)),
+    ),
+    "k": (lambda: Patterns(N, separation=separation.TopK(2, 0.1)), lambda: Patterns(N, separation=separation.TopK(3, 0.1))),
+    "activation": (
+        lambda: Patterns(N, separation=Softmax(0.5)),
+        lambda: Patterns(N, separation=Softmax(0.5), activation=activation.Unit()),
+    ),
+    "dtype": (lambda: kanerva.modern_hopfield(N, 0.5), lambda: kanerva.modern_hopfield(N, 0.5, dtype=torch.float16)),
+}
+
+
+@pytest.mark.parametrize("option", ONE)
+def test_every_option_changes_what_is_read(option):
+    """No option of a memory is taken and then ignored."""
+    reads = []
+    for build in ONE[option]:
+        memory = build()
+        memory.write(*(bits.random(12, N, seed=seed, dtype=memory.dtype) for seed in (1,) * (2 - isinstance(memory, Patterns))))
+        query = bits.random(60, N, seed=2, dtype=memory.dtype)
+        told = memory.explain(query)
+        reads.append(torch.cat([memory.read(query), told.weights if memory.separation.normalised else told.value], -1).double())
+    assert not torch.equal(*reads)
+
+
+def test_counters_that_saturate_forget_and_those_that_raise_refuse():
+    """What becomes of the 128th write to an 8-bit counter is an option, and each choice shows."""
+    key = bits.random(1, N, seed=0)
+    reads = []
+    for counters, overflow in ((torch.int8, "saturate"), (torch.int16, "raise")):
+        memory = kanerva.sdm(N, 200, 5, counters=counters, overflow=overflow)
+        memory.write(key.expand(200, N))
+        memory.write(key.expand(150, N), -key.expand(150, N))
+        reads.append(memory.read(key))
+    assert torch.equal(reads[0], -key)  # 127 - 150 < 0
+    assert torch.equal(reads[1], key)  # 200 - 150 > 0
+    memory = kanerva.sdm(N, 200, 5, counters=torch.int8, overflow="raise")
+    memory.write(key.expand(127, N))
+    with pytest.raises(kanerva.InputError, match="no counter passes 127"):
+        memory.write(key)
+
+
+def test_every_option_of_a_recall_changes_it():
+    """Steps, rate, tolerance and mask are heeded by recall and trace alike."""
+    memory = filled(kanerva.modern_hopfield(N, 0.2))
+    query = asked(memory, 5)
+    mask = torch.rand(5, 12, generator=source(8)) > 0.5
+    plain = {"steps": 30, "rate": 1.0, "tolerance": 0.0, "mask": None}
+    ends = [memory.recall(query, **plain)]
+    for name, value in (("steps", 2), ("rate", 0.2), ("tolerance", 0.3), ("mask", mask)):
+        ends.append(memory.recall(query, **(plain | {name: value})))
+        torch.testing.assert_close(memory.trace(query, **(plain | {name: value})).states[-1], ends[-1], rtol=0, atol=0)
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(ends, 2))
+
+
+@pytest.fixture
+def attended(monkeypatch):
+    """Count the reads that torch's own attention does."""
+    calls = []
+    torchs = torch.nn.functional.scaled_dot_product_attention
+
+    def counted(*args, **kwargs):
+        calls.append(args[0].shape)
+        return torchs(*args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", counted)
+    return calls
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3, torch.tensor(0.3), 20.0], ids=str)
+@pytest.mark.parametrize("rows", [1, 5, 33])
+def test_attention_kernel_and_plain_route_agree(attended, rows, beta):
+    """The kernel of torch and the sum that is written out give the same read; a gradient or a mask takes the plain one."""
+    memory = kanerva.attention(N, beta, dtype=torch.float64)
+    memory.write(normal(50, N, dtype=torch.float64))
+    query = normal(rows, N, seed=1, dtype=torch.float64)
+    fast = memory.read(query)
+    taken = len(attended)
+    assert taken == 1
+    plain = memory.read(query.clone().requires_grad_()).detach()
+    masked = memory.read(query, torch.ones(50, dtype=torch.bool))
+    by_hand = torch.softmax(beta * query @ memory.keys.T, -1) @ memory.keys
+    assert len(attended) == taken
+    for read in (fast, plain, masked):
+        torch.testing.assert_close(read, by_hand, rtol=1e-12, atol=1e-12)
+
+
+def test_the_attention_kernel_is_left_where_it_would_build_all_scores(attended):
+    """Values of another length would send torch's attention to a route that builds all scores at once, however many."""
+    memory = filled(kanerva.attention(N, 0.3, value_dim=5))
+    memory.read(asked(memory, 33))
+    assert attended == []
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_no_size_of_chunk_changes_a_read(name):
+    """Cut in pieces of every size, smaller and larger than what there is, a read stays the same; so does a write."""
+    memory = filled(MEMORIES[name](), 7)
+    query = asked(memory, 5)
+    mask = torch.rand(5, memory.keys.shape[0], generator=source(4)) > 0.3
+    plain = [memory.read(query), memory.read(query, mask)]
+    for budget in (1, 64 * memory.keys.shape[0] * 2, 64 * memory.keys.shape[0] * 3, 4000, 2**40):
+        with kanerva.settings.use(budget=budget):
+            for whole, cut in zip(plain, [memory.read(query), memory.read(query, mask)], strict=True):
+                torch.testing.assert_close(cut, whole)
+            torch.testing.assert_close(memory.read(query[:1]), plain[0][:1])  # shorter than a chunk
+            torch.testing.assert_close(filled(MEMORIES[name](), 7).read(query), plain[0])
+
+
+@pytest.mark.untyped  # the checks take longer than the work
+@pytest.mark.parametrize("name", MEMORIES)
+def test_masks_in_every_form(name):
+    """None, all True and all zeros are one mask; False and -inf are one; each of (m), (1, m) and (b, m) broadcasts."""
+    memory = filled(MEMORIES[name]())
+    query = asked(memory, 2, 3)
+    count = memory.keys.shape[0]
+    half = torch.rand(count, generator=source(4)) > 0.5
+    wide = half.expand(2, 3, count)
+    some = torch.where(half, 0.0, -torch.inf)
+    verbs = ["read", "weights", "recall"] if memory.value_dim == memory.dim else ["read", "weights"]
+    for verb in verbs:
+        ask = getattr(memory, verb)
+        for free in (torch.ones(count, dtype=torch.bool), torch.zeros(count), torch.zeros(2, 1, count, dtype=torch.float64)):
+            torch.testing.assert_close(ask(query, mask=free), ask(query))
+        kept = ask(query, mask=half)
+        assert name == "sdm" or not torch.equal(kept, ask(query))
+        for same in (half[None], wide, some, some.expand(2, 3, count), some[None, None].double()):
+            torch.testing.assert_close(ask(query, mask=same), kept)
+    only = filled(MEMORIES[name]())
+    if isinstance(only, Patterns):  # to mask is to forget
+        only.forget(only.ids[~half])
+        torch.testing.assert_close(only.read(query), memory.read(query, half))
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("verb", ["read", "weights", "recall", "trace", "energy", "explain"])
+@pytest.mark.parametrize(
+    "mask",
+    [torch.ones(5) > 0, torch.ones(2, 4) > 0, torch.ones(3, 1, 4) > 0, torch.ones(4, dtype=torch.int64)],
+    ids=["5", "2x4", "3x1x4", "int"],
+)
+def test_a_mask_that_does_not_fit_is_refused(verb, mask):
+    """A mask of the wrong shape or dtype gets a sentence from every verb, not an error of torch."""
+    memory = kanerva.modern_hopfield(4, 1.0)
+    memory.write(torch.eye(4))
+    with pytest.raises(kanerva.InputError, match="mask must be"):
+        getattr(memory, verb)(normal(3, 4), mask=mask)
+
+
+# Chance and energy
+
+
+@pytest.mark.parametrize("name", ["sdm", "sdm_patterns finite", "hopfield", "dense"])
+def test_same_seed_same_bits(name):
+    """Two memories built and filled alike read the same bits, whatever chance settles in them."""
+    query = bits.random(50, N, seed=8)
+    assert torch.equal(filled(MEMORIES[name]()).read(query), filled(MEMORIES[name]()).read(query))
+    drawn = [bits.random(4, 64, seed=5), bits.random(4, 64, seed=source(5))]
+    assert torch.equal(*drawn)
+
+
+DOWNHILL = {
+    "modern_hopfield": lambda: kanerva.modern_hopfield(N, 0.4, dtype=torch.float64),
+    "hopfield kept": lambda: kanerva.hopfield(N, "kept"),
+    "sparse_hopfield": lambda: kanerva.sparse_hopfield(N, 0.4, dtype=torch.float64),
+    "entmax 1.5": lambda: kanerva.sparse_hopfield(N, 0.4, alpha=1.5, dtype=torch.float64),
+    "kernel density": lambda: Patterns(N, similarity=similarity.closeness, separation=Softmax(0.3), dtype=torch.float64),
+    "nearest": lambda: Patterns(N, separation=separation.Argmax(), dtype=torch.float64),
+    "power sign": lambda: Patterns(N, separation=separation.Power(3), activation=activation.Sign("keep")),
+    "exponential sign": lambda: Patterns(
+        N, separation=separation.Exponential(0.5), activation=activation.Sign("keep"), dtype=torch.float64
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOWNHILL)
+@pytest.mark.parametrize("rate", [1.0, 0.3])
+def test_energy_never_rises(name, rate):
+    """Along every step of 200 recalls the energy falls or stays, also where the steps are taken in part."""
+    memory = filled(DOWNHILL[name](), 20)
+    if memory.value_bits and rate != 1:
+        pytest.skip("bits take whole steps only")
+    path = memory.trace(2 * asked(memory, 200) if not memory.key_bits else asked(memory, 200), steps=50, rate=rate)
+    assert (path.energies[0] > path.energies[-1]).any()
+    assert (path.energies.diff(dim=0) <= 1e-6 * path.energies.abs().amax()).all()
+
+
+# Room
+
+SIZES = """
+import sys, torch, kanerva
+from kanerva import similarity, separation
+
+def status(name):
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(name))
+
+def peak(task):
+    open("/proc/self/clear_refs", "w").write("5")  # the high-water mark starts again here
+    before = status("VmRSS")
+    task()
+    return status("VmHWM") - before
+
+count, dim = int(sys.argv[1]), 256
+torch.set_num_threads(1)
+kanerva.settings.budget = 64 * 2**20
+draw = torch.Generator().manual_seed(0)
+memory = kanerva.Patterns(dim, similarity=getattr(similarity, sys.argv[2]), separation=separation.Softmax(0.1))
+
+def drawn(rows):
+    return torch.randint(0, 2, (rows, dim), generator=draw).float() * 2 - 1
+
+query = drawn(8)
+memory.write(query)
+memory.read(query)
+
+def write():
+    for start in range(0, count, 10_000):
+        memory.write(drawn(10_000))
+
+def masked():
+    memory.read(query, torch.ones(len(memory), dtype=torch.bool))
+
+print(memory.keys.nbytes, peak(write), peak(lambda: memory.read(query)), peak(masked))
+print(memory.keys.nbytes)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the high-water mark is read from /proc")
+@pytest.mark.parametrize("similar", ["dot", "agreement", "closeness", "cosine", "manhattan"])
+def test_a_million_patterns_stay_within_the_budget(similar):
+    """Reading a million stored patterns takes no more than the budget; writing them moves them once when the room doubles."""
+    told = subprocess.run([sys.executable, "-c", SIZES, "1000000", similar], check=True, capture_output=True, text=True, timeout=600)
+    (_, writing, reading, masked), (stored,) = (map(int, line.split()) for line in told.stdout.splitlines())
+    assert stored > 1_000_000 * 256 * 4
+    assert writing < 2 * stored
+    assert reading < 64 * 2**20
+    assert masked < 64 * 2**20
+
+
+@pytest.mark.untyped  # the checks take longer than the work
+@pytest.mark.parametrize("build", [lambda: kanerva.modern_hopfield(8, 0.5), lambda: kanerva.sdm_patterns(16, 5)])
+def test_no_array_of_scores_is_larger_than_the_budget(build):
+    """However many queries are asked at once, and along a recall too, they are compared a few at a time."""
+    memory = filled(build(), 100)
+    compare, largest = memory.similarity, []
+
+    def watched(query, keys):
+        scores = compare(query, keys)
+        largest.append(scores.numel())
+        return scores
+
+    memory.similarity = watched
+    memory._separation = separation.Normalised(separation.Exponential(0.3))
+    query = asked(memory, 300)
+    budget = 64 * 100 * 7  # room for seven queries against everything
+    with kanerva.settings.use(budget=budget):
+        memory.read(query)
+        memory.recall(query, steps=3)
+        memory.read(query, torch.ones(300, 100, dtype=torch.bool))
+    assert 350 < max(largest) <= 700
+    with kanerva.settings.use(budget=1):
+        memory.read(query)
+        with pytest.raises(kanerva.InputError, match="few enough for 1 bytes of weights"):
+            memory.weights(query)
+
+
+@pytest.mark.parametrize("similar", [similarity.closeness, similarity.cosine], ids=lambda part: part.__name__)
+def test_no_copy_of_all_keys_is_made(similar, monkeypatch):
+    """Where comparing means moving or scaling the keys, they are taken a piece at a time."""
+    pieces = []
+
+    def watched(query, keys):
+        pieces.append(len(keys))
+        return similar(query, keys)
+
+    keys, query = normal(1000, 8), normal(3, 8, seed=1)
+    with kanerva.settings.use(budget=32 * 8 * 100):
+        cut = functional.scores(query, keys, watched)
+    assert max(pieces) == 100
+    torch.testing.assert_close(cut, similar(query, keys))

@@ -1,0 +1,130 @@
+"""The package as a whole: what its import costs, what its documentation promises, how large its parts may grow."""
+
+import ast
+import doctest
+import importlib
+import importlib.metadata
+import inspect
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kanerva
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+HEAVY = ["sklearn", "skimage", "PIL", "matplotlib", "jinja2", "numba", "scipy.special", "scipy.stats", "typer", "rich"]
+SECONDS = 0.5
+CODE_LINES, PARAMETERS, FILE_LINES = 65, 8, 500
+# A catalogue of many small parts may be longer than a file with one idea.
+LONGER = {"kanerva.separation": 800}
+
+IMPORT = """
+import json, sys, time
+import torch
+start = time.perf_counter()
+import kanerva
+print(json.dumps([time.perf_counter() - start, sorted(sys.modules)]))
+"""
+
+
+def python(code: str, folder: Path) -> str:
+    """Run code as a newcomer would, in a process of its own and away from the checkout; return what it printed."""
+    run = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True, encoding="utf-8")
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def module_name(path: Path) -> str:
+    """Name the module that a source file holds."""
+    parts = path.relative_to(ROOT / "src").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def called(value: object) -> bool:
+    """Tell what users call, and so needs an example, from what they are handed: modules, constants, errors, named tuples."""
+    return inspect.isroutine(value) or (isinstance(value, type) and not issubclass(value, Exception | tuple))
+
+
+def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Return every function and method of a file."""
+    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
+    """Count the lines of a function that are neither docstring nor blank nor comment."""
+    counted = set(range(function.lineno, function.end_lineno + 1))
+    if ast.get_docstring(function) is not None:
+        counted -= set(range(function.body[0].lineno, function.body[0].end_lineno + 1))
+    return sum(1 for line in counted if lines[line - 1].strip() and not lines[line - 1].lstrip().startswith("#"))
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count what a caller may give: everything but self and cls."""
+    taken = function.args
+    named = [*taken.posonlyargs, *taken.args, *taken.kwonlyargs, taken.vararg, taken.kwarg]
+    return sum(1 for argument in named if argument is not None and argument.arg not in ("self", "cls"))
+
+
+def test_import_is_light_and_quick(tmp_path):
+    costs = []
+    for _ in range(3):  # the best of three: the machine may be busy
+        seconds, loaded = json.loads(python(IMPORT, tmp_path))
+        heavy = [name for name in HEAVY if name in loaded]
+        assert not heavy, f"import kanerva loads {', '.join(heavy)}: import them inside the functions that need them"
+        costs.append(seconds)
+        if seconds < SECONDS:
+            break
+    assert min(costs) < SECONDS, f"import kanerva took {min(costs):.2f} s beyond torch"
+
+
+@pytest.mark.parametrize("name", [name for name in map(module_name, SOURCES) if "._" not in name])
+def test_public_names_are_documented_with_an_example(name):
+    module = importlib.import_module(name)
+    assert inspect.getdoc(module), f"{name} has no docstring"
+    assert hasattr(module, "__all__"), f"{name} has no __all__"
+    for public in module.__all__:
+        assert hasattr(module, public), f"{name}.__all__ names {public}, which is not there"
+        value = getattr(module, public)
+        text = inspect.getdoc(value)
+        assert text, f"{name}.{public} has no docstring"
+        if called(value):
+            assert doctest.DocTestParser().get_examples(text), f"{name}.{public} has no example"
+
+
+def test_first_block_of_the_readme_runs(tmp_path):
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert blocks, "README.md has no python block; its first one is what a newcomer pastes"
+    assert ">>>" not in blocks[0], "write the first block of README.md as plain code, to be pasted as it stands"
+    assert python(blocks[0], tmp_path), "the first block of README.md should print what it did"
+
+
+def test_version_is_the_installed_one():
+    installed = importlib.metadata.version("kanerva")
+    assert kanerva.__version__ == installed, "the version changed since .venv was made: touch pyproject.toml and run make again"
+
+
+def test_types_are_announced():
+    assert (Path(kanerva.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_parts_stay_small(path):
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    found = functions(ast.parse(text))
+    # The options of a command are its parameters: there may be many.
+    commands = {function.name for function in found if any("command" in ast.unparse(mark) for mark in function.decorator_list)}
+    long = [f"{function.name} ({code_lines(function, lines)} lines)" for function in found if code_lines(function, lines) > CODE_LINES]
+    wide = [
+        f"{function.name} ({parameters(function)} parameters)"
+        for function in found
+        if parameters(function) > PARAMETERS and function.name not in commands
+    ]
+    assert len(lines) <= LONGER.get(module_name(path), FILE_LINES), f"{path.name} has {len(lines)} lines; split it by ideas"
+    assert not long, f"cut into smaller functions: {', '.join(long)}"
+    assert not wide, f"gather parameters into one object: {', '.join(wide)}"
