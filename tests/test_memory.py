@@ -198,7 +198,7 @@ def test_out_of_reach_is_said():
         assert torch.equal(kept.read(far), far)
         strict = build(empty="raise")
         strict.write(stored)
-        with pytest.raises(kanerva.InputError, match="out of reach.* 1 of 2"):
+        with pytest.raises(kanerva.InputError, match=r"out of reach.* 1 of 2"):
             strict.read(torch.cat([far, stored]))
 
 

@@ -187,3 +187,9 @@ def test_reads_of_few_locations_are_worse_than_of_many():
     assert right == sorted(right)
     assert right[0] < 0.8
     assert right[-1] == pytest.approx((exact.read(cues) == patterns).float().mean().item(), abs=1e-3)
+
+
+@pytest.mark.untyped
+def test_more_locations_than_floats_can_count_are_refused():
+    with pytest.raises(kanerva.InputError, match="leave locations out"):
+        Overlap(bits=256, radius=127, locations=2.0**256)

@@ -391,8 +391,11 @@ def _check_deposit(query: Tensor, values: Tensor, counters: Tensor, count: int, 
             _guard.refuse("deposit", name, "of a signed integer or a floating dtype", _guard.describe(tensor), do, _guard.InputTypeError)
     if values.is_floating_point() and not counters.is_floating_point() and not (values == values.round()).all():
         _guard.refuse("deposit", "values", "whole numbers for integer counters", _guard.describe(values), "give floating counters")
-    if counters.requires_grad and torch.is_grad_enabled():
-        _guard.refuse("deposit", "counters", "without a gradient", "one that is trained", "write under torch.no_grad()")
+    for name, tensor in (("values", values), ("counters", counters)):
+        if tensor.requires_grad and torch.is_grad_enabled():
+            _guard.refuse("deposit", name, "without a gradient", "to be trained", "write under torch.no_grad()")
+    if any(step == 0 and size > 1 for step, size in zip(counters.stride(), counters.shape, strict=True)):
+        _guard.refuse("deposit", "counters", "numbers of their own", "an expanded tensor, whose rows share them", "give counters.clone()")
     return _guard.integer("deposit", "times", times, -(2**31), 2**31, "give 1 to write and -1 to take back")
 
 

@@ -1,6 +1,7 @@
 """The contract of every memory, written once; ``patterns`` and ``locations`` hold the two ways to store."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
@@ -151,6 +152,10 @@ class Memory(nn.Module, ABC):
 
     def __bool__(self) -> bool:
         return True
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Memory":
+        _guard.floating(f"{type(self).__name__}.to", fn(torch.empty(0, dtype=self.dtype, device=self.values.device)).dtype)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
         """Describe the memory in one line."""

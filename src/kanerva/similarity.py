@@ -175,6 +175,9 @@ class Overlap:
         seed = _guard.integer("Overlap", "seed", self.seed, 0, 2**63 - 1)
         _guard.keep(self, bits=bits, radius=radius, locations=locations, seed=seed)
         means = np.exp(circle.log_fraction(self.bits, self.radius) + math.log(self.locations))
+        if means[0] > LARGEST:
+            do = "give fewer, or leave locations out of sdm_patterns for an unlimited memory"
+            _guard.refuse("Overlap", "locations", f"few enough to share {LARGEST:g} at most", f"{locations:g}, sharing {means[0]:g}", do)
         counts, starts = _poisson(means)
         _guard.keep(self, _means=torch.from_numpy(means), _counts=torch.from_numpy(counts), _starts=torch.from_numpy(starts))
 
@@ -198,6 +201,8 @@ class Overlap:
 
 
 EXACT_BELOW = 256.0
+# Sums of more than so many shared locations would leave the range of float32.
+LARGEST = 1e30
 
 
 def _poisson(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
