@@ -590,6 +590,11 @@ REFUSED = {
         lambda: functional.deposit(B, B, Packed.random(5, 4, seed=0), torch.zeros(3, 4), similarity.agreement, Step(2)),
         "deposit: counters must be a tensor of shape (5, 4)",
     ),
+    "counters that share numbers": (
+        lambda: functional.deposit(X, X, KEYS, torch.zeros(1, 4).expand(5, 4), similarity.dot, Step(0)),
+        "deposit: counters must be numbers of their own, but it was an expanded tensor",
+    ),
+    "a dtype that cannot be calculated with": (lambda: auto().to(torch.float8_e5m2), "Patterns.to: dtype must be torch.float16, bfloat16,"),
     "halves in integers": (
         lambda: functional.deposit(X, X, KEYS, torch.zeros(5, 4, dtype=torch.int32), similarity.dot, Step(0)),
         "deposit: values must be whole numbers for integer counters",

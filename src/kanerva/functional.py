@@ -469,8 +469,8 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, separation: Softmax) ->
     scaled = (separation.beta * query).to(query.dtype)
     value = torch.nn.functional.scaled_dot_product_attention(scaled[None, None], keys[None, None], values[None, None], scale=1.0)[0, 0]
     # Zeros may stand for scores that all overflowed, which torch takes for masked ones: look again.
-    zero = (value.amax(-1) == 0) & (value.amin(-1) == 0)
-    if zero.any():
+    zero = value[:, 0] == 0
+    if zero.any() and (zero := (value.amax(-1) == 0) & (value.amin(-1) == 0)).any():
         parts = [_weigh(part, keys, values, dot, separation, None).value for part, _ in _chunks(query[zero], len(keys))]
         value[zero] = torch.cat(parts)
     return Field(value, torch.zeros(len(query), dtype=torch.bool, device=query.device))

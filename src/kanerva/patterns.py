@@ -157,10 +157,10 @@ class Patterns(Memory):
         room[count : count + len(rows)] = rows
         return room[: count + len(rows)]
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Patterns":
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Memory:
         # Rows that move to another dtype or device leave their room behind, which would keep the old ones alive.
         self._room.clear()
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return super()._apply(fn, recurse)
 
     def _config(self) -> dict[str, Any]:
         return {"dim": self.dim, "value_dim": None if self.autoassociative else self.value_dim}
