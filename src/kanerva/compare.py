@@ -170,9 +170,12 @@ def compare(data: DataSet, plan: Plan, progress: Callable[[str, int, int], None]
             rows.append({"memory": name, "title": title, "damage": plan.kind, "level": trial.level, "seed": trial.seed} | row)
             if pictures and trial is _shown(trials) and name != "cue":
                 pictures.append((title, _drawn(judge.clean(recalled), data)))
-        for row, value in zip(rows[-len(trials) :], [] if memory is None else _effective(memory, x, trials), strict=False):
-            row["effective"] = value
-        if memory is not None and plan.domain == "bits" and name in CURVES:
+        if memory is None:
+            continue
+        size = _size(memory)
+        for row, value in zip(rows[-len(trials) :], _effective(memory, x, trials), strict=True):
+            row |= {"effective": value, "bytes": size}
+        if plan.domain == "bits" and name in CURVES:
             weights += [{"memory": name, "title": title} | point for point in _curve(memory, x, plan.seed)]
     notes = [*data.notes, *_notes(data, plan, facts)]
     manifest = _manifest(data, plan, facts, time.perf_counter() - start)
@@ -197,7 +200,6 @@ def _run(name: str, memory: Memory | None, judge: Judge, trial: Trial, plan: Pla
     else:
         recalled = trial.cue if name == "cue" else judge.x[judge.closeness(trial.cue).argmax(-1)]
     seconds = (time.perf_counter() - start) / len(trial.cue)
-    held = judge.x if name == "nearest" else None
     if not torch.isfinite(recalled).all():
         _guard.refuse("recall", "memory", "one whose recall stays finite", f"{name!r}, which overflows", "lower its beta with --set")
     row = judge.score(recalled, trial.cue, trial.chosen) | {
@@ -205,7 +207,7 @@ def _run(name: str, memory: Memory | None, judge: Judge, trial: Trial, plan: Pla
         "steps": None if steps is None else steps.double().mean().item(),
         "converged": None if rest is None else rest.double().mean().item(),
         "seconds": None if name == "cue" else seconds,
-        "bytes": _size(memory) if memory is not None else None if held is None else held.numel() * held.element_size(),
+        "bytes": judge.x.numel() * judge.x.element_size() if name == "nearest" else None,
     }
     return row, recalled
 
