@@ -126,7 +126,7 @@ def test_bad_files_get_a_sentence(refused, tmp_path):
 
 def test_a_folder_that_cannot_be_made_gets_a_sentence(refused, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "out must be a folder" in refused("letters", "--memory", "hopfield", "--out", "file/below", *QUICK)
+    assert "out must be a folder that can be written" in refused("letters", "--memory", "hopfield", "--out", "file/below", *QUICK)
 
 
 def test_a_refusal_ends_the_process_with_2(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kanerva import _guard
 
-__all__ = ["atomic"]
+__all__ = ["atomic", "folder", "writing"]
 
 REMEDIES = {
     errno.ENOENT: "create the folder first",
@@ -70,3 +70,55 @@ def atomic(path: str | os.PathLike[str], function: str = "atomic") -> Iterator[P
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def folder(path: str | os.PathLike[str], function: str) -> Path:
+    """Make a folder if it is not there.
+
+    Args:
+        path: the folder.
+        function: whom an error message names.
+
+    Returns:
+        its ``Path``.
+
+    Raises:
+        InputFileError: if the operating system refuses.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as home:
+        ...     folder(pathlib.Path(home, "a", "b"), "run").is_dir()
+        True
+    """
+    with writing(path, function):
+        Path(path).mkdir(parents=True, exist_ok=True)
+    return Path(path)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str], function: str) -> Iterator[None]:
+    """Turn what the operating system refuses, while the block writes to a folder, into a sentence about ``out``.
+
+    Args:
+        path: the folder.
+        function: whom an error message names.
+
+    Returns:
+        a context manager.
+
+    Raises:
+        InputFileError: if the operating system refuses.
+
+    Example:
+        >>> with writing("runs", "run"):
+        ...     pass
+    """
+    try:
+        yield
+    except _guard.InputError:
+        raise
+    except OSError as error:
+        got = f"{str(path)!r} ({(error.strerror or type(error).__name__).lower()})"
+        do = REMEDIES.get(error.errno or 0, "choose a folder that can be made")
+        _guard.refuse(function, "out", "a folder that can be written", got, do, _guard.InputFileError)

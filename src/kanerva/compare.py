@@ -30,7 +30,7 @@ LEVELS = {"gaussian": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5), "flip": (0.0, 0.05, 0
 # Whose weights are drawn against distance: a sparse distributed memory and what is said to be its like.
 CURVES = ("sdm", "sdm_patterns", "attention")
 # Sets in which +1 is ink on paper rather than light.
-INK = ("digits", "letters")
+INK = ("digits", "letters", "mnist")
 # Cues a level and seed whose weights are looked at, and pictures shown.
 EXPLAINED, SHOWN = 10, 8
 
@@ -347,12 +347,7 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
         ...     save(result, folder, ["exact"])[-1].name
         'report.html'
     """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        do = "choose a folder that can be made"
-        _guard.refuse("recall", "out", "a folder", f"{str(folder)!r} ({error.strerror})", do, _guard.InputFileError)
+    folder = _files.folder(folder, "recall")
     tables = {"table.csv": result.rows, "weights.csv": result.weights}
     written = [folder / name for name, rows in tables.items() if rows]
     for path in written:

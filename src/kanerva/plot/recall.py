@@ -1,77 +1,23 @@
-"""Draw recall against damage, weight against distance, and what was recalled, from plain rows and pictures.
+"""Draw recall against damage, weight against distance, and what was recalled, from plain rows and pictures."""
 
-Figures are plain objects in one style: no window, no ``pyplot``, and nothing of it left behind in matplotlib's settings.
-Type sizes are those of print, 8 to 10 points, so a figure is readable at its own size and at up to twice that.
-"""
-
-import io
-import math
-import os
 import statistics
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Shaped
 
-from kanerva import _files, _guard
+from kanerva import _guard
+from kanerva.plot._style import BLUE, INK, LOOKS, NARROW, QUIET, WIDE, blank, headline, power, styled, wrap
 
 if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
-__all__ = ["gallery", "png", "recall_curves", "save", "svg", "weight_curves"]
+__all__ = ["gallery", "recall_curves", "weight_curves"]
 
 Row = Mapping[str, str | int | float | None]
 
-# The colours of Okabe and Ito (2008), told apart by colour-blind eyes; yellow is left out, for it fades on white.
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"
-INK, QUIET, FAINT = "#24292f", "#6e7781", "#e4e7eb"
-
-_STYLE: dict[str, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Helvetica", "Arial"],
-    "font.size": 8.5,
-    "text.color": INK,
-    "text.parse_math": False,
-    "axes.edgecolor": "#b6bcc4",
-    "axes.linewidth": 0.8,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.unicode_minus": True,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.8,
-    "xtick.color": "#b6bcc4",
-    "ytick.color": "#b6bcc4",
-    "xtick.labelcolor": QUIET,
-    "ytick.labelcolor": QUIET,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "xtick.major.size": 3,
-    "ytick.major.size": 0,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 3.6,
-    "lines.solid_capstyle": "round",
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-    "legend.handlelength": 2.4,
-    "legend.borderpad": 0,
-    "legend.borderaxespad": 0,
-    "savefig.dpi": 200,
-    "image.composite_image": False,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "kanerva",
-}
-
-# Inches: a panel of a wide figure, and a whole figure that a phone can show at its own size.
-WIDE, NARROW = 2.2, 4.4
 FLOOR = 1e-9  # weights below it are not drawn
 
 BASELINES: dict[str, tuple[int, tuple[float, float]]] = {"nearest": (0, (4, 2)), "cue": (0, (1, 1.6))}
@@ -132,15 +78,15 @@ def recall_curves(rows: Sequence[Row], column: str = "exact", *, across: int = 4
     behind = {memory: curve for memory, curve in curves.items() if memory in BASELINES}
     front = {memory: curve for memory, curve in curves.items() if memory not in BASELINES} or behind
     across = min(across, len(front))
-    with _style():
+    with styled():
         figure, panels = _grid(len(front), across, bool(behind))
         for panel, (memory, curve) in zip(panels, front.items(), strict=True):
             for other, line in behind.items():
                 panel.plot(line[0], line[1], color=QUIET, linestyle=BASELINES[other], linewidth=1.1, zorder=1.5)
             panel.errorbar(*curve, color=BLUE, marker="o", elinewidth=1.2, capsize=0, clip_on=False, zorder=3)
-            panel.set_title(_wrap(titles[memory], 25), loc="left", fontsize=9, color=INK, pad=7, va="bottom", linespacing=1.15)
+            panel.set_title(wrap(titles[memory], 25), loc="left", fontsize=9, color=INK, pad=7, va="bottom", linespacing=1.15)
         _scale(panels, across, column, curves)
-        _title(figure, SHARES.get(column) or SIZES.get(column) or column)
+        headline(figure, SHARES.get(column) or SIZES.get(column) or column)
         _legend(figure, rows, across, {titles[memory]: BASELINES[memory] for memory in behind})
     return figure
 
@@ -168,8 +114,8 @@ def weight_curves(rows: Sequence[Row]) -> "matplotlib.figure.Figure":
     _check("plot.weight_curves", rows, ("memory", "title"), ("distance", "weight"), None)
     titles = _titles(rows)
     tall = 3.2 + 0.155 * len(titles)
-    with _style():
-        figure = _figure(NARROW, tall)
+    with styled():
+        figure = blank(NARROW, tall)
         axes = figure.add_axes((0.5 / NARROW, 0.5 / tall, 1 - 0.62 / NARROW, 2.2 / tall))
         reach, low = 0.0, 1.0
         for index, (memory, title) in enumerate(titles.items()):
@@ -177,10 +123,10 @@ def weight_curves(rows: Sequence[Row]) -> "matplotlib.figure.Figure":
             drawn = _weight_line(axes, title, points, index)
             reach, low = max([reach, *(x for x, _ in drawn)]), min([low, *(y for _, y in drawn)])
         axes.set(yscale="log", ylim=(low / 3, 3), xlim=(0, reach * 1.04 or 1))
-        axes.yaxis.set_major_formatter(_power)
+        axes.yaxis.set_major_formatter(power)
         axes.minorticks_off()
         axes.set_xlabel("distance of the stored pattern from the query, in bits", labelpad=6)
-        _title(figure, "Weight in a read, as a share of the largest")
+        headline(figure, "Weight in a read, as a share of the largest")
         lines = [line for line in axes.lines if line.get_linestyle() != "None"]
         figure.legend(handles=lines, loc="upper left", bbox_to_anchor=(0.1 / NARROW, 1 - 0.36 / tall), labelspacing=0.35)
     return figure
@@ -208,12 +154,12 @@ def gallery(pictures: Sequence[tuple[str, Shaped[np.ndarray, "k h w *rgb"]]]) ->
     arrays = _pictures(pictures)
     count, height, width = arrays[0].shape[:3]
     label, cell = 1.32, min(0.8, 3.0 / count)
-    titles = [_wrap(title, 18, 3) for title, _ in pictures]
+    titles = [wrap(title, 18, 3) for title, _ in pictures]
     pitch = max(cell * height / width, 0.15 * max(title.count("\n") + 1 for title in titles))
     apart = 0.12 if len(arrays) > 2 else 0.0
     tall = pitch * len(arrays) + apart + 0.1
-    with _style():
-        figure = _figure(label + cell * count + 0.1, tall)
+    with styled():
+        figure = blank(label + cell * count + 0.1, tall)
         axes = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[])
         axes.grid(False)
         for index, (title, array) in enumerate(zip(titles, arrays, strict=True)):
@@ -226,84 +172,6 @@ def gallery(pictures: Sequence[tuple[str, Shaped[np.ndarray, "k h w *rgb"]]]) ->
                 axes.imshow(picture, extent=box, cmap="gray", vmin=0, vmax=1, interpolation="none")
         axes.set(xlim=(0, label + cell * count + 0.1), ylim=(0, tall), aspect="auto")
     return figure
-
-
-def svg(figure: "matplotlib.figure.Figure") -> str:
-    """Return a figure as SVG: letters stay letters, and the same figure gives the same text.
-
-    Example:
-        >>> row = dict(memory="sdm", title="SDM", damage="flip", level=0.1, seed=0, exact=0.9)
-        >>> svg(recall_curves([row])).count("<svg")
-        1
-    """
-    return _drawn(figure, "svg", {"Date": None, "Creator": None, "Format": None, "Type": None}).decode()
-
-
-def png(figure: "matplotlib.figure.Figure") -> bytes:
-    """Return a figure as PNG, 200 pixels to the inch.
-
-    Example:
-        >>> row = dict(memory="sdm", title="SDM", damage="flip", level=0.1, seed=0, exact=0.9)
-        >>> png(recall_curves([row]))[1:4]
-        b'PNG'
-    """
-    return _drawn(figure, "png", {"Software": None})
-
-
-def save(figure: "matplotlib.figure.Figure", folder: str | os.PathLike[str], name: str) -> list[Path]:
-    """Write ``name.svg`` and ``name.png`` into a folder, each whole or not at all.
-
-    Args:
-        figure: what to write.
-        folder: an existing folder.
-        name: the file name without its ending.
-
-    Returns:
-        the two paths.
-
-    Raises:
-        InputError: if ``name`` is not a plain file name.
-        InputFileError: if the folder cannot be written.
-
-    Example:
-        >>> import tempfile
-        >>> row = dict(memory="sdm", title="SDM", damage="flip", level=0.1, seed=0, exact=0.9)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     [path.name for path in save(recall_curves([row]), folder, "recall")]
-        ['recall.svg', 'recall.png']
-    """
-    if name != Path(name).name or name in ("", ".."):
-        _guard.refuse("plot.save", "name", "a plain file name", repr(name), "give the folder as folder and no ending")
-    drawings = {".svg": svg(figure).encode(), ".png": png(figure)}
-    paths = [Path(folder, name + ending) for ending in drawings]
-    for path, drawing in zip(paths, drawings.values(), strict=True):
-        with _files.atomic(path, "plot.save") as temporary:
-            temporary.write_bytes(drawing)
-    return paths
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """Draw in the one style, whatever the user's own settings are, and leave those alone."""
-    try:
-        import matplotlib.style
-    except ImportError:
-        _guard.refuse("plot", "matplotlib", "installed", "missing", "install it with pip install 'kanerva[plot]'")
-    with matplotlib.style.context(["default", _STYLE]):
-        yield
-
-
-def _figure(width: float, height: float) -> "matplotlib.figure.Figure":
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), facecolor="white")
-
-
-def _drawn(figure: "matplotlib.figure.Figure", kind: str, metadata: dict[str, None]) -> bytes:
-    buffer = io.BytesIO()
-    with _style():
-        figure.savefig(buffer, format=kind, metadata=metadata, facecolor="white")
-    return buffer.getvalue()
 
 
 def _check(function: str, rows: Sequence[Row], words: Sequence[str], numbers: Sequence[str], measure: str | None) -> None:
@@ -346,7 +214,7 @@ def _grid(count: int, across: int, legend: bool) -> tuple["matplotlib.figure.Fig
     head = 0.54 if across > 2 or not legend else 0.8
     bottom, left, right, gap, panel = 0.5, 0.42, 0.12, 0.6, 1.15
     width, height = WIDE * across if across > 2 else NARROW, head + bottom + down * (panel + gap)
-    figure = _figure(width, height)
+    figure = blank(width, height)
     step = (width - left - right + 0.3) / across
     panels: list[matplotlib.axes.Axes] = []
     for index in range(count):
@@ -375,16 +243,11 @@ def _scale(panels: Sequence["matplotlib.axes.Axes"], across: int, column: str, c
         values = [value for curve in curves.values() for value in curve[1]] or [1.0]
         if min(values) > 0 and max(values) > 10 * min(values):
             first.set_yscale("log")
-            first.yaxis.set_major_formatter(_power)
+            first.yaxis.set_major_formatter(power)
             first.minorticks_off()
     for index, panel in enumerate(panels):
         lowest = index + across >= len(panels)
         panel.tick_params(labelleft=index % across == 0, labelbottom=lowest)
-
-
-def _title(figure: "matplotlib.figure.Figure", text: str) -> None:
-    width, height = figure.get_size_inches()
-    figure.text(0.1 / width, 1 - 0.08 / height, text, fontsize=10, weight="bold", va="top")
 
 
 def _legend(figure: "matplotlib.figure.Figure", rows: Sequence[Row], across: int, behind: Mapping[str, Any]) -> None:
@@ -395,7 +258,7 @@ def _legend(figure: "matplotlib.figure.Figure", rows: Sequence[Row], across: int
     seeds = len({row.get("seed") for row in rows})
     bars = f"the memory, ± 1 s.d. over {seeds} seeds" if seeds > 1 else "the memory"
     lines = [Line2D([], [], color=BLUE, marker="o", label=bars)]
-    lines += [Line2D([], [], color=QUIET, linestyle=dash, linewidth=1.1, label=_wrap(title, 40)) for title, dash in behind.items()]
+    lines += [Line2D([], [], color=QUIET, linestyle=dash, linewidth=1.1, label=wrap(title, 40)) for title, dash in behind.items()]
     place, columns = (0.1 / width, 1 - 0.36 / height), len(lines) if across > 2 else 1
     figure.legend(handles=lines, loc="upper left", bbox_to_anchor=place, ncols=columns, columnspacing=2.2, labelspacing=0.35)
     damage = str(rows[0]["damage"])
@@ -406,16 +269,7 @@ def _legend(figure: "matplotlib.figure.Figure", rows: Sequence[Row], across: int
 
 def _weight_line(axes: "matplotlib.axes.Axes", title: str, points: Sequence[tuple[float, float]], index: int) -> list[tuple[float, float]]:
     """Draw one line down to its last weight worth drawing; return the points drawn."""
-    looks = [
-        (BLUE, "o", "-"),
-        (VERMILION, "s", (0, (4, 2))),
-        (GREEN, "^", "-"),
-        (PURPLE, "D", (0, (4, 2))),
-        (ORANGE, "v", "-"),
-        (SKY, "P", (0, (4, 2))),
-        (BLACK, "X", "-"),
-    ]
-    colour, marker, dash = looks[index % len(looks)]
+    colour, marker, dash = LOOKS[index % len(LOOKS)]
     drawn = [point for point in points if point[1] >= FLOOR]
     every = max(1, len(drawn) // 8)
     places = (index * every // 2 % every, every)
@@ -424,12 +278,6 @@ def _weight_line(axes: "matplotlib.axes.Axes", title: str, points: Sequence[tupl
     if drawn and len(drawn) < len(points) and points[len(drawn)][1] == 0:
         axes.plot(*drawn[-1], color=colour, marker="o", markerfacecolor="white", markersize=6, linestyle="none", zorder=3)
     return drawn
-
-
-def _power(value: float, _: int | float) -> str:
-    """Write a power of ten with raised figures, as 10⁻³."""
-    exponent = round(math.log10(value))
-    return f"{value:g}" if exponent in (0, 1) else "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _pictures(pictures: Sequence[tuple[str, np.ndarray]]) -> list[np.ndarray]:
@@ -444,7 +292,3 @@ def _pictures(pictures: Sequence[tuple[str, np.ndarray]]) -> list[np.ndarray]:
             got = f"shape {array.shape} with values from {array.min():g} to {array.max():g}" if array.size else f"shape {array.shape}"
             _guard.refuse(name, f"pictures of {title!r}", must, got, "reshape them, or scale them with x / abs(x).max()")
     return [(array + 1) / 2 for array in arrays]
-
-
-def _wrap(title: str, width: int, lines: int = 2) -> str:
-    return "\n".join(textwrap.wrap(title, width, max_lines=lines, placeholder="…")) or title

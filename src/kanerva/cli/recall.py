@@ -1,16 +1,15 @@
-"""The command line: a thin face over the comparison."""
+"""``kanerva recall``: a thin face over the comparison."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from kanerva import _guard
+from kanerva.cli._app import app, bar
 
 __all__: list[str] = []  # what there is to call is the command
 
@@ -22,28 +21,10 @@ MEMORIES = (
     "give it again for more. All that fit, unless given."
 )
 
-app = typer.Typer(
-    help="Associative memory: store, damage, recall, compare.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
-
-
-@app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version")] = False) -> None:
-    """Associative memory: store, damage, recall, compare."""
-    if version:
-        from kanerva import __version__
-
-        typer.echo(__version__)
-        raise typer.Exit
-
 
 @app.command()
 def recall(
-    source: Annotated[str, typer.Argument(metavar="DATA", help="digits, faces, textures, letters, random, or your own file or folder")],
+    source: Annotated[str, typer.Argument(metavar="DATA", help="digits, faces, textures, letters, random; mnist or cifar10, downloaded; or your own file or folder")],
     memory: Annotated[list[str] | None, typer.Option(help=MEMORIES)] = None,
     damage: Annotated[str, typer.Option(help="flip, occlude, gaussian or mask")] = "flip",
     levels: Annotated[str, typer.Option(help="Levels of damage, such as 0,0.1,0.2", metavar="LIST")] = "",
@@ -74,14 +55,7 @@ def recall(
     )
     loaded = data.load(source, patterns=patterns, seed=seed, threshold=threshold, domain="real" if domain == "real" else "auto")
     talk = Console(stderr=json_, highlight=False)
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
-    ) as bar:
-        task = bar.add_task("")
-
-        def show(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total)
-
+    with bar() as show:
         result = compare.compare(loaded, plan, show)
     written = compare.save(result, Path("runs", Path(source).stem or "recall") if out is None else out, COLUMNS)
     if json_:
@@ -128,12 +102,3 @@ def _given(text: str) -> tuple[str, int | float | str]:
         except ValueError:
             continue
     return name, value
-
-
-def main() -> None:
-    """Run the command line; bad input ends with its sentence and exit code 2."""
-    try:
-        app()
-    except _guard.InputError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"kanerva: {error}"))
-        sys.exit(2)

@@ -1,0 +1,21 @@
+"""The command line: thin faces over what the library does, a file for each."""
+
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from kanerva import _guard
+from kanerva.cli import recall  # noqa: F401  # importing a command adds it
+from kanerva.cli._app import app
+
+__all__: list[str] = []  # what there is to call is the command
+
+
+def main() -> None:
+    """Run the command line; bad input ends with its sentence and exit code 2."""
+    try:
+        app()
+    except _guard.InputError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"kanerva: {error}"))
+        sys.exit(2)

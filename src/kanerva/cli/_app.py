@@ -1,0 +1,43 @@
+"""What the commands share: the application, a progress bar, and how bad input ends."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+__all__ = ["app", "bar"]
+
+app = typer.Typer(
+    help="Associative memory: store, damage, recall, compare.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version")] = False) -> None:
+    """Associative memory: store, damage, recall, compare."""
+    if version:
+        from kanerva import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@contextmanager
+def bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a progress bar on the error stream; yield what moves it: what is being done, parts done, parts in all."""
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    ) as progress:
+        task = progress.add_task("")
+
+        def show(what: str, done: int, total: int) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield show
