@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kanerva import InputError, InputTypeError
-from kanerva.theory import beta, circle, radius
+from kanerva.theory import approximation, circle, radius
 
 LARGE = (1030, 1075, 5000, 10_000)
 
@@ -58,6 +58,7 @@ def test_every_small_intersection_equals_enumeration(bits):
     for a, b in itertools.product(range(bits + 1), repeat=2):
         expected = table[:, a, b]
         assert circle.intersection(bits, a, b) == expected.tolist()
+        assert circle.intersection(bits, a, b, form="sum") == expected.tolist()
         with np.errstate(divide="ignore"):
             exact = np.log(expected / 2**bits)
         got = circle.log_fraction(bits, a, b)
@@ -100,6 +101,10 @@ def test_intersections_at_64_bits_are_the_tabulated_ones(column, size):
 def test_intersections_equal_the_double_sum(bits, size):
     curve = circle.intersection(bits, size)
     assert curve == [by_double_sum(bits, size, distance) for distance in range(bits + 1)]
+    assert curve == circle.intersection(bits, size, form="sum")
+    for other in (0, size - 3, size + 1, bits - 2, bits):
+        assert circle.intersection(bits, size, other) == circle.intersection(bits, size, other, "sum")
+        assert circle.intersection(bits, size, other) == circle.intersection(bits, other, size, "sum")
 
 
 @pytest.mark.parametrize("bits", LARGE)
@@ -184,6 +189,31 @@ def test_results_belong_to_the_caller():
     circle.intersection(20, 5).clear()
     assert circle.log_fraction(20, 5)[20] == -math.inf
     assert circle.intersection(20, 5)[0] == circle.ball(20, 5)
+
+
+# ---- cosine and distance ----
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 64, 97, 1000, 10_007])
+def test_cosines_bring_back_every_distance(bits):
+    distances = np.arange(bits + 1)
+    cosines = circle.cosine(bits, distances)
+    assert cosines.dtype == np.float64
+    assert (cosines[0], cosines[-1]) == (1, -1)
+    assert (circle.distance(bits, cosines) == distances).all()
+    assert [circle.distance(bits, circle.cosine(bits, d)) for d in range(min(bits, 50))] == list(range(min(bits, 50)))
+    one, other = np.ones(bits), np.where(distances[1:] <= bits // 3, -1, 1)
+    assert circle.distance(bits, float(one @ other / bits)) == bits // 3
+
+
+def test_cosines_between_two_distances_are_rounded_down():
+    assert circle.distance(64, 1 - 1e-7) == 0
+    assert circle.distance(64, np.array([[0.99, 0.96875], [0.9687, -0.999]])).tolist() == [[0, 1], [1, 63]]
+    assert circle.distance(64, 1 + 1e-7) == 0
+    assert circle.distance(64, -1 - 1e-7) == 64
+    assert isinstance(circle.distance(64, 0.5), int)
+    assert circle.cosine(64, 22.5) == pytest.approx(0.296875)
+    assert circle.distance(64, np.array(0.5)).shape == ()
 
 
 # ---- radius ----
@@ -293,90 +323,6 @@ def test_optima_of_many_bits_and_of_few():
     assert radius.optimal(2, 1, criterion="noise").radius in (0, 1)
 
 
-# ---- beta ----
-
-FITS_64 = [  # radius, published, ols, r2 of ols, mse, kl, leading, entropic, total variation of published
-    (5, 35.484762, 28.387809, 0.88731, 43.7384, 34.4010, 11.391, 19.912, 0.113),
-    (9, 20.040985, 17.814209, 0.96015, 24.5934, 20.1867, None, None, 0.121),
-    (11, 15.852765, 14.411605, 0.97223, 18.8138, 15.9225, 6.891, 9.013, 0.111),
-    (15, 10.110419, 9.436391, 0.98367, 11.1641, 10.0942, 4.516, 5.306, 0.084),
-    (19, 6.303327, 5.971573, 0.98842, 6.5969, 6.3983, None, None, 0.060),
-    (27, 1.848715, 1.780244, 0.99070, 2.0547, 2.3029, None, None, 0.065),
-]
-
-
-@pytest.mark.parametrize(("size", "published", "ols", "r2", "mse", "kl", "leading", "entropic", "variation"), FITS_64)
-def test_fits_at_64_bits_are_the_tabulated_ones(size, published, ols, r2, mse, kl, leading, entropic, variation):
-    assert beta.fit(64, size, "published").beta == pytest.approx(published, abs=1e-6)
-    assert beta.fit(64, size, "published").residual == pytest.approx(variation, abs=6e-4)
-    assert beta.fit(64, size, "ols").beta == pytest.approx(ols, abs=1e-6)
-    assert beta.fit(64, size, "ols").r2 == pytest.approx(r2, abs=1.1e-5)
-    assert beta.fit(64, size, "mse").beta == pytest.approx(mse, abs=1e-4)
-    assert beta.fit(64, size, "kl").beta == pytest.approx(kl, abs=1e-4)
-    assert beta.fit(64, size) == beta.fit(64, size, "kl")
-    assert beta.fit(64, size).reach == 2 * size
-    if leading is not None:
-        assert beta.leading(64, size) == pytest.approx(leading, abs=5e-4)
-        assert beta.entropic(64, size) == pytest.approx(entropic, abs=5e-4)
-
-
-FITS_LARGE = [(1000, 384, 24.61942, 24.55531, 13.456), (1000, 405, 17.36497, 17.32209, 9.025), (1000, 411, 15.52851, 15.49073, 7.921),
-              (1000, 431, 10.16331, 10.13973, 4.761), (1000, 444, 7.30209, 7.28565, 3.136), (1000, 447, 6.71194, 6.69692, 2.809),
-              (1000, 448, 6.52131, 6.50676, 2.704), (1000, 451, 5.96644, 5.95321, 2.401), (1000, 463, 4.01213, 4.00347, 1.369),
-              (1000, 480, 1.96321, 1.95912, 0.400), (784, 290, 24.13861, 24.05537, None), (784, 308, 17.19061, 17.13479, None),
-              (784, 314, 15.14358, 15.09535, None), (784, 331, 10.06616, 10.03574, None), (784, 345, 6.68634, 6.66696, None),
-              (784, 374, 1.98746, 1.98215, None)]  # fmt: skip
-
-
-@pytest.mark.parametrize(("bits", "size", "published", "ols", "leading"), FITS_LARGE)
-def test_fits_at_more_bits_are_the_tabulated_ones(bits, size, published, ols, leading):
-    assert beta.fit(bits, size, "published").beta == pytest.approx(published, abs=1e-5)
-    assert beta.fit(bits, size, "ols").beta == pytest.approx(ols, abs=1e-5)
-    if leading is not None:
-        assert beta.leading(bits, size) == pytest.approx(leading, abs=5e-4)
-
-
-@pytest.mark.parametrize(("bits", "size"), [(2, 1), (3, 1), (40, 1), (40, 11), (101, 50), (257, 100), (1000, 1)])
-def test_fits_are_the_minima_of_what_they_minimise(bits, size):
-    cosine = 1 - 2 * np.arange(bits + 1) / bits
-    weights = np.array(circle.intersection(bits, size), float)
-    weights /= weights.sum()
-    there = weights > 0
-
-    def softmax(value):
-        power = np.exp(value * (cosine - 1))
-        return power / power.sum()
-
-    def divergence(value):
-        return (weights[there] * np.log(weights[there] / softmax(value)[there])).sum()
-
-    def squares(value):
-        return ((weights - softmax(value)) ** 2).sum()
-
-    for method, loss in (("kl", divergence), ("mse", squares)):
-        found = beta.fit(bits, size, method)
-        tried = found.beta * np.concatenate([np.linspace(0.1, 4, 400), [1 - 1e-4, 1 + 1e-4]])
-        assert loss(found.beta) <= min(map(loss, tried))
-        assert found.residual == pytest.approx(np.abs(weights - softmax(found.beta)).sum() / 2, abs=1e-12)
-        assert found.reach == np.flatnonzero(there)[-1]
-    mean = softmax(beta.fit(bits, size).beta) @ cosine
-    assert mean == pytest.approx(weights @ cosine, abs=1e-13)
-
-
-def test_level_weights_have_beta_zero():
-    for bits, size in ((1, 1), (8, 8), (1000, 700), (10_000, 9000)):
-        found = beta.fit(bits, size)
-        assert (found.beta, found.r2, found.reach) == (0, 1, bits)
-        assert found.residual < 1e-9
-
-
-def test_closed_forms_meet_at_half_the_bits():
-    assert beta.leading(1000, 500) == beta.entropic(1000, 500) == 0
-    assert beta.entropic(10_000, 4900) == pytest.approx(beta.leading(10_000, 4900), rel=1e-3)
-    assert beta.leading(64, 0) == 16
-    assert beta.entropic(100, 10) == pytest.approx(-25 * math.log(0.36))
-
-
 # ---- bad input ----
 
 REFUSED = [
@@ -384,7 +330,23 @@ REFUSED = [
     (lambda: circle.intersection(8, -1), "radius"),
     (lambda: circle.intersection(8, 9), "radius"),
     (lambda: circle.intersection(8, 2, 9), "other"),
+    (lambda: circle.intersection(8, 2, form="best"), "form"),
     (lambda: circle.ball(8, 9), "radius"),
+    (lambda: circle.log_fraction(8, 2, method="best"), "method"),
+    (lambda: circle.log_fraction(8, 2, 3, "largest"), "other"),
+    (lambda: circle.log_fraction(8, 5, method="normal"), "radius"),
+    (lambda: circle.log_fraction(1, 0, method="taylor"), "bits"),
+    (lambda: circle.log_fraction(8, 2, activation=0.1), "activation"),
+    (lambda: circle.log_fraction(8, 2, method="upper", activation=0.1), "activation"),
+    (lambda: circle.overlap(8, 2, 10.0, "kanerva1988", activation=0.6), "activation"),
+    (lambda: circle.overlap(8, 2, 10.0, "kanerva1988", activation=0.0), "activation"),
+    (lambda: approximation.log_fraction(8, 2, "exact"), "method"),
+    (lambda: circle.cosine(8, 9), "distance"),
+    (lambda: circle.cosine(0, 0), "bits"),
+    (lambda: circle.cosine(8, np.array([1, -1])), "distance"),
+    (lambda: circle.distance(8, 1.1), "cosine"),
+    (lambda: circle.distance(8, math.nan), "cosine"),
+    (lambda: circle.distance(8, np.array([0.0, math.nan])), "cosine"),
     (lambda: circle.log_fraction(8, 2, -1), "other"),
     (lambda: circle.log_activation(8, -2), "radius"),
     (lambda: circle.activation(8, 9), "radius"),
@@ -404,14 +366,6 @@ REFUSED = [
     (lambda: radius.optimal(8, 1, criterion="capacity", fidelity=1.0), "fidelity"),
     (lambda: radius.optimal(8, 1, criterion="capacity", fidelity=2.0**-8), "fidelity"),
     (lambda: radius.optimal(1000, 1, 1, criterion="capacity"), "locations"),
-    (lambda: beta.fit(64, 0), "radius"),
-    (lambda: beta.fit(64, 1, "ols"), "radius"),
-    (lambda: beta.fit(64, 1, "published"), "radius"),
-    (lambda: beta.fit(64, 65), "radius"),
-    (lambda: beta.fit(64, 11, "best"), "method"),
-    (lambda: beta.leading(64, 33), "radius"),
-    (lambda: beta.entropic(64, 0), "radius"),
-    (lambda: beta.entropic(64, 33), "radius"),
 ]
 
 
@@ -430,11 +384,12 @@ def test_a_number_out_of_range_is_refused_by_name(call, argument):
         (lambda: circle.intersection(8, 2.5), "radius"),
         (lambda: circle.intersection(8, True), "radius"),
         (lambda: circle.overlap(8, 2, "many"), "locations"),
+        (lambda: circle.cosine(8, "near"), "distance"),
+        (lambda: circle.cosine(8, [1, 2]), "distance"),
+        (lambda: circle.distance(8, np.array(["near"])), "cosine"),
         (lambda: radius.quantile(8, "half"), "probability"),
         (lambda: radius.optimal(8, 1.5), "patterns"),
         (lambda: radius.optimal(8, 1, None), "locations"),
-        (lambda: beta.fit(64, None), "radius"),
-        (lambda: beta.leading("64", 1), "bits"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused_by_name(call, argument):

@@ -2,34 +2,41 @@
 
 A sparse distributed memory weighs a pattern at Hamming distance d by I(d), the points that two circles d bits apart
 share; attention weighs it by exp(beta cos), with cos = 1 - 2 d / n for vectors of -1/+1 bits. Where ln I(d) is nearly
-straight in d the two agree.
+straight in d the two agree. The memory of real vectors, with caps in place of circles, is fitted at the same distances.
 
 Beta is per unit of cosine everywhere here. Attention that scores vectors of -1/+1 bits by their dot product, n cos,
 takes beta / n.
 """
 
 import math
-from typing import NamedTuple
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from kanerva import _guard
-from kanerva.theory import circle
+from kanerva.theory import cap, circle
 
-__all__ = ["BetaFit", "entropic", "fit", "leading"]
+__all__ = ["BetaFit", "BetaRadius", "entropic", "fit", "leading", "of", "radius"]
 
-METHODS = ("kl", "ols", "published", "mse")
+LINES = ("ols", "published")
+METHODS = ("kl", *LINES, "mse")
+CURVES: dict[str, Callable[[int, int], np.ndarray]] = {"binary": circle.log_fraction, "continuous": cap.curve}
+SHARES: dict[str, Callable[[int, int], float]] = {"binary": circle.activation, "continuous": cap.activation}
 LEVEL = 1e-9  # weights that differ by less, far beyond half the bits, count as equal
+LOWEST = 1e12  # no curve of this theory goes lower
 Curve = Float64[np.ndarray, "distances"]
 
 
 class BetaFit(NamedTuple):
-    """A softmax fitted to circle weights.
+    """A softmax fitted to the weights of a sparse distributed memory.
 
     * ``beta``: per unit of cosine; divide by ``bits`` for dot products of -1/+1 vectors.
-    * ``r2``: the share of the variance of ln I(d), over the distances 0 to ``radius - 1`` (at least 0 and 1), that a
-      straight line of slope beta explains; 1 where the weights are straight, below 0 where the line is worse than none.
+    * ``r2``: the share of the variance of ln I(d), over the distances that the straight line is fitted through, that a
+      line of slope beta explains; 1 where the weights are straight, below 0 where the line is worse than none. Unless
+      asked otherwise these are the distances 0 to ``radius - 1``, at least 0 and 1.
     * ``residual``: total variation between the two weightings of the distances 0 to ``bits``, 0 (equal) to 1.
     * ``reach``: the largest distance with a weight above 0.
     """
@@ -40,7 +47,20 @@ class BetaFit(NamedTuple):
     reach: int
 
 
-def fit(bits: int, radius: int, method: str = "kl") -> BetaFit:
+class BetaRadius(NamedTuple):
+    """The memory that comes nearest to an attention.
+
+    * ``radius``: of its circles, in bits.
+    * ``activation``: the share of the space that a circle, or a cap, of this radius holds.
+    * ``fit``: the ``BetaFit`` of this radius; its ``beta`` is the nearest to the one asked for.
+    """
+
+    radius: int
+    activation: float
+    fit: BetaFit
+
+
+def fit(bits: int, radius: int, method: str = "kl", *, space: str = "binary", reach: tuple[int, int] | None = None) -> BetaFit:
     """Fit softmax(beta cos) to the circle weights I(d) / sum I, over the distances d = 0..n.
 
     The choice of method matters: ln I(d) falls steeply at first, then evenly, then steeply again before it ends, so no
@@ -48,15 +68,19 @@ def fit(bits: int, radius: int, method: str = "kl") -> BetaFit:
 
     * ``"kl"`` minimises the Kullback-Leibler divergence of softmax from circle weights over all distances. The problem
       is convex; at its minimum both have the same mean distance.
-    * ``"ols"`` is the slope of ln I(d) against cos by least squares over d = 0..radius - 1.
+    * ``"ols"`` is the slope of ln I(d) against cos by least squares over the N distances of ``reach``.
     * ``"published"`` is that slope as the paper's code computed it, a covariance divided by N - 1 over a variance divided
-      by N, so N / (N - 1) times ``"ols"`` for N = radius. Use it to compare with the numbers in print.
+      by N, so N / (N - 1) times ``"ols"``. Use it to compare with the numbers in print.
     * ``"mse"`` minimises the squared difference of the weights over all distances; the nearest ones decide.
 
     Args:
-        bits: dimension n of the space, >= 1.
-        radius: of both circles, 1 to ``bits``, and >= 2 for ``"ols"`` and ``"published"``.
+        bits: dimension n of the space, >= 1; >= 3 in ``"continuous"`` space.
+        radius: of both circles, 1 to ``bits``; >= 2 for ``"ols"`` and ``"published"`` unless ``reach`` is given.
         method: ``"kl"``, ``"ols"``, ``"published"`` or ``"mse"``.
+        space: ``"binary"``, circles of bits, or ``"continuous"``, caps of the sphere (``cap.curve``).
+        reach: the first and the last distance that the straight line of ``"ols"``, ``"published"`` and ``r2`` is fitted
+            through, 0 <= first < last <= ``bits``; (0, radius - 1) if left out. Distances without weight are passed
+            over, and where fewer than two have weight no line exists and the call is refused.
 
     Returns:
         a ``BetaFit``: beta, r2, residual, reach. Beta is 0 where the weights are equal to nine digits, as they are
@@ -69,33 +93,83 @@ def fit(bits: int, radius: int, method: str = "kl") -> BetaFit:
         >>> from kanerva.theory import beta
         >>> round(beta.fit(64, 11).beta, 3)
         15.923
-        >>> round(beta.fit(64, 11, "published").beta, 6)
-        15.852765
+        >>> round(beta.fit(64, 11, "published").beta, 6), round(beta.fit(64, 11, "published", reach=(1, 11)).beta, 6)
+        (15.852765, 15.868339)
+        >>> round(beta.fit(64, 11, "published", space="continuous").beta, 5)
+        21.53975
 
     Source:
         Bricken and Pehlevan (2021), Attention approximates sparse distributed memory, and its published code.
     """
-    bits = _guard.integer("beta.fit", "bits", bits, 1, _guard.BITS)
-    method = _guard.choice("beta.fit", "method", method, METHODS)
-    log_weights = circle.log_fraction(bits, _guard.integer("beta.fit", "radius", radius, 0, bits))
-    count = radius if method in ("ols", "published") else min(2 * radius, bits) + 1
-    if count < 2:
-        must = f"large enough to leave two distances for method {method!r} to fit"
-        _guard.refuse("beta.fit", "radius", must, str(radius), f"give a radius of at least {2 if method in ('ols', 'published') else 1}")
-    weights = np.exp(log_weights - log_weights[0])
-    level = weights[-1] > 1 - LEVEL
-    weights /= weights.sum()
-    if level:
-        beta = 0.0
-    elif method == "kl":
-        beta = _rate_of_equal_mean(weights) * bits / 2
-    elif method == "mse":
-        beta = _rate_of_least_squares(weights) * bits / 2
-    else:
-        beta = _slope(bits, log_weights[:radius]) * (radius / (radius - 1) if method == "published" else 1)
-    straight = _straightness(bits, log_weights[: max(radius, 2)], beta)
-    residual = float(np.abs(weights - _softmax(bits, 2 * beta / bits)).sum() / 2)
-    return BetaFit(beta, straight, residual, min(2 * radius, bits))
+    bits, least = _arguments("beta.fit", bits, method, space)
+    least = least if reach is None else 1
+    do = f"give an integer from {least} to {bits}" + (f", for {method!r} fits a line through the distances below it" if least > 1 else "")
+    radius = _guard.integer("beta.fit", "radius", radius, least, bits, do)
+    return _fit("beta.fit", CURVES[space](bits, radius), method, (0, max(radius - 1, 1)) if reach is None else reach)
+
+
+def of(log_weights: Curve, method: str = "kl", reach: tuple[int, int] | None = None) -> BetaFit:
+    """Fit softmax(beta cos) to any weights that fall with distance, as ``fit`` does to those of circles.
+
+    Args:
+        log_weights: ``(n + 1,)``, float64, natural logarithms of the weights at the distances 0..n up to a common
+            constant, none above the one before it, the first two finite, and ``-inf`` where there is no weight.
+        method: ``"kl"``, ``"ols"``, ``"published"`` or ``"mse"``.
+        reach: the first and the last distance of the straight line, as in ``fit``; all with weight if left out.
+
+    Returns:
+        a ``BetaFit``: beta, r2, residual, reach.
+
+    Raises:
+        InputError: the weights do not fall with distance, or fewer than two distances are there to be fitted.
+
+    Example:
+        >>> from kanerva.theory import beta
+        >>> straight = beta.of(-0.5 * np.arange(65.0))  # exp(-d / 2) is exp(16 cos) up to a factor
+        >>> round(straight.beta, 9), round(straight.r2, 9)
+        (16.0, 1.0)
+    """
+    method = _guard.choice("beta.of", "method", method, METHODS)
+    return _fit("beta.of", _falling(log_weights), method, reach)
+
+
+def radius(bits: int, beta: int | float, method: str = "kl", *, space: str = "binary") -> BetaRadius:
+    """Find the radius whose fitted beta is nearest to a given one: the memory that an attention comes nearest to.
+
+    Beta falls as the radius grows from each radius to the next but one, for a circle gains reach in steps of two bits;
+    so even and odd radii are searched each by halving. Of equals the smaller radius is returned.
+
+    Args:
+        bits: dimension n of the space, >= 1, >= 2 for ``"ols"`` and ``"published"``, >= 3 in ``"continuous"`` space.
+        beta: per unit of cosine, from 0 to that of the smallest radius that can be fitted, 1 or 2.
+        method: ``"kl"``, ``"ols"``, ``"published"`` or ``"mse"``, as in ``fit``.
+        space: ``"binary"`` or ``"continuous"``, as in ``fit``.
+
+    Returns:
+        a ``BetaRadius``: radius, activation, fit.
+
+    Raises:
+        InputError: no radius has a beta as large, or an argument is out of range.
+
+    Example:
+        >>> from kanerva.theory import beta
+        >>> beta.radius(64, 10.0).radius, beta.radius(64, 25.0).radius
+        (15, 7)
+
+    Source:
+        Bricken and Pehlevan (2021): betas of 10 to 25, learned by transformers, as radii of 15 to 7 bits.
+    """
+    bits, least = _arguments("beta.radius", bits, method, space)
+    largest = fit(bits, least, method, space=space).beta
+    do = f"give at most the beta of radius {least}, the smallest that {method!r} fits, or more bits"
+    beta = _guard.number("beta.radius", "beta", beta, 0.0, largest, do=do)
+    found = []
+    for first in (least, least + 1):
+        radii = range(first, bits + 1, 2)
+        place = bisect_left(radii, -beta, key=lambda size: -fit(bits, size, method, space=space).beta)
+        found += [(size, fit(bits, size, method, space=space)) for size in radii[max(place - 1, 0) : place + 1]]
+    size, nearest = min(found, key=lambda one: (abs(one[1].beta - beta), one[0]))
+    return BetaRadius(size, SHARES[space](bits, size), nearest)
 
 
 def leading(bits: int, radius: int) -> float:
@@ -155,22 +229,78 @@ def entropic(bits: int, radius: int) -> float:
     return abs(bits / 4 * math.log1p(-(((bits - 2 * radius) / bits) ** 2)))
 
 
+def _arguments(function: str, bits: int, method: str, space: str) -> tuple[int, int]:
+    """Check what ``fit`` and ``radius`` share; return the bits and the least radius with two distances to be fitted."""
+    least = 2 if _guard.choice(function, "method", method, METHODS) in LINES else 1
+    continuous = _guard.choice(function, "space", space, tuple(CURVES)) == "continuous"
+    return _guard.integer(function, "bits", bits, 3 if continuous else least, _guard.BITS), least
+
+
+def _falling(log_weights: Any) -> Curve:
+    must = "a float64 array of at least two logarithms, none above the one before it, the first two finite"
+    if not isinstance(log_weights, np.ndarray) or log_weights.dtype != np.float64 or log_weights.ndim != 1:
+        do, got = "convert it with numpy.asarray(log_weights, float).ravel()", _guard.describe(log_weights)
+        _guard.refuse("beta.of", "log_weights", must, got, do, _guard.InputTypeError)
+    rises = ~(log_weights[1:] <= log_weights[:-1] + LEVEL)  # NaN is neither below nor above
+    if log_weights.size < 2 or not np.isfinite(log_weights[:2]).all():
+        got = f"{log_weights.size} numbers, starting with {log_weights[:2].tolist()}"
+    elif rises.any():
+        got = f"one that rises, or is NaN, at distance {rises.argmax() + 1}"
+    elif np.abs(log_weights[np.isfinite(log_weights)]).max() > LOWEST:
+        got = f"one that goes beyond {LOWEST:g}"
+    else:
+        return log_weights
+    _guard.refuse("beta.of", "log_weights", must, got, "give the curve of a memory whose weights fall with distance")
+
+
+def _fit(function: str, log_weights: Curve, method: str, reach: tuple[int, int] | None) -> BetaFit:
+    bits, last = log_weights.size - 1, int(np.flatnonzero(log_weights > -math.inf)[-1])
+    line = _line(function, (0, last) if reach is None else reach, bits, last)
+    weights = np.exp(log_weights - log_weights[0])
+    weights /= weights.sum()
+    if log_weights[0] - log_weights[-1] < LEVEL:
+        beta = 0.0
+    elif method == "kl":
+        beta = _rate_of_equal_mean(log_weights, weights) * bits / 2
+    elif method == "mse":
+        beta = _rate_of_least_squares(log_weights, weights) * bits / 2
+    else:
+        beta = _slope(bits, line, log_weights) * (line.size / (line.size - 1) if method == "published" else 1)
+    residual = float(np.abs(weights - _softmax(bits, 2 * beta / bits)).sum() / 2)
+    return BetaFit(beta, _straightness(bits, line, log_weights, beta), residual, last)
+
+
+def _line(function: str, reach: Any, bits: int, last: int) -> Int64[np.ndarray, "line"]:
+    """Return the distances of a straight line, those with weight among the ones asked for."""
+    must = f"a pair (first, last) from 0 to {bits} that spans two distances with weight"
+    if not isinstance(reach, tuple | list) or len(reach) != 2:
+        _guard.refuse(function, "reach", must, _guard.describe(reach), "give (first, last)", _guard.InputTypeError)
+    start, stop = (_guard.integer(function, "reach", end, 0, bits, f"give two distances from 0 to {bits}") for end in reach)
+    if min(stop, last) - start < 1:
+        got = f"({start}, {stop}), with no weight beyond distance {last}"
+        _guard.refuse(function, "reach", must, got, "widen it, or give a larger radius")
+    return np.arange(start, min(stop, last) + 1)
+
+
 def _softmax(bits: int, rate: float) -> Curve:
     """Return the weights exp(-rate d), summing to one, of the distances 0..bits."""
     weights = np.exp(-rate * np.arange(bits + 1))
     return weights / weights.sum()
 
 
-def _steepest(weights: Curve) -> float:
-    """Return the rate at which weights exp(-rate d) of all whole d, without end, have the mean distance of ``weights``."""
-    return math.log1p(1 / float(weights @ np.arange(weights.size)))
+def _steepest(log_weights: Curve) -> float:
+    """Return the rate at which weights exp(-rate d) of all whole d, without end, have the mean distance of the weights."""
+    log_mean = np.logaddexp.reduce(log_weights[1:] + np.log(np.arange(1, log_weights.size))) - np.logaddexp.reduce(log_weights)
+    return float(np.logaddexp(0, -log_mean))
 
 
-def _rate_of_equal_mean(weights: Curve) -> float:
+def _rate_of_equal_mean(log_weights: Curve, weights: Curve) -> float:
     """Find the rate at which the softmax has the mean distance of the weights: Newton's steps, halving where one strays."""
+    low, high = 0.0, _steepest(log_weights)
+    if high > 40:  # what no end costs is beyond double precision, and weights may be beyond its range
+        return high
     distance = np.arange(weights.size)
     mean = float(weights @ distance)
-    low, high = 0.0, _steepest(weights)
     rate = high
     for _ in range(200):
         softmax = _softmax(weights.size - 1, rate)
@@ -184,23 +314,27 @@ def _rate_of_equal_mean(weights: Curve) -> float:
     return rate
 
 
-def _rate_of_least_squares(weights: Curve) -> float:
+def _rate_of_least_squares(log_weights: Curve, weights: Curve) -> float:
     from scipy.optimize import minimize_scalar
+
+    log_others = np.logaddexp.reduce(log_weights[1:]) - log_weights[0]
+    if log_others < -18:  # all weight is at 0: with s = exp(-rate), the square of (1 - s) - w0 and of s - w1 are what counts
+        return math.log(2) - float(np.logaddexp(log_others, log_weights[1] - log_weights[0]))
 
     def error(rate: float) -> float:
         return float(((weights - _softmax(weights.size - 1, rate)) ** 2).sum())
 
-    bounds = (0, 4 * _steepest(weights))
+    bounds = (0, 4 * _steepest(log_weights))
     return float(minimize_scalar(error, bounds=bounds, method="bounded", options={"xatol": 1e-10 * bounds[1]}).x)
 
 
-def _slope(bits: int, log_weights: Curve) -> float:
-    cosine = 1 - 2 * np.arange(log_weights.size) / bits
+def _slope(bits: int, line: Int64[np.ndarray, "line"], log_weights: Curve) -> float:
+    cosine = 1 - 2 * line / bits
     cosine -= cosine.mean()
-    return float(cosine @ log_weights / (cosine @ cosine))
+    return float(cosine @ log_weights[line] / (cosine @ cosine))
 
 
-def _straightness(bits: int, log_weights: Curve, beta: float) -> float:
-    cosine = 1 - 2 * np.arange(log_weights.size) / bits
-    total, left = log_weights.var(), (log_weights - beta * cosine).var()
-    return float(1 - left / total) if np.ptp(log_weights) > LEVEL else 1.0
+def _straightness(bits: int, line: Int64[np.ndarray, "line"], log_weights: Curve, beta: float) -> float:
+    there = log_weights[line]
+    total, left = there.var(), (there + 2 * beta * line / bits).var()
+    return float(1 - left / total) if np.ptp(there) > LEVEL else 1.0

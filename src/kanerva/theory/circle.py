@@ -11,45 +11,70 @@ with radii a and b, and nothing where i or j is not a whole number or is out of 
 taken downward from I(n), where the centres are opposite and I(n) = C(n, n - b) + ... + C(n, a). Every term is
 positive, so no digits cancel. It is done in Python integers where counts are asked for, and in logarithms, which
 neither overflow nor vanish, where shares of the space are.
+
+Attention measures nearness by the cosine; for vectors of -1/+1 bits it is 1 - 2 d / n. ``cosine`` and ``distance``
+translate.
 """
 
+import itertools
 import math
 from functools import lru_cache
+from typing import overload
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from kanerva import _guard
+from kanerva.theory import _inputs, _logs, approximation
 
-__all__ = ["activation", "ball", "intersection", "log_activation", "log_fraction", "overlap"]
+__all__ = ["activation", "ball", "cosine", "distance", "intersection", "log_activation", "log_fraction", "overlap"]
+
+# A cosine computed from unit vectors may lie outside -1 to 1 by as much.
+ROUNDING = 1e-6
+Curve = Float64[np.ndarray, "distances"]
 
 
-def intersection(bits: int, radius: int, other: int | None = None) -> list[int]:
+def intersection(bits: int, radius: int, other: int | None = None, form: str = "lune") -> list[int]:
     """Count the points within both of two circles, exactly, for every distance between their centres.
+
+    Two forms give the same integers:
+
+    * ``"lune"`` takes away, for each bit that one centre moves, the points that its circle leaves behind: one term a
+      distance, as above.
+    * ``"sum"`` counts points by a, the coordinates on which both centres and the point agree, and c, the differing ones
+      on which the point sides with the first centre: I(d) = sum over a of C(n - d, a) times the sum of C(d, c) over c
+      from max(0, n - radius - a) to min(d, d + other - n + a). It takes n terms a distance, so seconds at 1000 bits.
 
     Args:
         bits: dimension n of the space, >= 1.
         radius: of the first circle, 0 to ``bits``.
         other: radius of the second circle, 0 to ``bits``; the same as ``radius`` if left out.
+        form: ``"lune"`` or ``"sum"``.
 
     Returns:
         ``bits + 1`` integers; entry ``d`` is the count at distance ``d``. With equal radii it is
         ``ball(bits, radius)`` at 0, the same at ``2k - 1`` as at ``2k``, and 0 beyond ``2 * radius``.
 
     Raises:
-        InputError: a radius lies outside 0 to ``bits``.
+        InputError: a radius lies outside 0 to ``bits``, or the form is not one of the two.
 
     Example:
         >>> from kanerva.theory import circle
         >>> circle.intersection(4, 1)
         [5, 2, 2, 0, 0]
+        >>> circle.intersection(4, 1, 2, form="sum")
+        [5, 5, 3, 3, 0]
         >>> circle.intersection(64, 11)[:3]
         [927740240713, 311949983890, 311949983890]
 
     Source:
-        Kanerva (1988), Sparse Distributed Memory, appendix B, with a sum over distances; here one term a distance.
+        Kanerva (1988), Sparse Distributed Memory, appendix B, for the lunes, with a sum over distances, here one term a
+        distance; Bricken and Pehlevan (2021), Attention approximates sparse distributed memory, for the double sum.
     """
-    return list(_counts(*_arguments("circle.intersection", bits, radius, other)))
+    arguments = _arguments("circle.intersection", bits, radius, other)
+    if _guard.choice("circle.intersection", "form", form, ("lune", "sum")) == "sum":
+        return _double_sum(*arguments)
+    return list(_counts(*arguments))
 
 
 def ball(bits: int, radius: int) -> int:
@@ -74,31 +99,37 @@ def ball(bits: int, radius: int) -> int:
     return _ball(bits, radius)
 
 
-def log_fraction(bits: int, radius: int, other: int | None = None) -> Float64[np.ndarray, "distances"]:
+def log_fraction(bits: int, radius: int, other: int | None = None, method: str = "exact", *, activation: float | None = None) -> Curve:
     """Measure the share of the space within both of two circles: ln(I(d) / 2^n) for every distance d.
 
     Args:
-        bits: dimension n of the space, >= 1.
-        radius: of the first circle, 0 to ``bits``.
-        other: radius of the second circle, 0 to ``bits``; the same as ``radius`` if left out.
+        bits: dimension n of the space, >= 1, and >= 2 for an approximation.
+        radius: of the first circle, 0 to ``bits``, and up to ``bits // 2`` for an approximation.
+        other: radius of the second circle, 0 to ``bits``; the same as ``radius`` if left out, and for an approximation.
+        method: ``"exact"``, or an approximation of ``theory.approximation``: ``"kanerva1988"``, ``"largest"``,
+            ``"normal"``, ``"taylor"``, ``"lower"`` or ``"upper"``.
+        activation: share of the space in one circle, above 0 and up to 0.5; for ``"kanerva1988"`` alone, which takes it
+            from the radius if left out.
 
     Returns:
         ``(bits + 1,)`` natural logarithms, float64, within 1e-11 of the exact ones up to 10,000 bits; ``-inf`` where
-        the circles do not meet, and only there. The array is yours to change.
+        the circles do not meet, and only there. The array is yours to change. Approximations are as good as they are.
 
     Raises:
-        InputError: a radius lies outside 0 to ``bits``.
+        InputError: a radius lies outside its range, or an argument does not go with the method.
 
     Example:
         >>> from kanerva.theory import circle
         >>> circle.log_fraction(1000, 451)[[0, 100, 902, 903]].round(6)
         array([ -6.838369,  -8.160111, -71.556799,       -inf])
+        >>> circle.log_fraction(1000, 451, method="taylor")[[1, 100]].round(2)
+        array([ -8.71, -11.44])
 
     Source:
         Kanerva (1988), appendix B; logarithms of binomials after Loader (2000), Fast and accurate computation of
         binomial probabilities.
     """
-    return _logs(*_arguments("circle.log_fraction", bits, radius, other)).copy()
+    return _log_fraction("circle.log_fraction", bits, radius, other, method, activation).copy()
 
 
 def log_activation(bits: int, radius: int) -> float:
@@ -120,7 +151,7 @@ def log_activation(bits: int, radius: int) -> float:
         -0.693147
     """
     bits, radius, _ = _arguments("circle.log_activation", bits, radius, None)
-    return _log_probability(bits, 0, radius)
+    return _logs.probability(bits, 0, radius)
 
 
 def activation(bits: int, radius: int) -> float:
@@ -145,34 +176,102 @@ def activation(bits: int, radius: int) -> float:
         Kanerva (1988), Sparse Distributed Memory: 1000 bits, radius 451, about a thousandth.
     """
     bits, radius, _ = _arguments("circle.activation", bits, radius, None)
-    return math.exp(_log_probability(bits, 0, radius))
+    return math.exp(_logs.probability(bits, 0, radius))
 
 
-def overlap(bits: int, radius: int, locations: int | float) -> Float64[np.ndarray, "distances"]:
+def overlap(bits: int, radius: int, locations: int | float, method: str = "exact", *, activation: float | None = None) -> Curve:
     """Count the random locations that two circles are expected to share: locations * I(d) / 2^n.
 
     Args:
         bits: dimension n of the space, >= 1.
         radius: of both circles, 0 to ``bits``.
         locations: how many locations are spread evenly over the space, > 0.
+        method: ``"exact"``, or an approximation, as in ``log_fraction``.
+        activation: share of the space in one circle, for method ``"kanerva1988"`` alone, as in ``log_fraction``.
 
     Returns:
         ``(bits + 1,)`` means, float64; entry ``d`` is for centres ``d`` bits apart.
 
     Raises:
-        InputError: the radius lies outside 0 to ``bits``, or ``locations`` is not finite and above 0.
+        InputError: the radius lies outside 0 to ``bits``, ``locations`` is not finite and above 0, or an argument does
+            not go with the method.
 
     Example:
         >>> from kanerva.theory import circle
         >>> circle.overlap(1000, 451, 1_000_000)[[0, 100, 500]].round(3)
         array([1071.85 ,  285.831,    1.101])
+        >>> circle.overlap(1000, 451, 1_000_000, "kanerva1988", activation=0.001)[[0, 100, 500]].round(1)
+        array([1000. ,  263.5,    1. ])
 
     Source:
-        Kanerva (1988), table of the locations shared by two circles; here without its normal approximation.
+        Kanerva (1988), table of the locations shared by two circles; exact here unless the method says otherwise.
     """
-    arguments = _arguments("circle.overlap", bits, radius, None)
     count = _guard.number("circle.overlap", "locations", locations, 0.0, open_low=True)
-    return np.exp(_logs(*arguments) + math.log(count))
+    return np.exp(_log_fraction("circle.overlap", bits, radius, None, method, activation) + math.log(count))
+
+
+@overload
+def cosine(bits: int, distance: float) -> float: ...
+@overload
+def cosine(bits: int, distance: np.ndarray) -> Float64[np.ndarray, "*shape"]: ...
+def cosine(bits: int, distance: float | np.ndarray) -> float | np.ndarray:
+    """Translate distances between vectors of -1/+1 bits into cosines: 1 - 2 d / n.
+
+    Args:
+        bits: dimension n of the space, >= 1.
+        distance: number of bits that differ, or a mean of such, 0 to ``bits``; a number or an array of any shape.
+
+    Returns:
+        cosines from -1 to 1: a float, or a float64 array of the same shape.
+
+    Raises:
+        InputError: a distance lies outside 0 to ``bits``.
+
+    Example:
+        >>> from kanerva.theory import circle
+        >>> circle.cosine(64, 11)
+        0.65625
+
+    Source:
+        Bricken and Pehlevan (2021), Attention approximates sparse distributed memory.
+    """
+    bits = _guard.integer("circle.cosine", "bits", bits, 1, _guard.BITS)
+    near = 1 - 2 * _inputs.reals("circle.cosine", "distance", distance, 0, bits) / bits
+    return np.asarray(near) if isinstance(distance, np.ndarray) else near
+
+
+@overload
+def distance(bits: int, cosine: float) -> int: ...
+@overload
+def distance(bits: int, cosine: np.ndarray) -> Int64[np.ndarray, "*shape"]: ...
+def distance(bits: int, cosine: float | np.ndarray) -> int | np.ndarray:
+    """Translate cosines into distances between vectors of bits, rounded down: floor((n / 2) (1 - cos) + 1e-9).
+
+    The 1e-9 brings back what ``cosine`` gives, for every distance. Cosines in float32 are coarser than that: one bit
+    less may come of them.
+
+    Args:
+        bits: dimension n of the space, >= 1.
+        cosine: -1 to 1, a number or an array of any shape; what lies outside by no more than 1e-6 counts as rounding.
+
+    Returns:
+        distances from 0 to ``bits``: an int, or an int64 array of the same shape.
+
+    Raises:
+        InputError: a cosine lies outside -1 to 1.
+
+    Example:
+        >>> from kanerva.theory import circle
+        >>> circle.distance(64, 0.65625), circle.distance(64, 0.65)
+        (11, 11)
+
+    Source:
+        Bricken and Pehlevan (2021), Attention approximates sparse distributed memory.
+    """
+    bits = _guard.integer("circle.distance", "bits", bits, 1, _guard.BITS)
+    near = np.clip(_inputs.reals("circle.distance", "cosine", cosine, -1 - ROUNDING, 1 + ROUNDING), -1, 1)
+    found = np.asarray(np.floor(bits / 2 * (1 - near) + 1e-9)).astype(np.int64)
+    return found if isinstance(cosine, np.ndarray) else int(found)
 
 
 def _arguments(function: str, bits: int, radius: int, other: int | None) -> tuple[int, int, int]:
@@ -181,6 +280,20 @@ def _arguments(function: str, bits: int, radius: int, other: int | None) -> tupl
     radius = _guard.integer(function, "radius", radius, 0, bits)
     other = radius if other is None else _guard.integer(function, "other", other, 0, bits)
     return bits, min(radius, other), max(radius, other)
+
+
+def _log_fraction(function: str, bits: int, radius: int, other: int | None, method: str, activation: float | None) -> Curve:
+    arguments = _arguments(function, bits, radius, other)
+    method = _guard.choice(function, "method", method, ("exact", *approximation.METHODS))
+    if method != "exact":
+        if arguments[1] != arguments[2]:
+            do = "leave it out, or choose method 'exact'"
+            _guard.refuse(function, "other", f"the same as radius for method {method!r}", str(other), do)
+        return approximation.log_fraction(bits, radius, method, activation)
+    if activation is not None:
+        do = "leave it out, or choose method 'kanerva1988'"
+        _guard.refuse(function, "activation", "left out for method 'exact'", _guard.describe(activation), do)
+    return _logs_of(*arguments)
 
 
 def _steps(bits: int, small: int, large: int) -> range:
@@ -222,56 +335,35 @@ def _counts(bits: int, small: int, large: int) -> tuple[int, ...]:
     return tuple(totals[place] for place in _place(bits, steps).tolist())
 
 
+def _double_sum(bits: int, small: int, large: int) -> list[int]:
+    counts = []
+    row = [1]  # C(d, 0..d)
+    for d in range(bits + 1):
+        below = [0, *itertools.accumulate(row)]  # entry c is the sum of C(d, k) over k < c
+        total = 0
+        a = max(0, bits - small - d)
+        term = math.comb(bits - d, a)
+        while a <= bits - d:
+            first, last = max(0, bits - small - a), min(d, d + large - bits + a)
+            if first <= last:
+                total += term * (below[last + 1] - below[first])
+            term = term * (bits - d - a) // (a + 1)
+            a += 1
+        counts.append(total)
+        row = [1, *(left + right for left, right in itertools.pairwise(row)), 1]
+    return counts
+
+
 @lru_cache(maxsize=64)
-def _logs(bits: int, small: int, large: int) -> Float64[np.ndarray, "distances"]:
+def _logs_of(bits: int, small: int, large: int) -> Curve:
     steps = _steps(bits, small, large)
     e = np.arange(steps.start, steps.stop, 2)[::-1]
     # C(e, i) and C(n - 1 - e, j) come as shares of 2^e and 2^(n - 1 - e), so of 2^(n - 1) together
-    terms = _log_binomial(bits, e, (e + small - large) // 2) + _log_binomial(bits, bits - 1 - e, (small + large - e) // 2) - math.log(2)
-    total = np.concatenate([[_log_probability(bits, bits - large, small)], terms])
+    terms = _logs.binomial(bits, e, (e + small - large) // 2) + _logs.binomial(bits, bits - 1 - e, (small + large - e) // 2) - math.log(2)
+    total = np.concatenate([[_logs.probability(bits, bits - large, small)], terms])
     # a running sum in logarithms by doubling: log2(n) roundings a sum where a plain one has n
     width = 1
     while width < total.size:
         total[width:] = np.logaddexp(total[width:], total[:-width])
         width *= 2
     return np.minimum(total, 0)[_place(bits, steps)]
-
-
-@lru_cache(maxsize=256)
-def _log_probability(bits: int, low: int, high: int) -> float:
-    """Return ln P(low <= X <= high) for X the number of heads among ``bits`` fair coins."""
-    inside = _log_sum(_log_binomial(bits, bits, np.arange(low, high + 1)))
-    if inside < -math.log(2):
-        return inside
-    outside = _log_sum(_log_binomial(bits, bits, np.concatenate([np.arange(low), np.arange(high + 1, bits + 1)])))
-    return math.log1p(-math.exp(outside))
-
-
-def _log_sum(terms: Float64[np.ndarray, "terms"]) -> float:
-    if not terms.size:
-        return -math.inf
-    peak = terms.max()
-    return float(peak + np.log(np.exp(terms - peak).sum()))
-
-
-def _log_binomial(bits: int, n: Int64[np.ndarray, "*shape"] | int, k: Int64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """Return ln(C(n, k) / 2^n) for n <= ``bits``.
-
-    The large parts k ln k of the three factorials are joined before they are computed, as the entropy of k / n. That
-    leaves numbers of the size of the answer, where a difference of log-gammas loses n ln n parts in 10^16.
-    """
-    rest, left = _log_factorial_rest(bits), n - k
-    entropy = k * np.log(2 * np.maximum(k, 1) / np.maximum(n, 1)) + left * np.log(2 * np.maximum(left, 1) / np.maximum(n, 1))
-    return rest[n] - rest[k] - rest[left] - entropy
-
-
-@lru_cache(maxsize=16)
-def _log_factorial_rest(bits: int) -> Float64[np.ndarray, "counts"]:
-    """Return ln k! - k ln k + k for k = 0..bits: Stirling's series, and the factorial itself while k is small."""
-    k = np.maximum(np.arange(bits + 1.0), 16)
-    square = k * k
-    series = (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / 1188 / square) / square) / square) / square) / k
-    rest = 0.5 * np.log(2 * math.pi * k) + series
-    few = range(min(16, bits + 1))
-    rest[: len(few)] = [math.log(math.factorial(k)) - k * math.log(max(k, 1)) + k for k in few]
-    return rest

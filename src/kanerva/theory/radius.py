@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kanerva import _guard
-from kanerva.theory import circle
+from kanerva.theory import _inputs, capacity, circle, critical
 
 __all__ = ["Optimum", "optimal", "quantile"]
 
@@ -70,10 +70,9 @@ def optimal(bits: int, patterns: int, locations: int | float = math.inf, criteri
     * ``"capacity"``: the most patterns that can be stored with whole patterns read right at a given probability q, from
       queries without errors. With z = Phi^-1(q^(1/n)), p is the root of 2 r^2 p^3 - 3 r z^2 p^2 - z^2 = 0.
     * ``"noise"``: the most wrong bits that a query may have, up to n / 2, such that it and every query with fewer comes
-      nearer in one read, n Phi(-I(d) / s) < d. Here I(d) is the mean number of locations that circles d bits apart
-      share, and s^2 = I(d) + (m - 1) (I(n/2) + I(n/2)^2): all other patterns are taken to be n / 2 away, so circles
-      below n / 4 hear nothing from them. Every radius up to n / 2 is tried, for the maximum is flat: tens of
-      milliseconds at 1000 bits, seconds at 10,000.
+      nearer in one read: ``critical.distance`` with the noise ``"independent"``. All other patterns are taken to be
+      n / 2 away, so circles below n / 4 hear nothing from them. Every radius up to n / 2 is tried, for the maximum is
+      flat: tens of milliseconds at 1000 bits, seconds at 10,000.
 
     Args:
         bits: dimension n, >= 1.
@@ -102,17 +101,13 @@ def optimal(bits: int, patterns: int, locations: int | float = math.inf, criteri
         Pehlevan (2021), Attention approximates sparse distributed memory, for the three criteria.
     """
     bits = _guard.integer("radius.optimal", "bits", bits, 1, _guard.BITS)
-    patterns = _guard.integer("radius.optimal", "patterns", patterns, 1, 2**63 - 1)
+    patterns = _guard.integer("radius.optimal", "patterns", patterns, 1, _inputs.PATTERNS)
     criterion = _guard.choice("radius.optimal", "criterion", criterion, CRITERIA)
-    if isinstance(locations, float) and locations == math.inf:
-        log_locations = bits * math.log(2)
-    else:
-        do = "give how many there are, or math.inf for one at every point of the space"
-        log_locations = math.log(_guard.number("radius.optimal", "locations", locations, 1.0, do=do))
+    log_locations = _inputs.log_locations("radius.optimal", bits, locations)
     if criterion == "noise":
-        return _noise(bits, patterns, log_locations)
+        return _noise(bits, patterns, locations)
     if criterion == "capacity":
-        return _capacity(bits, log_locations, _guard.number("radius.optimal", "fidelity", fidelity))
+        return _capacity(bits, log_locations, fidelity)
     return _signal(bits, patterns, log_locations)
 
 
@@ -125,12 +120,7 @@ def _signal(bits: int, patterns: int, log_locations: float) -> Optimum:
 
 
 def _capacity(bits: int, log_locations: float, fidelity: float) -> Optimum:
-    from scipy.special import ndtri
-
-    if not 2.0**-bits < fidelity < 1:
-        do = "give the probability that all bits of a pattern are right, such as 0.5"
-        _guard.refuse("radius.optimal", "fidelity", f"above 2**-{bits} and below 1", f"{fidelity:g}", do)
-    square = float(ndtri(-math.expm1(math.log(fidelity) / bits))) ** 2
+    square = capacity.squared_quantile("radius.optimal", bits, fidelity)
     # with u = p r^(2/3) the cubic is 2 u^3 - 3 a u^2 - z^2 = 0, which no number of locations overflows; it is convex
     # right of its one root, so Newton's steps come down to it
     a = square * math.exp(-log_locations / 3)
@@ -143,18 +133,15 @@ def _capacity(bits: int, log_locations: float, fidelity: float) -> Optimum:
     if log_p >= 0:
         got = f"{math.exp(log_locations):g}, too few for even one pattern"
         _guard.refuse("radius.optimal", "locations", f"enough to read with fidelity {fidelity:g}", got, "give more, or ask for less")
-    # m - 1 = (r / z^2) (1 - z^2 / (p r)) / (1 + p^2 r), and p r is at least 1.5 z^2 at the root
-    certain, crowding = math.log1p(-square * math.exp(-log_p - log_locations)), float(np.logaddexp(0, 2 * log_p + log_locations))
-    log_more = log_locations - math.log(square) + certain - crowding
-    return _optimum(bits, log_p, float(np.logaddexp(0, log_more)))
+    return _optimum(bits, log_p, float(np.logaddexp(0, capacity.log_others(log_p, log_locations, square))))
 
 
-def _noise(bits: int, patterns: int, log_locations: float) -> Optimum:
+def _noise(bits: int, patterns: int, locations: int | float) -> Optimum:
     best, ties = 0, [0]
     for radius in range(bits // 2, -1, -1):
         if 2 * radius < best:  # circles further apart than that share nothing
             break
-        distance = _critical_distance(circle.log_fraction(bits, radius) + log_locations, patterns)
+        distance = critical.distance(bits, radius, patterns, locations, "independent")
         if distance >= best:
             ties = [radius, *ties] if distance == best else [radius]
             best = distance
@@ -162,20 +149,6 @@ def _noise(bits: int, patterns: int, log_locations: float) -> Optimum:
         must, do = "few enough for some radius to correct one wrong bit", "store fewer, or give more bits or locations"
         _guard.refuse("radius.optimal", "patterns", must, str(patterns), do)
     return Optimum(ties[0], circle.activation(bits, ties[0]), float(best), tuple(ties))
-
-
-def _critical_distance(log_overlap: np.ndarray, patterns: int) -> int:
-    """Return the largest distance, up to n / 2, below which every query comes nearer in one read."""
-    from scipy.special import ndtr
-
-    bits = log_overlap.size - 1
-    half, others = float(log_overlap[bits // 2]), math.log(patterns - 1) if patterns > 1 else -math.inf
-    shared = log_overlap[1 : bits // 2 + 1]
-    shared = shared[np.isfinite(shared)]
-    log_square = 2 * shared - np.logaddexp(shared, others + np.logaddexp(half, 2 * half))
-    after = bits * ndtr(-np.exp(np.minimum(log_square / 2, 5)))  # exp(5) standard deviations leave no error
-    nearer = after < np.arange(1, shared.size + 1)
-    return int(nearer.size if nearer.all() else nearer.argmin())
 
 
 def _optimum(bits: int, log_p: float, log_best: float) -> Optimum:

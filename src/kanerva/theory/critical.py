@@ -1,0 +1,241 @@
+"""Predict how near one read comes, and from how far a sparse distributed memory still comes nearer.
+
+A query d bits away from a stored pattern hears that pattern through the I(d) locations which both activate, and all
+others through those that it shares with them. One read leaves it D(d) bits away. Below the critical distance D(d) < d,
+so that reading again and again ends at the pattern; above it reads wander off.
+
+What the other patterns add is taken to be normal noise, and there is more than one model of it. All take locations,
+patterns and queries to be random and independent. Everything is computed in logarithms, so any number of locations will
+do.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Float64
+
+from kanerva import _guard
+from kanerva.theory import _inputs, _logs, circle
+
+__all__ = ["NOISES", "crossing", "curve", "distance"]
+
+NOISES = ("autoassociative", "heteroassociative", "independent", "kanerva")
+OVERLAPS = ("exact", "kanerva1988")
+Curve = Float64[np.ndarray, "distances"]
+# More standard deviations than any noise has.
+CERTAIN = 300.0
+
+
+def curve(
+    bits: int,
+    radius: int,
+    patterns: int,
+    locations: int | float = math.inf,
+    noise: str = "autoassociative",
+    overlap: str = "exact",
+    activation: float | None = None,
+) -> Curve:
+    """Predict the mean distance from a stored pattern after one read, for a query at every distance d from it.
+
+    With n bits, m patterns, r locations, p the share of them that a query activates, and I(k) the mean number that two
+    queries k bits apart share, the models of the noise are:
+
+    * ``"autoassociative"``: each pattern is its own value. Patterns near the query weigh more and look like it, so a
+      read is pulled towards the query itself. With E the mean over a random pattern, k bits away,
+      B = (m - 1) E[I(k) (1 - 2 k / n)] and s^2 = (m - 1) E[I(k) + I(k)^2] - B^2 / (m - 1) + I(d),
+      D(d) = (n - d) Phi(-(I(d) + B) / s) + d Phi(-(I(d) - B) / s).
+    * ``"heteroassociative"``: values are random on their own, so B = 0 and D(d) = n Phi(-I(d) / s).
+    * ``"independent"``: as that, with all other patterns n / 2 away: s^2 = I(d) + (m - 1) (I(n/2) + I(n/2)^2).
+    * ``"kanerva"``: D(d) = n Phi(-I(d) / s), s^2 = p^2 r m (1 + h^2 r / (4 p^2 n)) with h = exp(-c^2) / pi, the slope
+      of the continuous overlap in k / n at a half, which spreads the weights of the other patterns. For a radius R,
+      c = (2 R - n) / sqrt(n) and p is the overlap at distance 0; for a given p, c = Phi^-1(p).
+
+    Args:
+        bits: dimension n, >= 1.
+        radius: of reads and writes, 0 to ``bits``, and up to ``bits // 2`` for ``overlap="kanerva1988"``.
+        patterns: how many patterns m are stored, the one looked for among them, >= 1.
+        locations: how many locations r, >= 1; ``math.inf`` is one at each of the 2^n points.
+        noise: one of the four names above.
+        overlap: how I is computed: ``"exact"``, or Kanerva's continuous formula ``"kanerva1988"``.
+        activation: p, above 0 and up to 0.5, for Kanerva's two formulas: the noise ``"kanerva"`` and the overlap
+            ``"kanerva1988"`` take it from the radius if left out.
+
+    Returns:
+        ``(bits + 1,)`` distances in bits, float64. A query that activates no location of any pattern reads fair coins,
+        n / 2.
+
+    Raises:
+        InputError: an argument is out of range, or an activation is given and neither formula takes it.
+
+    Example:
+        >>> from kanerva.theory import critical
+        >>> critical.curve(1000, 451, 10_000, 1_000_000)[[50, 100, 200, 300]].round(1)
+        array([  0.9,  21.8, 173.9, 329.8])
+
+    Source:
+        Kanerva (1988), Sparse Distributed Memory, for ``"kanerva"``; Bricken and Pehlevan (2021), Attention approximates
+        sparse distributed memory, for ``"independent"``; the pull towards the query is Jaeckel's remark, reported by
+        Kanerva (1993), Sparse distributed memory and related models, and its formula is derived here.
+    """
+    return _curve("critical.curve", bits, radius, patterns, locations, noise, overlap, activation)
+
+
+def distance(
+    bits: int,
+    radius: int,
+    patterns: int,
+    locations: int | float = math.inf,
+    noise: str = "autoassociative",
+    overlap: str = "exact",
+    activation: float | None = None,
+) -> int:
+    """Find the critical distance: the largest d, up to n / 2, such that D(k) < k for all k from 1 to d.
+
+    Args:
+        bits: dimension n, >= 1.
+        radius: of reads and writes, as in ``curve``.
+        patterns: how many patterns are stored, >= 1.
+        locations: how many locations, >= 1; ``math.inf`` is one at each of the 2^n points.
+        noise: the model of the noise, as in ``curve``.
+        overlap: ``"exact"`` or ``"kanerva1988"``, as in ``curve``.
+        activation: the share p for Kanerva's formulas, as in ``curve``.
+
+    Returns:
+        a distance in bits; 0 where no query comes nearer.
+
+    Raises:
+        InputError: as in ``curve``.
+
+    Example:
+        >>> from kanerva.theory import critical
+        >>> memory = (1000, 451, 10_000, 1_000_000)
+        >>> critical.distance(*memory), critical.distance(*memory, noise="independent")
+        (234, 164)
+
+    Source:
+        Kanerva (1988), Sparse Distributed Memory; Bricken and Pehlevan (2021), for this definition.
+    """
+    return _last(_curve("critical.distance", bits, radius, patterns, locations, noise, overlap, activation))
+
+
+def crossing(
+    bits: int,
+    radius: int,
+    patterns: int,
+    locations: int | float = math.inf,
+    noise: str = "autoassociative",
+    overlap: str = "exact",
+    activation: float | None = None,
+) -> float:
+    """Find where the curve first meets the diagonal, D(d) = d: the critical distance as a real number.
+
+    It lies less than one bit beyond ``distance``, by a straight line between whole distances. Kanerva's 209 is this.
+
+    Args:
+        bits: dimension n, >= 1.
+        radius: of reads and writes, as in ``curve``.
+        patterns: how many patterns are stored, >= 1.
+        locations: how many locations, >= 1; ``math.inf`` is one at each of the 2^n points.
+        noise: the model of the noise, as in ``curve``.
+        overlap: ``"exact"`` or ``"kanerva1988"``, as in ``curve``.
+        activation: the share p for Kanerva's formulas, as in ``curve``.
+
+    Returns:
+        a distance in bits; 0 where no query comes nearer, and ``bits // 2`` where all up to there do.
+
+    Raises:
+        InputError: as in ``curve``.
+
+    Example:
+        >>> from kanerva.theory import critical
+        >>> kanerva1988 = {"noise": "kanerva", "overlap": "kanerva1988", "activation": 0.001}
+        >>> round(critical.crossing(1000, 451, 10_000, 1_000_000, **kanerva1988), 2)
+        208.98
+
+    Source:
+        Kanerva (1988), Sparse Distributed Memory: 209 bits for 10,000 patterns.
+    """
+    after = _curve("critical.crossing", bits, radius, patterns, locations, noise, overlap, activation)
+    last = _last(after)
+    if last in (0, bits // 2):
+        return float(last)
+    left, beyond = last - after[last], after[last + 1] - (last + 1)
+    return float(last + left / (left + beyond))
+
+
+def _last(after: Curve) -> int:
+    """Return the largest distance, up to half the bits, below which every query comes nearer."""
+    half = (after.size - 1) // 2
+    nearer = after[1 : half + 1] < np.arange(1, half + 1)
+    return int(half if nearer.all() else nearer.argmin())
+
+
+def _curve(
+    function: str, bits: int, radius: int, patterns: int, locations: int | float, noise: str, overlap: str, activation: float | None
+) -> Curve:
+    from scipy.special import ndtr, ndtri
+
+    bits = _guard.integer(function, "bits", bits, 1, _guard.BITS)
+    patterns = _guard.integer(function, "patterns", patterns, 1, _inputs.PATTERNS)
+    noise = _guard.choice(function, "noise", noise, NOISES)
+    continuous = _guard.choice(function, "overlap", overlap, OVERLAPS) == "kanerva1988"
+    log_locations = _inputs.log_locations(function, bits, locations)
+    if activation is not None:
+        if not continuous and noise != "kanerva":
+            do = "leave it out, or choose noise 'kanerva' or overlap 'kanerva1988'"
+            _guard.refuse(function, "activation", "left out for exact overlaps", _guard.describe(activation), do)
+        activation = _guard.number(function, "activation", activation, 0.0, 0.5, open_low=True)
+    log_shares = circle.log_fraction(bits, radius, method=overlap, activation=activation if continuous else None)
+    log_shared = log_shares + log_locations
+    if noise == "kanerva":
+        log_share, c = float(log_shares[0]), (2 * radius - bits) / math.sqrt(bits)
+        if activation is not None:
+            log_share, c = math.log(activation), float(ndtri(activation))
+        log_pull, log_square = -math.inf, _kanerva(bits, patterns, log_locations, log_share, c)
+    elif noise == "independent":
+        log_pull, log_square = -math.inf, _independent(log_shared, patterns)
+    else:
+        log_pull, log_square = _associative(log_shared, patterns, noise == "autoassociative")
+    signal, pull = _ratio(log_shared, log_square), _ratio(log_pull, log_square)
+    far = np.arange(bits + 1)
+    return (bits - far) * ndtr(-(signal + pull)) + far * ndtr(pull - signal)
+
+
+def _kanerva(bits: int, patterns: int, log_locations: float, log_share: float, c: float) -> Curve:
+    """Return ln s^2 of Kanerva's noise, which is the same at every distance."""
+    log_h = -c * c - math.log(math.pi)
+    spread = 2 * (log_h - log_share) + log_locations - math.log(4 * bits)
+    log_square = 2 * log_share + log_locations + math.log(patterns) + float(np.logaddexp(0, spread))
+    return np.full(bits + 1, log_square)
+
+
+def _independent(log_shared: Curve, patterns: int) -> Curve:
+    """Return ln s^2 at every distance, with all other patterns half the bits away."""
+    half = float(log_shared[(log_shared.size - 1) // 2])
+    return np.logaddexp(log_shared, _log_others(patterns) + np.logaddexp(half, 2 * half))
+
+
+def _associative(log_shared: Curve, patterns: int, pulls: bool) -> tuple[float, Curve]:
+    """Return ln B and ln s^2 at every distance, from the moments of the overlap with a random pattern."""
+    bits, others = log_shared.size - 1, _log_others(patterns)
+    k = np.arange(bits + 1)
+    log_chance = _logs.binomial(bits, bits, k)
+    log_square = _logs.total(log_chance + np.logaddexp(log_shared, 2 * log_shared))
+    log_pull = -math.inf
+    if pulls:
+        # patterns at k and n - k are as likely, and pull in opposite directions
+        near = k[: (bits + 1) // 2]
+        log_pull = _logs.total(log_chance[near] + np.log1p(-2 * near / bits) + _logs.difference(log_shared[near], log_shared[bits - near]))
+    variance = float(_logs.difference(log_square, 2 * log_pull))
+    return others + log_pull, np.logaddexp(others + variance, log_shared)
+
+
+def _ratio(log_part: Curve | float, log_square: Curve | float) -> Curve:
+    """Return part / s; nothing is heard where there is neither."""
+    part = np.asarray(log_part)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isneginf(part), 0.0, np.exp(np.minimum(part - log_square / 2, CERTAIN)))
+
+
+def _log_others(patterns: int) -> float:
+    return math.log(patterns - 1) if patterns > 1 else -math.inf

@@ -1,0 +1,199 @@
+"""Weigh patterns by Jaeckel's two designs of locations, which look at few coordinates each.
+
+In Kanerva's memory a location is near a query or not, counting all bits. In Jaeckel's selected-coordinate design each
+location watches q coordinates drawn at random and wants a random value of each; it is active where all agree. In his
+hyperplane design addresses have a fixed, small number of ones, and a location is active where all q coordinates that it
+watches are one. Both take q small: ten of a thousand bits leave about a thousandth of the locations active.
+
+The first weighs patterns by a polynomial of the cosine, ((1 + cos) / 2)^q, to leading order in q / n; near cos = 1 that
+is a softmax of inverse temperature q / 2.
+"""
+
+import math
+from typing import overload
+
+import numpy as np
+from jaxtyping import Float64
+
+from kanerva import _guard
+from kanerva.theory import _inputs, _logs
+
+__all__ = ["hyperplane_activation", "hyperplane_log_fraction", "selected_activation", "selected_beta", "selected_kernel",
+           "selected_log_fraction"]  # fmt: skip
+
+
+def selected_activation(coordinates: int) -> float:
+    """Return the share of the locations that a query activates in the selected-coordinate design: 2^-q.
+
+    Args:
+        coordinates: how many coordinates q a location watches, 1 to 1000.
+
+    Returns:
+        a share of the locations, exactly.
+
+    Raises:
+        InputError: the number lies outside 1 to 1000.
+
+    Example:
+        >>> from kanerva.theory import jaeckel
+        >>> round(1_000_000 * jaeckel.selected_activation(10))
+        977
+
+    Source:
+        Jaeckel (1989), An alternative design for a sparse distributed memory.
+    """
+    return 2.0 ** -_guard.integer("jaeckel.selected_activation", "coordinates", coordinates, 1, 1000)
+
+
+def selected_log_fraction(bits: int, coordinates: int) -> Float64[np.ndarray, "distances"]:
+    """Measure the share of the locations that two queries both activate: ln(2^-q C(n - d, q) / C(n, q)) at every distance d.
+
+    It stands beside ``circle.log_fraction``, for the selected-coordinate design.
+
+    Args:
+        bits: dimension n, >= 1.
+        coordinates: how many coordinates q a location watches, 1 to ``bits``.
+
+    Returns:
+        ``(bits + 1,)`` natural logarithms, float64; ``-inf`` where d > n - q.
+
+    Raises:
+        InputError: an argument is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from kanerva.theory import jaeckel
+        >>> logs = jaeckel.selected_log_fraction(1000, 10)
+        >>> np.exp(logs - logs[0])[[0, 10, 50, 100]].round(6)
+        array([1.      , 0.903968, 0.597311, 0.346928])
+
+    Source:
+        Jaeckel (1989), An alternative design for a sparse distributed memory.
+    """
+    bits = _guard.integer("jaeckel.selected_log_fraction", "bits", bits, 1, _guard.BITS)
+    coordinates = _guard.integer("jaeckel.selected_log_fraction", "coordinates", coordinates, 1, bits)
+    left = bits - np.arange(bits + 1)
+    return _log_choose(bits, left, coordinates) - _log_choose(bits, left[:1], coordinates) - coordinates * math.log(2)
+
+
+@overload
+def selected_kernel(coordinates: int, cosine: float) -> float: ...
+@overload
+def selected_kernel(coordinates: int, cosine: np.ndarray) -> Float64[np.ndarray, "*shape"]: ...
+def selected_kernel(coordinates: int, cosine: float | np.ndarray) -> float | np.ndarray:
+    """Weigh a pattern by its cosine with the query, in the selected-coordinate design with many bits: ((1 + cos) / 2)^q.
+
+    It is the limit of C(n - d, q) / C(n, q) = (1 - d / n)^q for q far below n, a dense associative memory's kernel.
+
+    Args:
+        coordinates: how many coordinates q a location watches, >= 1.
+        cosine: -1 to 1, a number or an array of any shape.
+
+    Returns:
+        weights from 0 to 1, of the shape of ``cosine``.
+
+    Raises:
+        InputError: an argument is out of range.
+
+    Example:
+        >>> from kanerva.theory import jaeckel
+        >>> round(jaeckel.selected_kernel(10, 0.8), 6)
+        0.348678
+
+    Source:
+        Jaeckel (1989), An alternative design for a sparse distributed memory; its reading as a kernel is elementary.
+    """
+    coordinates = _guard.integer("jaeckel.selected_kernel", "coordinates", coordinates, 1, _guard.BITS)
+    near = _inputs.reals("jaeckel.selected_kernel", "cosine", cosine, -1, 1)
+    weight = ((1 + near) / 2) ** coordinates
+    return np.asarray(weight) if isinstance(cosine, np.ndarray) else weight
+
+
+def selected_beta(coordinates: int) -> float:
+    """Return the inverse temperature of the softmax that is tangent to the kernel at cosine 1: q / 2.
+
+    Args:
+        coordinates: how many coordinates q a location watches, >= 1.
+
+    Returns:
+        beta per unit of cosine, as in ``theory.beta``.
+
+    Raises:
+        InputError: the number is below 1.
+
+    Example:
+        >>> from kanerva.theory import jaeckel
+        >>> jaeckel.selected_beta(10)
+        5.0
+
+    Source:
+        the slope of q ln((1 + cos) / 2) at cosine 1.
+    """
+    return _guard.integer("jaeckel.selected_beta", "coordinates", coordinates, 1, _guard.BITS) / 2
+
+
+def hyperplane_activation(bits: int, ones: int, coordinates: int) -> float:
+    """Return the share of the locations that a query activates in the hyperplane design: C(N, q) / C(n, q).
+
+    Args:
+        bits: dimension n, >= 1.
+        ones: how many bits N of every address are one, 1 to ``bits``.
+        coordinates: how many coordinates q a location watches, 1 to ``ones``.
+
+    Returns:
+        a share of the locations; 0 where it is below 1e-323.
+
+    Raises:
+        InputError: an argument is out of range.
+
+    Example:
+        >>> from kanerva.theory import jaeckel
+        >>> round(1_000_000 * jaeckel.hyperplane_activation(1000, 100, 3))
+        973
+
+    Source:
+        Jaeckel (1989), A class of designs for a sparse distributed memory.
+    """
+    return math.exp(_hyperplane("jaeckel.hyperplane_activation", bits, ones, coordinates)[-1])
+
+
+def hyperplane_log_fraction(bits: int, ones: int, coordinates: int) -> Float64[np.ndarray, "shared"]:
+    """Measure the share of the locations that two addresses both activate: ln(C(L, q) / C(n, q)) for every L of shared ones.
+
+    With N ones each, addresses that share L ones are 2 (N - L) bits apart.
+
+    Args:
+        bits: dimension n, >= 1.
+        ones: how many bits N of every address are one, 1 to ``bits``.
+        coordinates: how many coordinates q a location watches, 1 to ``ones``.
+
+    Returns:
+        ``(ones + 1,)`` natural logarithms, float64; entry ``L`` is for ``L`` shared ones, ``-inf`` where L < q.
+
+    Raises:
+        InputError: an argument is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from kanerva.theory import jaeckel
+        >>> (1e6 * np.exp(jaeckel.hyperplane_log_fraction(1000, 100, 3)[[50, 90, 100]])).round(1)
+        array([118. , 707. , 973.1])
+
+    Source:
+        Jaeckel (1989), A class of designs for a sparse distributed memory.
+    """
+    return _hyperplane("jaeckel.hyperplane_log_fraction", bits, ones, coordinates)
+
+
+def _hyperplane(function: str, bits: int, ones: int, coordinates: int) -> Float64[np.ndarray, "shared"]:
+    bits = _guard.integer(function, "bits", bits, 1, _guard.BITS)
+    ones = _guard.integer(function, "ones", ones, 1, bits)
+    coordinates = _guard.integer(function, "coordinates", coordinates, 1, ones)
+    return _log_choose(bits, np.arange(ones + 1), coordinates) - _log_choose(bits, np.array([bits]), coordinates)
+
+
+def _log_choose(bits: int, n: np.ndarray, k: int) -> np.ndarray:
+    """Return ln C(n, k) for n <= ``bits``; ``-inf`` where k > n."""
+    enough = np.maximum(n, k)
+    logs = _logs.binomial(bits, enough, np.full_like(n, k)) + enough * math.log(2)
+    return np.where(n >= k, logs, -np.inf)

@@ -1,0 +1,95 @@
+"""Gather what theory says about one memory: the radii to choose from, and what each of them brings."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from kanerva import _guard
+from kanerva.theory import _inputs, beta, capacity, circle, critical, radius
+
+__all__ = ["describe"]
+
+
+def describe(
+    bits: int, patterns: int, locations: int | float = math.inf, *, fidelity: float = 0.5, other: int | None = None
+) -> list[dict[str, Any]]:
+    """Describe sparse distributed memory at each of the three optimal radii, and at one of your own.
+
+    Args:
+        bits: dimension n, >= 2.
+        patterns: how many patterns m are to be stored, >= 1.
+        locations: how many locations r, >= 1; ``math.inf`` is one at each of the 2^n points.
+        fidelity: the probability q that a whole pattern is read right, above 2^-n and below 1: for the capacity.
+        other: a radius of your own, 0 to ``bits - 1``.
+
+    Returns:
+        a dict for each radius. ``criterion`` is ``"snr"``, ``"capacity"``, ``"noise"`` or ``"given"``; a criterion that no
+        radius meets is left out. ``radius`` in bits, and its ``ties``; ``activation``, the share p of the space in its
+        circle, and ``log2_active``, the logarithm of p r; ``beta`` by method, per unit of cosine, and
+        ``beta_continuous`` on the sphere; ``r2`` and ``residual`` of the fit ``"kl"``; ``critical``, the distance in
+        bits from which reads converge, by the model of the noise; ``snr`` and ``word``, signal to noise of a bit and
+        probability of a whole pattern, for queries without error; ``log2_capacity``, of the number of patterns at
+        ``fidelity``; ``log2_needed``, of the locations that so many patterns need at that fidelity. None where there is
+        no answer.
+
+    Raises:
+        InputError: an argument is out of range.
+
+    Example:
+        >>> from kanerva.theory import overview
+        >>> [(one["criterion"], one["radius"], round(one["beta"]["published"], 1)) for one in overview.describe(64, 1024)]
+        [('snr', 11, 15.9), ('capacity', 5, 35.5), ('noise', 15, 10.1)]
+
+    Source:
+        Bricken and Pehlevan (2021), Attention approximates sparse distributed memory; Kanerva (1988, 1993).
+    """
+    name = "overview.describe"
+    bits = _guard.integer(name, "bits", bits, 2, _guard.BITS)
+    patterns = _guard.integer(name, "patterns", patterns, 1, _inputs.PATTERNS)
+    _inputs.log_locations(name, bits, locations)
+    capacity.squared_quantile(name, bits, fidelity)
+    designs: list[tuple[str, int, tuple[int, ...]]] = []
+    for criterion in radius.CRITERIA:
+        best = _if(radius.optimal, bits, patterns, locations, criterion, fidelity=fidelity)
+        if best is not None:
+            designs.append((criterion, best.radius, best.ties))
+    if other is not None:
+        chosen = _guard.integer(name, "other", other, 0, bits - 1)
+        designs.append(("given", chosen, (chosen,)))
+    return [
+        {"criterion": criterion, "radius": size, "ties": list(ties)} | _design(bits, size, patterns, locations, fidelity)
+        for criterion, size, ties in designs
+    ]
+
+
+def _design(bits: int, size: int, patterns: int, locations: int | float, fidelity: float) -> dict[str, Any]:
+    log2_locations = bits if locations == math.inf else math.log2(locations)
+    fit = _if(beta.fit, bits, size)
+    fitted = {method: _if(beta.fit, bits, size, method) for method in beta.METHODS}
+    sphere = _if(beta.fit, bits, size, space="continuous")
+    memory = (bits, size, patterns, locations)
+    return {
+        "activation": circle.activation(bits, size),
+        "log2_active": circle.log_activation(bits, size) / math.log(2) + log2_locations,
+        "beta": {
+            **{method: found and found.beta for method, found in fitted.items()},
+            "leading": _if(beta.leading, bits, size),
+            "entropic": _if(beta.entropic, bits, size),
+        },
+        "beta_continuous": sphere and sphere.beta,
+        "r2": fit and fit.r2,
+        "residual": fit and fit.residual,
+        "critical": {noise: _if(critical.distance, *memory, noise) for noise in critical.NOISES},
+        "snr": _if(capacity.snr, *memory),
+        "word": _if(capacity.word, *memory),
+        "log2_capacity": _if(capacity.patterns, bits, size, locations, fidelity, "log2"),
+        "log2_needed": _if(capacity.locations, bits, size, patterns, fidelity, "log2"),
+    }
+
+
+def _if(function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+    """Return what theory says, or None where it has no answer."""
+    try:
+        return function(*arguments, **more)
+    except _guard.InputError:
+        return None

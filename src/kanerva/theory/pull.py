@@ -1,0 +1,155 @@
+"""Measure what reads are drawn to besides the pattern looked for, and how near locations lie.
+
+A location is not as random as it seems: those that a query activates resemble it. So in an auto-associative memory
+what is read resembles the query, more than the stored patterns alone would make it.
+"""
+
+import math
+
+import numpy as np
+
+from kanerva import _guard
+from kanerva.theory import _inputs, _logs, circle
+
+__all__ = ["location", "nearest", "query", "within"]
+
+TINY = -40.0  # below this logarithm, ln(-ln(1 - p)) = ln p to all digits
+
+
+def location(bits: int, radius: int) -> float:
+    """Return the chance that a location which is activated has a given bit of the query.
+
+    With n bits and radius r it is the sum of C(n - 1, k) over k = 0..r, divided by that of C(n, k).
+
+    Args:
+        bits: dimension n of the space, >= 1.
+        radius: r, 0 to ``bits``.
+
+    Returns:
+        a number from 0.5, where the circle holds the whole space, to 1, where it holds the query alone.
+
+    Raises:
+        InputError: the radius lies outside 0 to ``bits``.
+
+    Example:
+        >>> from kanerva.theory import pull
+        >>> round(pull.location(1000, 451), 6)
+        0.552905
+
+    Source:
+        Kanerva (1993), Sparse distributed memory and related models, on Jaeckel's remark; the sums are elementary.
+    """
+    return 0.5 + 0.5 * math.exp(_log_bias("pull.location", bits, radius))
+
+
+def query(bits: int, radius: int, patterns: int, locations: int | float = math.inf) -> float:
+    """Return the pull of an auto-associative memory towards the query itself: the mean sum that a bit gets from others.
+
+    A random pattern shares r p^2 locations with the query on average, p being the share in a circle. A bit of each
+    location agrees with either of the two with chance q, as in ``location``, so a bit of the pattern agrees with that
+    of the query by (2 q - 1)^2: B = (m - 1) r p^2 (2 q - 1)^2, in the units of the sum over locations whose sign is read.
+
+    Args:
+        bits: dimension n of the space, >= 1.
+        radius: of reads and writes, 0 to ``bits``.
+        patterns: how many patterns m are stored, >= 1.
+        locations: how many locations r, >= 1; ``math.inf`` is one at each of the 2^n points.
+
+    Returns:
+        B >= 0, to be compared with the ``circle.overlap`` of the pattern looked for.
+
+    Raises:
+        InputError: an argument is out of range, or B is beyond the range of floats.
+
+    Example:
+        >>> from kanerva.theory import pull
+        >>> round(pull.query(1000, 451, 10_000, 1_000_000), 2)
+        128.61
+
+    Source:
+        derived here; it equals (m - 1) E[I(k) (1 - 2 k / n)] over random patterns k bits away.
+    """
+    patterns = _guard.integer("pull.query", "patterns", patterns, 1, _inputs.PATTERNS)
+    log_bias = _log_bias("pull.query", bits, radius)
+    log_locations = _inputs.log_locations("pull.query", bits, locations)
+    if patterns == 1:
+        return 0.0
+    log = math.log(patterns - 1) + log_locations + 2 * (circle.log_activation(bits, radius) + log_bias)
+    return _inputs.count("pull.query", "locations", "few enough for a float to hold the sum", _guard.describe(locations), log)
+
+
+def nearest(bits: int, locations: int | float) -> float:
+    """Estimate the distance from a random point to the nearest of r random locations: n / 2 + sqrt(n) / 2 Phi^-1(1 / r).
+
+    It is the distance within which one location is expected, under the normal density that the binomial comes near to.
+    With so many locations that the density ends below 0, it is 0; ``radius.quantile(bits, 1 / r)`` is exact.
+
+    Args:
+        bits: dimension n of the space, >= 1.
+        locations: how many locations r, >= 1.
+
+    Returns:
+        a distance in bits, 0 to ``bits``.
+
+    Raises:
+        InputError: ``locations`` is below 1 or not finite.
+
+    Example:
+        >>> from kanerva.theory import pull
+        >>> round(pull.nearest(1000, 1_000_000), 1)
+        424.8
+
+    Source:
+        Kanerva (1988), Sparse Distributed Memory: about 424 bits from a random point among a million locations.
+    """
+    from scipy.special import ndtri_exp
+
+    bits = _guard.integer("pull.nearest", "bits", bits, 1, _guard.BITS)
+    log_locations = _finite("pull.nearest", bits, locations)
+    return float(np.clip(bits / 2 + math.sqrt(bits) / 2 * ndtri_exp(-log_locations), 0, bits))
+
+
+def within(bits: int, radius: int, locations: int | float) -> float:
+    """Return the chance that a query activates any of r random locations: 1 - (1 - p)^r.
+
+    Args:
+        bits: dimension n of the space, >= 1.
+        radius: 0 to ``bits``; p is the share of the space in its circle.
+        locations: how many locations r, >= 1.
+
+    Returns:
+        a probability; 0 where it is below 1e-323.
+
+    Raises:
+        InputError: an argument is out of range; ``locations`` must be finite, for one at every point leaves no chance.
+
+    Example:
+        >>> from kanerva.theory import pull
+        >>> round(pull.within(64, 15, 100_000), 4)
+        0.7042
+
+    Source:
+        elementary; the locations are drawn with replacement.
+    """
+    log_share = circle.log_activation(bits, radius)
+    log_locations = _finite("pull.within", bits, locations)
+    if log_share == 0:
+        return 1.0
+    log_rate = log_share if log_share < TINY else math.log(-float(_logs.difference(0.0, log_share)))
+    return -math.expm1(-math.exp(min(log_locations + log_rate, 700.0)))
+
+
+def _log_bias(function: str, bits: int, radius: int) -> float:
+    """Return ln(2 q - 1) for the chance q of ``location``: the sums differ by C(n - 1, r), of which the rest is even."""
+    bits = _guard.integer(function, "bits", bits, 1, _guard.BITS)
+    radius = _guard.integer(function, "radius", radius, 0, bits)
+    if radius == bits:
+        return -math.inf
+    edge = float(_logs.binomial(bits, bits - 1, np.array([radius]))[0]) - math.log(2)
+    return edge - _logs.probability(bits, 0, radius)
+
+
+def _finite(function: str, bits: int, locations: int | float) -> float:
+    if isinstance(locations, float) and locations == math.inf:
+        _guard.refuse(function, "locations", "a finite number >= 1", "inf", "give how many there are")
+    return _inputs.log_locations(function, bits, locations)

@@ -1,0 +1,279 @@
+"""Capacities and pulls against published numbers, simulated memories, enumeration and inverse functions."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from kanerva import InputError, InputTypeError
+from kanerva.theory import capacity, circle, pull, radius
+
+# ---- sparse distributed memory ----
+
+
+@pytest.mark.parametrize(
+    ("bits", "size", "patterns", "locations"), [(1000, 451, 10_000, 1e6), (64, 11, 1024, 2**64), (200, 82, 300, 20_000)]
+)
+def test_signal_and_fidelity_are_those_of_the_formula(bits, size, patterns, locations):
+    from scipy.stats import norm
+
+    p, others = circle.activation(bits, size), patterns - 1
+    z = p * locations / math.sqrt(p * locations + others * (p**2 * locations + (p**2 * locations) ** 2))
+    assert capacity.snr(bits, size, patterns, locations) == pytest.approx(z, rel=1e-10)
+    assert capacity.bit(bits, size, patterns, locations) == pytest.approx(norm.cdf(z), rel=1e-12)
+    assert capacity.word(bits, size, patterns, locations) == pytest.approx(math.exp(bits * norm.logcdf(z)), rel=1e-10)
+
+
+def test_the_signal_is_that_of_the_best_radius_but_for_one_pattern():
+    found = radius.optimal(1000, 10_000, 1_000_000)
+    near = [capacity.snr(1000, size, 10_000, 1_000_000) for size in range(found.radius - 5, found.radius + 6)]
+    assert max(near) == pytest.approx(found.best, rel=1e-3)
+    # the share asked for lies between those of the radius and of the next smaller one
+    assert max(near) in (near[4], near[5])
+
+
+def test_bits_read_from_a_simulated_memory():
+    draw = np.random.default_rng(3)
+    bits, size, count, locations = 400, 174, 4000, 8000
+    addresses, keys, values = (draw.choice(np.array([-1, 1], np.float32), (rows, bits)) for rows in (locations, count, count))
+    active = (keys @ addresses.T >= bits - 2 * size).astype(np.float32)
+    sums = active @ (active.T @ values)
+    right = (sums * values > 0).mean() + 0.5 * (sums == 0).mean()
+    expected = capacity.bit(bits, size, count, locations)
+    assert 1 - right == pytest.approx(1 - expected, rel=0.1)
+
+
+def test_most_patterns_are_the_published_ones():
+    for fidelity, share, patterns in ((0.5, 1.77535e-4, 89_355), (0.99, 2.18196e-4, 48_133)):
+        square = capacity.squared_quantile("test", 1000, fidelity)
+        more = math.exp(capacity.log_others(math.log(share), math.log(1e6), square))
+        assert more + 1 == pytest.approx(patterns, abs=1)
+    assert math.sqrt(capacity.squared_quantile("test", 1000, 0.5)) == pytest.approx(3.197589, abs=1e-6)
+    assert math.sqrt(capacity.squared_quantile("test", 1000, 0.99)) == pytest.approx(4.263771, abs=1e-6)
+    assert math.sqrt(capacity.squared_quantile("test", 64, 0.5)) == pytest.approx(2.298313, abs=1e-6)
+    assert math.exp(capacity.log_others(math.log(1.42264e-4), math.log(1e6), 2.33**2)) + 1 == pytest.approx(173_657, abs=1)
+
+
+def test_no_radius_holds_more_than_the_best_share():
+    best = radius.optimal(1000, 1, 1_000_000, "capacity")
+    counts = {size: capacity.patterns(1000, size, 1_000_000) for size in range(435, 460)}
+    assert max(counts, key=counts.get) in (best.radius - 1, best.radius)
+    assert 0.99 * best.best < counts[best.radius] <= max(counts.values()) <= best.best
+
+
+@pytest.mark.parametrize(("bits", "size", "count"), [(1000, 444, 10**6), (64, 5, math.inf), (64, 11, 2**64), (200, 82, 20_000.0)])
+@pytest.mark.parametrize("fidelity", [1e-3, 0.5, 0.99, 1 - 1e-12])
+def test_patterns_locations_and_words_are_inverse(bits, size, count, fidelity):
+    patterns = capacity.patterns(bits, size, count, fidelity)
+    assert capacity.patterns(bits, size, count, fidelity, "log2") == pytest.approx(math.log2(patterns))
+    if patterns > 5:
+        whole = min(int(patterns), 2**63 - 1)
+        assert capacity.word(bits, size, whole, count) >= fidelity * (1 - 1e-9)
+        assert capacity.word(bits, size, min(2 * whole, 2**63 - 1), count) <= fidelity or whole > 2**61
+        needed = capacity.locations(bits, size, whole, fidelity)
+        assert needed <= (2.0**bits if count == math.inf else count) * (1 + 1e-9)
+        assert capacity.patterns(bits, size, needed, fidelity) == pytest.approx(whole, rel=1e-9)
+        assert capacity.locations(bits, size, whole, fidelity, "log2") == pytest.approx(math.log2(needed))
+
+
+def test_one_active_location_takes_one_in_p():
+    assert capacity.locations(1000, 451) == pytest.approx(1 / 0.00107185004892367)
+    assert capacity.locations(64, 11) == pytest.approx(2**64 / 927740240713)
+    assert capacity.locations(64, 64) == 1
+    assert capacity.locations(10_000, 0, unit="log2") == pytest.approx(10_000)
+    # with one pattern there is no noise but the number of active locations
+    assert capacity.locations(64, 11, 1) == pytest.approx(capacity.squared_quantile("test", 64, 0.5) * 2**64 / 927740240713)
+
+
+def test_memories_of_many_bits_have_logarithms():
+    square = capacity.squared_quantile("test", 10_000, 0.5)
+    assert capacity.patterns(10_000, 100, unit="log2") == pytest.approx(10_000 - math.log2(square), abs=1e-6)
+    assert capacity.word(10_000, 100, 10**6) == 1
+    assert capacity.bit(10_000, 100, 10**6) == 1
+    assert capacity.word(1100, 400, 2**40, 2**3000) == 1
+    assert capacity.word(10_000, 4000, 10**9, 10) == 0
+    assert capacity.bit(10_000, 4000, 10**9, 10) == 0.5
+
+
+# ---- bounds and other memories ----
+
+
+def test_the_highest_rate():
+    assert [capacity.rate(share) for share in (0, 0.5)] == [1, 0]
+    assert capacity.rate(0.11) == pytest.approx(0.5, abs=1e-3)
+    # circles that do not overlap fill the space
+    packed = -circle.log_activation(100_000, 11_000) / math.log(2) / 100_000
+    assert capacity.rate(0.11) == pytest.approx(packed, abs=1e-4)
+
+
+def test_hopfield_networks():
+    assert capacity.hopfield(1000) == pytest.approx(1000 / (2 * math.log(1000)))
+    assert capacity.hopfield(1000, "all") == capacity.hopfield(1000) / 2
+    assert capacity.hopfield(1000, "replica") == 138
+    assert capacity.hopfield(2) > 1
+
+
+def test_dense_memories():
+    for bits, degree in ((100, 3), (100, 4), (64, 7), (1000, 20)):
+        odd = math.prod(range(1, 2 * degree - 2, 2))
+        assert capacity.dense(bits, degree) == pytest.approx(bits ** (degree - 1) / (2 * odd * math.log(bits)), rel=1e-12)
+    assert capacity.dense(500, 2) == pytest.approx(capacity.hopfield(500))
+    logs = [capacity.dense(2000, degree, "log2") for degree in range(2, 1001)]
+    assert logs == sorted(logs)
+    assert logs[-1] > 1024
+
+
+def test_exponential_memories():
+    assert capacity.exponential(40) == pytest.approx(2**20)
+    assert capacity.exponential(40, 0.5) == 1
+    share, bits = 0.1, 200
+    # their formula: exp(n I(1 - 2 share) / 2), I(a) = ((1 + a) ln(1 + a) + (1 - a) ln(1 - a)) / 2
+    a = 1 - 2 * share
+    rate = ((1 + a) * math.log(1 + a) + (1 - a) * math.log(1 - a)) / 2
+    assert capacity.exponential(bits, share) == pytest.approx(math.exp(bits * rate / 2))
+    assert capacity.exponential(4096, unit="log2") == 2048
+
+
+def test_modern_hopfield_networks_have_the_published_bases():
+    assert capacity.modern(20, scale=3.0).base == pytest.approx(3.1546, abs=5e-5)
+    assert capacity.modern(75).base == pytest.approx(1.3718, abs=1e-4)
+    assert capacity.modern(20, scale=3.0).base == pytest.approx(3.15461077, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("dim", "beta", "scale", "failure"), [(20, 1.0, 3.0, 0.001), (75, 1.0, 1.0, 0.001), (64, 8.0, 1.0, 0.5), (300, 0.5, 2.0, 1.0)]
+)
+def test_modern_hopfield_networks_solve_lamberts_equation(dim, beta, scale, failure):
+    from scipy.special import lambertw
+
+    found = capacity.modern(dim, beta, scale, failure)
+    a = 2 / (dim - 1) * (1 + math.log(2 * beta * scale**2 * failure * (dim - 1)))
+    b = 2 * scale**2 * beta / 5
+    assert found.base == pytest.approx(b / lambertw(math.exp(a + math.log(b))).real, rel=1e-12)
+    assert found.patterns == pytest.approx(math.sqrt(failure) * found.base ** ((dim - 1) / 4), rel=1e-10)
+    assert capacity.modern(dim, beta, scale, failure, "log2").patterns == pytest.approx(math.log2(found.patterns))
+
+
+def test_modern_hopfield_networks_of_any_size_and_temperature():
+    assert capacity.modern(100_000, 5.0, unit="log2").patterns > 1024
+    assert capacity.modern(100, 1e6, 1e3, unit="log2").patterns > capacity.modern(100, 1e6, unit="log2").patterns
+
+
+# ---- pull and nearest location ----
+
+
+@pytest.mark.parametrize("bits", [1, 2, 7, 12, 65])
+def test_the_pull_of_a_location_is_a_ratio_of_sums(bits):
+    for size in range(bits + 1):
+        same = sum(math.comb(bits - 1, k) for k in range(min(size, bits - 1) + 1))
+        assert pull.location(bits, size) == pytest.approx(float(Fraction(same, circle.ball(bits, size))), rel=1e-12)
+    assert pull.location(bits, 0) == pytest.approx(1)
+    assert pull.location(bits, bits) == 0.5
+
+
+def test_pulls_are_the_published_ones():
+    assert pull.location(1000, 451) == pytest.approx(0.552905, abs=5e-7)
+    assert pull.query(1000, 451, 10_000, 1_000_000) == pytest.approx(128.61, abs=0.005)
+    assert pull.query(1000, 451, 1, 1_000_000) == 0
+    assert pull.query(64, 64, 100, 1e6) == 0
+    assert 0.5 < pull.location(10_000, 4900) < 0.52
+
+
+def test_the_nearest_location():
+    assert pull.nearest(1000, 1_000_000) == pytest.approx(424.8, abs=0.05)
+    assert pull.nearest(1000, 2) == 500
+    assert pull.nearest(1000, 1) == 1000
+    assert pull.nearest(64, 2**64) == 0
+    assert pull.nearest(10_000, 1e300) < radius.quantile(10_000, 1e-300) + 5
+    for locations in (10, 1e4, 1e6):
+        assert radius.quantile(1000, 1 / locations) == pytest.approx(pull.nearest(1000, locations), abs=1)
+
+
+def test_the_chance_of_a_location_within_reach():
+    assert pull.within(64, 15, 1e5) == pytest.approx(0.7042, abs=1e-4)  # 1 - exp(-1.218)
+    for bits, size, locations in ((8, 2, 1), (8, 2, 20), (8, 7, 3), (5, 0, 2), (12, 5, 4)):
+        p = Fraction(circle.ball(bits, size), 2**bits)
+        assert pull.within(bits, size, locations) == pytest.approx(float(1 - (1 - p) ** locations), rel=1e-12)
+    assert pull.within(8, 8, 1) == 1
+    assert pull.within(64, 11, 10) == pytest.approx(10 * circle.activation(64, 11), rel=1e-5)
+    assert pull.within(10_000, 4000, 2**9000) == 1
+    # the normal approximation in print, 1 - exp(-r Phi((d - n / 2) / sqrt(n / 4)))
+    from scipy.special import ndtr
+
+    assert pull.within(1000, 425, 1e6) == pytest.approx(-math.expm1(-1e6 * ndtr(-75 / math.sqrt(250))), abs=0.05)
+
+
+# ---- bad input ----
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        (lambda: capacity.snr(0, 0, 1), "bits"),
+        (lambda: capacity.snr(8, 9, 1), "radius"),
+        (lambda: capacity.snr(8, 2, 0), "patterns"),
+        (lambda: capacity.snr(8, 2, 1, 0), "locations"),
+        (lambda: capacity.snr(10_000, 5000, 1), "locations"),
+        (lambda: capacity.bit(8, 2, 1, math.nan), "locations"),
+        (lambda: capacity.word(8, -1, 1), "radius"),
+        (lambda: capacity.patterns(1000, 451, 500), "locations"),
+        (lambda: capacity.patterns(8, 2, fidelity=1.0), "fidelity"),
+        (lambda: capacity.patterns(8, 2, fidelity=2.0**-8), "fidelity"),
+        (lambda: capacity.patterns(1000, 451, fidelity=2.0**-1000 * (1 + 1e-14)), "fidelity"),
+        (lambda: capacity.patterns(8, 2, fidelity=math.nan), "fidelity"),
+        (lambda: capacity.patterns(5000, 100), "unit"),
+        (lambda: capacity.patterns(8, 2, unit="nats"), "unit"),
+        (lambda: capacity.locations(8, 2, 0), "patterns"),
+        (lambda: capacity.locations(1000, 480, 10**6), "radius"),
+        (lambda: capacity.locations(5000, 3), "unit"),
+        (lambda: capacity.rate(0.6), "share"),
+        (lambda: capacity.rate(-0.1), "share"),
+        (lambda: capacity.hopfield(1), "bits"),
+        (lambda: capacity.hopfield(10, "most"), "criterion"),
+        (lambda: capacity.dense(2, 2), "bits"),
+        (lambda: capacity.dense(10, 1), "degree"),
+        (lambda: capacity.dense(10, 6), "degree"),
+        (lambda: capacity.dense(2000, 900), "unit"),
+        (lambda: capacity.exponential(0), "bits"),
+        (lambda: capacity.exponential(8, 0.7), "share"),
+        (lambda: capacity.exponential(3000), "unit"),
+        (lambda: capacity.modern(1), "dim"),
+        (lambda: capacity.modern(5), "dim"),
+        (lambda: capacity.modern(20, 0.0), "beta"),
+        (lambda: capacity.modern(20, scale=0.0), "scale"),
+        (lambda: capacity.modern(20, failure=0.0), "failure"),
+        (lambda: capacity.modern(20, failure=1.5), "failure"),
+        (lambda: capacity.modern(100_000, 5.0), "unit"),
+        (lambda: pull.location(8, 9), "radius"),
+        (lambda: pull.query(8, 2, 0), "patterns"),
+        (lambda: pull.query(10_000, 4990, 5), "locations"),
+        (lambda: pull.nearest(8, 0.5), "locations"),
+        (lambda: pull.nearest(8, math.inf), "locations"),
+        (lambda: pull.within(8, 2, math.inf), "locations"),
+        (lambda: pull.within(8, 9, 5), "radius"),
+    ],
+)
+def test_a_number_out_of_range_is_refused_by_name(call, argument):
+    with pytest.raises(InputError, match=f": {argument} must be .*, but it was .*; ") as caught:
+        call()
+    assert caught.value.argument == argument
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        (lambda: capacity.snr(8, 2, 1.5), "patterns"),
+        (lambda: capacity.word(8, 2, 1, "many"), "locations"),
+        (lambda: capacity.rate("half"), "share"),
+        (lambda: capacity.hopfield(10.0), "bits"),
+        (lambda: capacity.modern(20, None), "beta"),
+        (lambda: pull.location("8", 2), "bits"),
+        (lambda: pull.nearest(8, [1]), "locations"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused_by_name(call, argument):
+    with pytest.raises(InputTypeError) as caught:
+        call()
+    assert caught.value.argument == argument
