@@ -1,8 +1,8 @@
 """Feed the memories: named sets, your own files, and the damage done to cues.
 
 ``load`` gives every set as -1/+1 bits and as real numbers, so that all memories can be asked about the same patterns.
-``damage`` spoils a copy of them. ``SETS`` names the sets and ``KINDS`` the kinds of damage. Nothing is downloaded and
-nothing is unpickled.
+``damage`` spoils a copy of them. ``SETS`` names the sets and ``KINDS`` the kinds of damage. Nothing is unpickled, and only the
+sets named in ``DOWNLOADED`` are downloaded, once, when they are asked for.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from kanerva.data._raw import Raw, rng
 __all__ = ["DataSet", "damage", "load"]
 
 SETS = _sets.SETS
+DOWNLOADED = _sets.DOWNLOADED
 KINDS = _damage.KINDS
 DOMAINS = ("auto", "bits", "real")
 
@@ -68,16 +69,18 @@ def load(
     higher, and the real numbers are the same.
 
     Args:
-        source: one of ``SETS``, or the path of a ``.npy``, ``.npz`` (one array, or ``"file.npz:name"``), ``.csv`` (numbers,
-            with or without a header), ``.safetensors`` (one tensor of two dimensions or more, or ``"file.safetensors:name"``)
-            or a folder of pictures, or of one folder of pictures a class. The first dimension counts the patterns. A ``Path``
-            is never taken for the name of a set.
+        source: one of ``SETS``; one of ``DOWNLOADED``, which scikit-learn fetches from OpenML the first time and keeps in its
+            data home, ~/scikit_learn_data unless SCIKIT_LEARN_DATA is set; or the path of a ``.npy``, ``.npz`` (one array, or
+            ``"file.npz:name"``), ``.csv`` (numbers, with or without a header), ``.safetensors`` (one tensor of two dimensions
+            or more, or ``"file.safetensors:name"``) or a folder of pictures, or of one folder of pictures a class. The first
+            dimension counts the patterns. A ``Path`` is never taken for the name of a set.
         patterns: keep this many, >= 2, chosen at random without replacement after scaling and cutting, in their old order;
             ``random`` draws this many (100 unless told). None keeps all.
         seed: an integer >= 0, for the choice of patterns and for ``random``.
-        threshold: of the bits, in the unit of the source. Unless given it is 8 of 16 for ``digits``, the median of each
-            picture for ``faces`` and ``textures``, 0 for ``random``, and for your own data the median of all values (the
-            lowest value but one where the median is the lowest).
+        threshold: of the bits, in the unit of the source. Unless given it is 8 of 16 for ``digits``, 127.5 of 255 for
+            ``mnist``, the median of each picture for ``faces``, ``textures`` and ``cifar10`` (which is made grey), 0 for
+            ``random``, and for your own data the median of all values (the lowest value but one where the median is the
+            lowest).
         domain: ``"auto"`` gives both versions; ``"bits"`` gives the bits as the real numbers too, so that all memories see the
             same vectors; ``"real"`` gives no bits.
 
@@ -85,7 +88,8 @@ def load(
         a ``DataSet`` of float32 tensors.
 
     Raises:
-        InputFileError: if a file is missing, broken, or holds something else than finite real numbers, at least 2 by 2.
+        InputFileError: if OpenML cannot be reached, or a file is missing, broken, or holds something else than finite real
+            numbers, at least 2 by 2.
         InputError: if an argument is out of range or a package is missing.
 
     Example:
@@ -102,7 +106,7 @@ def load(
         )
     if threshold is not None and domain == "real":
         _guard.refuse("data.load", "threshold", "None where domain is 'real'", f"{threshold}", "leave it out, or ask for domain='auto'")
-    raw = _sets.named(source, patterns, seed) if isinstance(source, str) and source in SETS else read(source)
+    raw = _sets.named(source, patterns, seed) if isinstance(source, str) and source in (*SETS, *DOWNLOADED) else read(source)
     low, high = float(raw.values.min()), float(raw.values.max())
     cut, words = _cut(raw, threshold, low, high)
     bits = torch.from_numpy(np.where(raw.values >= cut, np.float32(1), np.float32(-1)))

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from kanerva import _guard
 from kanerva.data._pictures import read_folder
 from kanerva.data._raw import MOST, Raw, checked, failing, own, refuse
-from kanerva.data._sets import SETS
+from kanerva.data._sets import CHOICE
 
 __all__ = ["read"]
 
@@ -31,7 +31,7 @@ ADVICE = {
 def read(source: str | Path) -> Raw:
     """Read a file, one array of a file (``"file.npz:name"``) or a folder of pictures."""
     if not isinstance(source, str | Path) or source == "":
-        must, do = f"one of {', '.join(SETS)} or a path", "save your own numbers with numpy.save and give the path"
+        must, do = f"one of {CHOICE} or a path", "save your own numbers with numpy.save and give the path"
         _guard.refuse("data.load", "source", must, _guard.describe(source), do, _guard.InputTypeError)
     path, name = Path(source), None
     whole, _, part = str(source).rpartition(":")
@@ -43,7 +43,7 @@ def read(source: str | Path) -> Raw:
         return read_folder(path)
     if not there:
         # One word is rather a set misspelt than a file forgotten.
-        do = "check the spelling" if path.suffix or len(path.parts) > 1 else f"choose one of {', '.join(SETS)}, or give the path of a file"
+        do = "check the spelling" if path.suffix or len(path.parts) > 1 else f"choose one of {CHOICE}, or give the path of a file"
         refuse(path, "a named set, a file or a folder", "which is not there", do)
     suffix = path.suffix.lower()
     if suffix not in READERS or not path.is_file():

@@ -14,7 +14,7 @@ from jaxtyping import Float64, Int64
 
 from kanerva import _guard
 
-__all__ = ["MOST", "Raw", "checked", "extra", "failing", "own", "refuse", "rng"]
+__all__ = ["MOST", "Raw", "checked", "extra", "failing", "medians", "own", "refuse", "rng"]
 
 MOST = 2**28  # numbers: 2 GiB as float64
 ROW = "write one pattern a row: numpy.save('data.npy', x.reshape(len(x), -1))"
@@ -46,6 +46,12 @@ def rng(seed: int, purpose: str) -> np.random.Generator:
     exactly where their own draws were smallest.
     """
     return np.random.default_rng([seed, *purpose.encode()])
+
+
+def medians(values: Float64[np.ndarray, "patterns n"]) -> Float64[np.ndarray, "patterns 1"]:
+    """Return the upper median of every row: a value that occurs, reached by half of the row or more."""
+    half = values.shape[1] // 2
+    return np.partition(values, half, axis=1)[:, half : half + 1]
 
 
 def extra(module: str, package: str, what: str) -> Any:

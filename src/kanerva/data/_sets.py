@@ -1,4 +1,4 @@
-"""The named sets: pictures that come with scikit-learn and scikit-image, letters drawn here, and random numbers."""
+"""The named sets: pictures that come with scikit-learn and scikit-image, letters drawn here, random numbers, and downloads."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from kanerva import _guard
-from kanerva.data._raw import Raw, extra, rng
+from kanerva.data import _openml
+from kanerva.data._raw import Raw, extra, medians, rng
 
-__all__ = ["SETS", "named"]
+__all__ = ["CHOICE", "DOWNLOADED", "SETS", "named"]
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ART = """
@@ -36,8 +37,8 @@ RANDOM_PATTERNS, RANDOM_BITS = 100, 256
 
 
 def named(name: str, patterns: int | None, seed: int) -> Raw:
-    """Return one of the ``SETS``; ``patterns`` and ``seed`` say what to draw for ``random`` and mean nothing to the rest."""
-    return _random(patterns, seed) if name == "random" else FIXED[name]()
+    """Return a set by its name; ``patterns`` and ``seed`` say what to draw for ``random`` and mean nothing to the rest."""
+    return _random(patterns, seed) if name == "random" else (FIXED | FETCHED)[name]()
 
 
 def _digits() -> Raw:
@@ -53,7 +54,7 @@ def _faces() -> Raw:
     pictures = extra("skimage.data", "scikit-image", "'faces'").lfw_subset()
     values = pictures[:100].reshape(100, -1).astype(np.float64)
     notes = ("100 grey faces of 25x25 pixels, cut from Labeled Faces in the Wild (scikit-image)",)
-    return Raw("faces", values, (25, 25), None, (), (0.0, 1.0), _medians(values), "the median of its picture", notes)
+    return Raw("faces", values, (25, 25), None, (), (0.0, 1.0), medians(values), "the median of its picture", notes)
 
 
 def _textures() -> Raw:
@@ -61,7 +62,7 @@ def _textures() -> Raw:
     crops = [_crops(getattr(source, name)().astype(np.float64)) for name in TEXTURES]
     values, labels = np.concatenate(crops), np.repeat(np.arange(len(TEXTURES)), [len(part) for part in crops])
     notes = (f"{len(values)} grey crops of {CROP}x{CROP} pixels, side by side, of brick, grass and gravel (scikit-image)",)
-    cut = _medians(values)
+    cut = medians(values)
     return Raw("textures", values, (CROP, CROP), labels, TEXTURES, (0.0, 255.0), cut, "the median of its picture", notes)
 
 
@@ -86,11 +87,7 @@ def _crops(picture: Float64[np.ndarray, "height width"]) -> Float64[np.ndarray, 
     return grid.swapaxes(1, 2).reshape(down * across, CROP * CROP)
 
 
-def _medians(values: Float64[np.ndarray, "patterns n"]) -> Float64[np.ndarray, "patterns 1"]:
-    """Return the upper median of every row: a value that occurs, reached by half of the row or more."""
-    half = values.shape[1] // 2
-    return np.partition(values, half, axis=1)[:, half : half + 1]
-
-
 FIXED: dict[str, Callable[[], Raw]] = {"digits": _digits, "faces": _faces, "textures": _textures, "letters": _letters}
-SETS = (*FIXED, "random")
+FETCHED: dict[str, Callable[[], Raw]] = {"mnist": _openml.mnist, "cifar10": _openml.cifar10}
+SETS, DOWNLOADED = (*FIXED, "random"), tuple(FETCHED)
+CHOICE = f"{', '.join(SETS)} (or, downloaded: {', '.join(DOWNLOADED)})"
