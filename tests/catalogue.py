@@ -5,7 +5,7 @@ from torch import nn
 
 import kanerva
 from kanerva import Locations, Patterns, activation, bits, similarity
-from kanerva.activation import Sign, Unit
+from kanerva.activation import Identity, Sign, Unit
 from kanerva.bits import Packed
 from kanerva.separation import Argmax, Compact, Difference, Entmax, Exponential, Linear, Normalised, Power, Softmax, Step, TopK
 
@@ -25,6 +25,16 @@ CATALOGUE = {
     "sdm_patterns hetero": lambda: kanerva.sdm_patterns(N, 20, value_bits=40, tie="plus"),
     "sdm_patterns finite": lambda: kanerva.sdm_patterns(N, 24, locations=1e6),
     "sdm_attention": lambda: kanerva.sdm_attention(N, 15),
+    "sdm_continuous": lambda: kanerva.sdm_continuous(N, 4000, 26),
+    "sdm_continuous hetero": lambda: kanerva.sdm_continuous(N, 3000, 25.5, 9, activation=Identity(), counters=torch.float64),
+    "sdm_continuous bits": lambda: kanerva.sdm_continuous(N, 3000, 26, 9, activation=Sign(), counters=torch.int16),
+    "sdm_continuous_patterns": lambda: kanerva.sdm_continuous_patterns(N, 15),
+    "sdm_continuous_patterns float64": lambda: kanerva.sdm_continuous_patterns(N, 20.5, dtype=torch.float64),
+    "sdm_continuous_patterns hetero": lambda: kanerva.sdm_continuous_patterns(N, 27, 5, Identity(), dtype=torch.bfloat16),
+    "sdm_continuous_attention": lambda: kanerva.sdm_continuous_attention(N, 15),
+    "sdm_selected": lambda: kanerva.sdm_selected(N, 3000, 5),
+    "sdm_selected int8": lambda: kanerva.sdm_selected(N, 2000, 4, 33, counters=torch.int8, overflow="saturate"),
+    "sdm_hyperplane": lambda: kanerva.sdm_hyperplane(N, 3000, 4, ones=32, value_bits=20, tie="plus"),
     "attention": lambda: kanerva.attention(N, value_dim=7),
     "attention auto": lambda: kanerva.attention(N, beta=0.3),
     "attention learned": lambda: kanerva.attention(N, beta=learned(0.3), value_dim=5),

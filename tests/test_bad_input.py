@@ -23,7 +23,7 @@ import kanerva
 from kanerva import InputError, Locations, Patterns, activation, bits, dynamics, functional, separation, similarity, theory
 from kanerva.activation import Sign
 from kanerva.bits import Packed
-from kanerva.separation import Argmax, Circle, Compact, Difference, Entmax, Exponential, Linear, Normalised, Power, Softmax, Step, TopK
+from kanerva.separation import Argmax, Cap, Circle, Compact, Difference, Entmax, Exponential, Linear, Normalised, Power, Softmax, Step, TopK
 
 # The run-time shape checks would refuse bad input first.
 pytestmark = pytest.mark.untyped
@@ -132,6 +132,7 @@ PARTS = {
     "learned Softmax": Softmax(nn.Parameter(torch.tensor(1.0))),
     "Step": Step(0.1),
     "Circle": Circle(4, 1),
+    "Cap": Cap(4, 1.5),
     "Argmax": Argmax(),
     "TopK": TopK(2, 1.0),
     "Entmax 1.3": Entmax(1.3),
@@ -147,6 +148,7 @@ CONSTRUCTORS = {
     Softmax: (1.0,),
     Step: (1.0,),
     Circle: (8, 2),
+    Cap: (8, 2.5),
     TopK: (2, 1.0),
     Entmax: (1.5, 1.0),
     Compact: (1.0,),
@@ -165,8 +167,8 @@ def of_parts() -> dict[str, Call]:
     calls["Overlap()"] = Call(similarity.Overlap(4, 1, 100.0), (B, CORNERS), lambda q, k: (*q.shape[:-1], len(k)))
     scores, kept = torch.full((3, 5), 2.0), torch.ones(5, dtype=torch.bool)
     for name, part in PARTS.items():
-        calls[f"{name}()"] = Call(part, (scores, kept), lambda s, mask: s.shape)
-        if name != "Circle":
+        calls[f"{name}()"] = Call(part, (scores / 4 if name == "Cap" else scores, kept), lambda s, mask: s.shape)
+        if name not in ("Circle", "Cap"):
             calls[f"{name}.potential"] = Call(part.potential, (scores, kept), lambda s, mask: s.shape[:-1])
     for kind, good in CONSTRUCTORS.items():
         calls[f"new {kind.__name__}"] = Call(kind, good)
@@ -286,6 +288,11 @@ def of_models() -> dict[str, Call]:
         "sdm store": Call(lambda c, o, e: kanerva.sdm(8, 100, 2, counters=c, overflow=o, empty=e), (torch.int8, "raise", "zero")),
         "sdm_patterns": Call(kanerva.sdm_patterns, (8, 2, 100.0, None, 0, "random")),
         "sdm_attention": Call(kanerva.sdm_attention, (8, 2, None, "kl", "random")),
+        "sdm_continuous": Call(kanerva.sdm_continuous, (8, 100, 3.0, None, 0, activation.Identity())),
+        "sdm_continuous_patterns": Call(kanerva.sdm_continuous_patterns, (8, 2.5, None, activation.Identity())),
+        "sdm_continuous_attention": Call(kanerva.sdm_continuous_attention, (8, 2, None, "kl", activation.Identity())),
+        "sdm_selected": Call(kanerva.sdm_selected, (8, 100, 2, None, 0, "random")),
+        "sdm_hyperplane": Call(kanerva.sdm_hyperplane, (8, 100, 2, 4, None, 0, "random")),
         "attention": Call(kanerva.attention, (4, 1.0, 3, torch.float32)),
         "modern_hopfield": Call(kanerva.modern_hopfield, (4, 1.0, torch.float32)),
         "hopfield": Call(kanerva.hopfield, (4, "zero", torch.float32)),
@@ -392,7 +399,7 @@ def numbers_in(result: Any) -> list[Tensor]:
     if isinstance(result, np.ndarray):
         return [torch.from_numpy(result.copy())] if result.dtype.kind == "f" else []
     if isinstance(result, float):
-        return [torch.tensor(result)]
+        return [torch.tensor(result, dtype=torch.float64)]
     return [found for part in result for found in numbers_in(part)] if isinstance(result, tuple | list) else []
 
 

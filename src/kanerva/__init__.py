@@ -9,6 +9,7 @@ from kanerva import activation, bits, dynamics, functional, separation, similari
 from kanerva._guard import InputError, InputFileError, InputTypeError
 from kanerva._settings import settings
 from kanerva.check import check_memory
+from kanerva.designs import sdm_continuous, sdm_continuous_attention, sdm_continuous_patterns, sdm_hyperplane, sdm_selected
 from kanerva.locations import Locations
 from kanerva.memory import Explanation, Memory
 from kanerva.models import (
@@ -46,7 +47,12 @@ __all__ = [
     "modern_hopfield",
     "sdm",
     "sdm_attention",
+    "sdm_continuous",
+    "sdm_continuous_attention",
+    "sdm_continuous_patterns",
+    "sdm_hyperplane",
     "sdm_patterns",
+    "sdm_selected",
     "separation",
     "settings",
     "similarity",

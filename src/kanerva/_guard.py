@@ -194,6 +194,12 @@ def choice(function: str, argument: str, value: Any, options: Sequence[str]) -> 
     return value
 
 
+def keywords(function: str, given: dict[str, Any], *known: str) -> None:
+    """Refuse keywords that what they are passed on to has no use for, rather than let Python blame that."""
+    for name in given:
+        choice(function, "keyword", name, known)
+
+
 def floating(function: str, dtype: Any) -> torch.dtype:
     """Return ``dtype`` if it is one of the floating ones that torch can calculate with."""
     if not isinstance(dtype, torch.dtype) or dtype not in FLOATS:

@@ -47,10 +47,9 @@ def build(told: Any, dim: int, beta: nn.Parameter | None = None, *, depth: int =
     if set(values) != {field.name for field in fields(CLASSES[kind]) if field.init}:
         got = f"a file whose {kind} has {sorted(values)}"
         _guard.refuse("load", "path", "written by this version", got, "save the memory again")
-    if values.get("bits", dim) != dim:
-        _guard.refuse(
-            "load", "path", "a sound file", f"one whose {kind} is for {_guard.describe(values['bits'])}, not {dim}", "save it again"
-        )
+    length = values.get("bits", values.get("dim", dim))
+    if length != dim:
+        _guard.refuse("load", "path", "a sound file", f"one whose {kind} is for {_guard.describe(length)}, not {dim}", "save it again")
     if "part" in values and depth > 1:
         values["part"] = build(values["part"], dim, beta, depth=depth - 1)
     if beta is not None and "beta" in values:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int8, Shaped
 from torch import Tensor
 
 from kanerva import _guard, functional
@@ -12,7 +12,7 @@ from kanerva.activation import Activation, Sign
 from kanerva.bits import Packed, pack
 from kanerva.memory import Mask, Memory
 from kanerva.separation import Separation, Step
-from kanerva.similarity import Similarity, agreement
+from kanerva.similarity import Similarity, agreement, dot
 
 __all__ = ["Locations"]
 
@@ -26,7 +26,8 @@ class Locations(Memory):
     sum over the active locations is the mass of a read, so that nothing written within reach is told from a tie.
 
     Args:
-        addresses: ``(m, d)`` of the locations; -1/+1 with ``agreement``, and then packed 64 bits to a word.
+        addresses: ``(m, d)`` of the locations; -1/+1 with ``agreement``, and then packed 64 bits to a word; int8 of -1, 0 and
+            +1 with ``dot`` for locations that look at some bits only, those where they are not 0: keys are bits then.
         value_dim: e, length of a value; None for d.
         similarity: how near; default ``agreement``.
         separation: which locations are active, for writing and reading alike.
@@ -55,7 +56,7 @@ class Locations(Memory):
 
     def __init__(
         self,
-        addresses: Float[Tensor, "m d"] | Packed,
+        addresses: Float[Tensor, "m d"] | Int8[Tensor, "m d"] | Packed,
         value_dim: int | None = None,
         *,
         similarity: Similarity = agreement,
@@ -84,8 +85,14 @@ class Locations(Memory):
 
     def _address(self, addresses: Tensor | Packed) -> None:
         """Keep the addresses: packed where they are bits."""
+        partial = self.similarity is dot and getattr(addresses, "dtype", None) == torch.int8
         if isinstance(addresses, Tensor):
-            _guard.floats("Locations", "addresses", _guard.rows("Locations", "addresses", addresses))
+            _guard.rows("Locations", "addresses", addresses)
+            if partial and not torch.equal(addresses, addresses.clamp(-1, 1)):
+                do = "give 0 where a location does not look"
+                _guard.refuse("Locations", "addresses", "-1, 0 and +1 where they are int8", _guard.describe(addresses), do)
+            if not partial:
+                _guard.floats("Locations", "addresses", addresses)
         elif not isinstance(addresses, Packed):
             do = "draw some with bits.random or bits.Packed.random"
             _guard.refuse("Locations", "addresses", "a tensor or bits.Packed", _guard.describe(addresses), do, _guard.InputTypeError)
@@ -97,7 +104,7 @@ class Locations(Memory):
             _guard.refuse("Locations", "addresses", "a tensor, unless compared by agreement", "bits.Packed", do)
         if isinstance(addresses, Tensor):
             (_guard.bipolar if binary else _guard.finite)("Locations", "addresses", addresses)
-        dtype = addresses.dtype if isinstance(addresses, Tensor) else torch.float32
+        dtype = addresses.dtype if isinstance(addresses, Tensor) and not partial else torch.float32
         self._dim = addresses.shape[1]
         self.register_buffer("_unit", torch.ones((), dtype=dtype), persistent=False)
         packed = addresses.words if isinstance(addresses, Packed) else pack(addresses) if binary else addresses.detach().clone()
@@ -127,6 +134,11 @@ class Locations(Memory):
     def dtype(self) -> torch.dtype:
         """Dtype of queries and reads."""
         return self._unit.dtype
+
+    @property
+    def key_bits(self) -> bool:
+        """Whether keys and queries are -1/+1: where locations are bits, or look at some bits only."""
+        return super().key_bits or self.addresses.dtype == torch.int8
 
     @property
     def autoassociative(self) -> bool:

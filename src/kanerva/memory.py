@@ -14,7 +14,7 @@ from kanerva import _archive, _guard, _parts, dynamics, functional
 from kanerva._settings import settings
 from kanerva.activation import Activation, Sign
 from kanerva.dynamics import Path, Settled
-from kanerva.separation import Circle, Difference, Separation
+from kanerva.separation import Cap, Circle, Difference, Separation
 from kanerva.similarity import Overlap, Similarity, agreement
 
 __all__ = ["Explanation", "Memory"]
@@ -97,9 +97,10 @@ class Memory(nn.Module, ABC):
             must = f"{' or '.join(expects)} for {self._separation}"
             _guard.refuse(where, "similarity", must, name, "choose that similarity, or another separation")
         for part in (inner, self.similarity):
-            if isinstance(part, Circle | Overlap) and part.bits != self.dim:
-                must, got = f"{self.dim}, the length of the keys", f"{part.bits} in {_parts.name(part)}"
-                _guard.refuse(where, "bits", must, got, "give keys and parts the same length")
+            length = {Circle: "bits", Overlap: "bits", Cap: "dim"}.get(type(part))
+            if length and getattr(part, length) != self.dim:
+                must, got = f"{self.dim}, the length of the keys", f"{getattr(part, length)} in {_parts.name(part)}"
+                _guard.refuse(where, length, must, got, "give keys and parts the same length")
         keeps = self.empty == "keep" or (isinstance(self.activation, Sign) and self.activation.tie == "keep")
         if (keeps or isinstance(self._separation, Difference)) and self.value_dim != self.dim:
             got = f"{self.value_dim} for keys of {self.dim}"

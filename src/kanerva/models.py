@@ -66,7 +66,7 @@ def sdm(
 
     Source: Kanerva 1988; the radius: Kanerva 1993, p = (2 M T)^(-1/3).
     """
-    _check_store("sdm", store, "empty", "counters", "overflow")
+    _guard.keywords("sdm", store, "empty", "counters", "overflow")
     bits = _guard.integer("sdm", "bits", bits, 1, _guard.BITS)
     locations = _guard.integer("sdm", "locations", locations, 1, _guard.LONGEST)
     if radius is None:
@@ -127,7 +127,7 @@ def sdm_patterns(
 
     Source: Kanerva 1988, appendix B; Bricken and Pehlevan 2021.
     """
-    _check_store("sdm_patterns", store, "empty", "dtype")
+    _guard.keywords("sdm_patterns", store, "empty", "dtype")
     bits = _guard.integer("sdm_patterns", "bits", bits, 1, _guard.BITS)
     radius = _guard.integer("sdm_patterns", "radius", radius, 0, bits - 1, "give a Hamming distance that leaves some bits out")
     activation = Sign(tie, seed)
@@ -162,7 +162,7 @@ def sdm_attention(bits: int, radius: int, value_bits: int | None = None, method:
 
     Source: Bricken and Pehlevan 2021.
     """
-    _check_store("sdm_attention", store, "empty", "dtype")
+    _guard.keywords("sdm_attention", store, "empty", "dtype")
     fitted = theory.beta.fit(bits, radius, method)
     return Patterns(bits, value_bits, similarity=cosine, separation=Softmax(fitted.beta), activation=Sign(tie), **store)
 
@@ -350,9 +350,3 @@ def sparse_hopfield(dim: int, beta: float | Tensor, alpha: float = 2.0, dtype: t
     """
     dim = _guard.integer("sparse_hopfield", "dim", dim, 1)
     return Patterns(dim, similarity=dot, separation=Entmax(alpha, beta), dtype=dtype)
-
-
-def _check_store(function: str, given: dict[str, Any], *known: str) -> None:
-    """Refuse what a store has no use for, rather than let Python blame the store."""
-    for name in given:
-        _guard.choice(function, "keyword", name, known)

@@ -89,7 +89,9 @@ def _locations(tensors: dict[str, Tensor], told: dict[str, Any], rules: dict[str
     dim, width, dtype = _size(told, "dim"), _size(told, "value_dim"), _dtype(told.get("dtype"), _guard.FLOATS)
     packed = rules["similarity"] is _parts.FUNCTIONS["agreement"]
     words = -(-dim // 64) if packed else dim
-    addresses = _tensor(tensors, "addresses", (None, words), torch.int64 if packed else dtype)
+    partial = "addresses" in tensors and tensors["addresses"].dtype == torch.int8
+    kept = torch.int64 if packed else torch.int8 if partial else dtype
+    addresses = _tensor(tensors, "addresses", (None, words), kept)
     counters = _tensor(tensors, "counters", (len(addresses), width + 1), _dtype(told.get("counters"), _guard.FLOATS + _guard.INTEGERS))
     if int(_tensor(tensors, "_stored", (), torch.int64)) < 0:
         _unsound("it stores less than nothing")

@@ -1,0 +1,169 @@
+"""Rules that weigh scores against one another: softmax and its kin."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kanerva import _guard
+from kanerva.separation._base import Beta, Mask, Scores, Separation, check_size, checked_beta, hide, positive_beta, softmax, sums, weighs
+
+
+@dataclass(frozen=True)
+class Softmax(Separation):
+    r"""Weighs by the normalised exponential of the score: attention.
+
+    .. math:: w_i = \frac{e^{\beta s_i}}{\sum_j e^{\beta s_j}}, \quad \Phi = \frac1\beta \log \sum_i e^{\beta s_i}
+
+    Args:
+        beta: inverse temperature >= 0, in nats per unit of score; 0 weighs all alike. A tensor of one number can be trained.
+
+    Example:
+        >>> import math, torch
+        >>> from kanerva.separation import Softmax
+        >>> [round(w, 4) for w in Softmax(beta=1.0)(torch.tensor([0.0, math.log(3.0)])).tolist()]
+        [0.25, 0.75]
+
+    Source: Ramsauer and others 2021, eq. 2 (the energy) and 3 (the update).
+    """
+
+    beta: Beta
+    normalised: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _guard.keep(self, beta=checked_beta("Softmax", self.beta))
+
+    @weighs
+    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh ``scores``."""
+        return softmax(self.beta * scores, mask)
+
+    @sums
+    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return the log-sum-exp over beta; it has no value at beta = 0."""
+        positive_beta("Softmax", self.beta)
+        return hide(self.beta * scores, mask, -math.inf).logsumexp(-1) / self.beta
+
+    def log_weights(self, scores: Scores) -> Scores:
+        """Return beta times the scores."""
+        return self.beta * scores
+
+
+@dataclass(frozen=True)
+class Argmax(Separation):
+    r"""Weighs the largest score alone; equal largest ones share. The limit of ``Softmax`` for large beta.
+
+    .. math:: w_i = [s_i = \max_j s_j] \,/\, \#, \quad \Phi = \max_i s_i
+
+    Example:
+        >>> import torch
+        >>> from kanerva.separation import Argmax
+        >>> Argmax()(torch.tensor([1.0, 3.0, 3.0])).tolist()
+        [0.0, 0.5, 0.5]
+    """
+
+    normalised: ClassVar[bool] = True
+    compares: ClassVar[bool] = True
+
+    @weighs
+    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh ``scores``."""
+        top = hide(scores, mask, -math.inf).amax(-1, keepdim=True)
+        best = hide((scores == top).to(scores.dtype), mask)
+        return best / best.sum(-1, keepdim=True).clamp_min(1)
+
+    @sums
+    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return the largest score."""
+        return hide(scores, mask, -math.inf).amax(-1)
+
+
+@dataclass(frozen=True)
+class TopK(Separation):
+    r"""Weighs the k largest scores by softmax, and nothing else; scores equal to the k-th are all kept.
+
+    .. math:: w = \mathrm{softmax}(\beta s) \text{ over } T = \{i : s_i \ge s_{(k)}\}, \quad
+        \Phi = \frac1\beta \log \sum_{i \in T} e^{\beta s_i}
+
+    Args:
+        k: how many, >= 1; fewer where fewer are stored.
+        beta: inverse temperature >= 0.
+
+    Example:
+        >>> import torch
+        >>> from kanerva.separation import TopK
+        >>> TopK(k=2, beta=0.0)(torch.tensor([1.0, 3.0, 2.0])).tolist()
+        [0.0, 0.5, 0.5]
+    """
+
+    k: int
+    beta: Beta
+    compares: ClassVar[bool] = True
+    normalised: ClassVar[bool] = True
+    convex: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _guard.keep(self, k=_guard.integer("TopK", "k", self.k, 1), beta=checked_beta("TopK", self.beta))
+
+    @weighs
+    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh ``scores``."""
+        return softmax(self.beta * scores, self._kept(scores, mask))
+
+    @sums
+    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return the log-sum-exp of the k largest over beta."""
+        positive_beta("TopK", self.beta)
+        return hide(self.beta * scores, self._kept(scores, mask), -math.inf).logsumexp(-1) / self.beta
+
+    def _kept(self, scores: Tensor, mask: Mask) -> Tensor:
+        """Mark the k largest."""
+        there = hide(scores, mask, -math.inf)
+        kept = there >= there.topk(min(self.k, scores.shape[-1]), -1).values[..., -1:]
+        return kept if mask is None else kept & mask
+
+
+@dataclass(frozen=True)
+class Compact(Separation):
+    r"""Weighs alike all that lies within reach, and nothing beyond it: the gradient of a log-sum-ReLU.
+
+    .. math:: w_i = \frac{[1 + \beta s_i > 0]}{\sum_j [1 + \beta s_j]_+}, \quad \Phi = \frac1\beta \log \sum_i [1 + \beta s_i]_+
+
+    With ``closeness`` scores the potential is the logarithm of an Epanechnikov density, up to a constant.
+
+    Args:
+        beta: inverse temperature > 0; with ``closeness`` the reach is ``sqrt(2 / beta)``.
+
+    Example:
+        >>> import torch
+        >>> from kanerva.separation import Compact, Normalised
+        >>> Normalised(Compact(beta=1.0))(torch.tensor([0.0, -0.5, -2.0])).tolist()
+        [0.5, 0.5, 0.0]
+
+    Source: Hoover and others 2025, "Dense associative memory with Epanechnikov energy".
+    """
+
+    beta: Beta
+    convex: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _guard.keep(self, beta=checked_beta("Compact", self.beta, open_low=True))
+
+    @weighs
+    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh ``scores``."""
+        reach = hide((1 + self.beta * scores).relu(), mask)
+        mass = check_size(self, reach.sum(-1, keepdim=True), scores)
+        return (reach > 0).to(scores.dtype) / torch.where(mass == 0, 1.0, mass)
+
+    @sums
+    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return the log of the summed reach over beta; -inf where nothing is within reach."""
+        return hide((1 + self.beta * scores).relu(), mask).sum(-1).log() / self.beta
+
+    def log_weights(self, scores: Scores) -> Scores:
+        """Return 0 within reach and -inf beyond."""
+        return (1 + self.beta * scores > 0).to(scores.dtype).log()

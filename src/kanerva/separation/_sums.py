@@ -1,0 +1,173 @@
+"""Rules that weigh each score by itself: their potentials are sums over the keys."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kanerva import _guard
+from kanerva.separation._base import Beta, Mask, Scores, Separation, checked_beta, hide, softmax, sums, weighs
+
+
+@dataclass(frozen=True)
+class Linear(Separation):
+    r"""Weighs by the score itself: the Hebbian rule.
+
+    .. math:: w_i = s_i, \quad \Phi = \tfrac12 \sum_i s_i^2
+
+    Example:
+        >>> import torch
+        >>> from kanerva.separation import Linear
+        >>> Linear()(torch.tensor([2.0, -1.0])).tolist()
+        [2.0, -1.0]
+
+    Source: Hopfield 1982, with the sum over patterns taken last.
+    """
+
+    @weighs
+    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh ``scores``."""
+        return hide(scores, mask)
+
+    @sums
+    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return half the sum of squares."""
+        return hide(scores, mask).square().sum(-1) / 2
+
+    def difference(self, scores: Scores, mask: Mask = None) -> tuple[Scores, Float[Tensor, "*batch 1"]]:
+        """Return the scores, and one self-coupling for each pattern: the diagonal of the outer products."""
+        return hide(scores, mask), hide(torch.ones_like(scores), mask).sum(-1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Power(Separation):
+    r"""Weighs by a power of the positive part of the score.
+
+    .. math:: w_i = [s_i]_+^{n-1}, \quad \Phi = \frac1n \sum_i [s_i]_+^n
+
+    Args:
+        order: n >= 2.
+
+    Example:
+        >>> import torch
+        >>> from kanerva.separation import Power
+        >>> Power(order=3)(torch.tensor([2.0, -1.0])).tolist()
+        [4.0, 0.0]
+
+    Source: Krotov and Hopfield 2016, rectified polynomials.
+    """
+
+    order: float
+
+    def __post_init__(self) -> None:
+        do = "give the power of the interaction; 2 is the classical network"
+        _guard.keep(self, order=_guard.plain("Power", "order", self.order, 2, do=do))
+
+    @weighs
+    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh ``scores``."""
+        return hide(scores, mask).relu() ** (self.order - 1)
+
+    @sums
+    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return the sum of n-th powers over n."""
+        return (hide(scores, mask).relu() ** self.order).sum(-1) / self.order
+
+    def log_weights(self, scores: Scores) -> Scores:
+        """Return (n - 1) log of the positive part."""
+        positive = scores > 0
+        return torch.where(positive, (self.order - 1) * torch.where(positive, scores, 1.0).log(), -math.inf)
+
+    def difference(self, scores: Scores, mask: Mask = None) -> tuple[Scores, Float[Tensor, "*batch 1"]]:
+        """Return [F(s+2) - F(s-2)] and [F(s+2) - 2F(s) + F(s-2)] summed, with F the n-th power over the largest."""
+        scale = hide(scores, mask).amax(-1, keepdim=True).relu() + 2
+        up, here, down = (((scores + by) / scale).relu() ** self.order for by in (2, 0, -2))
+        return hide(up - down, mask), hide(up - 2 * here + down, mask).sum(-1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Exponential(Separation):
+    r"""Weighs by the exponential of the score; of large scores only ``Difference`` and ``Normalised`` keep it finite.
+
+    .. math:: w_i = e^{\beta s_i}, \quad \Phi = \frac1\beta \sum_i e^{\beta s_i}
+
+    Args:
+        beta: inverse temperature > 0, in nats per unit of score.
+
+    Example:
+        >>> import torch
+        >>> from kanerva.separation import Exponential
+        >>> Exponential(beta=1.0)(torch.tensor([0.0, 1.0])).tolist()
+        [1.0, 2.718...]
+
+    Source: Demircigil and others 2017.
+    """
+
+    beta: Beta = 1.0
+
+    def __post_init__(self) -> None:
+        _guard.keep(self, beta=checked_beta("Exponential", self.beta, open_low=True))
+
+    @weighs
+    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh ``scores``."""
+        return hide((self.beta * scores).exp(), mask)
+
+    @sums
+    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return the sum of exponentials over beta."""
+        return self(scores, mask).sum(-1) / self.beta
+
+    def log_weights(self, scores: Scores) -> Scores:
+        """Return beta times the scores."""
+        return self.beta * scores
+
+    def difference(self, scores: Scores, mask: Mask = None) -> tuple[Scores, Float[Tensor, "*batch 1"]]:
+        """Return softmax weights and a self-coupling of tanh(beta): the ratio of the two second differences."""
+        weights = softmax(self.beta * scores, mask)
+        return weights, weights.sum(-1, keepdim=True) * torch.as_tensor(self.beta).to(scores).tanh()
+
+
+@dataclass(frozen=True)
+class Step(Separation):
+    r"""Weighs by one what reaches the threshold, and by nothing the rest: a hard location is active or it is not.
+
+    .. math:: w_i = [s_i \ge \theta], \quad \Phi = \sum_i [s_i - \theta]_+
+
+    With ``agreement`` scores of n bits, the threshold n - radius activates within that Hamming distance.
+
+    Args:
+        threshold: a finite number, in units of the score.
+
+    Example:
+        >>> import torch
+        >>> from kanerva.separation import Step
+        >>> Step(threshold=2)(torch.tensor([1.0, 2.0, 3.0])).tolist()
+        [0.0, 1.0, 1.0]
+
+    Source: Kanerva 1988.
+    """
+
+    threshold: float
+    compares: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _guard.keep(self, threshold=_guard.plain("Step", "threshold", self.threshold))
+
+    @weighs
+    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh ``scores``."""
+        return hide((scores >= self.threshold).to(scores.dtype), mask)
+
+    @sums
+    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return how far the scores reach past the threshold, summed."""
+        # Not relu, whose slope at the threshold is 0: there a location is active.
+        return hide(torch.where(scores >= self.threshold, scores - self.threshold, 0.0), mask).sum(-1)
+
+    def log_weights(self, scores: Scores) -> Scores:
+        """Return 0 where active and -inf elsewhere."""
+        return self(scores).log()

@@ -1,0 +1,107 @@
+"""Rules made of another rule."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kanerva import _guard
+from kanerva.separation._base import Mask, Scores, Separation, softmax, sums, weighs
+
+
+@dataclass(frozen=True)
+class Normalised(Separation):
+    r"""Divides the weights of another rule by their sum; finite even where the rule itself would overflow.
+
+    .. math:: w_i = \frac{u_i}{\sum_j u_j}, \quad u = \text{part}(s)
+
+    Args:
+        part: a rule whose weights are never negative: Power, Exponential, Step or Compact.
+
+    Example:
+        >>> import torch
+        >>> from kanerva.separation import Normalised, Power
+        >>> Normalised(Power(order=30))(torch.tensor([1000.0, 990.0])).tolist()
+        [0.572..., 0.427...]
+    """
+
+    part: Separation
+    compares: ClassVar[bool] = True
+    normalised: ClassVar[bool] = True
+    convex: ClassVar[bool] = False
+    gradient: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _inner("Normalised", self.part)
+        self.part.log_weights(torch.zeros(1))
+
+    @weighs
+    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh ``scores``."""
+        log_weights = self.part.log_weights(scores)
+        there = log_weights > -math.inf
+        return softmax(log_weights, there if mask is None else there & mask)
+
+    @sums
+    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return the potential of the rule inside."""
+        return self.part.potential(scores, mask)
+
+
+@dataclass(frozen=True)
+class Difference(Separation):
+    r"""Weighs by what the potential gains over the flip of one bit, exactly, rather than by its slope.
+
+    For a potential that is a sum over patterns, Phi = sum F(s_i), -1/+1 bits and ``dot`` scores, the energy falls when bit j
+    takes the sign of
+
+    .. math:: \sum_i w_i k_{ij} - c\, q_j, \quad w_i = \tfrac14 [F(s_i + 2) - F(s_i - 2)], \quad
+        c = \tfrac14 \sum_i [F(s_i + 2) - 2 F(s_i) + F(s_i - 2)]
+
+    The self-coupling c takes off what the bit gives to itself. With ``Linear`` it is the number of patterns, the diagonal
+    that Hopfield leaves out; with ``Exponential`` it is tanh(beta) of the mass. Weights and c come up to one common factor a
+    query, which the sign forgets.
+
+    Args:
+        part: Linear, Power or Exponential.
+
+    Example:
+        >>> import torch
+        >>> from kanerva.separation import Difference, Linear
+        >>> Difference(Linear()).coupling(torch.tensor([5.0, 1.0, -3.0])).item()  # three patterns
+        3.0
+
+    Source: Krotov and Hopfield 2016, their update rule; Demircigil and others 2017; written as one read here.
+    """
+
+    part: Separation
+    gradient: ClassVar[bool] = False
+    expects: ClassVar[tuple[str, ...]] = ("dot",)
+
+    def __post_init__(self) -> None:
+        _inner("Difference", self.part)
+        self.part.difference(torch.zeros(1))
+
+    @weighs
+    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh ``scores``."""
+        return self.part.difference(scores, mask)[0]
+
+    def coupling(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch 1"]:
+        """Return c."""
+        return self.part.difference(scores, mask)[1]
+
+    @sums
+    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return the potential of the rule inside."""
+        return self.part.potential(scores, mask)
+
+
+def _inner(name: str, part: Separation) -> None:
+    """Refuse what is not a separation."""
+    if not isinstance(part, Separation):
+        do = "wrap a part of kanerva.separation"
+        _guard.refuse(name, "part", "a separation", _guard.describe(part), do, _guard.InputTypeError)
