@@ -14,7 +14,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint slow format pins clean
+.PHONY: help demo test lint slow docs format pins clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,11 @@ lint: $(READY)  ## Run the checks that need no test: style, types, floors
 
 slow: $(READY)  ## Reproduce the published numbers that take minutes
 	$(BIN)/pytest -m slow
+
+docs: $(READY)  ## Run every experiment in both sizes, and write the pages of docs/ from them
+	$(BIN)/kanerva run --all --size quick --jobs 2 --out runs/quick
+	$(BIN)/kanerva run --all --size paper --jobs 2 --out runs/paper
+	$(BIN)/kanerva pages runs/paper runs/quick --out docs
 
 format: $(READY)  ## Rewrite the source in the style of the house
 	$(BIN)/ruff check --fix

@@ -1,12 +1,13 @@
 """The command line: thin faces over what the library does, a file for each."""
 
+import io
 import sys
 
 from rich.console import Console
 from rich.text import Text
 
 from kanerva import _guard
-from kanerva.cli import recall  # noqa: F401  # importing a command adds it
+from kanerva.cli import recall, recipes, theory  # noqa: F401  # importing a command adds it
 from kanerva.cli._app import app
 
 __all__: list[str] = []  # what there is to call is the command
@@ -14,6 +15,9 @@ __all__: list[str] = []  # what there is to call is the command
 
 def main() -> None:
     """Run the command line; bad input ends with its sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # where a terminal cannot show a letter
     try:
         app()
     except _guard.InputError as error:

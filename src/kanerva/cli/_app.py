@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
-__all__ = ["app", "bar"]
+__all__ = ["app", "bar", "grid"]
 
 app = typer.Typer(
     help="Associative memory: store, damage, recall, compare.",
@@ -41,3 +43,13 @@ def bar() -> Iterator[Callable[[str, int, int], None]]:
             progress.update(task, description=what, completed=done, total=total)
 
         yield show
+
+
+def grid(*heads: str) -> Table:
+    """Start a table with these heads; the first column, of names, is never broken."""
+    from rich.box import SIMPLE_HEAD
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for place, head in enumerate(heads):
+        table.add_column(Text(head), overflow="fold", no_wrap=place == 0)
+    return table

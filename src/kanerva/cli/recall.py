@@ -16,6 +16,7 @@ __all__: list[str] = []  # what there is to call is the command
 COLUMNS = ("exact", "nearest", "repaired", "broken", "echoed", "lost", "stored", "class_kept", "effective", "steps", "seconds", "bytes")
 TERMINAL = ("title", "exact", "nearest", "repaired", "broken", "effective", "seconds")
 
+SOURCES = "digits, faces, textures, letters, random; mnist or cifar10, which are downloaded; or your own file or folder"
 MEMORIES = (
     "A memory to compare: hopfield, dense, exponential, modern_hopfield, sparse_hopfield, sdm, sdm_patterns or attention; "
     "give it again for more. All that fit, unless given."
@@ -24,7 +25,7 @@ MEMORIES = (
 
 @app.command()
 def recall(
-    source: Annotated[str, typer.Argument(metavar="DATA", help="digits, faces, textures, letters, random; mnist or cifar10, downloaded; or your own file or folder")],
+    source: Annotated[str, typer.Argument(metavar="DATA", help=SOURCES)],
     memory: Annotated[list[str] | None, typer.Option(help=MEMORIES)] = None,
     damage: Annotated[str, typer.Option(help="flip, occlude, gaussian or mask")] = "flip",
     levels: Annotated[str, typer.Option(help="Levels of damage, such as 0,0.1,0.2", metavar="LIST")] = "",

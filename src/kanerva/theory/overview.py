@@ -9,6 +9,8 @@ from kanerva.theory import _inputs, beta, capacity, circle, critical, radius
 
 __all__ = ["describe"]
 
+BITS = 2**14
+
 
 def describe(
     bits: int, patterns: int, locations: int | float = math.inf, *, fidelity: float = 0.5, other: int | None = None
@@ -16,7 +18,7 @@ def describe(
     """Describe sparse distributed memory at each of the three optimal radii, and at one of your own.
 
     Args:
-        bits: dimension n, >= 2.
+        bits: dimension n, 2 to 16,384; beyond, the search for some radii would take minutes.
         patterns: how many patterns m are to be stored, >= 1.
         locations: how many locations r, >= 1; ``math.inf`` is one at each of the 2^n points.
         fidelity: the probability q that a whole pattern is read right, above 2^-n and below 1: for the capacity.
@@ -44,7 +46,7 @@ def describe(
         Bricken and Pehlevan (2021), Attention approximates sparse distributed memory; Kanerva (1988, 1993).
     """
     name = "overview.describe"
-    bits = _guard.integer(name, "bits", bits, 2, _guard.BITS)
+    bits = _guard.integer(name, "bits", bits, 2, BITS, f"give 2 to {BITS}, or ask the other modules of kanerva.theory one by one")
     patterns = _guard.integer(name, "patterns", patterns, 1, _inputs.PATTERNS)
     _inputs.log_locations(name, bits, locations)
     capacity.squared_quantile(name, bits, fidelity)
