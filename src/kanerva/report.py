@@ -4,29 +4,20 @@ import csv
 import json
 import math
 import os
-import re
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from kanerva import _files, _guard
+from kanerva._page import Column, Grid, Section, article, figure, flat, template, written
 
-__all__ = ["page", "summarise", "table", "write_csv", "write_json"]
+__all__ = ["Column", "Grid", "Section", "article", "page", "summarise", "table", "write_csv", "write_json"]
 
 Value = str | int | float | None
 Row = Mapping[str, Value]
-
-
-class Column(NamedTuple):
-    """How a column is headed, written and explained."""
-
-    head: str
-    kind: str
-    meaning: str
 
 
 COLUMNS = {
@@ -99,18 +90,18 @@ def page(
         _guard.refuse("report.page", "columns", "one measure or more", "empty", "give ['exact']")
     levels = _levels("report.page", rows, columns)
     summaries = {level: summarise(rows, level) for level in levels}
-    return _template().render(
+    return template("recall").render(
         title=heading[0],
         lead=heading[1],
         verdicts=list(verdicts),
         pivot=_pivot(summaries, columns[0], str(rows[0]["damage"])),
-        figures=[_figure(index, *figure) for index, figure in enumerate(figures)],
+        figures=[figure(index, *one) for index, one in enumerate(figures)],
         heads=[_column(name) for name in columns],
         full=[(_cell("level", level), [_line(row, columns) for row in summary]) for level, summary in summaries.items()],
         seeds=len({row["seed"] for row in rows}),
         notes=list(notes),
         parameters=_grouped(parameters),
-        manifest=list(_flat(manifest)),
+        manifest=list(flat(manifest)),
     )
 
 
@@ -239,15 +230,6 @@ def write_json(obj: Any, path: str | os.PathLike[str]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _template() -> Any:
-    try:
-        import jinja2
-    except ImportError:
-        _guard.refuse("report.page", "jinja2", "installed", "missing", "install it with pip install 'kanerva[plot]'")
-    house = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    return house.from_string(resources.files("kanerva").joinpath("report.html.jinja").read_text(encoding="utf-8"))
-
-
 def _levels(function: str, rows: Sequence[Row], columns: Sequence[str]) -> list[float]:
     """Check the rows and return their levels in rising order."""
     if not rows:
@@ -272,41 +254,10 @@ def _column(name: str) -> Column:
 
 def _cell(name: str, value: Value) -> str:
     """Write a value the way its column is read."""
-    if value is None:
-        return "–"
     kind = _column(name).kind
-    if isinstance(value, str) or kind == "text":
-        return str(value)
-    if name == "level":
+    if name == "level" and isinstance(value, int | float):
         return f"{100 * value:.4g}%"
-    if kind == "share":
-        return _percent(value)
-    if kind == "seconds":
-        return _unit(value, ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")))
-    if kind == "bytes":
-        return _unit(value, ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")))
-    if kind == "count" or isinstance(value, int):
-        return f"{value:,.0f}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:#.3g}".rstrip(".")
-
-
-def _percent(share: int | float) -> str:
-    """Write a share with one decimal, and never as all or nothing what is only near it."""
-    if share in (0, 1):
-        return f"{share:.0%}"
-    if 0 < share < 0.0005:
-        return "<0.1%"
-    if 0.9995 <= share < 1:
-        return ">99.9%"
-    return f"{share:.1%}"
-
-
-def _unit(value: int | float, units: Sequence[tuple[float, str]]) -> str:
-    """Write a value with three figures in the largest unit that it fills."""
-    size, name = next((unit for unit in units if abs(value) >= unit[0] * 0.9995), units[-1])
-    scaled = value / size
-    digits = max(0, 2 - math.floor(math.log10(abs(scaled) * 1.0005))) if scaled and not (size == 1 and name == "B") else 0
-    return f"{scaled:.{min(digits, 2)}f}\N{NO-BREAK SPACE}{name}"
+    return written(value, kind)
 
 
 def _pivot(summaries: Mapping[float, Sequence[Row]], column: str, damage: str) -> dict[str, Any]:
@@ -340,56 +291,12 @@ def _line(row: Row, columns: Sequence[str]) -> dict[str, Any]:
     return {"title": row["title"], "baseline": row["memory"] in BASELINES, "cells": cells}
 
 
-def _figure(index: int, caption: str, *drawings: str) -> dict[str, Any]:
-    """Ready a figure for the page: each drawing with names of its own and a label for those who cannot see it."""
-    from markupsafe import Markup, escape
-
-    if not 1 <= len(drawings) <= 2:
-        _guard.refuse("report.page", "figures", "captions with one or two drawings", f"{len(drawings)} drawings", "give one")
-    ready = []
-    for place, drawing in enumerate(drawings):
-        root = re.search(r"<svg\b[^>]*\bviewBox=\"[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)\"[^>]*>", drawing)
-        if not root:
-            got = repr(drawing[:40])
-            _guard.refuse("report.page", f"figures, {caption!r},", "SVG text with a viewBox", got, "draw it with kanerva.plot.svg")
-        width, height = (float(size) for size in root.groups())
-        inner = _renamed(drawing[root.end() :], f"f{index}-{place}-")
-        start = f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(caption)}">'
-        ready.append({"drawing": Markup(start + inner.strip()), "width": round(2 * width)})
-    return {"caption": caption, "wide": ready[0], "narrow": ready[-1] if len(ready) > 1 else None}
-
-
-def _renamed(drawing: str, own: str) -> str:
-    """Put ``own`` before the names that a drawing refers to and drop the others.
-
-    Names such as "axes_1" recur in every drawing, but may stand only once on a page.
-    """
-    parts = re.split(r"(<[^>]+>)", drawing)
-    used = {name for tag in parts[1::2] for name in re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", tag)}
-
-    def rename(tag: str) -> str:
-        tag = re.sub(r" id=\"([^\"]*)\"", lambda name: f' id="{own}{name[1]}"' if name[1] in used else "", tag)
-        return re.sub(r"(url\(#|href=\"#)", rf"\g<1>{own}", tag)
-
-    return "".join(rename(part) if place % 2 else part for place, part in enumerate(parts))
-
-
 def _grouped(parameters: Sequence[tuple[str, str, Value, str]]) -> dict[str, list[tuple[str, str, str]]]:
     groups: dict[str, list[tuple[str, str, str]]] = {}
     for memory, name, value, why in parameters:
         text = f"{value:.6g}" if isinstance(value, float) else "–" if value is None else str(value)
         groups.setdefault(memory, []).append((name, text, why))
     return groups
-
-
-def _flat(tree: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
-        elif isinstance(value, (list, tuple)):
-            yield f"{before}{name}", ", ".join(map(str, value)) or "–"
-        else:
-            yield f"{before}{name}", "–" if value is None else str(value)
 
 
 def _plain(value: Any) -> Any:

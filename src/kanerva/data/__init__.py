@@ -1,8 +1,8 @@
-"""Feed the memories: named sets, your own files, and the damage done to cues.
+"""Feed the memories: named sets, your own files, the damage done to cues, and sentences to embed.
 
 ``load`` gives every set as -1/+1 bits and as real numbers, so that all memories can be asked about the same patterns.
-``damage`` spoils a copy of them. ``SETS`` names the sets and ``KINDS`` the kinds of damage. Nothing is unpickled, and only the
-sets named in ``DOWNLOADED`` are downloaded, once, when they are asked for.
+``damage`` spoils a copy of them. ``sentences`` are for language models to embed. ``SETS`` names the sets and ``KINDS`` the
+kinds of damage. Nothing is unpickled, and only the sets named in ``DOWNLOADED`` are downloaded, once, when they are asked for.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,9 @@ from kanerva.data import _damage, _sets
 from kanerva.data._damage import damage
 from kanerva.data._files import read
 from kanerva.data._raw import Raw, rng
+from kanerva.data._texts import sentences
 
-__all__ = ["DataSet", "damage", "load"]
+__all__ = ["DataSet", "damage", "load", "sentences"]
 
 SETS = _sets.SETS
 DOWNLOADED = _sets.DOWNLOADED

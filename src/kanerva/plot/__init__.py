@@ -2,7 +2,26 @@
 
 from kanerva.plot._style import png, save, svg
 from kanerva.plot.correspondence import correspondence
+from kanerva.plot.heads import agreement_curves, beta_histogram, layer_histograms
 from kanerva.plot.lines import Frame, lines
+from kanerva.plot.maps import head_maps
 from kanerva.plot.recall import gallery, recall_curves, weight_curves
+from kanerva.plot.replacements import replacement_bars, replacement_curve
 
-__all__ = ["Frame", "correspondence", "gallery", "lines", "png", "recall_curves", "save", "svg", "weight_curves"]
+__all__ = [
+    "Frame",
+    "agreement_curves",
+    "beta_histogram",
+    "correspondence",
+    "gallery",
+    "head_maps",
+    "layer_histograms",
+    "lines",
+    "png",
+    "recall_curves",
+    "replacement_bars",
+    "replacement_curve",
+    "save",
+    "svg",
+    "weight_curves",
+]

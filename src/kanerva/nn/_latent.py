@@ -1,0 +1,115 @@
+"""A few learned queries that read an input of any length."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from kanerva import _guard
+from kanerva.nn._attention import Attention
+
+__all__ = ["LatentAttention"]
+
+Context = Float[Tensor, "b k dim"]
+Mask = Bool[Tensor, "b k"] | None
+
+OPTIONS = ("normalise", "beta", "persistent", "value_dim", "separation", "bias")
+
+
+class LatentAttention(nn.Module):
+    r"""Reads an input of any length with a fixed number of learned queries.
+
+    .. math:: y = \text{Attention}(\text{latents}, x)
+
+    Args:
+        dim: width of the input, the latents and the output, >= 1.
+        heads: how many, >= 1; they divide ``dim``.
+        latents: how many learned queries, >= 1: rows of the output.
+        **options: of ``Attention``.
+
+    Attributes:
+        latents: ``(latents, dim)``, trained; they start as normal random numbers of standard deviation 0.02.
+        attention: the ``Attention`` that they read with.
+
+    Raises:
+        InputError: as ``Attention`` does.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import nn
+        >>> pool = nn.LatentAttention(dim=64, heads=4, latents=5)
+        >>> pool(torch.zeros(2, 100, 64)).shape, pool(torch.zeros(2, 7, 64)).shape
+        (torch.Size([2, 5, 64]), torch.Size([2, 5, 64]))
+
+    Source: Jaegle and others 2021, Perceiver, the cross-attention of its latent array.
+    """
+
+    def __init__(self, dim: int, heads: int, latents: int, **options: Any) -> None:
+        super().__init__()
+        _guard.keywords("LatentAttention", options, *OPTIONS)
+        count = _guard.integer("LatentAttention", "latents", latents, 1, _guard.LONGEST)
+        self.attention = Attention(dim, heads, **options)
+        with _guard.room("LatentAttention", "latents", f"{count} rows of {dim}"):
+            self.latents = nn.Parameter(torch.empty(count, self.attention.dim))
+            self.reset(0)
+
+    @torch.no_grad()
+    def reset(self, seed: int | torch.Generator) -> "LatentAttention":
+        """Draw all weights anew.
+
+        Args:
+            seed: an integer >= 0, or a CPU generator to be shared by the layers of a model.
+
+        Returns:
+            the module itself.
+
+        Example:
+            >>> from kanerva import nn
+            >>> round(nn.LatentAttention(64, 4, latents=100).reset(1).latents.std().item(), 2)
+            0.02
+        """
+        source = _guard.generator("LatentAttention.reset", seed)
+        self.attention.reset(source)
+        self.latents.copy_(0.02 * torch.randn(self.latents.shape, generator=source))
+        return self
+
+    def forward(self, context: Context, mask: Mask = None) -> Float[Tensor, "b latents dim"]:
+        """Read an input.
+
+        Args:
+            context: ``(b, k, dim)``.
+            mask: ``(b, k)`` True for what may be attended to.
+
+        Returns:
+            ``(b, latents, dim)``.
+
+        Raises:
+            InputError: shapes or dtypes that do not fit.
+
+        Example: see ``LatentAttention``.
+        """
+        output: Tensor = self.attention(self._queries(context), context, mask)
+        return output
+
+    def weights(self, context: Context, mask: Mask = None) -> Float[Tensor, "b heads latents _k"]:
+        """Weigh what ``forward`` attends to.
+
+        Args:
+            context: as in ``forward``.
+            mask: as in ``forward``.
+
+        Returns:
+            ``(b, heads, latents, k + persistent)``.
+
+        Example: see ``Attention.weights``.
+        """
+        return self.attention.weights(self._queries(context), context, mask)
+
+    def _queries(self, context: Any) -> Tensor:
+        """Lay the latents out for every input."""
+        _guard.floats("LatentAttention", "context", context, self.attention.dim)
+        if context.ndim != 3:
+            must = f"of shape (batch, places, {self.attention.dim})"
+            _guard.refuse("LatentAttention", "context", must, _guard.describe(context), "give it three dimensions")
+        return self.latents.expand(context.shape[0], -1, -1)
