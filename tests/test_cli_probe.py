@@ -9,7 +9,7 @@ import torch
 
 import kanerva
 import small
-from kanerva import cli, examine, reader
+from kanerva import cli, examine, findings, reader
 
 transformers = pytest.importorskip("transformers")
 WORDS = [
@@ -96,7 +96,13 @@ def test_an_encoder(command, bert, texts, tmp_path):
     assert len(heads) == 1 + small.LAYERS * small.HEADS
 
 
-def test_a_language_model_tells_its_loss(command, gpt2, texts, tmp_path):
+@pytest.fixture
+def plain(monkeypatch):
+    """Do without figures, which take seconds."""
+    monkeypatch.setattr(findings, "find_spec", lambda name: None)
+
+
+def test_a_language_model_tells_its_loss(plain, command, gpt2, texts, tmp_path):
     code, out, _ = command(gpt2, "--text", texts, "--replace", "nearest", "--no-sweep", "--no-controls", "--layers", "1", "--json")
     assert code == 0
     told = json.loads(out)
@@ -110,7 +116,7 @@ def test_a_language_model_tells_its_loss(command, gpt2, texts, tmp_path):
     assert len(told["stores"]) == small.LAYERS
 
 
-def test_texts_longer_than_the_model_are_cut_and_said_so(command, bert, tmp_path):
+def test_texts_longer_than_the_model_are_cut_and_said_so(plain, command, bert, tmp_path):
     long = tmp_path / "long.txt"
     long.write_text("the memory " * 600 + "\nthe brain\na network\n")
     code, out, _ = command(bert, "--text", long, "--no-sweep", "--no-controls", "--replace", "nearest", "--length", 20)
@@ -120,7 +126,7 @@ def test_texts_longer_than_the_model_are_cut_and_said_so(command, bert, tmp_path
     assert found[0][0]["input_ids"].shape == (1, 512)
 
 
-def test_the_shipped_sentences_are_read_where_no_file_is_given(command, bert):
+def test_the_shipped_sentences_are_read_where_no_file_is_given(plain, command, bert):
     code, out, _ = command(bert, "--texts", 6, "--no-sweep", "--no-controls", "--replace", "uniform", "--json")
     assert code == 0
     assert json.loads(out)["manifest"]["texts"] == 6

@@ -59,6 +59,11 @@ def written(folder, **changes):
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    return written(tmp_path_factory.mktemp("page"))
+
+
 LEAST = {name: [] for name in ("curves", "inputs", "cosines", "values", "stores", "effects", "sweep", "controls", "verdicts", "notes")}
 
 
@@ -102,8 +107,7 @@ def test_without_the_extra_there_are_only_tables(tmp_path, monkeypatch):
     assert {path.suffix for path in findings.save(made_up(), tmp_path)} == {".csv", ".json"}
 
 
-def test_page_is_whole_and_needs_nothing_else(tmp_path):
-    text = written(tmp_path)
+def test_page_is_whole_and_needs_nothing_else(text):
     reader = Reader(text)
     assert "http:" not in text
     assert "https:" not in text
@@ -117,8 +121,7 @@ def test_page_is_whole_and_needs_nothing_else(tmp_path):
     assert "@import" not in style
 
 
-def test_page_has_the_marks_of_structure(tmp_path):
-    text = written(tmp_path)
+def test_page_has_the_marks_of_structure(text):
     reader = Reader(text)
     assert reader.all("html")[0]["lang"] == "en"
     assert len(reader.all("h1")) == 1
@@ -133,8 +136,7 @@ def test_page_has_the_marks_of_structure(tmp_path):
     assert {attributes["aria-labelledby"] for _, attributes in reader.tags if "aria-labelledby" in attributes} <= set(names)
 
 
-def test_page_tells_everything(tmp_path):
-    text = written(tmp_path)
+def test_page_tells_everything(text):
     words = " ".join(Reader(text).words)
     for told in ("The heads of toy as memories", "Six heads.", "One text was cut.", "versions.kanerva", "A broad head agrees", "hit rate"):
         assert told in words
