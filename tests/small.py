@@ -23,7 +23,7 @@ def build(family, implementation="sdpa", seed=0, dtype=torch.float32):
 
 def has_registry(model):
     """Tell whether a model looks its attention up in the registry of transformers, as not all do in its older versions."""
-    return "ALL_ATTENTION_FUNCTIONS" in inspect.getsource(inspect.getmodule(type(model)))
+    return "ALL_ATTENTION_FUNCTIONS" in inspect.getsource(inspect.getmodule(model if isinstance(model, type) else type(model)))
 
 
 def tokens(length=12):

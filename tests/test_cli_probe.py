@@ -126,6 +126,32 @@ def test_texts_longer_than_the_model_are_cut_and_said_so(plain, command, bert, t
     assert found[0][0]["input_ids"].shape == (1, 512)
 
 
+def test_lengths_that_a_tokenizer_knows_or_cannot_cut_to(bert):
+    loaded = reader.load(str(bert))
+    loaded.tokenizer.model_max_length = 30
+    assert loaded.batches(["the memory " * 600], 1)[0][0]["input_ids"].shape == (1, 30)
+    with pytest.raises(kanerva.InputError, match="length must be one that the tokenizer can cut texts to"):
+        loaded.batches(["the memory is near"], 1, length=1)
+
+
+def test_a_file_as_windows_writes_it(plain, command, bert, tmp_path):
+    for name, content in (("plain", b"the memory\nthe brain\n"), ("windows", b"\xef\xbb\xbfthe memory\r\nthe brain\r\n")):
+        (tmp_path / name).write_bytes(content)
+    several = [
+        json.loads(command(bert, "--text", tmp_path / name, "--no-sweep", "--no-controls", "--replace", "uniform", "--json")[1])["rows"]
+        for name in ("plain", "windows")
+    ]
+    assert several[0] == several[1]
+
+
+@pytest.mark.skipif(not small.has_registry(transformers.T5Model), reason="T5 has no registry in older versions of transformers")
+def test_a_model_that_wants_more_than_texts_is_refused(plain, command, tmp_path):
+    folder = save("t5", tmp_path / "t5", pad_token="[PAD]")
+    code, _, error = command(folder, "--texts", 3)
+    assert code == 2
+    assert "model must be one that is called with texts alone" in " ".join(error.split())
+
+
 def test_the_shipped_sentences_are_read_where_no_file_is_given(plain, command, bert):
     code, out, _ = command(bert, "--texts", 6, "--no-sweep", "--no-controls", "--replace", "uniform", "--json")
     assert code == 0
@@ -140,6 +166,7 @@ def test_the_shipped_sentences_are_read_where_no_file_is_given(plain, command, b
         (("someone/some-model",), "model must be a folder"),
         (("MODEL", "--text", "missing.txt"), "text must be a file"),
         (("MODEL", "--text", "EMPTY"), "text must be one text or more"),
+        (("MODEL", "--device", "toaster"), "device must be one that torch can use here"),
         (("MODEL", "--replace", "magic"), "replace must be one of"),
         (("MODEL", "--layers", "0,x"), "layers must be whole numbers"),
         (("MODEL", "--layers", "7"), "layers must be"),

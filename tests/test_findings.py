@@ -181,3 +181,13 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputFileError, match=r"findings\.save"):
         findings.save(made_up(), tmp_path / "file")
+
+
+def test_what_an_earlier_examination_left_is_taken_away(tmp_path):
+    (tmp_path / "sweep.csv").write_text("somebody's own")
+    findings.save(made_up(sweep=[]), tmp_path)
+    assert (tmp_path / "sweep.csv").read_text() == "somebody's own"  # nothing was examined there before
+    findings.save(made_up(), tmp_path)
+    (tmp_path / "notes.txt").write_text("kept")
+    written = findings.save(made_up(sweep=[], effects=[], curves=[]), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written} | {"notes.txt"}

@@ -141,3 +141,15 @@ def test_rows_masks_and_dtypes():
 def test_bad_input_gets_a_sentence(break_it, argument):
     with pytest.raises(kanerva.InputError, match=argument):
         break_it()
+
+
+def test_weights_that_do_not_vary_are_explained_or_not():
+    def found(scores):
+        summary = Summary(1, None, 4, 0)
+        query, key = torch.tensor([[[[1.0] + [0.0] * (N - 1)]]]), torch.zeros(1, 1, 1, N)
+        key[..., 0], key[..., 1] = scores, (1 - scores**2) ** 0.5
+        summary.add(Call(query, key, key, None, None, 1.0), None, None)
+        return _fit.agreement(summary, "binary")[1][0]
+
+    assert found(1.0) == (0.0, 1.0, 0.0)
+    assert found(0.0) == (1.0, 0.0, 1.0)  # nothing in reach

@@ -190,6 +190,11 @@ def test_neighbours_are_counted_among_other_texts():
         (lambda model, text: probe.replace(model, "circle"), "memory must be a separation"),
         (lambda model, text: probe.replace(model, {(0, 0): "circle"}), "memory must be a separation"),
         (lambda model, text: probe.replace(model, {(5, 0): Argmax()}), "memory must be for one or more"),
+        (lambda model, text: probe.replace(model, {(0, 0): Argmax(), (5, 0): Argmax()}), "memory must be an integer from 0 to 1"),
+        (lambda model, text: probe.replace(model, {0: Argmax()}), "memory must be for places"),
+        (lambda model, text: probe.replace(model, Argmax(), layers=[]), "layers must be a list"),
+        (lambda model, text: probe.replace(model, Argmax(), heads=[]), "heads must be a list"),
+        (lambda model, text: probe.replace(model, Argmax(), heads=1), "heads must be a list"),
         (lambda model, text: probe.replace(model, Argmax(), layers=[9]), "layers must be"),
         (lambda model, text: probe.replace(model, Argmax(), steps=0), "steps must be"),
     ],
@@ -211,6 +216,12 @@ def test_heads_out_of_range_and_effects_of_nothing():
         probe.effects(model, [inputs], {})
     with pytest.raises(kanerva.InputError, match="batches must be one or more"):
         probe.effects(model, [], {"a": Argmax()})
+    with pytest.raises(kanerva.InputError, match="memories must be one or more"):
+        probe.effects(model, [inputs], [Argmax()])
+    with pytest.raises(kanerva.InputError, match="batches must be a list"):
+        probe.effects(model, inputs, {"a": Argmax()})
+    with pytest.raises(kanerva.InputError, match="batches must be of one token"):
+        probe.effects(model, [inputs | {"attention_mask": torch.zeros_like(inputs["attention_mask"])}], {"a": Argmax()})
     with pytest.raises(kanerva.InputError, match="in evaluation mode"):
         probe.effects(model.train(), [inputs], {"a": Argmax()})
 
@@ -227,3 +238,17 @@ def test_rules_that_do_not_sum_to_one_work_too():
     model, inputs = small.build("gpt2")
     with probe.replace(model, Step(0.0), layers=[1]):
         assert run(model, inputs).logits.isfinite().all()
+
+
+def test_texts_of_padding_alone_do_not_count():
+    model, inputs = small.build("bert")
+    inputs["attention_mask"][1] = 0
+    assert probe.effects(model, [inputs], {"own": Softmax(1.0)})["own"].embedding == pytest.approx(1, abs=1e-5)
+
+
+def test_vectors_of_a_decoder_are_not_masked_like_those_of_its_encoder():
+    model, inputs = small.build("bart")
+    longer = inputs | {"decoder_input_ids": inputs["input_ids"]}
+    masked = longer | {"decoder_attention_mask": torch.ones_like(inputs["input_ids"])}
+    one, other = (probe.effects(model, [given], {"a": Argmax()})["a"] for given in (longer, masked))
+    assert one.hidden == pytest.approx(other.hidden, abs=1e-6)

@@ -1,7 +1,9 @@
 """Watching a transformer: outputs stay what they are bit for bit, and what is told of a head is what it did."""
 
+import copy
 import gc
 import math
+import threading
 import weakref
 
 import pytest
@@ -377,6 +379,8 @@ def test_values_are_told_by_the_weight_they_get():
         (lambda model: probe.watch(torch.nn.Linear(2, 2)), "model must be a model that looks its attention up"),
         (lambda model: probe.watch(model, layers=[2]), "layers must be"),
         (lambda model: probe.watch(model, layers=[-1]), "layers must be"),
+        (lambda model: probe.watch(model, layers=[]), "layers must be a list of one place or more"),
+        (lambda model: probe.watch(model, layers=0), "layers must be a list of one place or more"),
         (lambda model: probe.watch(model, size=0), "size must be"),
         (lambda model: probe.watch(model, rows=-1), "rows must be"),
         (lambda model: probe.watch(model, special=["CLS"]), "special must be"),
@@ -427,3 +431,88 @@ def test_flex_attention_is_heard():
         with probe.watch(model) as heads:
             assert torch.equal(run(model, inputs).last_hidden_state, before)
     assert (heads[0, 0].queries, heads[0, 0].attended) == (20, pytest.approx((12 * 12 + 8 * 8) / 20))
+
+
+def test_masks_of_one_input_are_not_taken_for_those_of_another():
+    pair = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 4}
+    words = pair | {"vocab_size": 50, "max_position_embeddings": 32, "eos_token_id": 2, "bos_token_id": 1, "pad_token_id": 0}
+    seeing = transformers.CLIPConfig(text_config=words, vision_config=pair | {"image_size": 8, "patch_size": 4})
+    with torch.random.fork_rng(devices=[]):
+        clip = transformers.CLIPModel(seeing).eval()
+    for length, pictures in ((12, 2), (5, 2), (12, 3)):  # five places in a picture
+        text = {name: one[:, -length:].contiguous() for name, one in small.tokens().items()}
+        with torch.random.fork_rng(devices=[]), probe.watch(clip) as heads:
+            run(clip, text | {"pixel_values": torch.linspace(-1, 1, pictures * 192).reshape(pictures, 3, 8, 8)})
+        assert [heads[layer, 0].queries for layer in (0, 1)] == [int(text["attention_mask"].sum()), 5 * pictures]
+
+    speech = transformers.WhisperConfig(
+        vocab_size=50, d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=4, decoder_attention_heads=4,
+        encoder_ffn_dim=48, decoder_ffn_dim=48, num_mel_bins=8, max_source_positions=16, max_target_positions=32, pad_token_id=0,
+        bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        whisper = transformers.WhisperModel(speech).eval()
+    short = torch.cat([torch.ones(2, 16, dtype=torch.long), torch.zeros(2, 16, dtype=torch.long)], 1)
+    with torch.random.fork_rng(devices=[]), probe.watch(whisper) as heads:  # its layers draw whether they drop out
+        run(whisper, {"input_features": torch.ones(2, 8, 32), "attention_mask": short, "decoder_input_ids": small.tokens(6)["input_ids"]})
+    assert [heads[layer, 0].queries for layer in range(3)] == [32, 12, 12]
+
+
+def test_the_first_token_comes_after_padding_on_the_left():
+    model, inputs = small.build("llama")
+    left = {"input_ids": inputs["input_ids"].clone(), "attention_mask": inputs["attention_mask"].flip(1)}
+    left["input_ids"][1] = left["input_ids"][1].roll(4)
+    both = []
+    for given in (inputs, left):
+        with probe.watch(model) as heads:
+            run(model, given)
+        both.append(torch.tensor([head.first for head in heads]))
+    torch.testing.assert_close(*both)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of the name, in transformers 5.23
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_what_checkpoints_of_gradients_work_out_again_counts_once(reentrant):
+    model, inputs = small.build("llama")
+    model.train().gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
+    model.enable_input_require_grads()
+    with probe.watch(model) as heads, probe.feedforward(model) as stores:
+        model(**inputs).logits.sum().backward()
+    assert {head.queries for head in heads} == {int(inputs["attention_mask"].sum())}
+    assert {store.tokens for store in stores} == {int(inputs["attention_mask"].sum())}
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_a_copy_made_inside_is_heard_once_and_gets_its_name_back(implementation):
+    model, inputs = small.build("llama", implementation)
+    with probe.watch(model):
+        other = copy.deepcopy(model)
+    with probe.watch(other) as heads:
+        run(other, inputs)
+    assert heads[0].queries == int(inputs["attention_mask"].sum())
+    assert other.config._attn_implementation == implementation
+
+
+def test_threads_are_told_apart():
+    model, inputs = small.build("llama")
+    with probe.watch(model) as heads:
+        several = [threading.Thread(target=lambda: [run(model, inputs) for _ in range(5)]) for _ in range(4)]
+        for one in several:
+            one.start()
+        for one in several:
+            one.join()
+    assert {head.queries for head in heads} == {20 * int(inputs["attention_mask"].sum())}
+
+
+def test_flash_attention_and_calls_without_heads_are_refused():
+    model, _ = small.build("llama")
+    model.config._attn_implementation = "flash_attention_2"
+    with pytest.raises(kanerva.InputError, match="goes through sdpa, eager or flex"), probe.watch(model):
+        pass
+
+    class Plain(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.scaled_dot_product_attention(x, x, x)
+
+    with pytest.raises(kanerva.InputError, match="query must be"), probe.watch(Plain()) as heads:
+        heads.model(torch.ones(2, 3, 4))

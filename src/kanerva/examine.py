@@ -146,7 +146,7 @@ def examine(reader: Reader, texts: Sequence[str], plan: Plan = Plan(), progress:
     def see(model: Any, **more: Any) -> Heads:
         with torch.no_grad(), probe.watch(model, layers=layers, special=special, seed=plan.seed, **more) as heads:
             for done, batch in enumerate(batches):
-                model(**batch)
+                _called(model, batch)
                 tell("watching", done + 1, len(batches))
         return heads
 
@@ -182,11 +182,23 @@ def examine(reader: Reader, texts: Sequence[str], plan: Plan = Plan(), progress:
     )
 
 
+def _called(model: Any, batch: dict[str, Tensor]) -> None:
+    """Call a model on texts alone; some want more, such as what a decoder begins with."""
+    try:
+        model(**batch)
+    except _guard.InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        got = f"{type(model).__name__} ({' '.join(str(error).split())[:120]})"
+        do = "name an encoder or a language model, or call this one yourself inside probe.watch"
+        _guard.refuse("probe", "model", "one that is called with texts alone", got, do)
+
+
 def _replaced(model: Any, heads: Heads, batches: list[dict[str, Tensor]], plan: Plan, tell: Progress) -> dict[str, Effect]:
     """Run every replacement, and circles of one radius after another."""
     memories: dict[str, Memory | tuple[Memory, int]] = {name: _memory(name, heads, plan) for name in plan.replace}
     if plan.sweep:
-        last = min(head.dim for head in heads) // 2 - 1
+        last = max(1, min(head.dim for head in heads) // 2 - 1)
         radii = sorted({round(1 + (last - 1) * place / (RADII - 1)) for place in range(RADII)})
         memories |= {str(radius): probe.circles(heads, radius, space=plan.space) for radius in radii}
     if not memories:
@@ -217,7 +229,7 @@ def _random(model: Any, seed: int) -> Any:
     """Make the same model with weights as they are before training."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return type(model)(model.config).eval()
+        return type(model)(model.config).eval().to(model.device)
 
 
 def _stores(stack: ExitStack, model: Any) -> list[probe.Store]:

@@ -89,6 +89,7 @@ STORES = {
     ),
 }
 MAPPED = ("beta", "radius", "variation", "entropy", "effective", "special")
+FIGURES = ("replacements", "sweep", "betas", "heads", "agreement", "histograms")
 MEASURES = {"embedding": "cosine of embeddings", "loss": "loss"}
 
 
@@ -104,7 +105,8 @@ class Drawing(NamedTuple):
 def save(examination: Examination, folder: str | Path) -> list[Path]:
     """Write an examination to a folder: tables, manifest, and with the ``plot`` extra the figures and the report.
 
-    Each file is written whole or not at all, the report last. A table without rows is left out.
+    Each file is written whole or not at all, the report last. A table without rows is left out, and tables, figures and report
+    that an earlier examination left there are taken away.
 
     Args:
         examination: of ``examine``.
@@ -130,6 +132,7 @@ def save(examination: Examination, folder: str | Path) -> list[Path]:
     if not examination.rows:
         _guard.refuse("findings.save", "examination", "of one head or more", "without rows", "examine a model with attention")
     folder = _files.folder(folder, "findings.save")
+    again = (folder / "manifest.json").is_file()
     tables = {
         **{"heads": examination.rows, "agreement": examination.curves, "effects": examination.effects, "sweep": examination.sweep},
         **{"controls": examination.controls, "values": examination.values, "stores": examination.stores},
@@ -140,6 +143,9 @@ def save(examination: Examination, folder: str | Path) -> list[Path]:
     told = {name: getattr(examination, name) for name in ("verdicts", "notes", "optima")}
     written.append(folder / "manifest.json")
     report.write_json({**examination.manifest, **told}, written[-1])
+    for old in (*(folder / f"{name}.csv" for name in tables), *(folder / f"{name}.{end}" for name in FIGURES for end in ("png", "svg"))):
+        if again and old not in written:
+            old.unlink(missing_ok=True)  # of an examination that was written here before
     if not all(map(find_spec, ("matplotlib", "jinja2"))):
         return written
     shown: dict[str, tuple[str, str, str]] = {}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+import torch
 from torch import Tensor
 
 from kanerva import _guard
@@ -53,7 +54,8 @@ class Reader(NamedTuple):
         if getattr(self.tokenizer, "pad_token", None) is None:
             do = "set tokenizer.pad_token, such as to tokenizer.eos_token"
             _guard.refuse("probe", "tokenizer", "one that can pad", "one without a token for that", do)
-        longest = int(min(length or math.inf, _places(self.model.config)))
+        most = getattr(self.tokenizer, "model_max_length", None) or math.inf  # fewer than the places where some are kept for padding
+        longest = int(min(length or math.inf, _places(self.model.config), most))
         whole = [len(ids) for ids in self.tokenizer(list(texts), verbose=False)["input_ids"]]
         cut = sum(tokens > longest for tokens in whole)
         notes = [f"{cut} of {len(texts)} texts are longer than {longest} tokens, and were cut there."] if cut else []
@@ -63,21 +65,25 @@ class Reader(NamedTuple):
         for start in range(0, len(order), size):
             some = [texts[place] for place in order[start : start + size]]
             batch = self.tokenizer(some, padding=True, truncation=True, max_length=longest, return_tensors="pt")
-            made.append({name: part for name, part in batch.items() if name in taken})
+            if batch["input_ids"].shape[1] > longest:
+                do = "leave room for the tokens that the tokenizer adds"
+                _guard.refuse("probe", "length", "one that the tokenizer can cut texts to", str(longest), do)
+            made.append({name: part.to(self.model.device) for name, part in batch.items() if name in taken})
         return made, notes
 
 
-def load(name: str) -> Reader:
+def load(name: str, device: str = "cpu") -> Reader:
     """Load a model of transformers and its tokenizer.
 
     Args:
         name: a folder with both, an installed package that carries a folder ``model``, or a name on the hub.
+        device: where the model is to work, as torch names it.
 
     Returns:
         a ``Reader``: in evaluation mode, with the head for language where the model was trained with one.
 
     Raises:
-        InputError: transformers is not installed.
+        InputError: transformers is not installed, or torch has no such device.
         InputFileError: there is no such model, or the hub cannot be reached.
 
     Example:
@@ -94,6 +100,7 @@ def load(name: str) -> Reader:
         _guard.refuse("probe", "transformers", "installed", "not there", 'pip install "kanerva[hf]"')
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
+    where = _device(device)
     place = _place(name)
     local = place != name or Path(name).is_dir() or not _reachable()
     try:
@@ -109,7 +116,16 @@ def load(name: str) -> Reader:
         _guard.refuse("probe", "model", must, got, do, _guard.InputFileError)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Reader(name, model.eval(), tokenizer)
+    return Reader(name, model.eval().to(where), tokenizer)
+
+
+def _device(name: str) -> torch.device:
+    """Return a device that torch can calculate on here."""
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError, ValueError) as error:
+        got = f"{name!r} ({str(error).splitlines()[0][:80]})"
+        _guard.refuse("probe", "device", "one that torch can use here, such as 'cpu' or 'cuda'", got, "leave it out for the CPU")
 
 
 def _reachable() -> bool:

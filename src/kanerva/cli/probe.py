@@ -50,6 +50,7 @@ def probe(
     controls: Annotated[bool, typer.Option(help="Compare with random weights, and with keys in another order")] = True,
     batch: Annotated[int, typer.Option(help="Texts a call")] = 32,
     length: Annotated[int, typer.Option(help="Tokens a text at most; 0 for as many as the model takes")] = 0,
+    device: Annotated[str, typer.Option(help="Where the model works: cpu, cuda, mps")] = "cpu",
     seed: Annotated[int, typer.Option(help="Seed of what is chosen at random")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the report and its tables  [default: runs/probe-MODEL]")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON")] = False,
@@ -69,7 +70,7 @@ def probe(
         seed=seed,
     )
     read = _texts(text)[: _guard.integer("probe", "texts", texts, 0) or None]
-    loaded = reader.load(model)
+    loaded = reader.load(model, device)
     with bar() as show:
         found = examine.examine(loaded, read, plan, show)
     written = findings.save(found, Path("runs", f"probe-{Path(model).name}") if out is None else out)
@@ -130,7 +131,7 @@ def _texts(path: Path | None) -> list[str]:
     if path is None:
         return [sentence for _, sentence in data.sentences()]
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         got = f"{str(path)!r} ({type(error).__name__})"
         _guard.refuse("probe", "text", "a file of UTF-8 text", got, "name one with a text on each line", _guard.InputFileError)

@@ -92,7 +92,7 @@ def effects(
         an ``Effect`` for each name. In training mode dropout would change more than the memories do, so that is refused.
 
     Raises:
-        InputError: no batch, no memory, or a model in training mode.
+        InputError: no batch, no memory, a model in training mode, or one in which no memory was ever asked.
 
     Example:
         >>> import torch
@@ -105,8 +105,10 @@ def effects(
         >>> round(found["own"].embedding, 4), found["own"].nearest, found["nearest"].embedding < found["own"].embedding
         (1.0, 1.0, True)
     """
-    if not memories:
-        _guard.refuse("effects", "memories", "one or more", "none", "give {'nearest': Argmax()}")
+    if not isinstance(memories, Mapping) or not memories:
+        _guard.refuse("effects", "memories", "one or more, each by its name", _guard.describe(memories), "give {'nearest': Argmax()}")
+    if isinstance(batches, Mapping):
+        _guard.refuse("effects", "batches", "a list of what the model is called with", "one batch", "give [batch]", _guard.InputTypeError)
     if model.training:
         _guard.refuse("effects", "model", "in evaluation mode", "in training mode, where dropout changes it too", "call model.eval()")
     plain, tallies = _Tally(), {name: _Tally() for name in memories}
@@ -122,6 +124,11 @@ def effects(
                 progress(name, done)
     if not plain.embeddings:
         _guard.refuse("effects", "batches", "one or more", "none", "give a list of a tokenizer's outputs")
+    if not plain.tokens:
+        _guard.refuse("effects", "batches", "of one token or more", "nothing but padding", "give texts, and their own attention_mask")
+    if not all(tally.rows for tally in tallies.values()):
+        do = "give the model as it was before torch.compile, and layers that are at work"
+        _guard.refuse("effects", "model", "one whose heads can be heard at work", "one whose heads never asked a memory", do)
     near = _near(plain.embeddings)
     return {name: _effect(tally, plain, near) for name, tally in tallies.items()}
 
@@ -134,10 +141,10 @@ def _seen(model: Any, batch: Mapping[str, Tensor]) -> _Seen:
     if hidden is None:
         got = f"{type(model).__name__}, which gives none"
         _guard.refuse("effects", "model", "one that gives hidden states", got, "load an encoder or a language model of transformers")
-    mask = batch.get("attention_mask")
-    real = torch.ones(hidden[0].shape[:2], dtype=torch.bool) if mask is None or mask.shape != hidden[0].shape[:2] else mask.bool()
+    mask = batch.get("attention_mask" if getattr(output, "hidden_states", None) else "decoder_attention_mask")
+    real = torch.ones_like(hidden[0][..., 0], dtype=torch.bool) if mask is None or mask.shape != hidden[0].shape[:2] else mask.bool()
     last = hidden[-1].float().masked_fill(~real[..., None], 0)
-    embedding = normalize(last.sum(1) / real.sum(1, keepdim=True).clamp_min(1), dim=-1)
+    embedding = normalize(last.sum(1) / real.sum(1, keepdim=True).clamp_min(1), dim=-1)[real.any(1)].cpu()
     logits, ids = getattr(output, "logits", None), batch.get("input_ids")
     logs = None if logits is None or logits.ndim != 3 else log_softmax(logits.float(), -1)
     loss = None
@@ -175,5 +182,5 @@ def _effect(tally: _Tally, plain: _Tally, near: Tensor | None) -> Effect:
         alike,
         first,
         stays,
-        tally.empty / tally.rows if tally.rows else 0.0,
+        tally.empty / tally.rows,
     )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kanerva import _guard
 from kanerva.probe import _layers
 from kanerva.probe._layers import Layer, rows_in
+from kanerva.probe._taps import repeated
 from kanerva.probe._temperature import StoreFit, nearest
 from kanerva.probe._watch import _Text
 
@@ -168,6 +169,8 @@ class Store:
 
         def activations(module: nn.Module, args: Any) -> None:
             heard, self._heard = self._heard, None
+            if repeated():
+                return
             if heard is not None and heard.numel() and args and heard.shape == args[0].shape and heard.ndim >= 2:
                 self._add(heard, args[0].detach(), text)
 

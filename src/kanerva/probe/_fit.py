@@ -27,7 +27,8 @@ class Agreement(NamedTuple):
 
     * ``variation``: mean total variation, half the sum of absolute differences; 0 equal, 1 apart. A row with nothing in reach
       counts as 1.
-    * ``r2``: the share of the variance of the head's weights that the memory's explain; below 0 where the mean explains more.
+    * ``r2``: the share of the variance of the head's weights that the memory's explain; below 0 where the mean explains more, and
+      where there is no variance 1 for the same weights, 0 for others.
     * ``unreached``: share of the rows in which the memory has nothing in reach.
     """
 
@@ -115,7 +116,8 @@ def _compared(own: Tensor, other: Tensor, there: Tensor) -> list[Agreement]:
     missed = (own - other).square().masked_fill(~there, 0).sum((0, 2))
     mean = own.sum((0, 2)) / there.sum((0, 2))
     whole = (own - mean[None, :, None]).square().masked_fill(~there, 0).sum((0, 2))
-    r2 = 1 - missed / whole.clamp_min(1e-30)
+    even = whole < 1e-12  # the head's weights do not vary: all is explained, or nothing
+    r2 = torch.where(even, (missed < 1e-12).double(), 1 - missed / whole.clamp_min(1e-12))
     columns = (variation.mean(0), r2, empty.double().mean(0))
     return [Agreement(*map(float, line)) for line in zip(*columns, strict=True)]
 

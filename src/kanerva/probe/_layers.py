@@ -111,5 +111,5 @@ def real(name: str, activations: Tensor, text: _Text) -> Tensor | None:
     if _routed(name) or activations.shape[1] not in lengths:
         return None
     wide = activations[:, None]
-    kept, _ = text.about(Site(text.model, name, 0, "self", "", ""), Call(wide, wide, wide, None, None, 1.0))
+    kept, _, _ = text.about(Site(text.model, name, 0, "self", "", ""), Call(wide, wide, wide, None, None, 1.0))
     return kept if kept is not None and kept.shape == activations.shape[:2] else None

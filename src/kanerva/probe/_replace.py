@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from kanerva import _guard
 from kanerva.probe import _fit
 from kanerva.probe._taps import Call, Site, sites, tapped
-from kanerva.probe._watch import Heads, chosen
+from kanerva.probe._watch import Heads, chosen, listed
 from kanerva.separation import Separation
 
 __all__ = ["Reads", "circles", "read", "replace"]
@@ -83,9 +83,10 @@ def replace(
         >>> torch.equal(model(text).last_hidden_state, before)
         True
     """
-    found = chosen("replace", sites(model, "replace"), layers)
+    there = sites(model, "replace")
+    found = chosen("replace", there, layers)
     steps = _guard.integer("replace", "steps", steps, 1)
-    parts, reads = _parts(memory, {site.layer for site in found}, heads), Reads()
+    parts, reads = _parts(memory, {site.layer for site in found}, heads, len(there)), Reads()
 
     def answer(site: Site, call: Call, output: Tensor) -> Tensor:
         changed = output.clone()
@@ -150,17 +151,24 @@ def circles(heads: Heads, radius: int | None = None, *, space: str = "binary", m
     return found
 
 
-def _parts(memory: Memory, layers: set[int], heads: Sequence[int] | None) -> dict[tuple[int | None, int | None], Separation]:
-    """Say which rule reads for which head; None for every layer or head."""
+def _parts(memory: Memory, layers: set[int], heads: Sequence[int] | None, count: int) -> dict[tuple[int | None, int | None], Separation]:
+    """Say which rule reads for which head; None for every layer or head. The model has ``count`` layers."""
+    heads = None if heads is None else listed("replace", "heads", heads)
     if isinstance(memory, Separation):
         return {(None, head): memory for head in ([None] if heads is None else heads)}
     if not isinstance(memory, Mapping) or not all(isinstance(part, Separation) for part in memory.values()):
         must = "a separation, or a dict of one for each (layer, head)"
         _guard.refuse("replace", "memory", must, _guard.describe(memory), "give Argmax(), or probe.circles(heads)", _guard.InputTypeError)
+    for place in memory:
+        if not isinstance(place, tuple) or len(place) != 2:
+            must, do = "for places of heads (layer, head)", "give {(0, 2): Argmax()}"
+            _guard.refuse("replace", "memory", must, f"for {place!r}", do, _guard.InputTypeError)
     kept: dict[tuple[int | None, int | None], Separation]
     kept = {place: part for place, part in memory.items() if place[0] in layers and (heads is None or place[1] in heads)}
     if not kept:
         _guard.refuse("replace", "memory", "for one or more of the layers and heads chosen", f"for {list(memory)[:3]}", "choose those")
+    for layer, _ in memory:
+        _guard.integer("replace", "memory", layer, 0, count - 1, f"give places (layer, head) with a layer from 0 to {count - 1}")
     return kept
 
 

@@ -94,13 +94,14 @@ class Summary:
         self.dim = 0
 
     @torch.no_grad()
-    def add(self, call: Call, real: Tensor | None, special: Tensor | None) -> None:
+    def add(self, call: Call, real: Tensor | None, special: Tensor | None, first: Tensor | None = None) -> None:
         """Take one call in.
 
         Args:
             call: what the attention was asked.
             real: ``(b, q)`` False for queries that are padding; None for none.
             special: ``(b, k)`` True for tokens that only structure a text; None where that is not known.
+            first: ``(b,)`` place of the first key that is no padding; None for 0.
         """
         self.calls += 1
         self.dim = call.query.shape[-1]
@@ -120,7 +121,7 @@ class Summary:
         length = here["query"][:, :, places, None] * here["key"][:, :, None, :]
         cosines = (products / length.clamp_min(1e-12)).clamp_(-1, 1)
         self._weights(logits, hidden, weights, row)
-        self._places_of(weights, row, special)
+        self._places_of(weights, row, special, first)
         self._scores(abs(part.scale) * length, cosines, logits, keep)
         self._lines(cosines, logits, keep, row)
         self._values(weights, here["value"], keep)
@@ -154,9 +155,10 @@ class Summary:
         self.moments["top"].add(weights.amax(-1), row)
         self.moments["top_input"].add(hidden.amax(-1), row)
 
-    def _places_of(self, weights: Tensor, row: Tensor, special: Tensor | None) -> None:
+    def _places_of(self, weights: Tensor, row: Tensor, special: Tensor | None, first: Tensor | None) -> None:
         """Take the weight on the first token, on special ones, and on the token that gets most in its text."""
-        self.moments["first"].add(weights[..., 0], row)
+        place = weights.new_zeros(len(weights), dtype=torch.long) if first is None else first.to(weights.device)
+        self.moments["first"].add(weights[torch.arange(len(weights)), ..., place], row)
         if special is not None and special.shape[-1] == weights.shape[-1]:
             self.moments["special"].add((weights * special[:, None, None]).sum(-1), row)
         share = weights.sum(-2) / row.sum(-1).clamp_min(1)[..., None]

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from kanerva import _guard
 
-__all__ = ["PREFIX", "Call", "Site", "of_registry", "own_norms", "sites", "tapped"]
+__all__ = ["PREFIX", "Call", "Site", "of_registry", "own_norms", "repeated", "sites", "tapped"]
 
 PREFIX = "kanerva_over_"
 REGISTRY = "ALL_ATTENTION_FUNCTIONS"
@@ -101,6 +101,9 @@ def sites(model: Any, function: str) -> list[Site]:
         if door == "registry" and getattr(module, "reorder_and_upcast_attn", False) and _named(module) == "eager":
             do = 'load it with attn_implementation="sdpa"'
             _guard.refuse(function, "model", "one whose attention goes through the registry", "one that upcasts by itself", do)
+        if door == "registry" and "flash" in _named(module):
+            must, do = "one whose attention goes through sdpa, eager or flex", 'load it with attn_implementation="sdpa"'
+            _guard.refuse(function, "model", must, f"one that uses {_named(module)}, which is given no masks", do)
     kinds = ["cross" if any(word in f"{type(module)} {name}".lower() for word in CROSS) else "self" for module, name, _ in found]
     types = " ".join({type(module).__name__.lower() for module in model.modules()})
     between = "rms" if "rmsnorm" in types else "layer" if "layernorm" in types else "none"
@@ -133,6 +136,11 @@ def tapped(model: nn.Module, handlers: Sequence[tuple[Site, Handler]]) -> Iterat
             back()
 
 
+def repeated() -> bool:
+    """Tell whether a call is made once more, on the way back, to work out what checkpoints of gradients did not keep."""
+    return torch._C._current_graph_task_id() != -1
+
+
 def _listen(site: Site, handler: Handler) -> Callable[[], None]:
     """Add a handler to a module; return what takes it away again."""
     if site.module not in _heard:
@@ -154,10 +162,10 @@ def _switch(configs: Sequence[Any]) -> Callable[[], None]:
     """Name the entry that hears in configurations; return what puts the names back once nobody listens any more.
 
     A configuration hands its name down to those inside it, so all names are read before the first is set, outer ones first,
-    and put back in that order.
+    and put back in that order. A copy of a model that was made while another listened has a name that hears already.
     """
     for config in configs:
-        _switched.setdefault(id(config), [config, config._attn_implementation, 0])[2] += 1
+        _switched.setdefault(id(config), [config, config._attn_implementation.removeprefix(PREFIX), 0])[2] += 1
     for config in configs:
         config._attn_implementation = _registered(_switched[id(config)][1])
 
@@ -265,6 +273,9 @@ def _of_function(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0, is_causal: bool = False, **more: Any
 ) -> Call:
     """Say in plain terms what ``scaled_dot_product_attention`` is called with."""
+    if query.ndim != 4:
+        do = "give queries, keys and values a dimension of heads, even for one"
+        _guard.refuse("probe", "query", "(batch, heads, tokens, numbers)", _guard.describe(query), do)
     scale = more.get("scale")
     return _call(query, key, value, attn_mask, is_causal, query.shape[-1] ** -0.5 if scale is None else scale)
 

@@ -1,7 +1,8 @@
 """Watch the heads of a transformer at work, without changing what it does."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, overload
 
@@ -12,7 +13,7 @@ from kanerva import _guard
 from kanerva.probe import _fit
 from kanerva.probe._fit import Agreement, Fit
 from kanerva.probe._summary import COSINES, DECADES, INPUTS, Summary
-from kanerva.probe._taps import Call, Site, own_norms, sites, tapped
+from kanerva.probe._taps import Call, Site, own_norms, repeated, sites, tapped
 
 __all__ = ["Head", "Heads", "watch"]
 
@@ -216,7 +217,10 @@ class Head:
 
     @property
     def learned_scale(self) -> float | None:
-        """The beta that a learned scale of queries and keys stands for, scale times the lengths it gives; None without one."""
+        """The beta that a learned scale of queries and keys stands for, scale times the lengths it gives; None without one.
+
+        Where one norm spans all heads, as in OLMo2, it is what heads have on average.
+        """
         return _learned(self._site.module, self.dim) if self._site.norm == "qk" else None
 
     def fit(self, patterns: int | None = None, space: str = "binary") -> Fit:
@@ -374,15 +378,18 @@ def watch(
     ids = None if special is None else torch.tensor([_guard.integer("watch", "special", one, 0) for one in special], dtype=torch.long)
     size = None if size is None else _guard.integer("watch", "size", size, 1)
     rows, seed = _guard.integer("watch", "rows", rows, 0, 10_000), _guard.integer("watch", "seed", seed, 0)
-    heads, text = Heads(model, found), _Text(model, ids)
+    heads, text, lock = Heads(model, found), _Text(model, ids), threading.Lock()
 
     def hear(site: Site, call: Call, output: Tensor) -> None:
-        if site.layer not in heads._summaries:
-            heads._summaries[site.layer] = Summary(call.query.shape[1], size, rows, seed + site.layer)
-        if shuffled:
-            order = torch.randperm(call.key.shape[-1], generator=torch.Generator().manual_seed(seed + site.layer))
-            call = call._replace(key=call.key[..., order.to(call.key.device)])
-        heads._summaries[site.layer].add(call, *text.about(site, call))
+        if repeated():
+            return
+        with lock:
+            if site.layer not in heads._summaries:
+                heads._summaries[site.layer] = Summary(call.query.shape[1], size, rows, seed + site.layer)
+            if shuffled:
+                order = torch.randperm(call.key.shape[-1], generator=torch.Generator().manual_seed(seed + site.layer))
+                call = call._replace(key=call.key[..., order.to(call.key.device)])
+            heads._summaries[site.layer].add(call, *text.about(site, call))
 
     with text.read(), tapped(model, [(site, hear) for site in found]):
         yield heads
@@ -392,12 +399,21 @@ def chosen(function: str, found: list[Site], layers: Sequence[int] | None) -> li
     """Pick attentions by their place."""
     if layers is None:
         return found
-    places = {_guard.integer(function, "layers", layer, 0, len(found) - 1) for layer in layers}
+    places = {_guard.integer(function, "layers", layer, 0, len(found) - 1) for layer in listed(function, "layers", layers)}
     return [site for site in found if site.layer in places]
 
 
-class _Text:
-    """What the model is reading now: which queries are padding, and which keys are special tokens."""
+def listed(function: str, argument: str, given: Any) -> list[int]:
+    """Check a choice of places."""
+    places = list(given) if isinstance(given, Iterable) else []
+    if not places:
+        got = _guard.describe(given)
+        _guard.refuse(function, argument, "a list of one place or more", got, f"give {argument}=[0], or leave it out for all")
+    return places
+
+
+class _Text(threading.local):
+    """What the model is reading now, in each thread: which queries are padding, which keys are special, which key is the first."""
 
     def __init__(self, model: nn.Module, special: Tensor | None) -> None:
         self.model, self.special = model, special
@@ -427,20 +443,30 @@ class _Text:
             for hook in hooks:
                 hook.remove()
 
-    def about(self, site: Site, call: Call) -> tuple[Tensor | None, Tensor | None]:
-        """Say which queries ``(b, q)`` are real, and which keys ``(b, k)`` are special."""
+    def about(self, site: Site, call: Call) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Say which queries ``(b, q)`` are real, which keys ``(b, k)`` are special, and where the first real key ``(b,)`` is."""
+        if "vision" in site.name or "visual" in site.name:
+            return None, None, None  # masks and ids are those of the text beside it
         decodes = site.kind == "cross" or "decoder" in site.name.split(".")
         own = "decoder_" if decodes and getattr(getattr(self.model, "config", None), "is_encoder_decoder", False) else ""
-        real = self._fitting(f"{own}attention_mask", call.query.shape[2])
-        ids = self._fitting("input_ids" if site.kind == "cross" else f"{own}input_ids", call.key.shape[2])
+        above = "" if site.kind == "cross" else own  # what the keys are made from
+        (batch, _, queries, _), keys = call.query.shape, call.key.shape[2]
+        real = self._fitting(f"{own}attention_mask", batch, queries)
+        if real is None and any(self._fitting(f"{own}{name}", batch, queries) is not None for name in ("input_ids", "inputs_embeds")):
+            real = self._given(f"{own}attention_mask")  # it tells of tokens that were read before, too
+            real = None if real is None or len(real) != batch or real.shape[1] < queries else real[:, -queries:]
+        ids, there = self._fitting(f"{above}input_ids", batch, keys), self._given(f"{above}attention_mask")
+        there = None if there is None or len(there) != batch or there.shape[1] > keys else there
         special = None if ids is None or self.special is None else torch.isin(ids, self.special.to(ids.device))
-        return None if real is None else real.bool(), special
+        return None if real is None else real.bool(), special, None if there is None else there.bool().int().argmax(-1)
 
-    def _fitting(self, name: str, length: int) -> Tensor | None:
+    def _given(self, name: str) -> Tensor | None:
         given = self.now.get(name)
-        if not isinstance(given, Tensor) or given.ndim != 2 or given.shape[1] < length:
-            return None
-        return given[:, -length:] if name.endswith("attention_mask") else given if given.shape[1] == length else None
+        return given if isinstance(given, Tensor) and given.ndim == (3 if name.endswith("embeds") else 2) else None
+
+    def _fitting(self, name: str, batch: int, length: int) -> Tensor | None:
+        given = self._given(name)
+        return given if given is not None and given.shape[:2] == (batch, length) else None
 
 
 def _learned(module: nn.Module, dim: int) -> float | None:
