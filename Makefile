@@ -17,7 +17,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint slow oldest docs format pins clean
+.PHONY: help demo test lint slow oldest docs bench format pins clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,13 @@ docs: $(READY)  ## Run every experiment in both sizes, and write the pages of do
 	$(BIN)/kanerva probe $(MINILM) --out runs/minilm $(patsubst %,--replace %,circles matched caps sparse topk settled nearest uniform)
 	for name in heads betas agreement sweep; do $(BIN)/python -c "from PIL import Image; \
 		Image.open('runs/minilm/$$name.png').quantize(128).save('docs/images/probe-$$name.png', optimize=True)"; done
+
+bench: $(READY)  ## Time every core operation beside its peers, and write docs/benchmarks.md
+	$(BIN)/pip install -e '.[all,dev,bench]'
+	$(BIN)/kanerva bench --size full --out runs/bench
+	cp runs/bench/benchmarks.md docs/
+	$(BIN)/python -c "from PIL import Image; \
+		Image.open('runs/bench/images/benchmarks.png').quantize(128).save('docs/images/benchmarks.png', optimize=True)"
 
 format: $(READY)  ## Rewrite the source in the style of the house
 	$(BIN)/ruff check --fix

@@ -55,6 +55,17 @@ CATALOGUE = {
     "sparse_hopfield 1.5": lambda: kanerva.sparse_hopfield(N, 0.2, alpha=1.5),
     "sparse_hopfield 2": lambda: kanerva.sparse_hopfield(N, 0.2),
     "sparse_hopfield learned": lambda: kanerva.sparse_hopfield(N, learned(0.2), alpha=1.5),
+    # What is written, in fewer bytes.
+    "sdm_patterns bits": lambda: kanerva.sdm_patterns(N, 20, storage="bits"),
+    "sdm_patterns bits hetero": lambda: kanerva.sdm_patterns(100, 40, value_bits=33, storage="bits", dtype=torch.float64),
+    "sdm_patterns bits finite": lambda: kanerva.sdm_patterns(N, 24, locations=1e6, storage="bits"),
+    "hopfield bits": lambda: kanerva.hopfield(N, storage="bits"),
+    "exponential bits": lambda: kanerva.exponential(70, beta=learned(0.2), storage="bits"),
+    "modern_hopfield bfloat16": lambda: kanerva.modern_hopfield(N, beta=0.5, storage=torch.bfloat16),
+    "attention learned float16": lambda: kanerva.attention(N, learned(0.3), 5, storage=torch.float16),
+    "kernel density float32": lambda: Patterns(
+        N, similarity=similarity.closeness, separation=Softmax(0.2), dtype=torch.float64, storage=torch.float32
+    ),
     # Crossings that no paper names.
     "linear": lambda: Patterns(N, separation=Linear()),
     "power": lambda: Patterns(N, separation=Power(3), dtype=torch.float64),

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import kanerva
-from kanerva import _engine, bits, functional, settings
+from kanerva import bits, functional, settings
+from kanerva._engine import packed
 from kanerva.bits import Packed
 from kanerva.separation import Step
 from kanerva.similarity import agreement
@@ -86,7 +87,7 @@ def test_reads_and_writes_are_the_sums_by_hand(n, engine, budget):
 @pytest.mark.parametrize("n", [64, 1000])
 def test_more_than_a_block_of_locations(n):
     """Blocks of NumPy, pieces of rows and threads of numba all end somewhere: here in the middle."""
-    count = 2 * _engine.BLOCK + 77
+    count = 2 * packed.BLOCK + 77
     radius = {64: 26, 1000: 475}[n]
     keys = Packed.random(count, n, seed=1)
     query, values = bits.random(5, n, seed=2), bits.random(5, 3, seed=3)
@@ -235,14 +236,14 @@ def test_nor_where_counters_are_clamped_one_by_one(engine):
 @pytest.mark.parametrize("engine", ["numpy", pytest.param("numba", marks=needs_numba)])
 def test_marks_are_a_bit_a_pair_within_the_budget(engine, monkeypatch):
     sizes = []
-    original = _engine._marked
+    original = packed._marked
 
     def watched(*args):
         for rows, marks in original(*args):
             sizes.append(marks.nbytes)
             yield rows, marks
 
-    monkeypatch.setattr(_engine, "_marked", watched)
+    monkeypatch.setattr(packed, "_marked", watched)
     _, keys, query, _, counters = case(64, count=640, queries=50)
     for budget, expected in ((1, [80] * 50), (800, [800] * 5), (2**20, [4000])):
         sizes.clear()
@@ -253,26 +254,26 @@ def test_marks_are_a_bit_a_pair_within_the_budget(engine, monkeypatch):
 
 @needs_numba
 def test_auto_is_numba_where_it_is_installed():
-    from kanerva import _numba
+    from kanerva._engine import kernels
 
-    assert _engine._kernels() is _numba
+    assert packed._kernels() is kernels
     with settings.use(engine="numpy"):
-        assert _engine._kernels() is _engine._NumPy
+        assert packed._kernels() is packed._NumPy
 
 
 def test_without_numba(monkeypatch):
     """What is asked for by name must be there; what is left to the library falls back on NumPy."""
     places, keys, query, values, counters = case(64)
     expected = torch.from_numpy(by_hand(query, places, 30)).long() @ counters.long()
-    monkeypatch.setitem(sys.modules, "kanerva._numba", None)
-    monkeypatch.delattr(kanerva, "_numba", raising=False)
-    _engine._numba.cache_clear()
+    monkeypatch.setitem(sys.modules, "kanerva._engine.kernels", None)
+    monkeypatch.delattr(kanerva._engine, "kernels", raising=False)
+    packed._numba.cache_clear()
     try:
         assert torch.equal(functional.field(query, keys, counters, *rule(64, 30)).value.long(), expected)
         with settings.use(engine="numba"), pytest.raises(kanerva.InputError) as caught:
             functional.deposit(query, values, keys, counters, *rule(64, 30))
     finally:
-        _engine._numba.cache_clear()
+        packed._numba.cache_clear()
     assert str(caught.value) == (
         "settings: engine must be one that is installed, but it was 'numba', which is not; install it with: pip install \"kanerva[fast]\"."
     )
@@ -340,17 +341,17 @@ def test_the_number_of_threads_changes_nothing(engine):
 def test_kernels_are_compiled_where_there_is_no_folder_to_keep_them(monkeypatch):
     import numba
 
-    from kanerva import _numba
+    from kanerva._engine.kernels import compile as compiling
 
     original = numba.njit
 
-    def njit(**options):
+    def njit(*function, **options):
         if "cache" in options:
             raise RuntimeError("cannot cache function: no locator available")
-        return original(**options)
+        return original(*function, **options)
 
     monkeypatch.setattr(numba, "njit", njit)
-    assert _numba._compiled(lambda x: x + 1)(1) == 2
+    assert compiling.compiled(lambda x: x + 1)(1) == 2
 
 
 def test_one_query_is_read_as_in_a_batch():

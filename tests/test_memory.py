@@ -511,7 +511,7 @@ def test_every_option_of_a_recall_changes_it():
     ends = [memory.recall(query, **plain)]
     for name, value in (("steps", 2), ("rate", 0.2), ("tolerance", 0.3), ("mask", mask)):
         ends.append(memory.recall(query, **(plain | {name: value})))
-        torch.testing.assert_close(memory.trace(query, **(plain | {name: value})).states[-1], ends[-1], rtol=0, atol=0)
+        torch.testing.assert_close(memory.trace(query, **(plain | {name: value})).states[-1], ends[-1], rtol=0, atol=1e-6)
     assert not any(torch.equal(one, other) for one, other in itertools.combinations(ends, 2))
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from kanerva import _guard
 from kanerva._files import atomic
 
-FORMAT = 1
+# The second format tells what rows are kept in; a memory that keeps them in its own dtype is still written in the first.
+FORMAT = 2
 # The dtypes of a memory's tensors as safetensors names them, and more tensors than any memory has.
 DTYPES = ("F16", "BF16", "F32", "F64", "I8", "I16", "I32", "I64")
 TENSORS = 16
@@ -21,7 +22,7 @@ MUST = "a memory saved by kanerva"
 
 def write(path: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
     """Write ``tensors`` with ``config`` in the header; an existing file is replaced at the very end."""
-    header = {"kanerva": json.dumps({"format": FORMAT} | config, allow_nan=False)}
+    header = {"kanerva": json.dumps({"format": 2 if "storage" in config else 1} | config, allow_nan=False)}
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
     with atomic(path, "save") as temporary:
         temporary.write_bytes(content)
@@ -66,4 +67,7 @@ def _header(text: str | None) -> dict[str, Any]:
         _guard.refuse("load", "path", MUST, "a safetensors file without its description", do, _guard.InputFileError)
     if number > FORMAT:
         _guard.refuse("load", "path", f"of format {FORMAT} or older", f"of format {number}", "update kanerva to read it")
+    if number != (2 if "storage" in told else 1):
+        got = f"of format {number} {'with' if 'storage' in told else 'without'} a storage"
+        _guard.refuse("load", "path", "a sound file", got, "save the memory again")
     return told

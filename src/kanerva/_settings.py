@@ -1,6 +1,6 @@
-"""The two settings of the library: how much memory a read may use, and which engine scans packed bits."""
+"""The settings of the library: how much memory a read may use, which engine works on it, and who is told how far it is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -8,7 +8,10 @@ from kanerva import _guard
 
 __all__ = ["settings"]
 
-ENGINES = ("auto", "torch", "numpy", "numba")
+ENGINES = ("auto", "torch", "numpy", "numba", "triton")
+
+
+Progress = Callable[[int, int], None]
 
 
 class Settings:
@@ -16,8 +19,10 @@ class Settings:
 
     * ``budget``: bytes of temporary arrays that one read or write may build at a time, 256 MiB unless set. Work is cut
       into rows of queries that fit; a single query against everything stored is the least that is ever built.
-    * ``engine``: how packed bits are searched: ``"auto"`` takes the fastest that is installed (``numba``, else
-      ``numpy``, and ``torch`` off the CPU). No engine changes a result.
+    * ``engine``: what does the work: ``"auto"`` takes the fastest that is installed and fits (``numba``, else ``numpy``, on
+      the CPU; ``triton`` or ``torch`` on a GPU). No engine changes a result.
+    * ``progress``: called with the rows that were read and the rows there are after each block of a read, such as of a memory
+      that lies in a file; None, unless set.
 
     Example:
         >>> import kanerva
@@ -28,10 +33,11 @@ class Settings:
         268435456
     """
 
-    __slots__ = ("_budget", "_engine")
+    __slots__ = ("_budget", "_engine", "_progress")
 
     def __init__(self) -> None:
         self._budget, self._engine = 256 * 2**20, "auto"
+        self._progress: Progress | None = None
 
     def __repr__(self) -> str:
         return f"Settings(budget={self._budget}, engine={self._engine!r})"
@@ -52,11 +58,22 @@ class Settings:
     def engine(self, value: str) -> None:
         self._engine = _guard.choice("settings", "engine", value, ENGINES)
 
+    @property
+    def progress(self) -> Progress | None:
+        return self._progress
+
+    @progress.setter
+    def progress(self, value: Progress | None) -> None:
+        if value is not None and not callable(value):
+            do = "give a function of two numbers, done and in all"
+            _guard.refuse("settings", "progress", "a function or None", _guard.describe(value), do, _guard.InputTypeError)
+        self._progress = value
+
     @contextmanager
     def use(self, **values: Any) -> Iterator["Settings"]:
         """Set some of the settings for the length of a ``with`` block."""
         for name in values:
-            _guard.choice("settings.use", "name", name, ("budget", "engine"))
+            _guard.choice("settings.use", "name", name, ("budget", "engine", "progress"))
         before = {name: getattr(self, name) for name in values}
         try:
             for name, value in values.items():

@@ -214,10 +214,10 @@ def unpack(words: Int64[Tensor, "*batch words"], bits: int, dtype: torch.dtype =
     _hashes("bits.unpack", "words", _guard.vectors("bits.unpack", "words", words))
     bits = _guard.integer("bits.unpack", "bits", bits, 1, words.shape[-1] * WORD, "give the width that was packed")
     _guard.floating("bits.unpack", dtype)
-    shift = torch.arange(8, dtype=torch.uint8, device=words.device)
-    octets = words.contiguous().view(torch.uint8)
-    set_ = (octets.unsqueeze(-1) >> shift) & 1
-    return set_.flatten(-2)[..., :bits].to(dtype) * 2 - 1
+    # Eight bits at a time are looked up: there are 256 of them.
+    octet = torch.arange(256, device=words.device)[:, None] >> torch.arange(8, device=words.device)
+    table = ((octet & 1) * 2 - 1).to(dtype)
+    return table[words.contiguous().view(torch.uint8).long()].flatten(-2)[..., :bits]
 
 
 def fingerprint(x: Shaped[Tensor, "*batch bits"], seed: int) -> Int64[Tensor, "*batch"]:

@@ -93,7 +93,7 @@ def sdm_continuous_patterns(
         radius: r, above 0 and below ``dim / 2``, any real number; on -1/+1 vectors it counts bits.
         value_dim: length of a value; None makes the memory auto-associative.
         activation: what is done with the sum; None for ``Unit()``; ``Identity()`` gives the weighted mean of the values.
-        **store: passed on to ``Patterns``: ``empty``, ``dtype``.
+        **store: passed on to ``Patterns``: ``empty``, ``dtype``, ``storage``.
 
     Returns:
         an empty memory.
@@ -110,7 +110,7 @@ def sdm_continuous_patterns(
 
     Source: Bricken and Pehlevan 2021, the continuous memory.
     """
-    _guard.keywords("sdm_continuous_patterns", store, "empty", "dtype")
+    _guard.keywords("sdm_continuous_patterns", store, "empty", "dtype", "storage")
     part = Unit() if activation is None else activation
     rule = Cap(dim, radius)
     return Patterns(rule.dim, value_dim, similarity=cosine, separation=rule, activation=part, **store)
@@ -131,7 +131,7 @@ def sdm_continuous_attention(
         value_dim: length of a value; None makes the memory auto-associative.
         method: how beta is fitted, as in ``theory.beta.fit``.
         activation: what is done with the sum; None for ``Unit()``.
-        **store: passed on to ``Patterns``: ``empty``, ``dtype``.
+        **store: passed on to ``Patterns``: ``empty``, ``dtype``, ``storage``.
 
     Returns:
         an empty memory.
@@ -143,7 +143,7 @@ def sdm_continuous_attention(
 
     Source: Bricken and Pehlevan 2021.
     """
-    _guard.keywords("sdm_continuous_attention", store, "empty", "dtype")
+    _guard.keywords("sdm_continuous_attention", store, "empty", "dtype", "storage")
     beta = theory.beta.fit(dim, radius, method, space="continuous").beta
     part = Unit() if activation is None else activation
     return Patterns(dim, value_dim, similarity=cosine, separation=Softmax(beta), activation=part, **store)

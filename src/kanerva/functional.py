@@ -4,39 +4,28 @@ Work is cut into rows of queries, so that no array of queries x keys is ever lar
 dtype, or packed, are converted a block at a time. Scores and sums are taken in float32 at least.
 """
 
-import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int64, Shaped
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from kanerva import _engine, _guard
-from kanerva._settings import settings
+from kanerva import _guard
+from kanerva._engine import packed, prune, routes
+from kanerva._engine.prune import Coarse
+from kanerva._engine.routes import Field, radius, scans
+from kanerva._engine.scores import Mask, chunks, compare, finite, left, pieces
 from kanerva.bits import Packed
 from kanerva.separation import Separation, Softmax, Step
-from kanerva.similarity import Similarity, agreement, closeness, dot, manhattan
+from kanerva.similarity import Similarity, closeness, dot
 
-__all__ = ["Field", "active", "deposit", "energy", "field", "read", "scores", "weights"]
+__all__ = ["Certified", "Coarse", "Field", "active", "certify", "coarse", "deposit", "energy", "field", "read", "scores", "weights"]
 
-# Bytes of temporaries that one score may cost on its way to a weight: integer distances, hashes, float64 look-ups.
-SCORE_BYTES = 64
+EXACT = (torch.float32, torch.float64)
 
 Keys = Shaped[Tensor, "m d"] | Packed
-Mask = Shaped[Tensor, "*_mask"] | None
-
-
-class Field(NamedTuple):
-    """The weighted sum of values before any activation, and which queries nothing answered.
-
-    Attributes:
-        value: ``(..., e)`` in float32 or wider.
-        empty: ``(...)`` True where every weight is zero.
-    """
-
-    value: Float[Tensor, "*batch e"]
-    empty: Bool[Tensor, "*batch"]
+Values = Shaped[Tensor, "m e"] | Packed
 
 
 def scores(query: Float[Tensor, "*batch d"], keys: Keys, similarity: Similarity, mask: Mask = None) -> Float[Tensor, "*batch m"]:
@@ -60,7 +49,7 @@ def scores(query: Float[Tensor, "*batch d"], keys: Keys, similarity: Similarity,
     """
     _check("scores", query, keys, similarity)
     rows_of(mask, query.shape[:-1], keys.shape[0])
-    return _finite("scores", _compare(query, keys, similarity, mask))
+    return finite("scores", compare(query, keys, similarity, mask))
 
 
 def weights(
@@ -97,7 +86,7 @@ def weights(
 def field(
     query: Float[Tensor, "*batch d"],
     keys: Keys,
-    values: Shaped[Tensor, "m e"],
+    values: Values,
     similarity: Similarity,
     separation: Separation,
     mask: Mask = None,
@@ -126,33 +115,16 @@ def field(
         True
     """
     _check("read", query, keys, similarity, separation=separation, values=values)
-    rows, count = query.reshape(-1, query.shape[-1]), len(values)
-
-    def one(part: Tensor, kept: Mask) -> Field:
-        if count == 0:
-            nothing = part.new_zeros(len(part), values.shape[-1], dtype=_wide(part.dtype))
-            return Field(nothing, torch.ones_like(nothing[:, 0], dtype=torch.bool))
-        return _weigh(part, keys, values, similarity, separation, kept)
-
-    plain = mask is None and count > 0 and similarity is dot
-    if mask is None and isinstance(keys, Packed) and isinstance(separation, Step) and _scans(values, similarity):
-        # An engine cuts the queries itself: it keeps one bit for a score.
-        parts = [Field(*_engine.gather(rows, keys, values, _radius(keys, separation)))]
-    elif plain and isinstance(keys, Tensor) and isinstance(separation, Softmax) and _attends(rows, keys, values, separation.beta):
-        # On the CPU torch's attention never builds the scores, so its queries need not be cut to fit them.
-        width = values.shape[-1] if rows.device.type == "cpu" else count
-        parts = [_attend(part, keys, values, separation) for part, _ in _chunks(rows, width)]
-    else:
-        parts = [one(*part) for part in _chunks(rows, count, rows_of(mask, query.shape[:-1], count))]
-    value, empty = (torch.cat(same) if len(same) > 1 else same[0] for same in zip(*parts, strict=True))
-    _finite("read", value)
+    rows = query.reshape(-1, query.shape[-1])
+    value, empty = routes.field(rows, keys, values, similarity, separation, rows_of(mask, query.shape[:-1], keys.shape[0]))
+    finite("read", value)
     return Field(value.reshape(*query.shape[:-1], values.shape[-1]), empty.reshape(query.shape[:-1]))
 
 
 def read(
     query: Float[Tensor, "*batch d"],
     keys: Keys,
-    values: Shaped[Tensor, "m e"],
+    values: Values,
     similarity: Similarity,
     separation: Separation,
     mask: Mask = None,
@@ -182,6 +154,105 @@ def read(
         2.0
     """
     return narrow("read", field(query, keys, values, similarity, separation, mask).value, query.dtype)
+
+
+class Certified(NamedTuple):
+    """A read with a bound on its error.
+
+    Attributes:
+        value: ``(..., e)``.
+        bound: ``(...)`` float64; no coordinate of ``value`` is further from that of the exact read.
+        active: ``(...)`` of how many keys it was made.
+    """
+
+    value: Float[Tensor, "*batch e"]
+    bound: Float[Tensor, "*batch"]
+    active: Int64[Tensor, "*batch"]
+
+
+def certify(
+    query: Float[Tensor, "*batch d"],
+    keys: Keys,
+    values: Values,
+    separation: Separation,
+    tolerance: float = 1e-6,
+    near: Coarse | None = None,
+) -> Certified:
+    r"""Read by softmax of dot products from the few keys that matter, and bound the error of that.
+
+    All keys are looked at in low precision, with a margin for what that loses; those whose weight can matter are weighed exactly, in
+    float64. What was left out is bounded by its largest possible weight:
+
+    .. math:: |y - \hat y| \le 2 \max |v| \, n \, e^{-\beta w}, \quad w = \frac1\beta \ln \frac{2 m}{\text{tolerance}}
+
+    It pays where few patterns answer: several times as fast as a plain read for large keys. Queries that many patterns answer get the plain
+    read, and the bound of sums in its dtype, which is far from tight.
+
+    Args:
+        query: ``(..., d)`` float32 or float64.
+        keys: ``(m, d)`` of the same dtype, or bfloat16.
+        values: ``(m, e)`` likewise.
+        separation: Softmax, with beta > 0 as a plain number.
+        tolerance: error allowed, as a share of the largest absolute value; no smaller than the resolution of the dtype.
+        near: what ``coarse`` made of the same keys and values, to ask of them again.
+
+    Returns:
+        a ``Certified``.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import functional
+        >>> from kanerva.separation import Softmax
+        >>> keys = torch.nn.functional.normalize(torch.randn(5000, 64, generator=torch.Generator().manual_seed(0)), dim=-1)
+        >>> found = functional.certify(keys[:3], keys, keys, Softmax(100.0))
+        >>> found.active.tolist(), bool((found.bound < 1e-6).all())
+        ([1, 1, 1], True)
+    """
+    _check("certify", query, keys, dot, separation=separation, values=values)
+    if type(separation) is not Softmax or float(separation.beta) <= 0:
+        _guard.refuse("certify", "separation", "Softmax with beta > 0", repr(separation), "read without tolerance")
+    if isinstance(keys, Packed) or isinstance(values, Packed) or not values.is_floating_point() or query.dtype not in EXACT:
+        got = f"{_guard.describe(query)} for keys {_guard.describe(keys)}"
+        _guard.refuse("certify", "query", "float32 or float64, for floating keys and values", got, "read without tolerance")
+    tolerance = _guard.number("certify", "tolerance", tolerance, torch.finfo(query.dtype).eps, 1)
+    rows = query.reshape(-1, query.shape[-1]).detach()
+    _guard.finite("certify", "query", rows)
+    near = coarse(keys, values) if near is None else near
+    value, bound, active = prune.pruned(rows, keys, values, float(separation.beta), tolerance, near)
+    many = (active == 0).nonzero().squeeze(-1)
+    if len(many):
+        plain = finite("read", routes.field(rows[many], keys, values, dot, separation, None).value)
+        value, active = value.index_copy(0, many, plain), active.index_fill(0, many, len(keys))
+        bound = bound.index_copy(0, many, prune.plain_bound(rows[many], keys, float(separation.beta), near))
+    batch = query.shape[:-1]
+    return Certified(value.reshape(*batch, values.shape[-1]), bound.reshape(batch), active.reshape(batch))
+
+
+def coarse(keys: Keys, values: Values) -> Coarse:
+    """Prepare keys for ``certify``: rounded, with what rounding loses.
+
+    Args:
+        keys: ``(m, d)``, m >= 1, finite.
+        values: ``(m, e)``.
+
+    Returns:
+        a ``Coarse``; it takes half the room of float32 keys, none beside bfloat16 ones.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import functional
+        >>> functional.coarse(torch.eye(3), torch.eye(3)).away  # 0 and 1 are not rounded
+        0.0
+    """
+    for name, rows in (("keys", keys), ("values", values)):
+        if isinstance(rows, Packed):
+            _guard.refuse("coarse", name, "floating rows", "bits.Packed", "read without tolerance", _guard.InputTypeError)
+        _guard.finite("coarse", name, _guard.rows("coarse", name, rows, len(keys)))
+    assert isinstance(keys, Tensor)
+    assert isinstance(values, Tensor)
+    if len(keys) == 0:
+        _guard.refuse("coarse", "keys", "one row or more", "none", "write something first")
+    return prune.coarse(keys.detach(), values.detach())
 
 
 def energy(
@@ -216,17 +287,10 @@ def energy(
     if similarity not in (dot, closeness):
         do = "choose one of the two, or follow the reads themselves"
         _guard.refuse("energy", "similarity", "dot or closeness", getattr(similarity, "__name__", repr(similarity)), do)
-    rows, count = query.reshape(-1, query.shape[-1]), keys.shape[0]
-
-    def one(part: Tensor, kept: Mask) -> Tensor:
-        if count == 0:
-            return torch.full((len(part),), torch.inf if separation.normalised else 0.0, dtype=_wide(part.dtype), device=part.device)
-        return -separation.potential(_compare(part, keys, similarity, kept), _kept(kept))
-
-    parts = [one(*part) for part in _chunks(rows, count, rows_of(mask, query.shape[:-1], count))]
-    value = torch.cat(parts).reshape(query.shape[:-1])
+    rows = query.reshape(-1, query.shape[-1])
+    value = routes.energy(rows, keys, similarity, separation, rows_of(mask, query.shape[:-1], keys.shape[0])).reshape(query.shape[:-1])
     # A potential of -inf makes an energy of +inf, which is what nothing is worth; half the squared length must be finite.
-    return value + _finite("energy", query.to(value.dtype).square().sum(-1) / 2) if similarity is dot else value
+    return value + finite("energy", query.to(value.dtype).square().sum(-1) / 2) if similarity is dot else value
 
 
 def deposit(
@@ -264,22 +328,22 @@ def deposit(
     """
     _check("deposit", query, keys, similarity, separation=separation)
     times = _check_deposit(query, values, counters, keys.shape[0], times)
-    if isinstance(keys, Packed) and isinstance(separation, Step) and _scans(counters, similarity):
-        _engine.scatter(query, values, keys, counters, _radius(keys, separation), times)
+    if isinstance(keys, Packed) and isinstance(separation, Step) and scans(counters, similarity):
+        packed.scatter(query, values, keys, counters, radius(keys, separation), times)
         return
     exact = counters.dtype if counters.is_floating_point() else torch.float64
-    start, chunks, pieces = 0, list(_chunks(query, len(counters))), list(_pieces(*counters.shape))
+    start, several, parts = 0, list(chunks(query, len(counters))), list(pieces(*counters.shape))
     # What is written in several steps is taken back whole when one of them fails, as steps of whole numbers cannot.
     fails = counters.is_floating_point() or not isinstance(separation, Step)
-    before = counters.clone() if fails and len(chunks) * len(pieces) > 1 else None
+    before = counters.clone() if fails and len(several) * len(parts) > 1 else None
     try:
-        for part, _ in chunks:
+        for part, _ in several:
             given = values[start : start + len(part)].to(exact)
             start += len(part)
             weight = _weights(part, keys, similarity, separation)
-            for rows in pieces:
+            for rows in parts:
                 added = times * (weight[:, rows].T.to(exact) @ given)
-                counters[rows] = _finite("deposit", counters[rows] + added.to(counters.dtype))
+                counters[rows] = finite("deposit", counters[rows] + added.to(counters.dtype))
     except BaseException:
         if before is not None:
             counters.copy_(before)
@@ -303,39 +367,12 @@ def active(query: Float[Tensor, "n d"], keys: Keys, similarity: Similarity, sepa
         >>> [near.tolist() for near in functional.active(torch.eye(2), torch.eye(2), dot, Step(1))]
         [[0], [1]]
     """
-    if isinstance(keys, Packed) and isinstance(separation, Step) and _scans(query, similarity):
-        yield from _engine.near(query, keys, _radius(keys, separation))
+    if isinstance(keys, Packed) and isinstance(separation, Step) and scans(query, similarity):
+        yield from packed.near(query, keys, radius(keys, separation))
         return
-    for part, _ in _chunks(query, keys.shape[0]):
+    for part, _ in chunks(query, keys.shape[0]):
         for weight in weights(part, keys, similarity, separation):
             yield weight.nonzero().squeeze(-1)
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    """Take float32 for the half precisions: their sums lose whole patterns."""
-    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
-
-
-def _chunks(rows: Tensor, width: int, mask: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Cut rows of queries, and the mask with them, so that ``width`` scores a row fit the budget; at least one chunk."""
-    size = max(1, settings.budget // (SCORE_BYTES * max(1, width)))
-    for start in range(0, max(1, len(rows)), size):
-        kept = mask[start : start + size] if mask is not None and len(mask) > 1 else mask
-        yield rows[start : start + size], kept
-
-
-def _pieces(count: int, width: int) -> Iterator[slice]:
-    """Cut ``count`` keys or values of ``width`` numbers so that a piece, widened to 8 bytes, fits a quarter of the budget."""
-    size = max(1, settings.budget // (32 * max(1, width)))
-    return (slice(start, start + size) for start in range(0, max(1, count), size))
-
-
-def _blocks(keys: Keys, dtype: torch.dtype, similarity: Similarity) -> Iterator[Tensor]:
-    """Yield keys in ``dtype``: whole where nothing of their size is built on the way to the scores, else a piece at a time."""
-    if isinstance(keys, Tensor) and keys.dtype == dtype and similarity in (dot, agreement, manhattan):
-        yield keys
-    else:
-        yield from (keys[rows].to(dtype) for rows in _pieces(*keys.shape))
 
 
 def rows_of(mask: Tensor | None, batch: torch.Size, count: int) -> Tensor | None:
@@ -353,7 +390,7 @@ def rows_of(mask: Tensor | None, batch: torch.Size, count: int) -> Tensor | None
 
 def narrow(function: str, value: Tensor, dtype: torch.dtype) -> Tensor:
     """Return ``value`` in the query's own dtype, which may be too small for it."""
-    return value if value.dtype == dtype else _finite(function, value.to(dtype))
+    return value if value.dtype == dtype else finite(function, value.to(dtype))
 
 
 def _check(function: str, query: Tensor, keys: Keys, similarity: Similarity, **more: Any) -> None:
@@ -367,7 +404,8 @@ def _check(function: str, query: Tensor, keys: Keys, similarity: Similarity, **m
         _guard.refuse(function, "query", "as long as the keys", got, "give queries and keys the same length")
     tensors = {"keys": words}
     if "values" in more:
-        tensors["values"] = _guard.rows(function, "values", more["values"], len(words))
+        values = more["values"]
+        tensors["values"] = _guard.rows(function, "values", values.words if isinstance(values, Packed) else values, len(words))
     for name, tensor in tensors.items():
         if tensor.device != query.device:
             do = f"move one of them with {name}.to(query.device)"
@@ -399,88 +437,7 @@ def _check_deposit(query: Tensor, values: Tensor, counters: Tensor, count: int, 
     return _guard.integer("deposit", "times", times, -(2**31), 2**31, "give 1 to write and -1 to take back")
 
 
-def _compare(query: Tensor, keys: Keys, similarity: Similarity, mask: Mask = None) -> Tensor:
-    """Compare queries with keys, and add what a float mask adds."""
-    query = query.to(_wide(query.dtype))
-    parts = [similarity(query, block) for block in _blocks(keys, query.dtype, similarity)]
-    result = torch.cat(parts, -1) if all(isinstance(part, Tensor) for part in parts) and len(parts) > 1 else parts[0]
-    if not isinstance(result, Tensor) or result.shape != (*query.shape[:-1], keys.shape[0]) or result.dtype not in _guard.FLOATS:
-        must = f"a function that gives a float for each query and key, {(*query.shape[:-1], keys.shape[0])}"
-        got = f"one that gave {_guard.describe(result)}"
-        _guard.refuse("read", "similarity", must, got, "return query @ keys.mT or the like", _guard.InputTypeError)
-    if mask is not None and mask.is_floating_point():
-        result = result + mask.masked_fill(mask == -torch.inf, 0.0).to(result.dtype)
-    return result
-
-
 def _weights(query: Tensor, keys: Keys, similarity: Similarity, separation: Separation, mask: Mask = None) -> Tensor:
     """Weigh every key."""
-    compared = _compare(query, keys, similarity, mask)
-    return compared if compared.shape[-1] == 0 else _finite("weights", separation(compared, _kept(mask)))
-
-
-def _kept(mask: Mask) -> Tensor | None:
-    """Say which scores a mask leaves in."""
-    return mask > -torch.inf if mask is not None and mask.is_floating_point() else mask
-
-
-def _finite(function: str, value: Tensor) -> Tensor:
-    """Refuse sums that overflowed rather than hand out NaN."""
-    return value if _guard.sound(value) else _overflow(function, value)
-
-
-def _overflow(function: str, value: Tensor) -> NoReturn:
-    """Say that a sum overflowed."""
-    do = "scale the data or beta down, store in float64, or wrap the separation in Normalised"
-    _guard.refuse(function, "query", f"such that weights and sums stay within {value.dtype}", "too large: they overflow", do)
-
-
-def _weigh(query: Tensor, keys: Keys, values: Tensor, similarity: Similarity, separation: Separation, mask: Tensor | None) -> Field:
-    """Sum the values by weights that are all built first: any rule, with gradients."""
-    compared = _compare(query, keys, similarity, mask)
-    weight, coupling = separation(compared, _kept(mask)), separation.coupling(compared, _kept(mask))
-    if values.dtype == weight.dtype:
-        value = weight @ values
-    else:
-        exact = weight.dtype if values.is_floating_point() else torch.float64
-        pieces = (weight[:, rows].to(exact) @ values[rows].to(exact) for rows in _pieces(*values.shape))
-        value = torch.stack(list(pieces)).sum(0).to(weight.dtype)
-    if coupling is None:
-        # The largest and the smallest being zero says that all are, much faster than comparing each.
-        known = weight.detach()
-        return Field(value, (known.amax(-1) == 0) & (known.amin(-1) == 0))
-    # A rule that compares both values of a bit answers also where they are worth the same.
-    kept = _kept(mask)
-    there = torch.ones_like(weight[:, 0], dtype=torch.bool) if kept is None else kept.any(-1).expand(len(query))
-    return Field(value - coupling * query.to(value.dtype), ~there)
-
-
-def _attends(query: Tensor, keys: Tensor, values: Tensor, beta: float | Tensor) -> bool:
-    """Tell whether torch's attention takes the read, and is the faster way: one dtype, and no gradient asked for."""
-    learns = any(isinstance(tensor, Tensor) and tensor.requires_grad for tensor in (query, keys, values, beta))
-    if _guard.tracing() or (learns and torch.is_grad_enabled()) or not query.dtype == _wide(query.dtype) == keys.dtype == values.dtype:
-        return False
-    # On the CPU it is fast, and builds no scores, only for values as long as keys.
-    return query.device.type != "cpu" or keys.shape == values.shape
-
-
-def _attend(query: Tensor, keys: Tensor, values: Tensor, separation: Softmax) -> Field:
-    """Read through torch's attention, which never builds the scores."""
-    scaled = (separation.beta * query).to(query.dtype)
-    value = torch.nn.functional.scaled_dot_product_attention(scaled[None, None], keys[None, None], values[None, None], scale=1.0)[0, 0]
-    # Zeros may stand for scores that all overflowed, which torch takes for masked ones: look again.
-    zero = value[:, 0] == 0
-    if zero.any() and (zero := (value.amax(-1) == 0) & (value.amin(-1) == 0)).any():
-        parts = [_weigh(part, keys, values, dot, separation, None).value for part, _ in _chunks(query[zero], len(keys))]
-        value[zero] = torch.cat(parts)
-    return Field(value, torch.zeros(len(query), dtype=torch.bool, device=query.device))
-
-
-def _scans(values: Tensor, similarity: Similarity) -> bool:
-    """Tell whether an engine can find the active keys among packed bits, and sum or change their values."""
-    return similarity is agreement and not _guard.tracing() and _engine.scans(values)
-
-
-def _radius(keys: Packed, separation: Step) -> int:
-    """Turn a threshold on agreements into the largest distance that reaches it; -1 where none does."""
-    return max(-1, math.floor(min(keys.shape[1] - separation.threshold, keys.shape[1])))
+    compared = compare(query, keys, similarity, mask)
+    return compared if compared.shape[-1] == 0 else finite("weights", separation(compared, left(mask)))

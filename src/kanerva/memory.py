@@ -4,15 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from kanerva import _archive, _guard, _parts, dynamics, functional
+from kanerva._explanation import Explanation
 from kanerva._settings import settings
 from kanerva.activation import Activation, Sign
+from kanerva.bits import Packed
 from kanerva.dynamics import Path, Settled
 from kanerva.separation import Cap, Circle, Difference, Separation
 from kanerva.similarity import Overlap, Similarity, agreement
@@ -21,30 +23,6 @@ __all__ = ["Explanation", "Memory"]
 
 Mask = Shaped[Tensor, "*_mask"] | None
 EMPTY = ("zero", "keep", "raise")
-
-
-class Explanation(NamedTuple):
-    """One read, and why it came out so; every field but ``value`` and ``weights`` has a number for each query.
-
-    Attributes:
-        value: ``(..., e)`` what was read.
-        weights: ``(..., m)`` how much each key counted.
-        mass: sum of absolute weights; for ``Locations`` the locations shared with everything written. 0: nothing answered.
-        active: how many weights are not zero.
-        effective: effective number of keys, 1 / sum p^2 with p the shares of the weights; 0 where nothing answered.
-        entropy: of those shares, in nats.
-        margin: smallest majority among the bits read, as a share of the mass, in [0, 1]; None where no sign is taken.
-        energy: of the query; None where the memory has none.
-    """
-
-    value: Float[Tensor, "*batch e"]
-    weights: Float[Tensor, "*batch m"]
-    mass: Float[Tensor, "*batch"]
-    active: Int64[Tensor, "*batch"]
-    effective: Float[Tensor, "*batch"]
-    entropy: Float[Tensor, "*batch"]
-    margin: Float[Tensor, "*batch"] | None
-    energy: Float[Tensor, "*batch"] | None
 
 
 class Memory(nn.Module, ABC):
@@ -116,7 +94,7 @@ class Memory(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def values(self) -> Shaped[Tensor, "m e"]:
+    def values(self) -> Shaped[Tensor, "m e"] | Packed:
         """What is summed: one row for each key."""
 
     @property
@@ -155,7 +133,7 @@ class Memory(nn.Module, ABC):
         return True
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Memory":
-        _guard.floating(f"{type(self).__name__}.to", fn(torch.empty(0, dtype=self.dtype, device=self.values.device)).dtype)
+        _guard.floating(f"{type(self).__name__}.to", fn(torch.empty(0, dtype=self.dtype, device=self._home)).dtype)
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
@@ -167,6 +145,12 @@ class Memory(nn.Module, ABC):
         parts = [_parts.name(self.similarity), repr(separation), repr(self.activation)]
         parts += [] if self.beta is None else ["beta is learned"]
         return f"{self.dim} -> {self.value_dim}, {len(self)} stored, {', '.join(parts)}"
+
+    @property
+    def _home(self) -> torch.device:
+        """Device of what is stored."""
+        values = self.values
+        return (values.words if isinstance(values, Packed) else values).device
 
     @property
     def key_bits(self) -> bool:
@@ -247,7 +231,7 @@ class Memory(nn.Module, ABC):
         Returns:
             the last states ``(..., d)``; ``settle`` tells which of them came to rest.
         """
-        return dynamics.settle(self._again, **self._journey("recall", query, steps, rate, tolerance, mask)).state
+        return self._settled(self._journey("recall", query, steps, rate, tolerance, mask)).state
 
     def settle(
         self,
@@ -270,7 +254,7 @@ class Memory(nn.Module, ABC):
         Returns:
             last states, reads made, and whether the last one changed nothing.
         """
-        return dynamics.settle(self._again, **self._journey("settle", query, steps, rate, tolerance, mask))
+        return self._settled(self._journey("settle", query, steps, rate, tolerance, mask))
 
     def trace(
         self,
@@ -380,7 +364,7 @@ class Memory(nn.Module, ABC):
     def _rows(self, where: str, name: str, rows: Tensor, dim: int, bits: bool) -> Tensor:
         """Refuse vectors of the wrong length, dtype, device or domain."""
         _guard.vectors(where, name, rows, dim, self.dtype)
-        home = self.values.device
+        home = self._home
         if rows.device != home:
             _guard.refuse(where, name, f"on {home}", f"on {rows.device}", f"move it with {name}.to({str(home)!r})")
         return _guard.bipolar(where, name, rows) if bits else _guard.finite(where, name, rows)
@@ -421,7 +405,11 @@ class Memory(nn.Module, ABC):
                 _guard.refuse(where, name, must, _guard.describe(rows), do, _guard.InputTypeError)
             _guard.finite(where, name, rows)
             if (name == "keys" and self.key_bits) or (name == "_values" and self.value_bits):
-                _guard.bipolar(where, name, rows)
+                self._vet_bits(name, rows)
+
+    def _vet_bits(self, name: str, rows: Tensor) -> None:
+        """Refuse rows of a state that are not the bits they must be."""
+        _guard.bipolar("load_state_dict", name, rows)
 
     def _afford(self, query: Tensor) -> None:
         """Refuse weights of more bytes than the budget: they are returned, so they cannot be built in pieces."""
@@ -458,6 +446,10 @@ class Memory(nn.Module, ABC):
             return self._read(query, mask)
         lost = (query == 0).any(-1, keepdim=True)
         return torch.where(lost, query, self._read(torch.where(lost, 1.0, query), mask))
+
+    def _settled(self, journey: dict[str, Any]) -> Settled:
+        """Read again and again."""
+        return dynamics.settle(self._again, **journey)
 
     def _energy(self, states: Tensor, mask: Mask) -> Tensor | None:
         """Return the energy of states that were checked, or None where the memory has none, or none that is finite."""

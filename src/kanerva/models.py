@@ -111,7 +111,7 @@ def sdm_patterns(
         value_bits: length of a value; None makes the memory auto-associative.
         seed: an integer >= 0, of the overlaps and of the coins for ties.
         tie: how an even vote is settled.
-        **store: passed on to ``Patterns``: ``empty``, ``dtype``.
+        **store: passed on to ``Patterns``: ``empty``, ``dtype``, ``storage``.
 
     Returns:
         an empty memory.
@@ -127,7 +127,7 @@ def sdm_patterns(
 
     Source: Kanerva 1988, appendix B; Bricken and Pehlevan 2021.
     """
-    _guard.keywords("sdm_patterns", store, "empty", "dtype")
+    _guard.keywords("sdm_patterns", store, "empty", "dtype", "storage")
     bits = _guard.integer("sdm_patterns", "bits", bits, 1, _guard.BITS)
     radius = _guard.integer("sdm_patterns", "radius", radius, 0, bits - 1, "give a Hamming distance that leaves some bits out")
     activation = Sign(tie, seed)
@@ -150,7 +150,7 @@ def sdm_attention(bits: int, radius: int, value_bits: int | None = None, method:
         value_bits: length of a value; None makes the memory auto-associative.
         method: how beta is fitted, as in ``theory.beta.fit``.
         tie: how an even vote is settled.
-        **store: passed on to ``Patterns``: ``empty``, ``dtype``.
+        **store: passed on to ``Patterns``: ``empty``, ``dtype``, ``storage``.
 
     Returns:
         an empty memory.
@@ -162,13 +162,15 @@ def sdm_attention(bits: int, radius: int, value_bits: int | None = None, method:
 
     Source: Bricken and Pehlevan 2021.
     """
-    _guard.keywords("sdm_attention", store, "empty", "dtype")
+    _guard.keywords("sdm_attention", store, "empty", "dtype", "storage")
     fitted = theory.beta.fit(bits, radius, method)
     return Patterns(bits, value_bits, similarity=cosine, separation=Softmax(fitted.beta), activation=Sign(tie), **store)
 
 
 @_guard.named()
-def attention(dim: int, beta: float | Tensor | None = None, value_dim: int | None = None, dtype: torch.dtype = torch.float32) -> Patterns:
+def attention(
+    dim: int, beta: float | Tensor | None = None, value_dim: int | None = None, dtype: torch.dtype = torch.float32, **store: Any
+) -> Patterns:
     r"""Build the attention of transformers as a memory.
 
     .. math:: y = V^\top \mathrm{softmax}(\beta K q)
@@ -177,7 +179,8 @@ def attention(dim: int, beta: float | Tensor | None = None, value_dim: int | Non
         dim: d >= 1, length of a key.
         beta: inverse temperature >= 0 per unit of dot product; None for 1/sqrt(d). An ``nn.Parameter`` is trained.
         value_dim: length of a value; None makes the memory auto-associative.
-        dtype: of keys, values and queries.
+        dtype: of queries and reads, and of keys and values unless ``storage`` says otherwise.
+        **store: passed on to ``Patterns``: ``empty``, ``storage``.
 
     Returns:
         an empty memory.
@@ -192,13 +195,14 @@ def attention(dim: int, beta: float | Tensor | None = None, value_dim: int | Non
 
     Source: Vaswani and others 2017, eq. 1.
     """
+    _guard.keywords("attention", store, "empty", "storage")
     dim = _guard.integer("attention", "dim", dim, 1)
     beta = 1 / math.sqrt(dim) if beta is None else beta
-    return Patterns(dim, value_dim, similarity=dot, separation=Softmax(beta), dtype=dtype)
+    return Patterns(dim, value_dim, similarity=dot, separation=Softmax(beta), dtype=dtype, **store)
 
 
 @_guard.named()
-def modern_hopfield(dim: int, beta: float | Tensor, dtype: torch.dtype = torch.float32) -> Patterns:
+def modern_hopfield(dim: int, beta: float | Tensor, dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
     r"""Build the modern continuous Hopfield network.
 
     .. math:: \xi' = X \,\mathrm{softmax}(\beta X^\top \xi), \quad E = \tfrac12 |\xi|^2 - \tfrac1\beta \log \sum_i e^{\beta x_i \cdot \xi}
@@ -208,7 +212,8 @@ def modern_hopfield(dim: int, beta: float | Tensor, dtype: torch.dtype = torch.f
     Args:
         dim: d >= 1, length of a pattern.
         beta: inverse temperature >= 0 per unit of dot product. An ``nn.Parameter`` is trained.
-        dtype: of patterns and queries.
+        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        **store: passed on to ``Patterns``: ``empty``, ``storage``.
 
     Returns:
         an empty memory.
@@ -223,11 +228,12 @@ def modern_hopfield(dim: int, beta: float | Tensor, dtype: torch.dtype = torch.f
 
     Source: Ramsauer and others 2021, eq. 2 (energy) and 3 (update).
     """
-    return Patterns(_guard.integer("modern_hopfield", "dim", dim, 1), similarity=dot, separation=Softmax(beta), dtype=dtype)
+    _guard.keywords("modern_hopfield", store, "empty", "storage")
+    return Patterns(_guard.integer("modern_hopfield", "dim", dim, 1), similarity=dot, separation=Softmax(beta), dtype=dtype, **store)
 
 
 @_guard.named(dim="bits")
-def hopfield(bits: int, diagonal: str = "zero", dtype: torch.dtype = torch.float32) -> Patterns:
+def hopfield(bits: int, diagonal: str = "zero", dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
     r"""Build the classical Hopfield network of -1/+1 neurons with the outer-product rule.
 
     .. math:: y = \mathrm{sign}(W q), \quad W = \sum_\mu x_\mu x_\mu^\top, \quad W_{jj} = 0 \text{ with } diagonal = \text{"zero"}
@@ -239,7 +245,8 @@ def hopfield(bits: int, diagonal: str = "zero", dtype: torch.dtype = torch.float
         bits: n >= 1, number of neurons.
         diagonal: ``"zero"``, no neuron acts on itself; ``"kept"``, with which the energy never rises and the network is a sparse
             distributed memory of one location a pattern.
-        dtype: of patterns and queries.
+        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        **store: passed on to ``Patterns``: ``empty``, ``storage``.
 
     Returns:
         an empty memory.
@@ -254,13 +261,14 @@ def hopfield(bits: int, diagonal: str = "zero", dtype: torch.dtype = torch.float
 
     Source: Hopfield 1982.
     """
+    _guard.keywords("hopfield", store, "empty", "storage")
     bits = _guard.integer("hopfield", "bits", bits, 1)
     kept = _guard.choice("hopfield", "diagonal", diagonal, ("zero", "kept")) == "kept"
-    return Patterns(bits, separation=Linear() if kept else Difference(Linear()), activation=Sign(tie="keep"), dtype=dtype)
+    return Patterns(bits, separation=Linear() if kept else Difference(Linear()), activation=Sign(tie="keep"), dtype=dtype, **store)
 
 
 @_guard.named(dim="bits")
-def dense(bits: int, order: float, dtype: torch.dtype = torch.float32) -> Patterns:
+def dense(bits: int, order: float, dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
     r"""Build the dense associative memory with interactions of a given order.
 
     .. math:: \sigma_j' = \mathrm{sign} \sum_\mu \bigl[F(\xi_{\mu j} + \sum_{i \ne j} \xi_{\mu i} \sigma_i)
@@ -271,7 +279,8 @@ def dense(bits: int, order: float, dtype: torch.dtype = torch.float32) -> Patter
     Args:
         bits: number of neurons.
         order: n >= 2; the number of patterns that can be recalled grows as ``bits ** (n - 1)``.
-        dtype: of patterns and queries.
+        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        **store: passed on to ``Patterns``: ``empty``, ``storage``.
 
     Returns:
         an empty memory.
@@ -287,12 +296,13 @@ def dense(bits: int, order: float, dtype: torch.dtype = torch.float32) -> Patter
 
     Source: Krotov and Hopfield 2016, with rectified polynomials.
     """
+    _guard.keywords("dense", store, "empty", "storage")
     part = Difference(Power(_guard.number("dense", "order", order, 2, do="give the power of the interaction, such as 3")))
-    return Patterns(_guard.integer("dense", "bits", bits, 1), separation=part, activation=Sign(tie="keep"), dtype=dtype)
+    return Patterns(_guard.integer("dense", "bits", bits, 1), separation=part, activation=Sign(tie="keep"), dtype=dtype, **store)
 
 
 @_guard.named(dim="bits")
-def exponential(bits: int, beta: float | Tensor = 1.0, dtype: torch.dtype = torch.float32) -> Patterns:
+def exponential(bits: int, beta: float | Tensor = 1.0, dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
     r"""Build the dense associative memory with exponential interactions.
 
     .. math:: \sigma_j' = \mathrm{sign}(y_j - \sigma_j \tanh\beta), \quad y = \sum_\mu w_\mu \xi_\mu, \quad
@@ -303,7 +313,8 @@ def exponential(bits: int, beta: float | Tensor = 1.0, dtype: torch.dtype = torc
     Args:
         bits: number of neurons.
         beta: inverse temperature > 0; 1 in the paper. An ``nn.Parameter`` is trained.
-        dtype: of patterns and queries.
+        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        **store: passed on to ``Patterns``: ``empty``, ``storage``.
 
     Returns:
         an empty memory.
@@ -319,12 +330,13 @@ def exponential(bits: int, beta: float | Tensor = 1.0, dtype: torch.dtype = torc
 
     Source: Demircigil and others 2017.
     """
-    part = Difference(Exponential(beta))
-    return Patterns(_guard.integer("exponential", "bits", bits, 1), separation=part, activation=Sign(tie="keep"), dtype=dtype)
+    _guard.keywords("exponential", store, "empty", "storage")
+    part, bits = Difference(Exponential(beta)), _guard.integer("exponential", "bits", bits, 1)
+    return Patterns(bits, separation=part, activation=Sign(tie="keep"), dtype=dtype, **store)
 
 
 @_guard.named()
-def sparse_hopfield(dim: int, beta: float | Tensor, alpha: float = 2.0, dtype: torch.dtype = torch.float32) -> Patterns:
+def sparse_hopfield(dim: int, beta: float | Tensor, alpha: float = 2.0, dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
     r"""Build the sparse Hopfield network, whose reads leave far patterns out altogether.
 
     .. math:: \xi' = X \,\alpha\text{-entmax}(\beta X^\top \xi)
@@ -333,7 +345,8 @@ def sparse_hopfield(dim: int, beta: float | Tensor, alpha: float = 2.0, dtype: t
         dim: d >= 1, length of a pattern.
         beta: inverse temperature >= 0 per unit of dot product. An ``nn.Parameter`` is trained.
         alpha: >= 1; 1 is the modern Hopfield network, 2 uses sparsemax.
-        dtype: of patterns and queries.
+        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        **store: passed on to ``Patterns``: ``empty``, ``storage``.
 
     Returns:
         an empty memory.
@@ -348,5 +361,6 @@ def sparse_hopfield(dim: int, beta: float | Tensor, alpha: float = 2.0, dtype: t
 
     Source: Hu and others 2023 (alpha = 2); Santos and others 2024 (general alpha).
     """
+    _guard.keywords("sparse_hopfield", store, "empty", "storage")
     dim = _guard.integer("sparse_hopfield", "dim", dim, 1)
-    return Patterns(dim, similarity=dot, separation=Entmax(alpha, beta), dtype=dtype)
+    return Patterns(dim, similarity=dot, separation=Entmax(alpha, beta), dtype=dtype, **store)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kanerva import _archive, _guard, _parts
 from kanerva._guard import InputError
-from kanerva.bits import Packed
+from kanerva.bits import WORD, Packed
 from kanerva.locations import Locations
 from kanerva.memory import Memory
 from kanerva.patterns import Patterns
@@ -76,12 +76,19 @@ def _rules(tensors: dict[str, Tensor], told: dict[str, Any]) -> dict[str, Any]:
 def _patterns(tensors: dict[str, Tensor], told: dict[str, Any], rules: dict[str, Any]) -> Memory:
     """Build an empty ``Patterns`` that fits the tensors."""
     dim, width = _size(told, "dim"), None if told.get("value_dim") is None else _size(told, "value_dim")
-    keys = _tensor(tensors, "keys", (None, dim))
+    storage: torch.dtype | str | None = None
+    if "storage" in told:
+        storage = "bits" if told["storage"] == "bits" else _dtype(told["storage"], _guard.FLOATS)
+    kept = storage if isinstance(storage, torch.dtype) or storage is None else torch.int64
+    lengths = {"keys": dim} | ({} if width is None else {"_values": width})
+    shapes = {name: -(-length // WORD) if storage == "bits" else length for name, length in lengths.items()}
+    keys = _tensor(tensors, "keys", (None, shapes["keys"]), kept)
     if width is not None:
-        _tensor(tensors, "_values", (len(keys), width), keys.dtype)
+        _tensor(tensors, "_values", (len(keys), shapes["_values"]), keys.dtype)
     _tensor(tensors, "ids", (len(keys),), torch.int64)
     _tensor(tensors, "_next", (), torch.int64)
-    return Patterns(dim, width, dtype=keys.dtype, **rules)
+    dtype = keys.dtype if storage is None else _dtype(told.get("dtype"), _guard.FLOATS)
+    return Patterns(dim, width, dtype=dtype, storage=storage, **rules)
 
 
 def _locations(tensors: dict[str, Tensor], told: dict[str, Any], rules: dict[str, Any]) -> Memory:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kanerva import _guard
-from kanerva.cli import probe, recall, recipes, theory  # noqa: F401  # importing a command adds it
+from kanerva.cli import bench, probe, recall, recipes, theory  # noqa: F401  # importing a command adds it
 from kanerva.cli._app import app
 
 __all__: list[str] = []  # what there is to call is the command

@@ -5,7 +5,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,6 +16,24 @@ from kanerva import _guard
 Beta = float | Tensor
 Scores = Float[Tensor, "*batch m"]
 Mask = Bool[Tensor, "*_mask"] | None
+
+
+class Partial(NamedTuple):
+    r"""Some of the keys weighed as if they were all: what sums over blocks of keys are made of.
+
+    The weights of all keys are :math:`e^{\text{shift}}\, \text{weights} / \sum e^{\text{shift}}\, \text{mass}`, block by block.
+
+    Attributes:
+        weights: ``(b, m)`` up to a factor a row.
+        shift: ``(b, 1)`` logarithm of that factor; None for 0.
+        mass: ``(b, 1)`` what they are divided by, up to the same factor; None where they are not.
+        coupling: ``(b, 1)`` what the query gives to itself, up to the same factor; None for nothing.
+    """
+
+    weights: Tensor
+    shift: Tensor | None = None
+    mass: Tensor | None = None
+    coupling: Tensor | None = None
 
 
 class Separation(ABC):
@@ -50,12 +68,24 @@ class Separation(ABC):
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the scalar Phi(scores) of each row."""
 
+    def partial(self, scores: Scores, mask: Mask = None) -> Partial | None:
+        """Weigh some of the keys; None where a weight hangs on all the other scores, as where they are ordered."""
+        return None
+
+    def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"] | None:
+        """Return the potential of all keys from those of parts of them; None where it is not made of them."""
+        return None
+
+    def reach(self, scores: Scores) -> Float[Tensor, "*batch 1"] | None:
+        """Return a score below which nothing weighs anything, given some of the scores; None where all may weigh something."""
+        return None
+
     def log_weights(self, scores: Scores) -> Scores:
         """Return the logarithm of weights that are never negative, up to a constant; ``Normalised`` asks for it."""
         _guard.refuse("Normalised", "part", "a separation with weights >= 0", repr(self), "choose Power, Exponential, Step or Compact")
 
-    def difference(self, scores: Scores, mask: Mask = None) -> tuple[Scores, Float[Tensor, "*batch 1"]]:
-        """Return weights and self-coupling of one-bit flips, up to one scale a row; ``Difference`` asks for it."""
+    def difference(self, scores: Scores, mask: Mask = None) -> Partial:
+        """Return weights and self-coupling of one-bit flips; ``Difference`` asks for it."""
         _guard.refuse("Difference", "part", "a sum over patterns", repr(self), "choose Linear, Power or Exponential")
 
     def coupling(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch 1"] | None:
@@ -74,6 +104,18 @@ class Separation(ABC):
         return type(self)(**(values | ({"part": inner.with_beta(beta)} if inner else {"beta": beta})))
 
 
+class Sum(Separation):
+    """A rule that weighs each score by itself: its potential is a sum over the keys."""
+
+    def partial(self, scores: Scores, mask: Mask = None) -> Partial:
+        """Weigh some of the keys."""
+        return Partial(type(self).__call__.__wrapped__(self, scores, mask))  # type: ignore[attr-defined]
+
+    def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"]:
+        """Return the sum."""
+        return potentials.sum(0)
+
+
 def hide(scores: Tensor, mask: Mask, by: float = 0.0) -> Tensor:
     """Put ``by`` in the places that the mask leaves out."""
     return scores if mask is None else scores.masked_fill(~mask, by)
@@ -86,6 +128,16 @@ def softmax(logits: Tensor, mask: Mask = None) -> Tensor:
     # A row of -inf alone would give NaN, in the gradient too: give it something finite, then hide all of it.
     row = mask.any(-1, keepdim=True)
     return hide(hide(logits, mask | ~row, -math.inf).softmax(-1), mask)
+
+
+def of_logs(logs: Tensor, mask: Mask = None) -> Partial:
+    """Weigh some of the keys by the exponential of ``logs``, which are changed where nothing is learned from them."""
+    logs = hide(logs, mask, -math.inf)
+    top = logs.detach().amax(-1, keepdim=True)
+    # -inf cannot be taken off itself: where nothing is left, nothing is taken off.
+    base = torch.where(top == -math.inf, 0.0, top)
+    weights = (logs - base).exp() if logs.requires_grad else logs.sub_(base).exp_()
+    return Partial(weights, top, weights.sum(-1, keepdim=True))
 
 
 def checked_beta(part: str, beta: Any, *, open_low: bool = False) -> Beta:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva import _guard
-from kanerva.separation._base import Beta, Mask, Scores, Separation, checked_beta, hide, positive_beta, softmax, sums, weighs
+from kanerva.separation._base import Beta, Mask, Partial, Scores, Separation, checked_beta, hide, positive_beta, softmax, sums, weighs
 from kanerva.separation._softmax import Softmax
 
 
@@ -65,6 +65,22 @@ class Entmax(Separation):
         entropy = -(p * torch.expm1((self.alpha - 1) * p.log())).sum(-1) / (self.alpha * (self.alpha - 1))
         value = (p * hide(scores, mask)).sum(-1) + entropy / self.beta
         return value if mask is None else torch.where(mask.any(-1), value, -math.inf)
+
+    def partial(self, scores: Scores, mask: Mask = None) -> Partial | None:
+        """Weigh some of the keys, as softmax can at alpha = 1."""
+        return Softmax(self.beta).partial(scores, mask) if self.alpha == 1 else None
+
+    def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"] | None:
+        """Return the potential of softmax at alpha = 1."""
+        return Softmax(self.beta).join(potentials) if self.alpha == 1 else None
+
+    def reach(self, scores: Scores) -> Float[Tensor, "*batch 1"] | None:
+        """Return the largest score less 1 / (beta (alpha - 1)): what lies below weighs nothing (Peters, Niculae and Martins 2019)."""
+        beta = float(self.beta)
+        if self.alpha == 1 or beta == 0:
+            return None
+        # A rounding further, that none is lost.
+        return scores.amax(-1, keepdim=True) - (1 + 1e-5) / (self.alpha - 1) / beta
 
 
 class _EntmaxFunction(torch.autograd.Function):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva import _guard
-from kanerva.separation._base import Mask, Scores, Separation, hide, softmax, sums, weighs
+from kanerva.separation._base import Mask, Partial, Scores, Separation, hide, of_logs, softmax, sums, weighs
 from kanerva.theory import cap, circle
 
 TERMS = 64  # of a Chebyshev series: right to 1e-9 at usual radii, to 1e-6 at worst up to 30,000 dimensions
@@ -68,6 +68,10 @@ class Circle(Separation):
     def log_weights(self, scores: Scores) -> Scores:
         """Return the log of the shared share of the cube, -inf out of reach."""
         return self._log_share.to(scores.device)[self._distance(scores)].to(scores.dtype)
+
+    def partial(self, scores: Scores, mask: Mask = None) -> Partial:
+        """Weigh some of the keys."""
+        return of_logs(self.log_weights(hide(scores, mask)), mask)
 
     def _distance(self, scores: Tensor) -> Tensor:
         """Turn agreements into whole distances."""
@@ -141,6 +145,10 @@ class Cap(Separation):
         """Return the log of the shared part of a cap, 0 at cosine 1 and -inf out of reach."""
         inside, logs = self._shared(scores)
         return torch.where(inside, logs, -math.inf).to(scores.dtype)
+
+    def partial(self, scores: Scores, mask: Mask = None) -> Partial:
+        """Weigh some of the keys."""
+        return of_logs(self.log_weights(hide(scores, mask)), mask)
 
     @sums
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:

@@ -9,7 +9,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva import _guard
-from kanerva.separation._base import Beta, Mask, Scores, Separation, check_size, checked_beta, hide, positive_beta, softmax, sums, weighs
+from kanerva.separation._base import (
+    Beta,
+    Mask,
+    Partial,
+    Scores,
+    Separation,
+    check_size,
+    checked_beta,
+    hide,
+    of_logs,
+    positive_beta,
+    softmax,
+    sums,
+    weighs,
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,14 @@ class Softmax(Separation):
         positive_beta("Softmax", self.beta)
         return hide(self.beta * scores, mask, -math.inf).logsumexp(-1) / self.beta
 
+    def partial(self, scores: Scores, mask: Mask = None) -> Partial:
+        """Weigh some of the keys."""
+        return of_logs(self.beta * scores, mask)
+
+    def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"]:
+        """Return the log-sum-exp of all keys over beta."""
+        return (self.beta * potentials).logsumexp(0) / self.beta
+
     def log_weights(self, scores: Scores) -> Scores:
         """Return beta times the scores."""
         return self.beta * scores
@@ -79,6 +101,14 @@ class Argmax(Separation):
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the largest score."""
         return hide(scores, mask, -math.inf).amax(-1)
+
+    def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"]:
+        """Return the largest of all."""
+        return potentials.amax(0)
+
+    def reach(self, scores: Scores) -> Float[Tensor, "*batch 1"]:
+        """Return the largest score."""
+        return scores.amax(-1, keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -118,6 +148,12 @@ class TopK(Separation):
         """Return the log-sum-exp of the k largest over beta."""
         positive_beta("TopK", self.beta)
         return hide(self.beta * scores, self._kept(scores, mask), -math.inf).logsumexp(-1) / self.beta
+
+    def reach(self, scores: Scores) -> Float[Tensor, "*batch 1"]:
+        """Return the k-th largest score, -inf where there are fewer."""
+        if scores.shape[-1] < self.k:
+            return torch.full_like(scores[..., :1], -math.inf)
+        return scores.topk(self.k, -1).values[..., -1:]
 
     def _kept(self, scores: Tensor, mask: Mask) -> Tensor:
         """Mark the k largest."""
@@ -163,6 +199,15 @@ class Compact(Separation):
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the log of the summed reach over beta; -inf where nothing is within reach."""
         return hide((1 + self.beta * scores).relu(), mask).sum(-1).log() / self.beta
+
+    def partial(self, scores: Scores, mask: Mask = None) -> Partial:
+        """Weigh some of the keys."""
+        reach = hide((1 + self.beta * scores).relu(), mask)
+        return Partial((reach > 0).to(scores.dtype), None, reach.sum(-1, keepdim=True))
+
+    def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"]:
+        """Return the log of the reach summed over all keys, over beta."""
+        return (self.beta * potentials).logsumexp(0) / self.beta
 
     def log_weights(self, scores: Scores) -> Scores:
         """Return 0 within reach and -inf beyond."""

@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva import _guard
-from kanerva.separation._base import Beta, Mask, Scores, Separation, checked_beta, hide, softmax, sums, weighs
+from kanerva.separation._base import Beta, Mask, Partial, Scores, Sum, checked_beta, hide, of_logs, sums, weighs
 
 
 @dataclass(frozen=True)
-class Linear(Separation):
+class Linear(Sum):
     r"""Weighs by the score itself: the Hebbian rule.
 
     .. math:: w_i = s_i, \quad \Phi = \tfrac12 \sum_i s_i^2
@@ -37,13 +37,13 @@ class Linear(Separation):
         """Return half the sum of squares."""
         return hide(scores, mask).square().sum(-1) / 2
 
-    def difference(self, scores: Scores, mask: Mask = None) -> tuple[Scores, Float[Tensor, "*batch 1"]]:
+    def difference(self, scores: Scores, mask: Mask = None) -> Partial:
         """Return the scores, and one self-coupling for each pattern: the diagonal of the outer products."""
-        return hide(scores, mask), hide(torch.ones_like(scores), mask).sum(-1, keepdim=True)
+        return Partial(hide(scores, mask), coupling=hide(torch.ones_like(scores), mask).sum(-1, keepdim=True))
 
 
 @dataclass(frozen=True)
-class Power(Separation):
+class Power(Sum):
     r"""Weighs by a power of the positive part of the score.
 
     .. math:: w_i = [s_i]_+^{n-1}, \quad \Phi = \frac1n \sum_i [s_i]_+^n
@@ -81,15 +81,16 @@ class Power(Separation):
         positive = scores > 0
         return torch.where(positive, (self.order - 1) * torch.where(positive, scores, 1.0).log(), -math.inf)
 
-    def difference(self, scores: Scores, mask: Mask = None) -> tuple[Scores, Float[Tensor, "*batch 1"]]:
+    def difference(self, scores: Scores, mask: Mask = None) -> Partial:
         """Return [F(s+2) - F(s-2)] and [F(s+2) - 2F(s) + F(s-2)] summed, with F the n-th power over the largest."""
         scale = hide(scores, mask).amax(-1, keepdim=True).relu() + 2
         up, here, down = (((scores + by) / scale).relu() ** self.order for by in (2, 0, -2))
-        return hide(up - down, mask), hide(up - 2 * here + down, mask).sum(-1, keepdim=True)
+        bend = hide(up - 2 * here + down, mask).sum(-1, keepdim=True)
+        return Partial(hide(up - down, mask), shift=self.order * scale.log(), coupling=bend)
 
 
 @dataclass(frozen=True)
-class Exponential(Separation):
+class Exponential(Sum):
     r"""Weighs by the exponential of the score; of large scores only ``Difference`` and ``Normalised`` keep it finite.
 
     .. math:: w_i = e^{\beta s_i}, \quad \Phi = \frac1\beta \sum_i e^{\beta s_i}
@@ -125,14 +126,15 @@ class Exponential(Separation):
         """Return beta times the scores."""
         return self.beta * scores
 
-    def difference(self, scores: Scores, mask: Mask = None) -> tuple[Scores, Float[Tensor, "*batch 1"]]:
+    def difference(self, scores: Scores, mask: Mask = None) -> Partial:
         """Return softmax weights and a self-coupling of tanh(beta): the ratio of the two second differences."""
-        weights = softmax(self.beta * scores, mask)
-        return weights, weights.sum(-1, keepdim=True) * torch.as_tensor(self.beta).to(scores).tanh()
+        part = of_logs(self.beta * scores, mask)
+        assert part.mass is not None
+        return part._replace(coupling=part.mass * torch.as_tensor(self.beta).to(scores).tanh())
 
 
 @dataclass(frozen=True)
-class Step(Separation):
+class Step(Sum):
     r"""Weighs by one what reaches the threshold, and by nothing the rest: a hard location is active or it is not.
 
     .. math:: w_i = [s_i \ge \theta], \quad \Phi = \sum_i [s_i - \theta]_+

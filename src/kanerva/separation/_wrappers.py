@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva import _guard
-from kanerva.separation._base import Mask, Scores, Separation, softmax, sums, weighs
+from kanerva.separation._base import Mask, Partial, Scores, Separation, hide, of_logs, softmax, sums, weighs
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,14 @@ class Normalised(Separation):
         log_weights = self.part.log_weights(scores)
         there = log_weights > -math.inf
         return softmax(log_weights, there if mask is None else there & mask)
+
+    def partial(self, scores: Scores, mask: Mask = None) -> Partial:
+        """Weigh some of the keys."""
+        return of_logs(self.part.log_weights(hide(scores, mask)), mask)
+
+    def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"] | None:
+        """Return the potential of the rule inside."""
+        return self.part.join(potentials)
 
     @sums
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
@@ -88,16 +96,32 @@ class Difference(Separation):
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
         """Weigh ``scores``."""
-        return self.part.difference(scores, mask)[0]
+        part = self.part.difference(scores, mask)
+        return part.weights if part.mass is None else part.weights / _some(part.mass)
 
     def coupling(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch 1"]:
         """Return c."""
-        return self.part.difference(scores, mask)[1]
+        part = self.part.difference(scores, mask)
+        assert part.coupling is not None
+        return part.coupling if part.mass is None else part.coupling / _some(part.mass)
+
+    def partial(self, scores: Scores, mask: Mask = None) -> Partial:
+        """Weigh some of the keys, and what they make the query give to itself."""
+        return self.part.difference(scores, mask)
+
+    def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"] | None:
+        """Return the potential of the rule inside."""
+        return self.part.join(potentials)
 
     @sums
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the potential of the rule inside."""
         return self.part.potential(scores, mask)
+
+
+def _some(mass: Tensor) -> Tensor:
+    """Return what can be divided by: 1 where there is no mass."""
+    return torch.where(mass == 0, 1.0, mass)
 
 
 def _inner(name: str, part: Separation) -> None:

@@ -4,9 +4,7 @@ numba, where it is installed, and NumPy count differing bits word by word; both 
 route gives. PyTorch itself has no instruction to count bits. Which locations are active is kept as marks, one bit a location.
 """
 
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanerva import _guard
+from kanerva._engine import threads
 from kanerva._settings import settings
 from kanerva.bits import Packed, signs
 
@@ -28,6 +27,8 @@ FEW = 2**18
 
 def scans(values: Shaped[Tensor, "m e"]) -> bool:
     """Tell whether packed bits that stand for ``values`` are searched here rather than by torch."""
+    if _on_gpu(values):
+        return settings.engine in ("auto", "triton") and _triton().scans(values)
     plain = values.device.type == "cpu" and not values.requires_grad and values.dtype not in (torch.float16, torch.bfloat16)
     return plain and settings.engine != "torch"
 
@@ -36,6 +37,8 @@ def gather(
     query: Float[Tensor, "b n"], keys: Packed, counters: Shaped[Tensor, "m e"], radius: int
 ) -> tuple[Float[Tensor, "b e"], Bool[Tensor, "b"]]:
     """Sum the counters of the locations within ``radius`` of each query; say where there are none."""
+    if _on_gpu(counters):
+        return _triton().gather(query, keys, counters, radius)
     table = counters.numpy()
     total = np.zeros((len(query), table.shape[1]), np.float64 if table.dtype.kind == "f" else np.int64)
     empty = np.ones(len(query), bool)
@@ -55,6 +58,9 @@ def scatter(
     times: int,
 ) -> None:
     """Add ``times`` each value to the counters of the locations within ``radius`` of its address, in place."""
+    if _on_gpu(counters):
+        _triton().scatter(query, values, keys, counters, radius, times)
+        return
     table = counters.numpy()
     given = (times * values).to(counters.dtype).numpy()
     for rows, marks in _marked(query, keys, radius):
@@ -64,6 +70,9 @@ def scatter(
 
 def near(query: Float[Tensor, "b n"], keys: Packed, radius: int) -> Iterator[Int64[Tensor, "_active"]]:
     """Yield the locations within ``radius`` of each query, in order."""
+    if _on_gpu(query):
+        yield from _triton().near(query, keys, radius)
+        return
     for _, marks in _marked(query, keys, radius):
         for row in marks:
             yield torch.from_numpy(_places(row))
@@ -83,46 +92,54 @@ def _marked(query: Tensor, keys: Packed, radius: int) -> Iterator[tuple[slice, N
 
 def _places(marks: NDArray[np.int64]) -> NDArray[np.int64]:
     """Turn the marks of one query into the places of the locations."""
-    return np.flatnonzero(np.unpackbits(marks.view(np.uint8), bitorder="little").view(bool))
+    # Most words mark nothing, and are passed over whole.
+    words = np.flatnonzero(marks)
+    places, bits = np.nonzero(np.unpackbits(marks[words].view(np.uint8).reshape(-1, 8), axis=1, bitorder="little"))
+    return words[places] * 64 + bits
 
 
 def _share(kernel: Callable[..., None], count: int, pairs: int, *arrays: Any) -> None:
     """Run a kernel on ``count`` rows or columns, cut among as many threads as torch uses where the work is worth it."""
-    threads = min(torch.get_num_threads(), count) if pairs >= FEW else 1
-    if threads < 2:
-        kernel(0, count, *arrays)
-        return
-    size = -(-count // threads)
-    # Threads do not live on in a forked process, such as a worker that loads data: it gets its own.
-    pool = _pool(threads, os.getpid())
-    for part in [pool.submit(kernel, start, min(start + size, count), *arrays) for start in range(0, count, size)]:
-        part.result()
-
-
-@cache
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Keep the threads of a process."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="kanerva")
+    parts = threads.spans(count) if pairs >= FEW else [slice(0, count)]
+    threads.share(lambda part: kernel(part.start, part.stop, *arrays), parts)
 
 
 def _kernels() -> Any:
     """Choose the kernels: numba's where it is installed, unless told otherwise."""
-    if settings.engine == "numpy":
-        return _NumPy
+    return _NumPy if settings.engine == "numpy" else compiled() or _NumPy
+
+
+def compiled() -> Any:
+    """Return the compiled kernels, or None where numba is not installed; the first call of each compiles it, or finds it in a cache."""
     kernels = _numba()
     if kernels is None and settings.engine == "numba":
         do = 'install it with: pip install "kanerva[fast]"'
         _guard.refuse("settings", "engine", "one that is installed", "'numba', which is not", do)
-    return kernels or _NumPy
+    return kernels
 
 
 @cache
 def _numba() -> Any:
-    """Load the compiled kernels, where they can be; the first call of each compiles it, or finds it in numba's cache."""
+    """Load the compiled kernels, where they can be."""
     try:
-        from kanerva import _numba as kernels
+        from kanerva._engine import kernels
     except ImportError:
         return None
+    return kernels
+
+
+def _on_gpu(tensor: Tensor) -> bool:
+    """Tell whether Triton's kernels are to take a tensor: one on a GPU, or any where they are asked for by name."""
+    return tensor.is_cuda or settings.engine == "triton"
+
+
+def _triton() -> Any:
+    """Load the kernels for a GPU."""
+    from kanerva._engine import gpu as kernels
+
+    if kernels.triton is None and settings.engine == "triton":
+        do = "install a build of torch for CUDA, or choose 'auto'"
+        _guard.refuse("settings", "engine", "one that is installed", "'triton', which is not", do)
     return kernels
 
 

@@ -1,0 +1,1 @@
+"""How a read is done: the routes to one answer, what they share, and the kernels beneath."""

@@ -1,0 +1,346 @@
+"""Read by a normalised rule through torch's flexible attention, which on a GPU never builds the scores.
+
+Flexible attention takes the softmax of any function of the products q . k, compiled into its kernel. A normalised rule is the
+softmax of its log-weights. Those of most rules are a line of arithmetic; those of ``Circle`` and ``Cap`` come from a short
+Chebyshev series, or where that would be long from the exact table. Elsewhere than on a GPU torch builds the scores all the same:
+that way is for tests.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kanerva import _guard
+from kanerva._settings import settings
+from kanerva.separation import Cap, Circle, Compact, Exponential, Normalised, Power, Separation, Softmax, Step
+from kanerva.similarity import Similarity, agreement, closeness, cosine, dot
+
+# Largest difference from the exact log-weights that a read takes: a rounding of float32 where they are about ten.
+TOLERANCE = 1e-6
+# Terms of a series beyond which the table is looked up instead, and beyond which no series is sought.
+SHORT, LONG = 16, 64
+# Places at which a series is fitted at most, and angles at which that of a cap is checked.
+NODES, PLACES = 512, 4096
+# Longest query and value that a fused kernel keeps on the chip; what it multiplies is 16 wide at least.
+WIDEST, NARROWEST = 256, 16
+
+Numbers = Sequence[float] | Tensor
+Rule = Callable[[Tensor, Any], Tensor]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Log-weights as a short function of the score, 0 at the nearest score and -inf out of reach.
+
+    Attributes:
+        rule: the function, of a score and ``numbers``.
+        numbers: what it depends on, the coefficients of the series last.
+        degree: of the series.
+        error: the largest difference from the exact log-weights, in nats, over all that is in reach.
+    """
+
+    rule: Rule
+    numbers: tuple[float, ...]
+    degree: int
+    error: float
+
+    def __call__(self, scores: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Return the log-weights of scores."""
+        return self.rule(scores, self.numbers)
+
+
+@lru_cache(maxsize=64)
+def log_weight_fit(separation: Circle | Cap, tolerance: float = TOLERANCE) -> Fit:
+    r"""Fit the logarithm of what two circles or caps share by the shortest Chebyshev series within a tolerance.
+
+    .. math:: \ln w(h) \approx \sum_k c_k T_k(x), \quad x = \frac{2}{J} \lceil h / 2 \rceil - 1, \qquad
+        \ln w(\cos \phi) \approx \frac d2 \ln(1 - s^2) + \sum_k c_k T_k(x), \quad
+        x = \frac{2 z}{z_{end}} - 1, \; z = \sinh^{-1} \tan \frac \phi 2
+
+    Circles at distances 2 j - 1 and 2 j share alike, so that the series of ``Circle`` is in j, from 0 to J, the radius or half of
+    the bits. In the second s is ``tan(phi / 2)`` over its value at the end of reach, where z is ``z_end``.
+
+    Args:
+        separation: Circle, a function of agreements, or Cap, of cosines.
+        tolerance: nats, > 0. Weights are then right to that share of themselves, twice over.
+
+    Returns:
+        the fit; its error is taken over every whole distance in reach of a circle, over 4096 angles of a cap.
+
+    Raises:
+        InputError: a series of 64 terms does not get there, as with circles of a thousand bits.
+
+    Example:
+        >>> from kanerva.separation import Cap, Circle
+        >>> [log_weight_fit(Cap(64, 11), tolerance).degree for tolerance in (1e-3, 1e-6)]
+        [6, 10]
+        >>> log_weight_fit(Circle(64, 5)).degree  # through all six values
+        5
+    """
+    tolerance = _guard.number("log_weight_fit", "tolerance", tolerance, 0, open_low=True)
+    numbers, place, rest = _circle_places(separation) if isinstance(separation, Circle) else _cap_places(separation)
+    terms, error = _shortest(place, rest, tolerance)
+    if error > tolerance:
+        do = "give a larger one, or look the exact table up"
+        _guard.refuse("log_weight_fit", "tolerance", f"at least {1.5 * error:.1g} for {separation!r}", f"{tolerance:g}", do)
+    return Fit(_circle if isinstance(separation, Circle) else _cap, (*numbers, *terms), len(terms) - 1, error)
+
+
+def reads(query: Tensor, keys: Any, values: Any, similarity: Similarity, separation: Separation) -> bool:
+    """Tell whether a read without a mask or a gradient is taken here: float32 on a GPU, in lengths that a fused kernel can hold."""
+    if _guard.tracing() or not isinstance(keys, Tensor) or not isinstance(values, Tensor) or query.device.type != "cuda" or not _fuses():
+        return False
+    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, keys, values))
+    plain = query.dtype == keys.dtype == values.dtype == torch.float32 and not learns and len(keys) > 0
+    fits = query.shape[-1] <= WIDEST and values.shape[-1] <= WIDEST and similarity in (dot, agreement, cosine, closeness)
+    return plain and fits and takes(separation, query.shape[-1])
+
+
+def _fuses() -> bool:
+    """Tell whether torch can compile for a GPU, and may."""
+    return settings.engine in ("auto", "triton") and find_spec("triton") is not None
+
+
+def takes(separation: Separation, dim: int) -> bool:
+    """Tell whether a rule is the softmax of log-weights that are known here."""
+    if isinstance(separation, Normalised):
+        return isinstance(separation.part, Power | Compact | Exponential | Step)
+    if isinstance(separation, Softmax):
+        return not (isinstance(separation.beta, Tensor) and separation.beta.requires_grad and torch.is_grad_enabled())
+    return isinstance(separation, Cap) or (isinstance(separation, Circle) and separation.bits == dim)
+
+
+def flex_read(
+    query: Float[Tensor, "*batch d"],
+    keys: Float[Tensor, "m d"],
+    values: Float[Tensor, "m e"],
+    similarity: Similarity,
+    separation: Separation,
+    tolerance: float = TOLERANCE,
+) -> Float[Tensor, "*batch e"]:
+    r"""Read once, as ``functional.read`` does: zeros where nothing is within reach.
+
+    .. math:: y = \sum_i \mathrm{softmax}_i(\ln w(s_i))\, v_i
+
+    Args:
+        query: ``(..., d)``.
+        keys: ``(m, d)`` of the same dtype.
+        values: ``(m, e)`` of the same dtype.
+        similarity: ``dot``, ``agreement``, ``cosine`` or ``closeness``.
+        separation: one that ``takes`` knows.
+        tolerance: of the log-weights of Circle and Cap, in nats; see ``log_weight_fit``.
+
+    Example:
+        >>> import torch
+        >>> from kanerva.separation import Normalised, Power
+        >>> from kanerva.similarity import dot
+        >>> x = torch.eye(2)
+        >>> flex_read(torch.tensor([2.0, 1.0]), x, x, dot, Normalised(Power(3))).tolist()  # weights 4 : 1
+        [0.80..., 0.20...]
+    """
+    return flex_field(query, keys, values, similarity, separation, tolerance)[0].to(query.dtype)
+
+
+def flex_field(
+    query: Float[Tensor, "*batch d"],
+    keys: Float[Tensor, "m d"],
+    values: Float[Tensor, "m e"],
+    similarity: Similarity,
+    separation: Separation,
+    tolerance: float = TOLERANCE,
+) -> tuple[Float[Tensor, "*batch e"], Bool[Tensor, "*batch"]]:
+    """Return what ``flex_read`` does, in float32 where the query is narrower, and which queries nothing answered."""
+    if not takes(separation, query.shape[-1]) or similarity not in (dot, agreement, cosine, closeness):
+        must = "Softmax, Circle of as many bits, Cap or a normalised Power, Compact, Exponential or Step, of a similarity that is a product"
+        _guard.refuse("flex_read", "separation", must, f"{separation!r} of {similarity!r}", "take functional.read")
+    # Comparisons lose NaN, and a look-up would go astray.
+    _guard.finite("read", "query", query)
+    rows = query.reshape(-1, query.shape[-1])
+    wide = torch.promote_types(query.dtype, torch.float32)
+    value, empty = rows.new_zeros(len(rows), values.shape[-1], dtype=wide), torch.ones(len(rows), dtype=torch.bool, device=rows.device)
+    if len(rows) and len(keys):
+        near, away, change = _products(rows, keys, similarity)
+        rule, numbers = _rule(separation, tolerance)
+        table = numbers.to(rows.device, wide)
+
+        def weigh(score: Tensor, batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
+            return rule(change(score, row, column), table)
+
+        value, mass = _attend(_padded(near), _padded(away), _padded(values), weigh)
+        value, empty = value[0, 0, :, : values.shape[-1]].to(wide), mass[0, 0] == -math.inf
+    return value.reshape(*query.shape[:-1], values.shape[-1]), empty.reshape(query.shape[:-1])
+
+
+def _products(query: Tensor, keys: Tensor, similarity: Similarity) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor, Tensor], Tensor]]:
+    """Return vectors to multiply, and the function that turns their products into scores."""
+    if similarity is agreement:
+        bits = float(query.shape[-1])
+        return query, keys, lambda product, row, column: (product + bits) * 0.5
+    if similarity is closeness:
+        near, away = query - keys[:1], keys - keys[:1]
+        of_query, of_key = near.square().sum(-1) / 2, away.square().sum(-1) / 2
+        return near, away, lambda product, row, column: product - of_query[row] - of_key[column]
+    if similarity is cosine:
+        query, keys = (torch.nn.functional.normalize(rows, dim=-1) for rows in (query, keys))
+    return query, keys, lambda product, row, column: product
+
+
+def _rule(separation: Separation, tolerance: float) -> tuple[Rule, Tensor]:
+    """Return the log-weights of a rule as a function of a score and a tensor of numbers, so that rules of a kind share a kernel."""
+    part = separation.part if isinstance(separation, Normalised) else separation
+    if isinstance(part, Circle):
+        return _circle_rule(part, tolerance)
+    if isinstance(part, Cap):
+        return _cap, torch.tensor(log_weight_fit(part, tolerance).numbers, dtype=torch.float64)
+    if isinstance(part, Power):
+        return _power, torch.tensor([part.order - 1.0])
+    if isinstance(part, Step):
+        return _step, torch.tensor([float(part.threshold)])
+    beta = torch.as_tensor(part.temperature()).detach().reshape(1)
+    return (_compact if isinstance(part, Compact) else _exponential), beta
+
+
+@lru_cache(maxsize=64)
+def _circle_rule(part: Circle, tolerance: float) -> tuple[Rule, Tensor]:
+    """Return the series of a circle where it is short, else its exact table."""
+    try:
+        fit = log_weight_fit(part, tolerance)
+    except _guard.InputError:
+        fit = None
+    if fit is None or fit.degree >= SHORT:
+        exact = part.log_weights(torch.arange(part.bits, -1, -1, dtype=torch.float64))
+        return _table, exact - exact[0]
+    return fit.rule, torch.tensor(fit.numbers, dtype=torch.float64)
+
+
+def _exponential(score: Tensor, numbers: Numbers) -> Tensor:
+    """Return beta times the score."""
+    return numbers[0] * score
+
+
+def _power(score: Tensor, numbers: Numbers) -> Tensor:
+    """Return the exponent times the log of the positive part."""
+    positive = score > 0
+    return torch.where(positive, numbers[0] * torch.where(positive, score, 1.0).log(), -math.inf)
+
+
+def _compact(score: Tensor, numbers: Numbers) -> Tensor:
+    """Return 0 within reach and -inf beyond."""
+    return torch.where(1 + numbers[0] * score > 0, 0.0, -math.inf)
+
+
+def _step(score: Tensor, numbers: Numbers) -> Tensor:
+    """Return 0 where active and -inf elsewhere."""
+    return torch.where(score >= numbers[0], 0.0, -math.inf)
+
+
+def _table(score: Tensor, numbers: Tensor) -> Tensor:
+    """Look the log-weight of a whole distance up."""
+    bits = numbers.shape[0] - 1
+    return numbers[(bits - torch.round(score)).clamp(0, bits).to(torch.int32)]
+
+
+def _circle(score: Tensor, numbers: Numbers) -> Tensor:
+    """Sum the series in half the distance; numbers: bits, J, 2 / J, terms."""
+    half = torch.ceil((numbers[0] - torch.round(score)) * 0.5)
+    inside = half <= numbers[1]
+    return torch.where(inside, _series(torch.where(inside, half, 0.0) * numbers[2] - 1, numbers, 3), -math.inf)
+
+
+def _cap(score: Tensor, numbers: Numbers) -> Tensor:
+    """Sum the steep part and the series in z; numbers: reach of 1 - cosine, 1 / s^2 at tangent 1, 2 / z_end, d / 2, terms."""
+    gap = (1 - score).clamp_min(0)
+    inside = gap < numbers[0]
+    gap = torch.where(inside, gap, 0.0)
+    tangent = gap / (2 - gap)
+    z = (tangent.sqrt() + tangent / (1 + (1 + tangent).sqrt())).log1p()
+    left = (-(tangent * numbers[1]).clamp_max(1 - torch.finfo(score.dtype).eps)).log1p()
+    return torch.where(inside, _series(z * numbers[2] - 1, numbers, 4) + numbers[3] * left, -math.inf)
+
+
+def _series(x: Tensor, numbers: Numbers, start: int) -> Tensor:
+    """Sum the Chebyshev series whose terms are ``numbers`` from ``start`` on, for x in [-1, 1] (Clenshaw 1955)."""
+    one, two = 0 * x, 0 * x
+    for term in range(len(numbers) - 1, start, -1):
+        one, two = 2 * x * one - two + numbers[term], one
+    return x * one - two + numbers[start]
+
+
+def _circle_places(part: Circle) -> tuple[tuple[float, ...], NDArray[np.float64], NDArray[np.float64]]:
+    """Return what the rule of a circle depends on, and its log-weights at each half distance in reach, as places in [-1, 1]."""
+    half = np.arange(min(part.radius, (part.bits + 1) // 2) + 1).astype(np.float64)
+    logs = part.log_weights(torch.from_numpy(part.bits - np.maximum(2 * half - 1, 0))).numpy()
+    end = float(half[-1])
+    return (float(part.bits), end, 2 / max(1.0, end)), half * (2 / max(1.0, end)) - 1, logs - logs[0]
+
+
+def _cap_places(part: Cap) -> tuple[tuple[float, ...], NDArray[np.float64], NDArray[np.float64]]:
+    """Return what the rule of a cap depends on, and its log-weights less their steep part at many angles."""
+    height = 1 - 2 * part.radius / part.dim
+    square = 4 * part.radius * (part.dim - part.radius) / part.dim**2
+    end, steep = math.asinh(math.sqrt(square) / height), height**2 / square
+    place = np.cos(np.pi * (np.arange(PLACES) + 0.5) / PLACES)
+    cosines = 1 - 2 * np.tanh((place + 1) / 2 * end) ** 2
+    tangent = (1 - cosines) / (1 + cosines)
+    logs = part.log_weights(torch.from_numpy(cosines)).numpy() - part.dim / 2 * np.log1p(-steep * tangent)
+    return (2 * square, steep, 2 / end, part.dim / 2), place, logs
+
+
+def _shortest(place: NDArray[np.float64], logs: NDArray[np.float64], tolerance: float) -> tuple[list[float], float]:
+    """Return the shortest Chebyshev series that passes within ``tolerance`` of ``logs``, else the longest, and how near it passes."""
+    # Fitted at places that crowd at the ends, and with more weight there, as the series does whose largest error is the least.
+    chosen = np.unique(((1 - np.cos(np.linspace(0, np.pi, NODES))) / 2 * (len(place) - 1)).round().astype(int))
+    node, wanted = place[chosen], logs[chosen]
+    weight = (1 - node**2 + 1e-3) ** -0.25
+    basis = np.polynomial.chebyshev.chebvander(node, min(LONG, len(node)) - 1)
+    # One orthogonal basis serves every degree: a longer series adds a column.
+    columns, upper = np.linalg.qr(basis * weight[:, None])
+    share = columns.T @ (wanted * weight)
+    for count in range(1, len(share) + 1):
+        terms = np.linalg.solve(upper[:count, :count], share[:count])
+        if count < len(share) and np.abs(basis[:, :count] @ terms - wanted).max() > tolerance:
+            continue
+        error = float(np.abs(np.polynomial.chebyshev.chebval(place, terms) - logs).max())
+        if error <= tolerance:
+            break
+    return terms.tolist(), error
+
+
+def _padded(rows: Tensor) -> Tensor:
+    """Lay rows out as one head of one batch, filled up with zeros to a width that the kernels multiply: a power of two."""
+    width = max(NARROWEST, 1 << (rows.shape[-1] - 1).bit_length())
+    return torch.nn.functional.pad(rows, (0, width - rows.shape[-1]))[None, None]
+
+
+def _attend(query: Tensor, keys: Tensor, values: Tensor, weigh: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
+    """Call torch's flexible attention: its values, and the log of each query's mass."""
+    from torch.nn.attention import flex_attention
+
+    # Later versions ask for the mass by a request.
+    request = getattr(flex_attention, "AuxRequest", None)
+    more = {"return_lse": True} if request is None else {"return_aux": request(lse=True)}
+    with warnings.catch_warnings():
+        if query.device.type != "cuda":
+            warnings.filterwarnings("ignore", message="flex_attention called without torch.compile")
+            value, extra = flex_attention.flex_attention(query, keys, values, score_mod=weigh, scale=1.0, **more)
+        else:
+            value, extra = _fused()(query, keys, values, score_mod=weigh, scale=1.0, **more)
+    return value, extra if isinstance(extra, Tensor) else extra.lse
+
+
+@cache
+def _fused() -> Any:
+    """Compile flexible attention: only then it is fused."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return torch.compile(flex_attention)

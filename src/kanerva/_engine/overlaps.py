@@ -1,0 +1,72 @@
+r"""Recall in the space of overlaps, where patterns are fewer than dimensions.
+
+A read of a memory whose values are its keys X moves the state by a sum of patterns, so the scores s = X q can be followed without it:
+
+.. math:: s \leftarrow (1 - \eta)\, s + \eta\, G\, w(s), \quad G = X X^T, \quad
+    q_t = (1 - \eta)^t q_0 + X^T c_t, \quad c \leftarrow (1 - \eta)\, c + \eta\, w(s)
+
+A step costs m^2 rather than 2 m d. Rest is a matter of the state itself, which is only looked at where the scores do not tell
+that it moves.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from kanerva._engine.scores import finite
+from kanerva.dynamics import Settled
+
+
+def settle(query: Tensor, keys: Tensor, weigh: Callable[[Tensor], Tensor], *, steps: int, rate: float, tolerance: float) -> Settled:
+    """Do what ``dynamics.settle`` does with reads.
+
+    Args:
+        query: ``(..., d)``.
+        keys: ``(m, d)``, also the values.
+        weigh: from scores ``(b, m)`` to weights.
+        steps: at most so many.
+        rate: eta.
+        tolerance: as a share of the largest coordinate, or of 1.
+    """
+    batch, start = query.shape[:-1], query.reshape(-1, query.shape[-1])
+    gram, length, size = keys @ keys.mT, keys.abs().sum(-1).clamp_min(torch.finfo(keys.dtype).tiny), keys.abs().amax()
+    scores, summed = start @ keys.mT, start.new_zeros(len(start), len(keys))
+    widest = start.abs().amax(-1)
+    taken = torch.zeros(len(start), dtype=torch.int64, device=start.device)
+    moving = torch.ones_like(taken, dtype=torch.bool)
+    for step in range(steps):
+        rows = moving.nonzero().squeeze(-1)
+        if len(rows) == 0:
+            break
+        here, before = scores[rows], summed[rows]
+        weights = weigh(here)
+        after = (1 - rate) * before + rate * weights
+        there = (1 - rate) * here + rate * (weights @ gram)
+        scores[rows], summed[rows] = there, after
+        taken[rows] += 1
+        # No coordinate is larger than this, and one at least moves by so much.
+        far = (1 - rate) ** step * widest[rows] + size * before.abs().sum(-1)
+        still = ((there - here).abs() / length).amax(-1) <= tolerance * far.clamp_min(1)
+        unsure = still.nonzero().squeeze(-1)
+        if len(unsure):
+            which = rows[unsure]
+            old = _state(start[which], keys, before[unsure], (1 - rate) ** step)
+            new = _state(start[which], keys, after[unsure], (1 - rate) ** (step + 1))
+            moving[which] = (new - old).abs().amax(-1) > tolerance * old.abs().amax(-1).clamp_min(1)
+    left = (1 - rate) ** taken.to(start.dtype)
+    state = torch.where(taken[:, None] > 0, left[:, None] * start + summed @ keys, start)
+    finite("settle", state)
+    return Settled(state.reshape(query.shape), taken.reshape(batch), ~moving.reshape(batch))
+
+
+def _state(start: Tensor, keys: Tensor, summed: Tensor, left: float) -> Tensor:
+    """Return states from what they are sums of."""
+    return left * start + summed @ keys
+
+
+def pays(size: torch.Size, queries: int, steps: int) -> bool:
+    """Tell whether fewer products are taken with ``(m, d)`` keys: a recall of a few steps saves more than the products of patterns cost."""
+    count, dim = size
+    few = min(steps, 4)
+    return 1 <= count < dim and few * queries * (2 * dim - count) > count * dim

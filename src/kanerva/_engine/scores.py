@@ -1,0 +1,76 @@
+"""Scores of queries and keys, whole or a block of keys at a time, in float32 at least."""
+
+from collections.abc import Iterator
+from typing import NoReturn
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from kanerva import _guard
+from kanerva._settings import settings
+from kanerva.bits import Packed
+from kanerva.similarity import Similarity, agreement, dot, manhattan
+
+Rows = Shaped[Tensor, "_m _d"] | Packed
+Mask = Shaped[Tensor, "*_mask"] | None
+
+# Bytes of temporaries that one score may cost on its way to a weight: integer distances, hashes, float64 look-ups.
+SCORE_BYTES = 64
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """Take float32 for the half precisions: their sums lose whole patterns."""
+    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def chunks(rows: Tensor, width: int, mask: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Cut rows of queries, and the mask with them, so that ``width`` scores a row fit the budget; at least one chunk."""
+    size = max(1, settings.budget // (SCORE_BYTES * max(1, width)))
+    for start in range(0, max(1, len(rows)), size):
+        kept = mask[start : start + size] if mask is not None and len(mask) > 1 else mask
+        yield rows[start : start + size], kept
+
+
+def pieces(count: int, width: int) -> Iterator[slice]:
+    """Cut ``count`` keys or values of ``width`` numbers so that a piece, widened to 8 bytes, fits a quarter of the budget."""
+    size = max(1, settings.budget // (32 * max(1, width)))
+    return (slice(start, start + size) for start in range(0, max(1, count), size))
+
+
+def blocks(keys: Rows, dtype: torch.dtype, similarity: Similarity) -> Iterator[Tensor]:
+    """Yield keys in ``dtype``: whole where nothing of their size is built on the way to the scores, else a piece at a time."""
+    if isinstance(keys, Tensor) and keys.dtype == dtype and similarity in (dot, agreement, manhattan):
+        yield keys
+    else:
+        yield from (keys[rows].to(dtype) for rows in pieces(*keys.shape))
+
+
+def compare(query: Tensor, keys: Rows, similarity: Similarity, mask: Mask = None) -> Tensor:
+    """Compare queries with keys, and add what a float mask adds."""
+    query = query.to(wide(query.dtype))
+    parts = [similarity(query, block) for block in blocks(keys, query.dtype, similarity)]
+    result = torch.cat(parts, -1) if all(isinstance(part, Tensor) for part in parts) and len(parts) > 1 else parts[0]
+    if not isinstance(result, Tensor) or result.shape != (*query.shape[:-1], keys.shape[0]) or result.dtype not in _guard.FLOATS:
+        must = f"a function that gives a float for each query and key, {(*query.shape[:-1], keys.shape[0])}"
+        got = f"one that gave {_guard.describe(result)}"
+        _guard.refuse("read", "similarity", must, got, "return query @ keys.mT or the like", _guard.InputTypeError)
+    if mask is not None and mask.is_floating_point():
+        result = result + mask.masked_fill(mask == -torch.inf, 0.0).to(result.dtype)
+    return result
+
+
+def left(mask: Mask) -> Tensor | None:
+    """Say which scores a mask leaves in."""
+    return mask > -torch.inf if mask is not None and mask.is_floating_point() else mask
+
+
+def finite(function: str, value: Tensor) -> Tensor:
+    """Refuse sums that overflowed rather than hand out NaN."""
+    return value if _guard.sound(value) else overflow(function, value)
+
+
+def overflow(function: str, value: Tensor) -> NoReturn:
+    """Say that a sum overflowed."""
+    do = "scale the data or beta down, store in float64, or wrap the separation in Normalised"
+    _guard.refuse(function, "query", f"such that weights and sums stay within {value.dtype}", "too large: they overflow", do)

@@ -1,0 +1,146 @@
+"""Work on a tile of scores, some queries against some keys: compiled where numba is installed, with torch elsewhere."""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kanerva._engine import packed
+from kanerva._engine.scores import Rows, compare, left
+from kanerva._settings import settings
+from kanerva.bits import Packed, signs
+from kanerva.separation import Cap, Circle, Separation, Softmax
+from kanerva.separation._base import Partial
+from kanerva.similarity import Similarity, agreement, closeness, cosine, dot
+
+FLOATS = (torch.float32, torch.float64)
+# Queries for which distances are faster taken one by one than from products.
+FEW = 4
+
+
+def kernels(tensor: Tensor) -> Any:
+    """Return the compiled kernels where they can work on a tensor; None where torch must."""
+    plain = tensor.device.type == "cpu" and tensor.dtype in FLOATS and not (tensor.requires_grad and torch.is_grad_enabled())
+    return packed.compiled() if plain and settings.engine in ("auto", "numba") else None
+
+
+def numbers(rows: Rows, dtype: torch.dtype) -> Tensor:
+    """Return rows in a dtype, -1/+1 where they are packed."""
+    if isinstance(rows, Tensor):
+        return rows.to(dtype)
+    written = torch.empty(rows.shape, dtype=dtype)
+    compiled = kernels(written) if rows.words.device.type == "cpu" else None
+    if compiled is None:
+        return rows[:].to(dtype)
+    compiled.unpack(rows.words.numpy(), written.numpy())
+    return written
+
+
+def facing(keys: Rows, similarity: Similarity, query: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]:
+    """Return what compares queries, such as ``query``, with a block of keys, of which what all need is worked out once.
+
+    Scores that are not finite are not looked for: the sums made of them will show it.
+    """
+    compiled = kernels(query)
+    if isinstance(keys, Packed) and similarity is agreement and compiled is not None:
+        return lambda asked, kept: _shared(compiled, asked, keys, query.dtype)
+    rows = numbers(keys, query.dtype)
+    if similarity is dot:
+        return lambda asked, kept: _with(asked @ rows.mT, kept)
+    if similarity is agreement:
+        half = query.new_tensor(rows.shape[1] / 2)
+        return lambda asked, kept: _with(torch.addmm(half, asked / 2, rows.mT), kept)
+    if similarity is cosine:
+        length = torch.linalg.vector_norm(rows, dim=-1).clamp_min(1e-12)
+        return lambda asked, kept: _with((torch.nn.functional.normalize(asked, dim=-1, eps=1e-12) @ rows.mT).div_(length), kept)
+    if similarity is closeness and compiled is not None and len(query) <= FEW:
+        return lambda asked, kept: _with(_close(compiled, asked, rows), kept)
+    return lambda asked, kept: compare(asked, rows, similarity, kept)
+
+
+def _with(scores: Tensor, kept: Tensor | None) -> Tensor:
+    """Add what a float mask adds."""
+    return scores + kept.masked_fill(kept == -torch.inf, 0.0).to(scores.dtype) if kept is not None and kept.is_floating_point() else scores
+
+
+def _shared(compiled: Any, query: Tensor, keys: Packed, dtype: torch.dtype) -> Tensor:
+    """Count the bits that queries share with packed keys."""
+    scores = torch.empty(len(query), len(keys), dtype=dtype)
+    compiled.agreements(signs(query).numpy(), keys.words.numpy(), keys.bits, scores.numpy())
+    return scores
+
+
+def _close(compiled: Any, query: Tensor, keys: Tensor) -> Tensor:
+    """Take minus half the squared distances."""
+    scores = query.new_empty(len(query), len(keys))
+    compiled.closeness(query.contiguous().numpy(), keys.numpy(), scores.numpy())
+    return scores
+
+
+def weigh(separation: Separation, scores: Tensor, kept: Tensor | None) -> Partial | None:
+    """Weigh a tile as a rule does, of scores that nobody needs any more; None where it does not weigh block by block."""
+    compiled = kernels(scores) if kept is None and scores.dtype == torch.float32 and scores.is_contiguous() else None
+    strange = 0
+    if compiled is not None and type(separation) is Circle:
+        strange = compiled.look_up(scores.numpy(), _table(separation))
+    elif compiled is not None and type(separation) is Cap:
+        strange = compiled.caps(scores.numpy(), *_shape(separation))
+    elif compiled is not None and type(separation) is Softmax:
+        scores.mul_(separation.beta)
+    else:
+        return separation.partial(scores, left(kept))
+    if strange:  # no scores that the rule is made for: the sums will show it
+        scores.fill_(torch.nan)
+    top, mass = scores.new_empty(2, len(scores))
+    compiled.exponentials(scores.numpy(), top.numpy(), mass.numpy())
+    return Partial(scores, top[:, None], mass[:, None] + (torch.nan if strange else 0))
+
+
+@lru_cache(16)
+def _table(separation: Circle) -> NDArray[np.float32]:
+    """Lay out the logarithms of shared circles by agreement."""
+    return separation._log_share.flip(0).numpy().astype(np.float32)
+
+
+@lru_cache(16)
+def _shape(separation: Cap) -> tuple[float, float, float, float, NDArray[np.float32]]:
+    """Return what the kernel of caps needs: of the series, as many terms as float32 resolves."""
+    terms, count = np.array(separation._terms), len(separation._terms)
+    while count > 1 and np.abs(terms[count - 1 :]).sum() < np.finfo(np.float32).eps:
+        count -= 1
+    stretch = 1 / math.asinh(separation._ratio)
+    return separation._square, separation._ratio, stretch, separation.dim / 2, terms[:count].astype(np.float32)
+
+
+def pick(scores: Tensor, start: int, floor: Tensor, kept: Tensor, places: Tensor, count: Tensor, full: Tensor) -> None:
+    """Append what reaches the floor of its row to what is kept there, in place; say which rows have no room for all.
+
+    Args:
+        scores: ``(b, m)``.
+        start: place of the first of the m keys.
+        floor: ``(b,)``.
+        kept: ``(b, room)`` scores.
+        places: ``(b, room)`` int64.
+        count: ``(b,)`` int64, how many are kept.
+        full: ``(b,)`` bool.
+    """
+    compiled = kernels(scores)
+    if compiled is not None:
+        arrays = (part.detach().numpy() for part in (scores, floor, kept, places, count, full))
+        compiled.pick(next(arrays), start, *arrays)
+        return
+    found = (scores >= floor[:, None]) & (scores > -torch.inf)
+    rows, columns = found.nonzero(as_tuple=True)
+    # The how-manieth of its row each one is, after those that are there already.
+    order = count[rows] + torch.arange(len(rows), device=rows.device) - (found.sum(-1).cumsum(0) - found.sum(-1))[rows]
+    fits = order < kept.shape[1]
+    kept[rows[fits], order[fits]] = scores[rows[fits], columns[fits]]
+    places[rows[fits], order[fits]] = start + columns[fits]
+    total = count + found.sum(-1)
+    full.logical_or_(total > kept.shape[1])
+    count.copy_(total.clamp_max(kept.shape[1]))

@@ -1,0 +1,123 @@
+"""Pruned reads: what they leave out is bounded, and the bound is never exceeded."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as trials
+from hypothesis import strategies as st
+
+import kanerva
+from kanerva import functional
+from kanerva._engine import prune
+from kanerva.activation import Sign
+from kanerva.separation import Entmax, Softmax
+
+
+def exact(query, keys, values, beta):
+    return torch.softmax(beta * (query.double() @ keys.double().T), -1) @ values.double()
+
+
+def case(count, dim, queries, noise, scale, seed, dtype=torch.float32):
+    source = torch.Generator().manual_seed(seed)
+    keys = scale * torch.nn.functional.normalize(torch.randn(count, dim, generator=source, dtype=dtype), dim=-1)
+    keys = keys * (0.5 + torch.rand(count, 1, generator=source, dtype=dtype))
+    query = keys[torch.randint(0, count, (queries,), generator=source)]
+    return query + noise * scale / math.sqrt(dim) * torch.randn(queries, dim, generator=source, dtype=dtype), keys
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@trials(max_examples=60, deadline=None)
+@given(
+    count=st.integers(1, 3000),
+    dim=st.integers(1, 200),
+    noise=st.floats(0, 2),
+    scale=st.sampled_from([1e-3, 1.0, 30.0]),
+    beta=st.floats(-3, 4),
+    tolerance=st.sampled_from([2e-7, 1e-6, 1e-3, 0.5]),
+    dtype=st.sampled_from([torch.float32, torch.float64]),
+    seed=st.integers(0, 2**31),
+)
+def test_the_bound_is_never_exceeded(fast, count, dim, noise, scale, beta, tolerance, dtype, seed):
+    query, keys = case(count, dim, 7, noise, scale, seed, dtype)
+    values = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+    beta = 10**beta / scale**2
+    rounded = keys.to(torch.bfloat16) if fast else keys
+    away = float((keys.double() - rounded.double()).norm(dim=-1).max())
+    near = prune.Coarse(rounded, float(rounded.double().norm(dim=-1).max()), away, float(values.abs().max()))
+    found = functional.certify(query, keys, values, Softmax(beta), tolerance, near)
+    error = (found.value.double() - exact(query, keys, values, beta)).abs().amax(-1)
+    # What is compared with was summed in float64 itself.
+    slack = 1e-11 * near.size * (1 + beta * float(query.norm(dim=-1).max()) * near.length)
+    assert (error <= found.bound + slack).all()
+    few = found.active <= prune.ROOM
+    assert (found.bound[few & (found.active < count)] <= (tolerance + torch.finfo(dtype).eps) * near.size).all()
+    assert ((found.active >= 1) & (found.active <= count)).all()
+
+
+def test_what_coarse_measures_is_true():
+    _, keys = case(5000, 40, 1, 0, 2.0, 0)
+    values = torch.randn(5000, 3, generator=torch.Generator().manual_seed(1))
+    near = functional.coarse(keys, values)
+    rounded = near.keys.double()
+    assert near.length == pytest.approx(float(rounded.norm(dim=-1).max()), rel=1e-6)
+    assert near.away == pytest.approx(float((keys.double() - rounded).norm(dim=-1).max()), rel=1e-6, abs=1e-12)
+    assert near.size == values.abs().max()
+
+
+def test_one_pattern_answers_in_the_retrieval_phase_and_all_in_the_diffuse_one():
+    query, keys = case(4000, 64, 9, 0.1, 1.0, 0)
+    sharp = functional.certify(query, keys, keys, Softmax(200.0))
+    broad = functional.certify(query, keys, keys, Softmax(0.5))
+    assert (sharp.active < 50).all()
+    assert (broad.active == 4000).all()
+    torch.testing.assert_close(broad.value, functional.read(query, keys, keys, kanerva.similarity.dot, Softmax(0.5)))
+    assert (sharp.bound < 1e-6).all()
+    assert broad.bound.isfinite().all()
+
+
+def test_memories_read_within_a_tolerance():
+    query, keys = case(3000, 64, 12, 0.1, 1.0, 0)
+    memory = kanerva.modern_hopfield(64, beta=150.0)
+    memory.write(keys[:2000])
+    found = memory.certify(query[:3])
+    assert found.value.shape == (3, 64)
+    torch.testing.assert_close(memory.read(query, tolerance=1e-6), memory.read(query), rtol=0, atol=3e-6)
+    memory.write(keys[2000:])  # what was prepared is prepared anew
+    torch.testing.assert_close(memory.read(query.view(3, 4, 64), tolerance=1e-6), memory.read(query.view(3, 4, 64)), rtol=0, atol=3e-6)
+    with torch.no_grad():
+        memory.keys.mul_(-1)
+    torch.testing.assert_close(memory.read(query, tolerance=1e-6), memory.read(query), rtol=0, atol=3e-6)
+    memory.forget(range(3000))
+    assert not memory.read(query, tolerance=1e-6).any()
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("break_it", "sentence"),
+    [
+        (lambda q, k: functional.certify(q, k, k, Entmax(1.5, 1.0)), "separation must be Softmax"),
+        (lambda q, k: functional.certify(q, k, k, Softmax(0.0)), "separation must be Softmax with beta > 0"),
+        (lambda q, k: functional.certify(q, k, k, Softmax(1.0), 1e-9), "tolerance must be"),
+        (lambda q, k: functional.certify(q, k, k, Softmax(1.0), 2.0), "tolerance must be"),
+        (lambda q, k: functional.certify(q.half(), k.half(), k.half(), Softmax(1.0)), "query must be float32 or float64"),
+        (lambda q, k: functional.certify(q * math.nan, k, k, Softmax(1.0)), "query must be finite"),
+        (lambda q, k: functional.certify(q[:, :3], k, k, Softmax(1.0)), "keys must be"),
+        (lambda q, k: functional.coarse(k[:0], k[:0]), "keys must be one row or more"),
+        (lambda q, k: functional.coarse(k * math.inf, k), "keys must be finite"),
+        (lambda q, k: remember(k).read(q, torch.ones(8, dtype=torch.bool), 1e-6), "mask must be None"),
+        (lambda q, k: kanerva.Patterns(4, separation=Softmax(1.0), activation=Sign()).certify(q.sign()), "activation must be Identity"),
+        (lambda q, k: kanerva.hopfield(4).certify(q.sign()), "certify"),
+    ],
+)
+def test_bad_input_gets_a_sentence(break_it, sentence):
+    query, keys = case(8, 4, 2, 0.1, 1.0, 0)
+    with pytest.raises(kanerva.InputError, match=sentence):
+        break_it(query, keys)
+
+
+def remember(keys):
+    memory = kanerva.modern_hopfield(keys.shape[1], beta=5.0)
+    memory.write(keys)
+    return memory
