@@ -17,7 +17,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint slow oldest docs bench format pins clean
+.PHONY: help demo test lint slow oldest triton docs bench format pins clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,10 @@ slow: $(READY)  ## Reproduce the published numbers that take minutes
 oldest: $(READY)  ## Run the tests of transformers with the oldest version that is supported
 	@test -d .venv/oldest || PIP_CONSTRAINT= $(BIN)/pip install --quiet --no-deps --target .venv/oldest -r tests/oldest.txt
 	PYTHONPATH=.venv/oldest $(BIN)/pytest -n 2 -m "not slow" tests/test_nn.py tests/test_probe*.py tests/test_cli_probe.py
+
+triton: $(READY)  ## Run the kernels for a GPU in Triton's interpreter (Linux)
+	@test -d .venv/triton || PIP_CONSTRAINT= $(BIN)/pip install --quiet --no-deps --target .venv/triton -r tests/triton.txt
+	PYTHONPATH=.venv/triton $(BIN)/pytest -n 2 tests/test_triton.py
 
 docs: $(READY)  ## Run every experiment in both sizes, and write the pages of docs/ from them
 	$(BIN)/kanerva run --all --size quick --jobs 2 --out runs/quick

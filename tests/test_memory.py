@@ -674,6 +674,7 @@ def drawn(rows):
 query = drawn(8)
 memory.write(query)
 memory.read(query)
+kanerva.functional.read(drawn(4000), drawn(8), drawn(8)[:, :3], similarity.dot, separation.Softmax(0.1))  # loads what compiles loops
 
 def write():
     for start in range(0, count, 10_000):

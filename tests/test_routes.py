@@ -249,3 +249,27 @@ def test_threads_of_torch_are_left_as_they_were():
     query, keys, values = case("power", torch.float32, 4000, 64)
     functional.read(query, keys, values, dot, Power(3))
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_what_is_learned_is_read_without_a_gradient_where_none_is_asked(mode):
+    query, keys, values = (part.requires_grad_() for part in case("softmax", torch.float32, 20_000, 40))
+    rules = [(dot, Softmax(torch.nn.Parameter(torch.tensor(4.0)))), (closeness, Compact(1.5)), (dot, TopK(5, 2.0)), (cosine, Cap(D, 7.0))]
+    for similarity, rule in rules:
+        with mode():
+            for asked in (query, query[:1]):
+                read = functional.read(asked, keys, values, similarity, rule)
+                assert not read.requires_grad
+                plain = functional.read(asked.double(), keys.double(), values.double(), similarity, rule)
+                torch.testing.assert_close(read.double(), plain, rtol=1e-4, atol=1e-4)
+
+
+def test_reads_in_threads_of_ones_own():
+    from concurrent.futures import ThreadPoolExecutor
+
+    query, keys, values = case("power", torch.float32, 9000, 64)
+    expected = functional.read(query, keys, values, dot, Power(3))
+    with ThreadPoolExecutor(3) as pool:
+        several = list(pool.map(lambda _: functional.read(query, keys, values, dot, Power(3)), range(12)))
+    assert all(torch.equal(one, several[0]) for one in several)
+    torch.testing.assert_close(several[0], expected)

@@ -267,8 +267,9 @@ class Patterns(Memory):
             return functional.Certified(value, nothing.double(), nothing)
         keys, values = self.keys, self.values
         rows = [rows for rows in (self._buffers["keys"], self._buffers["_values"]) if rows is not None]
-        seen = tuple((part.data_ptr(), part._version, part.shape, part.device) for part in rows)
-        if self._near is None or self._near[0] != seen:
+        # Of tensors made in inference mode nobody knows whether they have changed.
+        seen = tuple((part.data_ptr(), None if part.is_inference() else part._version, part.shape, part.device) for part in rows)
+        if self._near is None or self._near[0] != seen or any(part.is_inference() for part in rows):
             self._near = (seen, functional.coarse(keys, values))
         return functional.certify(query, keys, values, self.separation, tolerance, self._near[1])
 

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from kanerva._engine.scores import Rows
 from kanerva._engine.select import take
+from kanerva._settings import settings
 
 # What rounding to bfloat16 changes a number by, at most, as a share of it.
 ROUNDING = 2.0**-8
 # Keys that may matter to a query before a plain read is faster.
-ROOM = 256
+ROOM = 2048
 # Keys that are looked at first, to see whether too many matter whatever the others are.
 SAMPLE = 4096
 
@@ -74,6 +75,16 @@ def pruned(query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: fl
         tolerance: error that is allowed, as a share of the largest value.
         near: what ``coarse`` made of keys and values.
     """
+    # Scores, what is compared with them and where they are large: about so many bytes for each query and key.
+    size = max(1, settings.budget // (8 * len(keys)))
+    starts = range(0, max(1, len(query)), size)
+    parts = [_pruned(query[start : start + size], keys, values, beta, tolerance, near) for start in starts]
+    value, bound, active = (torch.cat(same) if len(same) > 1 else same[0] for same in zip(*parts, strict=True))
+    return value, bound, active
+
+
+def _pruned(query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: float, near: Coarse) -> tuple[Tensor, Tensor, Tensor]:
+    """Prune for as many queries as fit the budget."""
     count = len(keys)
     window = math.log(2 * count / tolerance) / beta
     asked = query.to(near.keys.dtype)
@@ -87,15 +98,19 @@ def pruned(query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: fl
     scores = near.keys @ asked.mT
     places, rows, found = _above(scores, scores.amax(0).double() - down)
     full = found > ROOM
-    kept = ~full[rows]
-    places, rows = places[kept], rows[kept]
-    exact = (query.double()[rows] * take(keys, places).double()).sum(-1)
+    places, rows = places[~full[rows]], rows[~full[rows]]
+    # A few pairs at a time, so that copies of keys and values fit the budget.
+    most = max(1, settings.budget // (32 * max(keys.shape[1], values.shape[1])))
+    pairs = [(places[start : start + most], rows[start : start + most]) for start in range(0, max(1, len(rows)), most)]
+    exact = torch.cat([(query.double()[row] * take(keys, place).double()).sum(-1) for place, row in pairs])
     top = exact.new_full((len(query),), -torch.inf).scatter_reduce(0, rows, exact, "amax")
     weights = (beta * (exact - top[rows])).exp()
-    mass = torch.zeros_like(top).index_add(0, rows, weights)
-    value = exact.new_zeros(len(query), values.shape[1]).index_add_(0, rows, take(values, places).double() * weights[:, None])
-    value = (value / mass.clamp_min(1)[:, None]).to(query.dtype)
-    left = 2 * near.size * (count - found) * math.exp(-beta * window) / mass.clamp_min(1)
+    mass = torch.zeros_like(top).index_add(0, rows, weights).clamp_min(1)
+    value = exact.new_zeros(len(query), values.shape[1])
+    for turn, (place, row) in enumerate(pairs):
+        value.index_add_(0, row, take(values, place).double() * weights[turn * most : (turn + 1) * most, None])
+    value = (value / mass[:, None]).to(query.dtype)
+    left = 2 * near.size * (count - found) * math.exp(-beta * window) / mass
     # What the last rounding of the result adds, and sums of float64, which are right to far less.
     rounding = value.abs().amax(-1).double() * torch.finfo(query.dtype).eps / 2 + near.size * 1e-12
     return value, left + rounding, torch.where(full, 0, found)

@@ -47,13 +47,8 @@ def field(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separ
     if count == 0:
         nothing = query.new_zeros(len(query), values.shape[1], dtype=wide(query.dtype))
         return Field(nothing, torch.ones_like(nothing[:, 0], dtype=torch.bool))
-    if (
-        mask is None
-        and isinstance(keys, Packed)
-        and isinstance(values, Tensor)
-        and isinstance(separation, Step)
-        and scans(values, similarity)
-    ):
+    if mask is None and isinstance(separation, Step) and isinstance(keys, Packed) and scans(values, similarity):
+        assert isinstance(values, Tensor)
         # An engine cuts the queries itself: it keeps one bit for a score.
         return Field(*packed.gather(query, keys, values, radius(keys, separation)))
     softmax = _softmax(separation)

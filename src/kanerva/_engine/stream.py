@@ -67,13 +67,11 @@ def summed(
         return [_gather(rows, keys, values, similarity, separation, kept, span, told) for rows, kept in several]
 
     done = []
-    for start, parts in zip(
-        range(0, max(1, len(query)), MANY), zip(*threads.share(gathered, spans(keys, query)), strict=True), strict=True
-    ):
+    for place, parts in enumerate(zip(*threads.share(gathered, spans(keys, query)), strict=True)):
         total = _total(parts)
         if total is None:
             return None
-        done.append(_finished(total, query[start : start + MANY]))
+        done.append(_finished(total, query[place * MANY : (place + 1) * MANY]))
     values, empty = (torch.cat(same) if len(same) > 1 else same[0] for same in zip(*done, strict=True))
     return values, empty
 
@@ -112,7 +110,7 @@ def potential(query: Tensor, keys: Rows, similarity: Similarity, separation: Sep
         assert whole is not None
         return whole
 
-    def part(span: slice) -> Tensor:
+    def of_span(span: slice) -> Tensor:
         many = height(query)
         found: list[list[Tensor]] = [[] for _ in range(0, max(1, len(query)), many)]
         for rows, part in cut(keys, span, query):
@@ -122,7 +120,7 @@ def potential(query: Tensor, keys: Rows, similarity: Similarity, separation: Sep
                 found[place].append(separation.potential(compare(asked, block, similarity, kept), left(kept)))
         return torch.cat([joined(parts) for parts in found])
 
-    return joined(threads.share(part, spans(keys, query)))
+    return joined(threads.share(of_span, spans(keys, query)))
 
 
 def _gather(

@@ -28,8 +28,15 @@ def share(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]
     """Do the work on every item, side by side where there is more than one; return the results in order."""
     if len(items) < 2:
         return [work(item) for item in items]
+    graded, inferring = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    def alike(item: Item) -> Result:
+        # Whether gradients are kept is a matter of each thread.
+        with torch.inference_mode(inferring), torch.set_grad_enabled(graded and not inferring):
+            return work(item)
+
     # Threads do not live on in a forked process, such as a worker that loads data: it gets its own.
-    return list(_pool(len(items), os.getpid()).map(work, items))
+    return list(_pool(len(items), os.getpid()).map(alike, items))
 
 
 @cache

@@ -60,7 +60,18 @@ def facing(keys: Rows, similarity: Similarity, query: Tensor) -> Callable[[Tenso
         return lambda asked, kept: _with((torch.nn.functional.normalize(asked, dim=-1, eps=1e-12) @ rows.mT).div_(length), kept)
     if similarity is closeness and compiled is not None and len(query) <= FEW:
         return lambda asked, kept: _with(_close(compiled, asked, rows), kept)
+    if similarity is closeness:
+        # Distances do not change when everything moves together; near the origin their squares lose fewer digits.
+        origin = rows[:1].sum(0)
+        away = rows - origin
+        half = away.square().sum(-1) / 2
+        return lambda asked, kept: _with(_nearness(asked - origin, away, half), kept)
     return lambda asked, kept: compare(asked, rows, similarity, kept)
+
+
+def _nearness(near: Tensor, away: Tensor, half: Tensor) -> Tensor:
+    """Take minus half the squared distances, from products."""
+    return torch.addmm(-half, near, away.mT).sub_(near.square().sum(-1, keepdim=True) / 2)
 
 
 def _with(scores: Tensor, kept: Tensor | None) -> Tensor:
@@ -78,7 +89,7 @@ def _shared(compiled: Any, query: Tensor, keys: Packed, dtype: torch.dtype) -> T
 def _close(compiled: Any, query: Tensor, keys: Tensor) -> Tensor:
     """Take minus half the squared distances."""
     scores = query.new_empty(len(query), len(keys))
-    compiled.closeness(query.contiguous().numpy(), keys.numpy(), scores.numpy())
+    compiled.closeness(query.detach().numpy(), keys.detach().numpy(), scores.numpy())
     return scores
 
 
