@@ -93,6 +93,30 @@ def test_memories_read_within_a_tolerance():
     assert not memory.read(query, tolerance=1e-6).any()
 
 
+def test_large_numbers_that_cancel_keep_within_the_bound():
+    """Two keys of the same numbers in another order: whatever the sums of their products lose, the read is 0."""
+    for dtype, size in ((torch.float32, 1e4), (torch.float32, 1e2), (torch.float64, 1e3)):
+        key = size * torch.randn(1000, generator=torch.Generator().manual_seed(0), dtype=dtype)
+        keys = torch.stack([key, key.flip(0)])
+        values, query = torch.tensor([[1.0], [-1.0]], dtype=dtype), torch.full((1, 1000), size, dtype=dtype)
+        found = functional.certify(query, keys, values, Softmax(1.0), 1e-6)
+        assert found.value.abs().max() <= found.bound.max()
+
+
+def test_what_was_prepared_is_not_taken_for_what_came_to_lie_there():
+    _, keys = case(4000, 256, 1, 0, 1.0, 0)
+    memory = kanerva.modern_hopfield(256, beta=400.0)
+    memory.write(keys[:3000])
+    for turn in range(4):
+        memory.certify(keys[:1])
+        memory.forget(memory.ids[:1])
+        memory.write(keys[3000 + turn][None])
+        asked = memory.keys[[5, 2000, -1]]
+        found = memory.certify(asked)
+        error = (found.value.double() - exact(asked, memory.keys, memory.keys, 400.0)).abs().amax(-1)
+        assert (error <= found.bound + 1e-11).all()
+
+
 @pytest.mark.untyped
 @pytest.mark.parametrize(
     ("break_it", "sentence"),
@@ -100,6 +124,7 @@ def test_memories_read_within_a_tolerance():
         (lambda q, k: functional.certify(q, k, k, Entmax(1.5, 1.0)), "separation must be Softmax"),
         (lambda q, k: functional.certify(q, k, k, Softmax(0.0)), "separation must be Softmax with beta > 0"),
         (lambda q, k: functional.certify(q, k, k, Softmax(1.0), 1e-9), "tolerance must be"),
+        (lambda q, k: functional.certify(q.requires_grad_(), k, k, Softmax(1.0)), "query must be asked without a gradient"),
         (lambda q, k: functional.certify(q, k, k, Softmax(1.0), 2.0), "tolerance must be"),
         (lambda q, k: functional.certify(q.half(), k.half(), k.half(), Softmax(1.0)), "query must be float32 or float64"),
         (lambda q, k: functional.certify(q * math.nan, k, k, Softmax(1.0)), "query must be finite"),

@@ -61,3 +61,11 @@ def test_overflow_is_said():
     memory.write(1e3 * torch.ones(3, 100))
     with pytest.raises(kanerva.InputError, match="overflow"):
         memory.recall(torch.ones(30, 100))
+
+
+def test_half_precision_does_not_depend_on_batch_mates():
+    memory = kanerva.modern_hopfield(512, beta=1.0)
+    memory.half()
+    keys = (20 * torch.randn(200, 512, generator=torch.Generator().manual_seed(0))).half()
+    memory.write(keys)
+    assert torch.equal(memory.recall(keys[:100])[:2], memory.recall(keys[:2]))

@@ -273,3 +273,97 @@ def test_reads_in_threads_of_ones_own():
         several = list(pool.map(lambda _: functional.read(query, keys, values, dot, Power(3)), range(12)))
     assert all(torch.equal(one, several[0]) for one in several)
     torch.testing.assert_close(several[0], expected)
+
+
+def test_packed_keys_heed_what_a_mask_adds():
+    query, keys, values = case("step on bits", torch.float32, 3000)
+    added = torch.randn(3000, generator=torch.Generator().manual_seed(2))
+    found = functional.read(query, Packed(bits.pack(keys), D), values, agreement, Softmax(0.3), added)
+    torch.testing.assert_close(
+        found, functional.read(query.double(), keys.double(), values.double(), agreement, Softmax(0.3), added).float()
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", [*REAL])
+def test_what_is_not_a_number_is_never_lost(name, engine):
+    similarity, separation = REAL[name]
+    for place in range(2):
+        query, keys, values = case(name, torch.float32, 4000)
+        (query, keys)[place][3, 2] = torch.nan
+        with settings.use(engine=engine), pytest.raises(kanerva.InputError, match="finite"):
+            functional.read(query, keys, values, similarity, separation)
+
+
+def test_keys_too_long_for_their_dtype_are_no_angle():
+    query, keys, values = case("cap", torch.float32, 4000)
+    keys[7] = 1e20
+    with pytest.raises(kanerva.InputError, match="overflow"):
+        functional.read(query, keys, values, cosine, Softmax(3.0))
+
+
+def test_a_similarity_may_read_itself():
+    """A read inside a read waits for nobody."""
+    query, keys, values = case("power", torch.float32, 9000, 64)
+
+    def nested(asked, rows):
+        functional.read(asked[:50], keys, values, dot, Power(3))
+        return asked @ rows.mT
+
+    found = functional.read(query, keys, values, nested, Power(3))
+    torch.testing.assert_close(found, functional.read(query, keys, values, dot, Power(3)))
+
+
+@pytest.mark.parametrize("name", ["power", "compact", "top-k", "argmax", "softmax"])
+def test_other_dtypes_are_not_chosen_by_torch(name):
+    similarity, separation = REAL[name]
+    query, keys, values = case(name, torch.float32, 4000, 40)
+    expected = functional.read(query, keys, values, similarity, separation)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(functional.read(query, keys, values, similarity, separation), expected)
+
+
+@pytest.mark.parametrize("similarity", [dot, closeness])
+def test_equal_keys_share(similarity):
+    query, keys, values = case("argmax", torch.float32, 20_000, 40)
+    keys[19_999] = keys[3]
+    query[:] = keys[3]
+    expected = (values[3] + values[19_999]) / 2
+    torch.testing.assert_close(functional.read(query, keys, values, similarity, Argmax()), expected.expand(40, -1))
+
+
+@pytest.mark.parametrize("similarity", [dot, closeness, cosine])
+def test_the_budget_may_change_before_gradients_are_taken(similarity):
+    query, keys, values = (part.requires_grad_() for part in case("softmax", torch.float64, 4000, 40))
+    for rule in (Softmax(3.0), TopK(5, 2.0)):
+        with settings.use(budget=2**20):
+            read = functional.read(query, keys, values, similarity, rule)
+        cut = torch.autograd.grad(read.sum(), query)
+        whole = torch.autograd.grad(functional.read(query, keys, values, similarity, rule).sum(), query)
+        torch.testing.assert_close(cut, whole)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own, of what it derives forward with
+@pytest.mark.parametrize("name", ["softmax", "power", "top-k", "compact"])
+def test_derivatives_that_go_forward(name):
+    similarity, separation = REAL[name]
+    query, keys, values = case(name, torch.float64, 4000, 12)
+    direction = query.flip(0)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(query, direction)
+        there = torch.autograd.forward_ad.unpack_dual(functional.read(dual, keys, values, similarity, separation)).tangent
+    step = 1e-6
+    ends = [functional.read(query + side * step * direction, keys, values, similarity, separation) for side in (1, -1)]
+    slope = (ends[0] - ends[1]) / (2 * step)
+    if name != "compact":  # whose weights jump at the edge of their reach
+        torch.testing.assert_close(there, slope, rtol=1e-4, atol=1e-4)
+
+
+def test_a_rule_of_ones_own_is_read_on_every_route():
+    class Cube(Power):
+        def __call__(self, scores, mask=None):
+            return scores.relu() ** 3
+
+    query, keys, values = case("power", torch.float64, 4000)
+    expected = (query @ keys.T).relu() ** 3 @ values
+    torch.testing.assert_close(functional.read(query, keys, values, dot, Cube(4)), expected)

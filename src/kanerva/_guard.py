@@ -67,8 +67,12 @@ def refuse(function: str, argument: str, must: str, got: str, do: str, error: ty
 
 
 def tracing() -> bool:
-    """Tell whether the numbers in a tensor are out of reach: while a graph is traced, or inside ``torch.func`` transforms."""
-    return torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
+    """Tell whether the numbers in a tensor are out of reach: while a graph is traced, or inside ``torch.func`` transforms.
+
+    Derivatives that go forward need the plain way, too.
+    """
+    forward = torch.autograd.forward_ad._current_level >= 0
+    return torch.compiler.is_compiling() or forward or torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def named(**known: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

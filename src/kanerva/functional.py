@@ -214,6 +214,9 @@ def certify(
     if isinstance(keys, Packed) or isinstance(values, Packed) or not values.is_floating_point() or query.dtype not in EXACT:
         got = f"{_guard.describe(query)} for keys {_guard.describe(keys)}"
         _guard.refuse("certify", "query", "float32 or float64, for floating keys and values", got, "read without tolerance")
+    if torch.is_grad_enabled() and any(part.requires_grad for part in (query, keys, values)):
+        do = "read without tolerance, or under torch.no_grad()"
+        _guard.refuse("certify", "query", "asked without a gradient, for what is left out has none", "to be trained", do)
     tolerance = _guard.number("certify", "tolerance", tolerance, torch.finfo(query.dtype).eps, 1)
     rows = query.reshape(-1, query.shape[-1]).detach()
     _guard.finite("certify", "query", rows)

@@ -84,8 +84,8 @@ class Patterns(Memory):
         self.register_buffer("ids", torch.empty(0, dtype=torch.int64))
         self.register_buffer("_next", torch.zeros((), dtype=torch.int64))
         self._room: dict[str, Tensor] = {}
-        # What ``certify`` prepared, and of which rows.
-        self._near: tuple[Any, functional.Coarse] | None = None
+        # What ``certify`` prepared, and of which rows in which state.
+        self._near: tuple[list[Tensor], tuple[int, ...], functional.Coarse] | None = None
         self._fit()
 
     @classmethod
@@ -268,17 +268,20 @@ class Patterns(Memory):
         keys, values = self.keys, self.values
         rows = [rows for rows in (self._buffers["keys"], self._buffers["_values"]) if rows is not None]
         # Of tensors made in inference mode nobody knows whether they have changed.
-        seen = tuple((part.data_ptr(), None if part.is_inference() else part._version, part.shape, part.device) for part in rows)
-        if self._near is None or self._near[0] != seen or any(part.is_inference() for part in rows):
-            self._near = (seen, functional.coarse(keys, values))
-        return functional.certify(query, keys, values, self.separation, tolerance, self._near[1])
+        versions = tuple(-1 if part.is_inference() else part._version for part in rows)
+        near = self._near
+        # The rows themselves are kept beside: another tensor could come to lie where they did.
+        same = near is not None and len(near[0]) == len(rows) and all(one is other for one, other in zip(near[0], rows, strict=True))
+        if near is None or not same or near[1] != versions or -1 in versions:
+            self._near = near = (rows, versions, functional.coarse(keys, values))
+        return functional.certify(query, keys, values, self.separation, tolerance, near[2])
 
     def _settled(self, journey: dict[str, Any]) -> Settled:
         # Few patterns are recalled in the space of their overlaps, which has fewer dimensions.
         query, keys, kept = journey["query"], self.keys, journey["context"]
         count = query[..., 0].numel()
         sums = self.autoassociative and self.similarity is dot and type(self.activation) is Identity and self.empty == "zero"
-        plain = isinstance(keys, Tensor) and keys.dtype == query.dtype and not isinstance(self._separation, Difference)
+        plain = isinstance(keys, Tensor) and keys.dtype == query.dtype in functional.EXACT and not isinstance(self._separation, Difference)
         learns = torch.is_grad_enabled() and (query.requires_grad or self.beta is not None)
         if not sums or not plain or learns or kept or _guard.tracing() or not overlaps.pays(keys.shape, count, journey["steps"]):
             return super()._settled(journey)
@@ -338,6 +341,7 @@ class Patterns(Memory):
             _guard.refuse("Patterns.forget", "ids", "stored", got, "give ids that write returned and forget has not removed")
         left = ~torch.isin(self.ids, asked)
         self._room.clear()
+        self._near = None
         for name in ("keys", "_values", "ids"):
             rows = self._buffers[name]
             if rows is not None:
@@ -394,6 +398,7 @@ class Patterns(Memory):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Memory:
         # Rows that move to another dtype or device leave their room behind, which would keep the old ones alive.
         self._room.clear()
+        self._near = None
         kept = () if self.storage is None else tuple(id(self._buffers[name]) for name in ("keys", "_values"))
 
         def move(tensor: Tensor) -> Tensor:
@@ -404,12 +409,16 @@ class Patterns(Memory):
         return super()._apply(move, recurse)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Patterns":
+        self._near = None
         if self._file:
             # Nobody writes to the rows of a file, so copies share them.
             memo |= {id(rows): rows for name in ("keys", "_values") if (rows := self._buffers[name]) is not None}
         memo[id(self)] = other = type(self).__new__(type(self))
         other.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_near": None}
 
     def _config(self) -> dict[str, Any]:
         self._own("save", "keep that file, and open it again with Patterns.over")

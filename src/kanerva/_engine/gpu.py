@@ -54,7 +54,7 @@ def product_dtype(queries: int, bits: int, radius: int) -> torch.dtype | None:
     Up to ``FEW`` queries bits are counted, for packed keys are a sixteenth of the memory. More are multiplied, on tensor cores. A
     product is right if t and t - 2, the next below with as many bits, are told apart. bfloat16 holds whole numbers up to 256, and
     even ones up to 512; products are even where n is. So it serves for -256 < t <= 256, for even n for -512 < t <= 512. float32
-    holds all of them up to 2^24. This takes sums that are rounded once, at their end: see ``_rounded_once``.
+    holds all of them up to 2^24. This takes sums that are rounded once, at their end: see ``rounded_once``.
 
     Args:
         queries: how many in a batch.
@@ -145,7 +145,7 @@ def multiply(query: Float[Tensor, "b n"], keys: Packed, radius: int, dtype: torc
     size = max(1, settings.budget // 4 // (keys.bits * (2 + 3 * dtype.itemsize) + len(query) * (1 + dtype.itemsize)))
     for start in range(0, len(keys), size):
         rows = slice(start, start + size)
-        with _rounded_once(query.device):
+        with rounded_once(query.device):
             product = asked @ unpack(keys.words[rows], keys.bits, dtype).mT
         marks[:, rows] = product >= keys.bits - 2 * radius
     return marks
@@ -155,7 +155,7 @@ _lock = threading.Lock()
 
 
 @contextmanager
-def _rounded_once(device: torch.device) -> Iterator[None]:
+def rounded_once(device: torch.device) -> Iterator[None]:
     """Keep products of bfloat16 from being added up in bfloat16, as torch lets the GPU do where it cuts long ones in parts."""
     matmul = torch.backends.cuda.matmul
     with _lock:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kanerva._engine.scores import finite
+from kanerva._engine.scores import chunks, finite
 from kanerva.dynamics import Settled
 
 
@@ -40,7 +40,7 @@ def settle(query: Tensor, keys: Tensor, weigh: Callable[[Tensor], Tensor], *, st
         if len(rows) == 0:
             break
         here, before = scores[rows], summed[rows]
-        weights = weigh(here)
+        weights = torch.cat([weigh(part) for part, _ in chunks(here, len(keys))])
         after = (1 - rate) * before + rate * weights
         there = (1 - rate) * here + rate * (weights @ gram)
         scores[rows], summed[rows] = there, after

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kanerva._engine.scores import Rows
+from kanerva._engine import gpu
+from kanerva._engine.scores import Rows, unmixed
 from kanerva._engine.select import take
 from kanerva._settings import settings
 
@@ -61,9 +62,10 @@ def coarse(keys: Tensor, values: Rows) -> Coarse:
 @cache
 def _fast(device: str) -> bool:
     """Tell whether products of bfloat16 are summed in float32, and fast."""
-    return device == "cuda" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device == "cuda" or (bool(torch._C._has_mkldnn) and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
 
 
+@unmixed
 def pruned(query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: float, near: Coarse) -> tuple[Tensor, Tensor, Tensor]:
     """Return sums ``(b, e)``, bounds of their error ``(b,)``, and of how many keys ``(b,)`` they were made; 0 where too many matter.
 
@@ -95,7 +97,8 @@ def _pruned(query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: f
     if hopeless.all():
         nothing = query.new_zeros(len(query), values.shape[1])
         return nothing, nothing[:, 0].double(), hopeless.long() * 0
-    scores = near.keys @ asked.mT
+    with gpu.rounded_once(query.device):
+        scores = near.keys @ asked.mT
     places, rows, found = _above(scores, scores.amax(0).double() - down)
     full = found > ROOM
     places, rows = places[~full[rows]], rows[~full[rows]]
@@ -112,16 +115,21 @@ def _pruned(query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: f
     value = (value / mass[:, None]).to(query.dtype)
     left = 2 * near.size * (count - found) * math.exp(-beta * window) / mass
     # What the last rounding of the result adds, and sums of float64, which are right to far less.
-    rounding = value.abs().amax(-1).double() * torch.finfo(query.dtype).eps / 2 + near.size * 1e-12
+    moved = _moved(query, keys, beta, near, 2.0**-53)
+    rounding = value.abs().amax(-1).double() * torch.finfo(query.dtype).eps / 2 + near.size * (1e-12 + 2 * moved)
     return value, left + rounding, torch.where(full, 0, found)
 
 
 def plain_bound(query: Tensor, keys: Tensor, beta: float, near: Coarse) -> Tensor:
     """Bound the error of a read that sums everything in the dtype of the query, in whatever order: a bound for the worst case."""
     unit = torch.finfo(query.dtype).eps / 2
+    return near.size * (2 * _moved(query, keys, beta, near, unit) + 4 * (len(keys) + 8) * unit)
+
+
+def _moved(query: Tensor, keys: Tensor, beta: float, near: Coarse, unit: float) -> Tensor:
+    """Bound the share of itself by which a weight is moved where its score is summed with roundings of ``unit``."""
     length = query.double().norm(dim=-1) * (near.length + near.away)
-    moved = torch.expm1(2 * beta * (keys.shape[1] + 4) * unit * length)
-    return near.size * (2 * moved + 4 * (len(keys) + 8) * unit)
+    return torch.expm1(2 * beta * (keys.shape[1] + 4) * unit * length)
 
 
 def _slack(query: Tensor, asked: Tensor, near: Coarse) -> Tensor:
@@ -129,7 +137,7 @@ def _slack(query: Tensor, asked: Tensor, near: Coarse) -> Tensor:
     exact, rounded = query.double(), asked.double()
     length = rounded.norm(dim=-1)
     inputs = (exact - rounded).norm(dim=-1) * near.length + exact.norm(dim=-1) * near.away
-    result = ROUNDING if near.keys.dtype == torch.bfloat16 else 0.0
+    result = {torch.bfloat16: ROUNDING, torch.float16: 2.0**-11}.get(near.keys.dtype, 0.0)
     return inputs + length * near.length * (result + (query.shape[1] + 4) * 2.0**-23)
 
 

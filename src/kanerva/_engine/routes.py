@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from kanerva import _guard
 from kanerva._engine import flex, packed, select, stream
-from kanerva._engine.scores import SCORE_BYTES, Mask, Rows, chunks, compare, left, pieces, wide
+from kanerva._engine.scores import SCORE_BYTES, Mask, Rows, chunks, compare, left, pieces, unmixed, wide
 from kanerva._settings import settings
 from kanerva.bits import Packed
 from kanerva.separation import Difference, Exponential, Separation, Softmax, Step
@@ -41,6 +40,7 @@ class Field(NamedTuple):
     empty: Bool[Tensor, "*batch"]
 
 
+@unmixed
 def field(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separation: Separation, mask: Mask) -> Field:
     """Sum the values by their weights, for queries ``(b, d)`` and a mask ``(b or 1, m)``."""
     count = keys.shape[0]
@@ -68,17 +68,18 @@ def field(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separ
         found = _far(query, keys, values, similarity, separation, mask)
         if found is not None:
             return found
-    again = _anew(_whole, query, count, _learns(query, keys, values, separation.temperature()))
+    again = _anew(_whole, query, count, _learns(query, keys, values, mask, separation.temperature()))
     return _all([Field(*again(part, keys, values, similarity, separation, kept)) for part, kept in chunks(query, count, mask)])
 
 
+@unmixed
 def energy(query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask) -> Tensor:
     """Return minus the potential, for queries ``(b, d)`` and a mask ``(b or 1, m)``."""
     count = keys.shape[0]
     if count == 0:
         worth = torch.inf if separation.normalised else 0.0
         return torch.full((len(query),), worth, dtype=wide(query.dtype), device=query.device)
-    learns = _learns(query, keys, separation.temperature())
+    learns = _learns(query, keys, mask, separation.temperature())
     if len(query) * count > FEW and not _guard.tracing() and not learns:
         potential = stream.potential(query, keys, similarity, separation, mask)
         if potential is not None:
@@ -96,12 +97,12 @@ def _anew(work: Callable[..., Any], query: Tensor, count: int, learns: bool) -> 
     """Return work that keeps no scores for gradients where they are many: they are worked out anew on the way back."""
     if not learns or _guard.tracing() or len(query) * count * SCORE_BYTES <= settings.budget:
         return work
-    return partial(checkpoint, work, use_reentrant=False, preserve_rng_state=False)
+    return partial(stream.anew, work)
 
 
 def _far(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separation: Separation, mask: Mask) -> Field | None:
     """Read without ever building all scores; None where the rule cannot, or where sums are not finite, which is said elsewhere."""
-    if _learns(query, keys, values, separation.temperature()):
+    if _learns(query, keys, values, mask, separation.temperature()):
         # All at once, torch remembers every score for the way back.
         many = len(query) * len(keys) * SCORE_BYTES > settings.budget
         sums = stream.learned(query, keys, values, similarity, separation, mask) if many else None
@@ -163,9 +164,9 @@ def _whole(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, sepa
 
 def _softmax(separation: Separation) -> Softmax | None:
     """Return the softmax that a rule weighs by, if it does; the exact rule of exponential memories on bits is one."""
-    if isinstance(separation, Difference) and isinstance(separation.part, Exponential):
+    if type(separation) is Difference and type(separation.part) is Exponential:
         return Softmax(separation.part.beta)
-    return separation if isinstance(separation, Softmax) else None
+    return separation if type(separation) is Softmax else None
 
 
 def _attends(query: Tensor, keys: Rows, values: Rows, beta: float | Tensor) -> bool:
@@ -179,14 +180,15 @@ def _attends(query: Tensor, keys: Rows, values: Rows, beta: float | Tensor) -> b
     # On the CPU it is fast, and builds no scores, only for values as long as keys. It shares few queries badly among threads, and
     # sums millions of patterns for one query in one go, which costs digits: blocks of keys are as fast there, and right.
     few = 1 < len(query) <= 32 and keys.numel() >= 2**21
-    return keys.shape == values.shape and not few and not (len(query) == 1 and keys.numel() >= 2**25)
+    lies = keys.stride(-1) == values.stride(-1) == 1  # else torch would build the scores
+    return keys.shape == values.shape and lies and not few and not (len(query) == 1 and keys.numel() >= 2**25)
 
 
 def _attend(query: Tensor, keys: Rows, values: Rows, separation: Softmax) -> Field:
     """Read through torch's attention, which never builds the scores."""
     assert isinstance(keys, Tensor)
     assert isinstance(values, Tensor)
-    scaled = (separation.beta * query).to(query.dtype)
+    scaled = (separation.beta * query).to(query.dtype).contiguous()
     value = torch.nn.functional.scaled_dot_product_attention(scaled[None, None], keys[None, None], values[None, None], scale=1.0)[0, 0]
     # Zeros may stand for scores that all overflowed, which torch takes for masked ones: look again.
     zero = value[:, 0] == 0

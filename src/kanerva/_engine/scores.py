@@ -1,7 +1,8 @@
 """Scores of queries and keys, whole or a block of keys at a time, in float32 at least."""
 
-from collections.abc import Iterator
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from jaxtyping import Shaped
@@ -12,6 +13,7 @@ from kanerva._settings import settings
 from kanerva.bits import Packed
 from kanerva.similarity import Similarity, agreement, dot, manhattan
 
+Result = TypeVar("Result")
 Rows = Shaped[Tensor, "_m _d"] | Packed
 Mask = Shaped[Tensor, "*_mask"] | None
 
@@ -22,6 +24,19 @@ SCORE_BYTES = 64
 def wide(dtype: torch.dtype) -> torch.dtype:
     """Take float32 for the half precisions: their sums lose whole patterns."""
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def unmixed(work: Callable[..., Result]) -> Callable[..., Result]:
+    """Keep torch from choosing other dtypes while some work is done: sums are of what they are said to be."""
+
+    @wraps(work)
+    def done(query: Tensor, *more: Any) -> Result:
+        if _guard.tracing() or not torch.is_autocast_enabled(query.device.type):
+            return work(query, *more)
+        with torch.autocast(query.device.type, enabled=False):
+            return work(query, *more)
+
+    return done
 
 
 def chunks(rows: Tensor, width: int, mask: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:

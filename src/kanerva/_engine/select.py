@@ -3,6 +3,7 @@
 Their weights are those that the rule gives them among all keys: what lies below its reach changes nothing.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -10,16 +11,15 @@ from torch import Tensor
 
 from kanerva import _guard
 from kanerva._engine import threads, tiles
-from kanerva._engine.scores import Mask, Rows, compare, left, wide
-from kanerva._engine.stream import TALL, cut, height, spans, teller, tile
+from kanerva._engine.scores import Mask, Rows, left, wide
+from kanerva._engine.stream import TALL, cut, height, part_of, spans, teller, tile
+from kanerva._settings import settings
 from kanerva.bits import Packed
 from kanerva.separation import Separation
-from kanerva.similarity import Similarity, agreement, closeness, cosine, dot, manhattan
+from kanerva.similarity import Similarity
 
 # Keys that are kept for a query at a time; where more may weigh something, all scores are cheaper than a search.
 ROOM = 256
-# Similarities that see for themselves that their scores are finite: where scores are ordered, NaN is lost.
-KNOWN = (agreement, closeness, cosine, dot, manhattan)
 
 
 class Found(NamedTuple):
@@ -42,6 +42,12 @@ def search(query: Tensor, keys: Rows, similarity: Similarity, separation: Separa
     room = max(ROOM, 4 * getattr(separation, "k", 1))
     if 4 * room > len(keys) or separation.reach(query.new_zeros(1, 1)) is None:
         return None
+    # What is kept of a query grows with the queries.
+    many = max(TALL, settings.budget // (64 * room))
+    if len(query) > many:
+        starts = range(0, len(query), many)
+        several = [search(query[start : start + many], keys, similarity, separation, _some_rows(mask, start, many)) for start in starts]
+        return _stacked([part for part in several if part is not None])
     look = _Look(keys, similarity, separation, room)
     found, floor = look(query, mask, None)
     rows = found.full.nonzero().squeeze(-1)
@@ -56,6 +62,18 @@ def search(query: Tensor, keys: Rows, similarity: Similarity, separation: Separa
     return Found(scores, places, found.full.index_copy(0, rows, again.full))
 
 
+def _some_rows(mask: Mask, start: int, many: int) -> Mask:
+    """Take the mask of some queries; one row stands for all."""
+    return mask if mask is None or len(mask) == 1 else mask[start : start + many]
+
+
+def _stacked(parts: list[Found]) -> Found:
+    """Put together what was found for different queries."""
+    width = max(part.scores.shape[1] for part in parts)
+    scores = torch.cat([_padded(part.scores, width, -torch.inf) for part in parts])
+    return Found(scores, torch.cat([_padded(part.places, width, 0) for part in parts]), torch.cat([part.full for part in parts]))
+
+
 class _Look(NamedTuple):
     """One look through all keys, shared among threads."""
 
@@ -67,6 +85,7 @@ class _Look(NamedTuple):
     def __call__(self, query: Tensor, mask: Mask, floor: Tensor | None) -> tuple[Found, Tensor]:
         """Return what was found, and the score below which nothing was looked at in the end."""
         told = teller(len(self.keys), 1)
+        origin = tiles.numbers(part_of(self.keys, slice(0, 1)), query.dtype)
         many = height(query)
         starts = range(0, max(1, len(query)), many)
 
@@ -75,27 +94,24 @@ class _Look(NamedTuple):
                 _Search(query[start : start + many], self.room, None if floor is None else floor[start : start + many]) for start in starts
             ]
             for rows, part in cut(self.keys, span, query):
-                block = tiles.numbers(part, query.dtype)
+                compared = tiles.facing(part, self.similarity, query, origin)
                 for start, one in zip(starts, several, strict=True):
-                    one.take(self._scores(one.query, block, tile(mask, slice(start, start + many), rows)), rows.start, self.separation)
+                    one.take(self._scores(one.query, compared, tile(mask, slice(start, start + many), rows)), rows.start, self.separation)
                 told(rows.stop - rows.start)
             return several
 
         parts = threads.share(found, spans(self.keys, query))
         tall = [_merged([one.found() for one in same]) for same in zip(*parts, strict=True)]
-        width = max(part.scores.shape[1] for part in tall)
-        scores = torch.cat([_padded(part.scores, width, -torch.inf) for part in tall])
-        places = torch.cat([_padded(part.places, width, 0) for part in tall])
         highest = torch.cat(
             [torch.stack([one.floor for one in same if one.floor is not None]).amax(0) for same in zip(*parts, strict=True)]
         )
-        return Found(scores, places, torch.cat([part.full for part in tall])), highest
+        return _stacked(tall), highest
 
-    def _scores(self, query: Tensor, block: Tensor, kept: Mask) -> Tensor:
+    def _scores(self, query: Tensor, compared: Callable[[Tensor, Mask], Tensor], kept: Mask) -> Tensor:
         """Compare queries with a block of keys; -inf where the mask leaves a key out."""
-        scores = compare(query, block, self.similarity, kept)
-        if self.similarity not in KNOWN:
-            _guard.finite(type(self.separation).__name__, "scores", scores)
+        scores = compared(query, kept)
+        # Where scores are ordered, NaN is lost.
+        _guard.finite(type(self.separation).__name__, "scores", scores)
         there = left(kept)
         return scores if there is None else scores.masked_fill(~there, -torch.inf)
 
@@ -132,7 +148,7 @@ class _Search:
     """What was found so far for some queries, and the score below which nothing is looked at any more."""
 
     def __init__(self, query: Tensor, room: int, floor: Tensor | None) -> None:
-        self.query, self.room, self.floor = query, room, floor
+        self.query, self.room, self.floor = query, room, None if floor is None else floor.clone()
         self.scores = query.new_full((len(query), room), -torch.inf)
         self.places = torch.zeros_like(self.scores, dtype=torch.int64)
         self.count = torch.zeros(len(query), dtype=torch.int64, device=query.device)

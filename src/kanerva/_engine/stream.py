@@ -11,12 +11,13 @@ to stay in a core's cache; every thread goes through keys of its own.
 
 from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from kanerva import _guard
 from kanerva._engine import threads, tiles
 from kanerva._engine.scores import SCORE_BYTES, Mask, Rows, compare, left, wide
 from kanerva._settings import settings
@@ -82,21 +83,37 @@ def learned(
     """Do as ``summed`` does where gradients are asked for: what a block of keys was weighed by is worked out again on the way back."""
     query = query.to(wide(query.dtype))
 
-    def part(query: Tensor, keys: Tensor, values: Tensor, kept: Tensor | None) -> tuple[Tensor | None, ...] | None:
+    def part(query: Tensor, keys: Rows, values: Rows, kept: Tensor | None) -> tuple[Tensor | None, ...] | None:
         weighed = separation.partial(compare(query, keys, similarity, kept), left(kept))
-        return None if weighed is None else tuple(_sums(weighed, values.to(query.dtype), left(kept)))
+        return None if weighed is None else tuple(_sums(weighed, tiles.numbers(values, query.dtype), left(kept)))
 
-    parts: list[Sums | None] = []
-    size = max(1, settings.budget // (SCORE_BYTES * max(1, len(query))))
-    for start in range(0, len(keys), size):
-        rows = slice(start, start + size)
-        kept = None if mask is None else mask[:, rows]
-        found = checkpoint(part, query, keys[rows], values[rows], kept, use_reentrant=False, preserve_rng_state=False)
-        if found is None:
-            return None
-        parts.append(Sums(*found))
-    total = _total(parts)
-    return None if total is None else _finished(total, query)
+    done = []
+    for tall in range(0, max(1, len(query)), MANY):
+        asked, kept = query[tall : tall + MANY], _rows(mask, slice(tall, tall + MANY))
+        size = max(1, settings.budget // (SCORE_BYTES * max(1, len(asked))))
+        parts: list[Sums | None] = []
+        for start in range(0, len(keys), size):
+            rows = slice(start, start + size)
+            found = anew(part, asked, part_of(keys, rows), part_of(values, rows), None if kept is None else kept[:, rows])
+            if found is None:
+                return None
+            parts.append(Sums(*found))
+        total = _total(parts)
+        assert total is not None
+        done.append(_finished(total, asked))
+    values, empty = (torch.cat(same) if len(same) > 1 else same[0] for same in zip(*done, strict=True))
+    return values, empty
+
+
+def anew(work: Callable[..., Any], *given: Any) -> Any:
+    """Do work that is done again on the way back of gradients, which keep nothing of it; with the budget of today."""
+    budget = settings.budget
+
+    def limited(*given: Any) -> Any:
+        with settings.use(budget=budget):
+            return work(*given)
+
+    return checkpoint(limited, *given, use_reentrant=False, preserve_rng_state=False)
 
 
 def potential(query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask) -> Tensor | None:
@@ -134,14 +151,16 @@ def _gather(
     told: Callable[[int], None],
 ) -> Sums | None:
     """Gather the sums of some queries from a span of the keys; None where the rule cannot."""
-    total, many = None, height(query)
+    total, many, origin = None, height(query), tiles.numbers(part_of(keys, slice(0, 1)), query.dtype)
     for rows, block in cut(keys, span, query):
-        compared = tiles.facing(block, similarity, query)
+        compared = tiles.facing(block, similarity, query, origin)
         value = tiles.numbers(block if values is keys else part_of(values, rows), query.dtype)
         for start in range(0, max(1, len(query)), many):
             tall = slice(start, start + many)
             kept = tile(mask, tall, rows)
-            weighed = tiles.weigh(separation, compared(query[tall], kept), kept)
+            scores = compared(query[tall], kept)
+            # Rules that compare lose NaN; the plain route says what is wrong.
+            weighed = tiles.weigh(separation, scores, kept) if _guard.sound(scores) else None
             if weighed is None:
                 return None
             total = _nothing(query, values.shape[1], weighed) if total is None else total

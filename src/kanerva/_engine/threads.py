@@ -45,6 +45,7 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     ready = Barrier(threads + 1)
 
     def begin() -> None:
+        torch.get_num_threads()  # else torch would look the number up once more, after it was set here
         torch.set_num_threads(1)
         ready.wait()
 

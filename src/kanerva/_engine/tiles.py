@@ -41,14 +41,15 @@ def numbers(rows: Rows, dtype: torch.dtype) -> Tensor:
     return written
 
 
-def facing(keys: Rows, similarity: Similarity, query: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]:
+def facing(keys: Rows, similarity: Similarity, query: Tensor, origin: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]:
     """Return what compares queries, such as ``query``, with a block of keys, of which what all need is worked out once.
 
-    Scores that are not finite are not looked for: the sums made of them will show it.
+    Distances are taken from ``origin``, the same for all blocks, so that equal keys have equal scores. Scores that are not finite
+    are for the caller to look for.
     """
     compiled = kernels(query)
     if isinstance(keys, Packed) and similarity is agreement and compiled is not None:
-        return lambda asked, kept: _shared(compiled, asked, keys, query.dtype)
+        return lambda asked, kept: _with(_shared(compiled, asked, keys, query.dtype), kept)
     rows = numbers(keys, query.dtype)
     if similarity is dot:
         return lambda asked, kept: _with(asked @ rows.mT, kept)
@@ -57,21 +58,21 @@ def facing(keys: Rows, similarity: Similarity, query: Tensor) -> Callable[[Tenso
         return lambda asked, kept: _with(torch.addmm(half, asked / 2, rows.mT), kept)
     if similarity is cosine:
         length = torch.linalg.vector_norm(rows, dim=-1).clamp_min(1e-12)
+        length = torch.where(length.isfinite(), length, torch.nan)  # what overflows must not look like an angle
         return lambda asked, kept: _with((torch.nn.functional.normalize(asked, dim=-1, eps=1e-12) @ rows.mT).div_(length), kept)
     if similarity is closeness and compiled is not None and len(query) <= FEW:
         return lambda asked, kept: _with(_close(compiled, asked, rows), kept)
     if similarity is closeness:
         # Distances do not change when everything moves together; near the origin their squares lose fewer digits.
-        origin = rows[:1].sum(0)
         away = rows - origin
-        half = away.square().sum(-1) / 2
+        half = -away.square().sum(-1) / 2
         return lambda asked, kept: _with(_nearness(asked - origin, away, half), kept)
     return lambda asked, kept: compare(asked, rows, similarity, kept)
 
 
 def _nearness(near: Tensor, away: Tensor, half: Tensor) -> Tensor:
     """Take minus half the squared distances, from products."""
-    return torch.addmm(-half, near, away.mT).sub_(near.square().sum(-1, keepdim=True) / 2)
+    return torch.addmm(half, near, away.mT).sub_(near.square().sum(-1, keepdim=True) / 2)
 
 
 def _with(scores: Tensor, kept: Tensor | None) -> Tensor:
@@ -114,8 +115,8 @@ def weigh(separation: Separation, scores: Tensor, kept: Tensor | None) -> Partia
 
 @lru_cache(16)
 def _table(separation: Circle) -> NDArray[np.float32]:
-    """Lay out the logarithms of shared circles by agreement."""
-    return separation._log_share.flip(0).numpy().astype(np.float32)
+    """Lay out the logarithms of shared circles by agreement, less the largest: what is near 0 keeps its digits."""
+    return (separation._log_share - separation._log_share[0]).flip(0).numpy().astype(np.float32)
 
 
 @lru_cache(16)

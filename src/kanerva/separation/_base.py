@@ -109,7 +109,8 @@ class Sum(Separation):
 
     def partial(self, scores: Scores, mask: Mask = None) -> Partial:
         """Weigh some of the keys."""
-        return Partial(type(self).__call__.__wrapped__(self, scores, mask))  # type: ignore[attr-defined]
+        rule = type(self).__call__
+        return Partial(getattr(rule, "__wrapped__", rule)(self, scores, mask))
 
     def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"]:
         """Return the sum."""

@@ -71,7 +71,8 @@ class Circle(Separation):
 
     def partial(self, scores: Scores, mask: Mask = None) -> Partial:
         """Weigh some of the keys."""
-        return of_logs(self.log_weights(hide(scores, mask)), mask)
+        relative = (self._log_share - self._log_share[0]).to(scores.device)  # what is near 0 keeps its digits
+        return of_logs(relative[self._distance(hide(scores, mask))].to(scores.dtype), mask)
 
     def _distance(self, scores: Tensor) -> Tensor:
         """Turn agreements into whole distances."""
