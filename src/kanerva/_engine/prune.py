@@ -11,13 +11,13 @@ where Z >= 1 is the sum of the weights that are left, the largest of them one.
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from kanerva._engine import gpu
 from kanerva._engine.scores import Rows, unmixed
 from kanerva._engine.select import take
 from kanerva._settings import settings
@@ -97,7 +97,7 @@ def _pruned(query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: f
     if hopeless.all():
         nothing = query.new_zeros(len(query), values.shape[1])
         return nothing, nothing[:, 0].double(), hopeless.long() * 0
-    with gpu.rounded_once(query.device):
+    with _rounded_once(query.device):
         scores = near.keys @ asked.mT
     places, rows, found = _above(scores, scores.amax(0).double() - down)
     full = found > ROOM
@@ -130,6 +130,15 @@ def _moved(query: Tensor, keys: Tensor, beta: float, near: Coarse, unit: float) 
     """Bound the share of itself by which a weight is moved where its score is summed with roundings of ``unit``."""
     length = query.double().norm(dim=-1) * (near.length + near.away)
     return torch.expm1(2 * beta * (keys.shape[1] + 4) * unit * length)
+
+
+def _rounded_once(device: torch.device) -> AbstractContextManager[None]:
+    """Keep a GPU from adding products of bfloat16 up in bfloat16; the kernels for it are not loaded elsewhere."""
+    if device.type != "cuda":
+        return nullcontext()
+    from kanerva._engine import gpu
+
+    return gpu.rounded_once(device)
 
 
 def _slack(query: Tensor, asked: Tensor, near: Coarse) -> Tensor:
