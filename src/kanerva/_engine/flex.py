@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanerva import _guard
+from kanerva._engine.scores import learns
 from kanerva._settings import settings
 from kanerva.separation import Cap, Circle, Compact, Exponential, Normalised, Power, Separation, Softmax, Step
 from kanerva.similarity import Similarity, agreement, closeness, cosine, dot
@@ -100,10 +101,8 @@ def reads(query: Tensor, keys: Any, values: Any, similarity: Similarity, separat
     """Tell whether a read without a mask or a gradient is taken here: float32 on a GPU, in lengths that a fused kernel can hold."""
     if _guard.tracing() or not isinstance(keys, Tensor) or not isinstance(values, Tensor) or query.device.type != "cuda" or not _fuses():
         return False
-    beta = separation.temperature()
-    several = (query, keys, values, *([beta] if isinstance(beta, Tensor) else []))
-    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in several)
-    plain = query.dtype == keys.dtype == values.dtype == torch.float32 and not learns and len(keys) > 0
+    learned = learns(query, keys, values, separation.temperature())
+    plain = query.dtype == keys.dtype == values.dtype == torch.float32 and not learned and len(keys) > 0
     fits = query.shape[-1] <= WIDEST and values.shape[-1] <= WIDEST and similarity in (dot, agreement, cosine, closeness)
     return plain and fits and takes(separation, query.shape[-1])
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kanerva._engine.scores import Rows, unmixed
+from kanerva._engine.scores import Rows, together, unmixed
 from kanerva._engine.select import take
 from kanerva._settings import settings
 
@@ -81,7 +81,7 @@ def pruned(query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: fl
     size = max(1, settings.budget // (8 * len(keys)))
     starts = range(0, max(1, len(query)), size)
     parts = [_pruned(query[start : start + size], keys, values, beta, tolerance, near) for start in starts]
-    value, bound, active = (torch.cat(same) if len(same) > 1 else same[0] for same in zip(*parts, strict=True))
+    value, bound, active = together(parts)
     return value, bound, active
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from kanerva import _guard
 from kanerva._engine import flex, packed, select, stream
-from kanerva._engine.scores import SCORE_BYTES, Mask, Rows, chunks, compare, left, pieces, unmixed, wide
+from kanerva._engine.scores import SCORE_BYTES, Mask, Rows, chunks, compare, learns, left, mask_of, pieces, together, unmixed, wide
 from kanerva._settings import settings
 from kanerva.bits import Packed
 from kanerva.separation import Difference, Exponential, Separation, Softmax, Step
@@ -68,7 +68,7 @@ def field(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separ
         found = _far(query, keys, values, similarity, separation, mask)
         if found is not None:
             return found
-    again = _anew(_whole, query, count, _learns(query, keys, values, mask, separation.temperature()))
+    again = _anew(_whole, query, count, learns(query, keys, values, mask, separation.temperature()))
     return _all([Field(*again(part, keys, values, similarity, separation, kept)) for part, kept in chunks(query, count, mask)])
 
 
@@ -79,8 +79,8 @@ def energy(query: Tensor, keys: Rows, similarity: Similarity, separation: Separa
     if count == 0:
         worth = torch.inf if separation.normalised else 0.0
         return torch.full((len(query),), worth, dtype=wide(query.dtype), device=query.device)
-    learns = _learns(query, keys, mask, separation.temperature())
-    if len(query) * count > FEW and not _guard.tracing() and not learns:
+    learned = learns(query, keys, mask, separation.temperature())
+    if len(query) * count > FEW and not _guard.tracing() and not learned:
         potential = stream.potential(query, keys, similarity, separation, mask)
         if potential is not None:
             return -potential
@@ -88,21 +88,21 @@ def energy(query: Tensor, keys: Rows, similarity: Similarity, separation: Separa
     def potential_of(part: Tensor, kept: Mask) -> Tensor:
         return separation.potential(compare(part, keys, similarity, kept), left(kept))
 
-    again = _anew(potential_of, query, count, learns)
+    again = _anew(potential_of, query, count, learned)
     parts = [again(part, kept) for part, kept in chunks(query, count, mask)]
     return -torch.cat(parts)
 
 
-def _anew(work: Callable[..., Any], query: Tensor, count: int, learns: bool) -> Callable[..., Any]:
+def _anew(work: Callable[..., Any], query: Tensor, count: int, learned: bool) -> Callable[..., Any]:
     """Return work that keeps no scores for gradients where they are many: they are worked out anew on the way back."""
-    if not learns or _guard.tracing() or len(query) * count * SCORE_BYTES <= settings.budget:
+    if not learned or _guard.tracing() or len(query) * count * SCORE_BYTES <= settings.budget:
         return work
     return partial(stream.anew, work)
 
 
 def _far(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separation: Separation, mask: Mask) -> Field | None:
     """Read without ever building all scores; None where the rule cannot, or where sums are not finite, which is said elsewhere."""
-    if _learns(query, keys, values, mask, separation.temperature()):
+    if learns(query, keys, values, mask, separation.temperature()):
         # All at once, torch remembers every score for the way back.
         many = len(query) * len(keys) * SCORE_BYTES > settings.budget
         sums = stream.learned(query, keys, values, similarity, separation, mask) if many else None
@@ -122,24 +122,19 @@ def _mended(
     rows = full.nonzero().squeeze(-1)
     if len(rows) == 0:
         return field
-    kept = mask if mask is None or len(mask) == 1 else mask[rows]
+    kept = mask_of(mask, rows)
     again = _all([_whole(part, keys, values, similarity, separation, some) for part, some in chunks(query[rows], len(keys), kept)])
     return Field(field.value.index_copy(0, rows, again.value), field.empty.index_copy(0, rows, again.empty))
 
 
 def _all(parts: list[Field]) -> Field:
     """Put the fields of several queries together."""
-    return Field(*(torch.cat(same) if len(same) > 1 else same[0] for same in zip(*parts, strict=True)))
+    return Field(*together(parts))
 
 
 def _streams(values: Rows) -> bool:
     """Tell whether values may be summed in the dtype of the weights: whole numbers are summed exactly."""
     return isinstance(values, Packed) or values.is_floating_point()
-
-
-def _learns(*several: object) -> bool:
-    """Tell whether a gradient is asked for."""
-    return torch.is_grad_enabled() and any(isinstance(tensor, Tensor) and tensor.requires_grad for tensor in several)
 
 
 def _whole(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separation: Separation, mask: Tensor | None) -> Field:
@@ -171,7 +166,7 @@ def _softmax(separation: Separation) -> Softmax | None:
 
 def _attends(query: Tensor, keys: Rows, values: Rows, beta: float | Tensor) -> bool:
     """Tell whether torch's attention takes the read, and is the faster way: one dtype, and no gradient asked for."""
-    if _guard.tracing() or isinstance(keys, Packed) or isinstance(values, Packed) or _learns(query, keys, values, beta):
+    if _guard.tracing() or isinstance(keys, Packed) or isinstance(values, Packed) or learns(query, keys, values, beta):
         return False
     if not query.dtype == wide(query.dtype) == keys.dtype == values.dtype:
         return False

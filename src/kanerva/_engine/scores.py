@@ -1,6 +1,6 @@
 """Scores of queries and keys, whole or a block of keys at a time, in float32 at least."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import Any, NoReturn, TypeVar
 
@@ -43,8 +43,28 @@ def chunks(rows: Tensor, width: int, mask: Tensor | None = None) -> Iterator[tup
     """Cut rows of queries, and the mask with them, so that ``width`` scores a row fit the budget; at least one chunk."""
     size = max(1, settings.budget // (SCORE_BYTES * max(1, width)))
     for start in range(0, max(1, len(rows)), size):
-        kept = mask[start : start + size] if mask is not None and len(mask) > 1 else mask
-        yield rows[start : start + size], kept
+        part = slice(start, start + size)
+        yield rows[part], mask_of(mask, part)
+
+
+def mask_of(mask: Mask, rows: slice | Tensor) -> Mask:
+    """Take the mask of some queries; one row stands for all."""
+    return mask if mask is None or len(mask) == 1 else mask[rows]
+
+
+def part_of(keys: Rows, rows: slice | Tensor) -> Rows:
+    """Take some of the keys, packed where they are."""
+    return keys[rows] if isinstance(keys, Tensor) else Packed.wrap(keys.words[rows], keys.bits)
+
+
+def together(parts: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Put what was found for some queries after what was found for others, each kind by itself."""
+    return tuple(torch.cat(same) if len(same) > 1 else same[0] for same in zip(*parts, strict=True))
+
+
+def learns(*several: object) -> bool:
+    """Tell whether a gradient is asked for."""
+    return torch.is_grad_enabled() and any(isinstance(tensor, Tensor) and tensor.requires_grad for tensor in several)
 
 
 def pieces(count: int, width: int) -> Iterator[slice]:
@@ -70,9 +90,14 @@ def compare(query: Tensor, keys: Rows, similarity: Similarity, mask: Mask = None
         must = f"a function that gives a float for each query and key, {(*query.shape[:-1], keys.shape[0])}"
         got = f"one that gave {_guard.describe(result)}"
         _guard.refuse("read", "similarity", must, got, "return query @ keys.mT or the like", _guard.InputTypeError)
-    if mask is not None and mask.is_floating_point():
-        result = result + mask.masked_fill(mask == -torch.inf, 0.0).to(result.dtype)
-    return result
+    return added(result, mask)
+
+
+def added(scores: Tensor, mask: Mask) -> Tensor:
+    """Add what a float mask adds; what it leaves out is left to the rule."""
+    if mask is None or not mask.is_floating_point():
+        return scores
+    return scores + mask.masked_fill(mask == -torch.inf, 0.0).to(scores.dtype)
 
 
 def left(mask: Mask) -> Tensor | None:

@@ -11,10 +11,9 @@ from torch import Tensor
 
 from kanerva import _guard
 from kanerva._engine import threads, tiles
-from kanerva._engine.scores import Mask, Rows, left, wide
-from kanerva._engine.stream import TALL, cut, height, part_of, spans, teller, tile
+from kanerva._engine.scores import Mask, Rows, left, mask_of, part_of, wide
+from kanerva._engine.stream import TALL, cut, height, spans, teller, tile
 from kanerva._settings import settings
-from kanerva.bits import Packed
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity
 
@@ -46,7 +45,9 @@ def search(query: Tensor, keys: Rows, similarity: Similarity, separation: Separa
     many = max(TALL, settings.budget // (64 * room))
     if len(query) > many:
         starts = range(0, len(query), many)
-        several = [search(query[start : start + many], keys, similarity, separation, _some_rows(mask, start, many)) for start in starts]
+        several = [
+            search(query[start : start + many], keys, similarity, separation, mask_of(mask, slice(start, start + many))) for start in starts
+        ]
         return _stacked([part for part in several if part is not None])
     look = _Look(keys, similarity, separation, room)
     found, floor = look(query, mask, None)
@@ -54,17 +55,11 @@ def search(query: Tensor, keys: Rows, similarity: Similarity, separation: Separa
     if len(rows) == 0:
         return found
     # Much that was kept before the largest score was met lies below the reach that is known by now.
-    again, _ = look(query[rows], mask if mask is None or len(mask) == 1 else mask[rows], floor[rows])
+    again, _ = look(query[rows], mask_of(mask, rows), floor[rows])
     width = max(found.scores.shape[1], again.scores.shape[1])
-    by = {"scores": -torch.inf, "places": 0}
-    both = ((_padded(getattr(found, name), width, fill), _padded(getattr(again, name), width, fill)) for name, fill in by.items())
-    scores, places = (first.index_copy(0, rows, second) for first, second in both)
+    scores = _padded(found.scores, width, -torch.inf).index_copy(0, rows, _padded(again.scores, width, -torch.inf))
+    places = _padded(found.places, width, 0).index_copy(0, rows, _padded(again.places, width, 0))
     return Found(scores, places, found.full.index_copy(0, rows, again.full))
-
-
-def _some_rows(mask: Mask, start: int, many: int) -> Mask:
-    """Take the mask of some queries; one row stands for all."""
-    return mask if mask is None or len(mask) == 1 else mask[start : start + many]
 
 
 def _stacked(parts: list[Found]) -> Found:
@@ -136,7 +131,8 @@ def read(found: Found, values: Rows, separation: Separation) -> tuple[Tensor, Te
 
 def take(rows: Rows, places: Tensor) -> Tensor:
     """Return some rows, whole."""
-    return rows[places] if isinstance(rows, Tensor) else Packed.wrap(rows.words[places], rows.bits)[:]
+    part = part_of(rows, places)
+    return part if isinstance(part, Tensor) else part[:]
 
 
 def _padded(rows: Tensor, width: int, by: float) -> Tensor:

@@ -19,9 +19,8 @@ from torch.utils.checkpoint import checkpoint
 
 from kanerva import _guard
 from kanerva._engine import threads, tiles
-from kanerva._engine.scores import SCORE_BYTES, Mask, Rows, compare, left, wide
+from kanerva._engine.scores import SCORE_BYTES, Mask, Rows, compare, left, mask_of, part_of, together, wide
 from kanerva._settings import settings
-from kanerva.bits import Packed
 from kanerva.separation import Separation
 from kanerva.separation._base import Partial
 from kanerva.similarity import Similarity
@@ -64,7 +63,7 @@ def summed(
 
     def gathered(span: slice) -> list[Sums | None]:
         starts = range(0, max(1, len(query)), MANY)
-        several = [(query[start : start + MANY], _rows(mask, slice(start, start + MANY))) for start in starts]
+        several = [(query[start : start + MANY], mask_of(mask, slice(start, start + MANY))) for start in starts]
         return [_gather(rows, keys, values, similarity, separation, kept, span, told) for rows, kept in several]
 
     done = []
@@ -73,7 +72,7 @@ def summed(
         if total is None:
             return None
         done.append(_finished(total, query[place * MANY : (place + 1) * MANY]))
-    values, empty = (torch.cat(same) if len(same) > 1 else same[0] for same in zip(*done, strict=True))
+    values, empty = together(done)
     return values, empty
 
 
@@ -89,7 +88,7 @@ def learned(
 
     done = []
     for tall in range(0, max(1, len(query)), MANY):
-        asked, kept = query[tall : tall + MANY], _rows(mask, slice(tall, tall + MANY))
+        asked, kept = query[tall : tall + MANY], mask_of(mask, slice(tall, tall + MANY))
         size = max(1, settings.budget // (SCORE_BYTES * max(1, len(asked))))
         parts: list[Sums | None] = []
         for start in range(0, len(keys), size):
@@ -101,7 +100,7 @@ def learned(
         total = _total(parts)
         assert total is not None
         done.append(_finished(total, asked))
-    values, empty = (torch.cat(same) if len(same) > 1 else same[0] for same in zip(*done, strict=True))
+    values, empty = together(done)
     return values, empty
 
 
@@ -264,19 +263,9 @@ def cut(keys: Rows, span: slice, query: Tensor) -> Iterator[tuple[slice, Rows]]:
         yield rows, part_of(keys, rows)
 
 
-def part_of(keys: Rows, rows: slice) -> Rows:
-    """Take some of the keys, packed where they are."""
-    return keys[rows] if isinstance(keys, Tensor) else Packed.wrap(keys.words[rows], keys.bits)
-
-
-def _rows(mask: Mask, rows: slice) -> Mask:
-    """Take the mask of some queries; one row stands for all."""
-    return mask if mask is None or len(mask) == 1 else mask[rows]
-
-
 def tile(mask: Mask, queries: slice, keys: slice) -> Mask:
     """Take the mask of some queries and keys."""
-    kept = _rows(mask, queries)
+    kept = mask_of(mask, queries)
     return None if kept is None else kept[:, keys]
 
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanerva._engine import packed
-from kanerva._engine.scores import Rows, compare, left
+from kanerva._engine.scores import Rows, added, compare, left
 from kanerva._settings import settings
 from kanerva.bits import Packed, signs
 from kanerva.separation import Cap, Circle, Separation, Softmax
 from kanerva.separation._base import Partial
+from kanerva.separation._overlaps import resolved
 from kanerva.similarity import Similarity, agreement, closeness, cosine, dot
 
 FLOATS = (torch.float32, torch.float64)
@@ -49,35 +50,30 @@ def facing(keys: Rows, similarity: Similarity, query: Tensor, origin: Tensor) ->
     """
     compiled = kernels(query)
     if isinstance(keys, Packed) and similarity is agreement and compiled is not None:
-        return lambda asked, kept: _with(_shared(compiled, asked, keys, query.dtype), kept)
+        return lambda asked, kept: added(_shared(compiled, asked, keys, query.dtype), kept)
     rows = numbers(keys, query.dtype)
     if similarity is dot:
-        return lambda asked, kept: _with(asked @ rows.mT, kept)
+        return lambda asked, kept: added(asked @ rows.mT, kept)
     if similarity is agreement:
         half = query.new_tensor(rows.shape[1] / 2)
-        return lambda asked, kept: _with(torch.addmm(half, asked / 2, rows.mT), kept)
+        return lambda asked, kept: added(torch.addmm(half, asked / 2, rows.mT), kept)
     if similarity is cosine:
         length = torch.linalg.vector_norm(rows, dim=-1).clamp_min(1e-12)
         length = torch.where(length.isfinite(), length, torch.nan)  # what overflows must not look like an angle
-        return lambda asked, kept: _with((torch.nn.functional.normalize(asked, dim=-1, eps=1e-12) @ rows.mT).div_(length), kept)
+        return lambda asked, kept: added((torch.nn.functional.normalize(asked, dim=-1, eps=1e-12) @ rows.mT).div_(length), kept)
     if similarity is closeness and compiled is not None and len(query) <= FEW:
-        return lambda asked, kept: _with(_close(compiled, asked, rows), kept)
+        return lambda asked, kept: added(_close(compiled, asked, rows), kept)
     if similarity is closeness:
         # Distances do not change when everything moves together; near the origin their squares lose fewer digits.
         away = rows - origin
         half = -away.square().sum(-1) / 2
-        return lambda asked, kept: _with(_nearness(asked - origin, away, half), kept)
+        return lambda asked, kept: added(_nearness(asked - origin, away, half), kept)
     return lambda asked, kept: compare(asked, rows, similarity, kept)
 
 
 def _nearness(near: Tensor, away: Tensor, half: Tensor) -> Tensor:
     """Take minus half the squared distances, from products."""
     return torch.addmm(half, near, away.mT).sub_(near.square().sum(-1, keepdim=True) / 2)
-
-
-def _with(scores: Tensor, kept: Tensor | None) -> Tensor:
-    """Add what a float mask adds."""
-    return scores + kept.masked_fill(kept == -torch.inf, 0.0).to(scores.dtype) if kept is not None and kept.is_floating_point() else scores
 
 
 def _shared(compiled: Any, query: Tensor, keys: Packed, dtype: torch.dtype) -> Tensor:
@@ -122,11 +118,9 @@ def _table(separation: Circle) -> NDArray[np.float32]:
 @lru_cache(16)
 def _shape(separation: Cap) -> tuple[float, float, float, float, NDArray[np.float32]]:
     """Return what the kernel of caps needs: of the series, as many terms as float32 resolves."""
-    terms, count = np.array(separation._terms), len(separation._terms)
-    while count > 1 and np.abs(terms[count - 1 :]).sum() < np.finfo(np.float32).eps:
-        count -= 1
+    terms = np.array(resolved(separation._terms, torch.finfo(torch.float32).eps), np.float32)
     stretch = 1 / math.asinh(separation._ratio)
-    return separation._square, separation._ratio, stretch, separation.dim / 2, terms[:count].astype(np.float32)
+    return separation._square, separation._ratio, stretch, separation.dim / 2, terms
 
 
 def pick(scores: Tensor, start: int, floor: Tensor, kept: Tensor, places: Tensor, count: Tensor, full: Tensor) -> None:

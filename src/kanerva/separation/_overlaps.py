@@ -216,12 +216,18 @@ def _log_left(gap: Tensor, part: Cap) -> Tensor:
     return (-done.clamp_max(1 - torch.finfo(gap.dtype).eps)).log1p()
 
 
-def _series(x: Tensor, terms: tuple[float, ...]) -> Tensor:
-    """Sum a Chebyshev series for x in [-1, 1], as far as the dtype resolves it (Clenshaw 1955)."""
-    small, count = max(torch.finfo(x.dtype).eps, 1e-11), len(terms)
+def resolved(terms: tuple[float, ...], eps: float) -> tuple[float, ...]:
+    """Leave out the last terms of a series, as far as a dtype of that resolution does not see them."""
+    small, count = max(eps, 1e-11), len(terms)
     while count > 1 and sum(map(abs, terms[count - 1 :])) < small:
         count -= 1
+    return terms[:count]
+
+
+def _series(x: Tensor, terms: tuple[float, ...]) -> Tensor:
+    """Sum a Chebyshev series for x in [-1, 1], as far as the dtype resolves it (Clenshaw 1955)."""
+    terms = resolved(terms, torch.finfo(x.dtype).eps)
     twice, one, two = 2 * x, torch.zeros_like(x), torch.zeros_like(x)
-    for term in terms[count - 1 : 0 : -1]:
+    for term in terms[:0:-1]:
         one, two = (twice * one).sub_(two).add_(term), one
     return (x * one).sub_(two).add_(terms[0])
