@@ -193,3 +193,9 @@ def test_reads_of_few_locations_are_worse_than_of_many():
 def test_more_locations_than_floats_can_count_are_refused():
     with pytest.raises(kanerva.InputError, match="leave locations out"):
         Overlap(bits=256, radius=127, locations=2.0**256)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_manhattan_of_half_precision(dtype):
+    query, keys = torch.tensor([[2.0, 0.0], [1.0, -1.0]], dtype=dtype), torch.eye(2, dtype=dtype)
+    assert torch.equal(similarity.manhattan(query, keys), torch.tensor([[-1.0, -3.0], [-1.0, -3.0]], dtype=dtype))

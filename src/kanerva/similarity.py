@@ -98,7 +98,10 @@ def manhattan(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> F
         [-1.0, -3.0]
     """
     _pair("manhattan", query, keys)
-    distance: Tensor = torch.cdist(query.unsqueeze(-2) if query.ndim == 1 else query, keys, p=1.0)
+    # Of half precisions torch takes no distances.
+    exact = torch.promote_types(query.dtype, torch.float32)
+    rows = query.unsqueeze(-2) if query.ndim == 1 else query
+    distance: Tensor = torch.cdist(rows.to(exact), keys.to(exact), p=1.0).to(query.dtype)
     return _scored("manhattan", query, keys, -(distance.squeeze(-2) if query.ndim == 1 else distance))
 
 
