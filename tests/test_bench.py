@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import kanerva
-from kanerva import bench
-from kanerva.bench import _asked, _limits, _measure, _page, _special
-from kanerva.bench._measure import Case, Route
-from kanerva.plot.benchmarks import benchmark_dots
+from kanerva.lab import bench
+from kanerva.lab.bench import _asked, _limits, _measure, _page, _special
+from kanerva.lab.bench._measure import Case, Route
+from kanerva.lab.plot.benchmarks import benchmark_dots
 
 RACES = ("activation", "write", "read", "softmax", "rules", "recall", "nearest", "density")
 
@@ -179,7 +179,7 @@ def test_the_page_says_what_was_measured_and_never_where(tiny, tmp_path):
 
 
 def test_peers_that_are_missing_are_left_out_and_said_so(monkeypatch):
-    from kanerva.bench import _peers
+    from kanerva.lab.bench import _peers
 
     monkeypatch.setattr(_peers, "PACKAGES", {"torch-hd": "no.such.module", "x-transformers": "none", "scikit-learn": "nor.this"})
     result = bench.run("tiny", ["write", "softmax", "nearest", "density"])

@@ -136,9 +136,10 @@ def test_a_refusal_ends_the_process_with_2(tmp_path):
 
 
 def test_help_names_every_memory_and_version_is_told(monkeypatch, capsys):
-    from kanerva import __version__, entries
+    from kanerva import __version__
+    from kanerva.lab import memories
 
-    for arguments, words in ((["recall", "--help"], entries.ENTRIES), (["--version"], [__version__])):
+    for arguments, words in ((["recall", "--help"], memories.ENTRIES), (["--version"], [__version__])):
         monkeypatch.setattr(sys, "argv", ["kanerva", *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from kanerva import bench, cli
+from kanerva import cli
+from kanerva.lab import bench
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,9 @@ import torch
 
 import kanerva
 import small
-from kanerva import cli, examine, findings, reader
+from kanerva import cli
+from kanerva.lab import probing
+from kanerva.lab.probing import _transformer
 
 transformers = pytest.importorskip("transformers")
 WORDS = [
@@ -99,7 +101,7 @@ def test_an_encoder(command, bert, texts, tmp_path):
 @pytest.fixture
 def plain(monkeypatch):
     """Do without figures, which take seconds."""
-    monkeypatch.setattr(findings, "find_spec", lambda name: None)
+    monkeypatch.setattr("kanerva.lab.probing._report.find_spec", lambda name: None)
 
 
 def test_a_language_model_tells_its_loss(plain, command, gpt2, texts, tmp_path):
@@ -122,12 +124,12 @@ def test_texts_longer_than_the_model_are_cut_and_said_so(plain, command, bert, t
     code, out, _ = command(bert, "--text", long, "--no-sweep", "--no-controls", "--replace", "nearest", "--length", 20)
     assert code == 0
     assert "1 of 3 texts are longer than 20 tokens" in out
-    found = reader.load(str(bert)).batches(["the memory " * 600], 1)
+    found = probing.load(str(bert)).batches(["the memory " * 600], 1)
     assert found[0][0]["input_ids"].shape == (1, 512)
 
 
 def test_lengths_that_a_tokenizer_knows_or_cannot_cut_to(bert):
-    loaded = reader.load(str(bert))
+    loaded = probing.load(str(bert))
     loaded.tokenizer.model_max_length = 30
     assert loaded.batches(["the memory " * 600], 1)[0][0]["input_ids"].shape == (1, 30)
     with pytest.raises(kanerva.InputError, match="length must be one that the tokenizer can cut texts to"):
@@ -192,8 +194,8 @@ def test_a_hub_that_does_not_answer_is_given_up_at_once(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
-        assert reader._reachable()
-    assert not reader._reachable()
+        assert _transformer._reachable()
+    assert not _transformer._reachable()
 
 
 def test_a_folder_that_is_no_model(command, tmp_path):
@@ -205,28 +207,28 @@ def test_a_folder_that_is_no_model(command, tmp_path):
 
 
 def test_without_transformers_the_extra_is_named(monkeypatch):
-    monkeypatch.setattr(reader.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(kanerva.InputError, match=r'pip install "kanerva\[hf\]"'):
-        reader.load("anything")
+        probing.load("anything")
 
 
 def test_a_tokenizer_that_cannot_pad_is_refused(bert):
-    loaded = reader.load(str(bert))
+    loaded = probing.load(str(bert))
     loaded.tokenizer.pad_token = None
     with pytest.raises(kanerva.InputError, match="tokenizer must be one that can pad"):
         loaded.batches(TEXTS, 2)
 
 
 def test_the_same_seed_finds_the_same(bert):
-    loaded = reader.load(str(bert))
-    plan = examine.Plan(replace=("matched",), controls=True)
-    one, other = (examine.examine(loaded, TEXTS, plan) for _ in range(2))
+    loaded = probing.load(str(bert))
+    plan = probing.Plan(replace=("matched",), controls=True)
+    one, other = (probing.examine(loaded, TEXTS, plan) for _ in range(2))
     for name in ("rows", "curves", "effects", "sweep", "controls", "stores", "values"):
         assert getattr(one, name) == getattr(other, name), name
     assert not loaded.model.training
 
 
 def test_every_replacement_runs(bert):
-    found = examine.examine(reader.load(str(bert)), TEXTS, examine.Plan(replace=tuple(examine.REPLACEMENTS), sweep=False, controls=False))
-    assert [row["memory"] for row in found.effects] == list(examine.REPLACEMENTS)
+    found = probing.examine(probing.load(str(bert)), TEXTS, probing.Plan(replace=tuple(probing.REPLACEMENTS), sweep=False, controls=False))
+    assert [row["memory"] for row in found.effects] == list(probing.REPLACEMENTS)
     assert all(torch.tensor(row["embedding"]).isfinite() for row in found.effects)

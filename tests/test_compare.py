@@ -8,15 +8,17 @@ import pytest
 import torch
 
 import kanerva
-from kanerva import bits, compare, data, entries, verdict
-from kanerva.judge import Judge
+from kanerva import bits
+from kanerva.lab import data, memories, recall
+from kanerva.lab.recall import Scorer
+from kanerva.lab.recall._summary import verdicts
 
 KEYS = ["memory", "title", "damage", "level", "seed"]
 
 
 @pytest.fixture(scope="module")
 def letters():
-    return compare.compare(data.load("letters"), compare.Plan(levels=(0.0, 0.1, 0.3), seeds=2, cues=26))
+    return recall.compare(data.load("letters"), recall.Plan(levels=(0.0, 0.1, 0.3), seeds=2, cues=26))
 
 
 def rows(result, memory, level):
@@ -30,7 +32,7 @@ def mean(result, memory, level, column="exact"):
 
 def test_every_memory_that_fits_takes_part(letters):
     names = list(dict.fromkeys(row["memory"] for row in letters.rows))
-    assert names == ["cue", "nearest", *entries.ENTRIES]
+    assert names == ["cue", "nearest", *memories.ENTRIES]
     assert all(list(row)[:5] == KEYS for row in letters.rows)
     assert len(letters.rows) == len(names) * 3 * 2
 
@@ -47,21 +49,21 @@ def test_nothing_beats_the_nearest_neighbour_on_flips():
     """For uniform flips of equally likely patterns the nearest one is the likeliest: no rule can do better, but by chance."""
     for name in ("digits", "random"):
         loaded = data.load(name, patterns=300)
-        result = compare.compare(loaded, compare.Plan(levels=(0.1, 0.2, 0.3), seeds=2, cues=150))
+        result = recall.compare(loaded, recall.Plan(levels=(0.1, 0.2, 0.3), seeds=2, cues=150))
         for level in (0.1, 0.2, 0.3):
             best = mean(result, "nearest", level)
             noise = 3 * math.sqrt(max(best * (1 - best), 0.01) / 300)
-            for memory in entries.ENTRIES:
+            for memory in memories.ENTRIES:
                 assert mean(result, memory, level) <= best + noise, (name, memory, level)
 
 
 def test_recall_of_random_patterns_is_what_theory_says():
     """Few random patterns and small damage: every memory recalls; far beyond its capacity a Hopfield network recalls none."""
-    few = compare.compare(data.load("random", patterns=10), compare.Plan(levels=(0.1,), seeds=2, cues=10))
-    for memory in entries.ENTRIES:
+    few = recall.compare(data.load("random", patterns=10), recall.Plan(levels=(0.1,), seeds=2, cues=10))
+    for memory in memories.ENTRIES:
         assert mean(few, memory, 0.1) >= 0.95, memory
     many = data.load("random", patterns=300)  # 300 patterns of 256 bits, where a Hopfield network holds 0.14 n = 36
-    many = compare.compare(many, compare.Plan(memories=("hopfield", "dense", "exponential"), levels=(0.1,), seeds=1))
+    many = recall.compare(many, recall.Plan(memories=("hopfield", "dense", "exponential"), levels=(0.1,), seeds=1))
     assert mean(many, "hopfield", 0.1) == 0.0
     assert mean(many, "dense", 0.1) >= 0.99
     assert mean(many, "exponential", 0.1) >= 0.99
@@ -73,7 +75,7 @@ def test_scores_are_those_of_a_plain_loop():
     chosen = torch.tensor([0, 2, 4])
     cue = bits.flip(x[chosen], 3, seed=1)
     recalled = torch.stack([x[0], cue[1], -x[4]])
-    score = Judge(x, torch.tensor([0, 1, 0, 1, 0, 1]), "bits").score(recalled, cue, chosen)
+    score = Scorer(x, torch.tensor([0, 1, 0, 1, 0, 1]), "bits").score(recalled, cue, chosen)
     wrong = fixed = intact = broken = exact = echoed = 0
     for got, asked, true in zip(recalled.tolist(), cue.tolist(), x[chosen].tolist(), strict=True):
         exact += got == true
@@ -97,23 +99,23 @@ def test_scores_are_those_of_a_plain_loop():
 
 def test_what_finds_nothing_is_not_taken_for_bits():
     x = bits.random(3, 8, seed=0)
-    score = Judge(x, None, "bits").score(torch.zeros(1, 8), x[:1], torch.tensor([0]))
+    score = Scorer(x, None, "bits").score(torch.zeros(1, 8), x[:1], torch.tensor([0]))
     assert (score["lost"], score["exact"], score["broken"], score["class_kept"]) == (1.0, 0.0, 1.0, None)
 
 
 def test_real_numbers_are_right_within_their_tolerance():
     x = torch.tensor([[0.0, 0.5], [1.0, -1.0]])
-    score = Judge(x, None, "real").score(torch.tensor([[0.09, 0.5], [1.0, -0.85]]), x + 0.5, torch.tensor([0, 1]))
+    score = Scorer(x, None, "real").score(torch.tensor([[0.09, 0.5], [1.0, -0.85]]), x + 0.5, torch.tensor([0, 1]))
     assert score["exact"] == 0.5
     assert score["repaired"] == 0.75
 
 
 def test_parameters_come_from_theory_or_are_given():
-    facts = entries.Facts(1024, 64, 10.0)
-    chosen = entries.choose(["sdm_patterns", "attention", "dense"], facts, {})
+    facts = memories.Facts(1024, 64, 10.0)
+    chosen = memories.choose(["sdm_patterns", "attention", "dense"], facts, {})
     assert chosen["sdm_patterns"][0].value == 11
     assert chosen["attention"][0].value == 11
-    given = entries.choose(["sdm_patterns", "attention", "dense"], facts, {"sdm_patterns.radius": 5})
+    given = memories.choose(["sdm_patterns", "attention", "dense"], facts, {"sdm_patterns.radius": 5})
     assert (given["sdm_patterns"][0].value, given["sdm_patterns"][0].why) == (5, "given")
     assert given["attention"][0].value == 5, "the twin follows"
 
@@ -121,7 +123,7 @@ def test_parameters_come_from_theory_or_are_given():
 def test_order_of_the_dense_memory_is_the_least_that_holds():
     """Krotov and Hopfield 2016: n^(k-1) / (2 (2k-3)!! ln n) patterns without error; 64 bits: 164 at order 3, 2100 at 4."""
     for patterns, order in ((100, 3), (164, 3), (165, 4), (2000, 4), (2200, 5)):
-        assert entries.ENTRIES["dense"].pick(entries.Facts(patterns, 64, 1.0), {})[0].value == order
+        assert memories.ENTRIES["dense"].pick(memories.Facts(patterns, 64, 1.0), {})[0].value == order
 
 
 def test_gap_is_the_distance_to_the_nearest_other_pattern():
@@ -131,7 +133,7 @@ def test_gap_is_the_distance_to_the_nearest_other_pattern():
     for one in x:
         others = [int((one != other).sum()) for other in x if not torch.equal(one, other)]
         gaps.append(2 * min(others))
-    assert entries.measure(x).gap == pytest.approx(sorted(gaps)[(len(gaps) - 1) // 2])
+    assert memories.measure(x).gap == pytest.approx(sorted(gaps)[(len(gaps) - 1) // 2])
 
 
 def test_effective_number_is_one_for_a_clean_choice(letters):
@@ -141,7 +143,7 @@ def test_effective_number_is_one_for_a_clean_choice(letters):
 
 def test_weights_against_distance_are_the_circle_and_the_fitted_exponential():
     loaded = data.load("random", patterns=50)
-    result = compare.compare(loaded, compare.Plan(memories=("sdm", "sdm_patterns", "attention"), levels=(0.1,), seeds=1, cues=5))
+    result = recall.compare(loaded, recall.Plan(memories=("sdm", "sdm_patterns", "attention"), levels=(0.1,), seeds=1, cues=5))
     curves = {name: [row["weight"] for row in result.weights if row["memory"] == name] for name in ("sdm", "sdm_patterns", "attention")}
     radius = result.parameters["sdm_patterns"][0].value
     counts = kanerva.theory.circle.intersection(256, radius)
@@ -155,7 +157,7 @@ def test_weights_against_distance_are_the_circle_and_the_fitted_exponential():
 
 
 def test_saved_files_hold_what_was_found(letters, tmp_path):
-    written = compare.save(letters, tmp_path / "deep" / "er", ["exact", "nearest"])
+    written = recall.save(letters, tmp_path / "deep" / "er", ["exact", "nearest"])
     names = sorted(path.name for path in written)
     drawn = [f"{name}.{kind}" for name in ("figure", "pictures", "weights") for kind in ("svg", "png")]
     assert names == sorted([*drawn, "table.csv", "weights.csv", "manifest.json", "report.html"])
@@ -172,7 +174,7 @@ def test_saved_files_hold_what_was_found(letters, tmp_path):
 
 
 def test_same_seed_gives_the_same_table(letters):
-    again = compare.compare(data.load("letters"), compare.Plan(levels=(0.0, 0.1, 0.3), seeds=2, cues=26))
+    again = recall.compare(data.load("letters"), recall.Plan(levels=(0.0, 0.1, 0.3), seeds=2, cues=26))
     timeless = [[{key: value for key, value in row.items() if key != "seconds"} for row in result.rows] for result in (letters, again)]
     assert timeless[0] == timeless[1]
 
@@ -183,7 +185,7 @@ def test_verdicts_follow_from_the_numbers():
     def said(*levels, **last):
         table = [base | {"level": 0.1 * index, "exact": exact, "echoed": 0.0} for index, exact in enumerate(levels)]
         table[-1] |= last
-        return verdict.verdicts(table)[-1]
+        return verdicts(table)[-1]
 
     assert said(1.0, 0.95) == "M: recalls 95% of the cues even at 10% damage, the most that was tried."
     assert said(1.0, 0.95, 0.2, stored=0.9).endswith(
@@ -219,4 +221,4 @@ def test_verdicts_follow_from_the_numbers():
 )
 def test_a_plan_that_does_not_fit_gets_a_sentence(plan, sentence):
     with pytest.raises(kanerva.InputError, match=sentence):
-        compare.compare(data.load("letters"), compare.Plan(**({"seeds": 1, "cues": 3} | plan)))
+        recall.compare(data.load("letters"), recall.Plan(**({"seeds": 1, "cues": 3} | plan)))

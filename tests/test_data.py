@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from safetensors.torch import save_file
 
-from kanerva import InputError, InputFileError, InputTypeError, bits, data
+from kanerva import InputError, InputFileError, InputTypeError, bits
+from kanerva.lab import data
 
 FOUR_PARTS = r"(?s)^data\.(load|damage): \w+ must be .+, but it was .+; .+\.$"
 untyped = pytest.mark.untyped

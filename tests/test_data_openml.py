@@ -21,8 +21,9 @@ import numpy as np
 import pytest
 import torch
 
-from kanerva import InputError, InputFileError, data
-from kanerva.data import _openml
+from kanerva import InputError, InputFileError
+from kanerva.lab import data
+from kanerva.lab.data import _openml
 
 SENTENCE = r"^data\.load: source must be .+, but it was .+; [^;]+\.$"
 UNREACHABLE = "OpenML could not be reached"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kanerva import data
+from kanerva.lab import data
 
 FILE = Path(data.__file__).with_name("sentences.txt")
 

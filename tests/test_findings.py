@@ -9,8 +9,9 @@ from collections import Counter
 
 import pytest
 
-from kanerva import InputError, InputFileError, findings
-from kanerva.examine import Examination
+from kanerva import InputError, InputFileError
+from kanerva.lab import probing
+from kanerva.lab.probing import Examination
 from test_report import Reader
 
 EVIL = "<script>alert(1)</script>\"'&"
@@ -55,7 +56,7 @@ def made_up(layers=2, heads=3, **changes):
 
 
 def written(folder, **changes):
-    findings.save(made_up(**changes), folder)
+    probing.save(made_up(**changes), folder)
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -68,7 +69,7 @@ LEAST = {name: [] for name in ("curves", "inputs", "cosines", "values", "stores"
 
 
 def test_every_table_and_figure_is_written_and_the_report_last(tmp_path):
-    paths = findings.save(made_up(), tmp_path / "new" / "folder")
+    paths = probing.save(made_up(), tmp_path / "new" / "folder")
     assert all(path.is_file() for path in paths)
     tables = [f"{name}.csv" for name in ("heads", "agreement", "effects", "sweep", "controls", "values", "stores")]
     figures = [name + end for name in ("replacements", "sweep", "betas", "heads", "agreement", "histograms") for end in (".svg", ".png")]
@@ -77,7 +78,7 @@ def test_every_table_and_figure_is_written_and_the_report_last(tmp_path):
 
 
 def test_tables_hold_the_rows(tmp_path):
-    findings.save(made_up(), tmp_path)
+    probing.save(made_up(), tmp_path)
     with open(tmp_path / "heads.csv", encoding="utf-8", newline="") as file:
         back = list(csv.DictReader(file))
     assert [(int(row["layer"]), int(row["index"]), float(row["beta"])) for row in back] == [
@@ -103,8 +104,8 @@ def test_one_head_is_enough(tmp_path):
 
 def test_without_the_extra_there_are_only_tables(tmp_path, monkeypatch):
     there = importlib.util.find_spec
-    monkeypatch.setattr(findings, "find_spec", lambda name: None if name == "jinja2" else there(name))
-    assert {path.suffix for path in findings.save(made_up(), tmp_path)} == {".csv", ".json"}
+    monkeypatch.setattr("kanerva.lab.probing._report.find_spec", lambda name: None if name == "jinja2" else there(name))
+    assert {path.suffix for path in probing.save(made_up(), tmp_path)} == {".csv", ".json"}
 
 
 def test_page_is_whole_and_needs_nothing_else(text):
@@ -173,21 +174,21 @@ def test_page_escapes_all_text(tmp_path):
 
 def test_an_examination_without_heads_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"findings\.save: examination must be of one head or more, but it was without rows; examine"):
-        findings.save(made_up(rows=[]), tmp_path / "folder")
+        probing.save(made_up(rows=[]), tmp_path / "folder")
     assert os.listdir(tmp_path) == []
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputFileError, match=r"findings\.save"):
-        findings.save(made_up(), tmp_path / "file")
+        probing.save(made_up(), tmp_path / "file")
 
 
 def test_what_an_earlier_examination_left_is_taken_away(tmp_path):
     (tmp_path / "sweep.csv").write_text("somebody's own")
-    findings.save(made_up(sweep=[]), tmp_path)
+    probing.save(made_up(sweep=[]), tmp_path)
     assert (tmp_path / "sweep.csv").read_text() == "somebody's own"  # nothing was examined there before
-    findings.save(made_up(), tmp_path)
+    probing.save(made_up(), tmp_path)
     (tmp_path / "notes.txt").write_text("kept")
-    written = findings.save(made_up(sweep=[], effects=[], curves=[]), tmp_path)
+    written = probing.save(made_up(sweep=[], effects=[], curves=[]), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written} | {"notes.txt"}

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 import kanerva
-from kanerva import InputError, bits, projection, theory
+from kanerva import InputError, bits, theory
 from kanerva.activation import Identity
 from kanerva.functional import weights
-from kanerva.papers.bricken2021 import _algorithms, images
+from kanerva.lab.papers.bricken2021 import _algorithms, images
+from kanerva.nn import projection
 
 
 def turned(count, dim, flips):

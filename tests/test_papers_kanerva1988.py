@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import kanerva
-from kanerva.papers import jaeckel1989, keeler1988
-from kanerva.papers.kanerva1988 import critical, overlap
+from kanerva.lab.papers import jaeckel1989, keeler1988
+from kanerva.lab.papers.kanerva1988 import critical, overlap
 
 
 def test_where_a_curve_first_meets_the_diagonal():

@@ -7,8 +7,8 @@ import torch
 
 import kanerva
 from kanerva import bits, similarity, theory
-from kanerva.papers import RECIPES
-from kanerva.papers.bricken2021 import _algorithms, recall
+from kanerva.lab.papers import RECIPES
+from kanerva.lab.papers.bricken2021 import _algorithms, recall
 from kanerva.separation import Circle
 
 

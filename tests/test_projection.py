@@ -10,9 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kanerva import InputError, InputTypeError, bits, data, theory
+from kanerva import InputError, InputTypeError, bits, theory
 from kanerva.functional import read
-from kanerva.projection import Cosines, Projection, cosines, fit, tilt
+from kanerva.lab import data
+from kanerva.nn.projection import Cosines, Projection, cosines, fit, tilt
 from kanerva.separation import Softmax
 from kanerva.similarity import dot
 

@@ -10,9 +10,10 @@ import pytest
 
 import kanerva
 import toys
-from kanerva import cli, gallery, papers, runner
-from kanerva.recipe import Check, Verdict, grid, recipe
-from kanerva.sources import MEMORIES, SOURCES, bibtex
+from kanerva import cli
+from kanerva.lab import pages, papers, runner
+from kanerva.lab.citations import MEMORIES, SOURCES, bibtex
+from kanerva.lab.recipe import Check, Verdict, grid, recipe
 
 pytestmark = pytest.mark.untyped
 
@@ -119,7 +120,7 @@ def test_a_recipe_travels_by_name():
 def test_a_recipe_of_a_script_runs_in_processes_of_its_own(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "from kanerva import runner\nfrom kanerva.recipe import grid, recipe\n"
+        "from kanerva.lab import runner\nfrom kanerva.lab.recipe import grid, recipe\n"
         "@recipe('a.b', 'c', 'kanerva1988', 'd', quick=grid(n=(1, 2)), paper=[], draw=len)\n"
         "def measured(n: int):\n    yield {'square': n * n}\n"
         "print([row['square'] for row in runner.run(measured, jobs=2).rows])\n"
@@ -401,7 +402,7 @@ def test_every_memory_and_recipe_has_a_source():
 def test_pages_put_what_differs_first(tmp_path):
     shelf = {one.name: one for one in (toys.squares,)}
     runner.run(toys.squares, tmp_path / "runs" / "toy.squares")
-    written = gallery.write(shelf, {"figure 9": "it needs a telescope."}, tmp_path / "runs", tmp_path / "docs")
+    written = pages.write(shelf, {"figure 9": "it needs a telescope."}, tmp_path / "runs", tmp_path / "docs")
     assert all(path.is_file() for path in written)
     text = (tmp_path / "docs" / "fidelity.md").read_text()
     assert "Of 4 numbers 2 come out within their tolerance. Known to differ: 1. Not run here: 1." in text
@@ -415,7 +416,7 @@ def test_numbers_that_one_run_leaves_open_come_from_another(tmp_path):
     shelf = {one.name: one for one in (toys.squares,)}
     runner.run(toys.squares, tmp_path / "quick" / "toy.squares")
     runner.run(toys.squares, tmp_path / "paper" / "toy.squares", size="paper", given={"power": 2})
-    gallery.write(shelf, {}, tmp_path / "quick", tmp_path / "docs", [tmp_path / "paper"])
+    pages.write(shelf, {}, tmp_path / "quick", tmp_path / "docs", [tmp_path / "paper"])
     text = (tmp_path / "docs" / "fidelity.md").read_text()
     assert "Of 4 numbers 3 come out within their tolerance. Known to differ: 1. Not run here: 0." in text
     assert "| largest square | 9 | 9 | 0 | ok |" in text  # of the first run, not the 10,000 of the second

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kanerva import plot, runner
-from kanerva.papers import RECIPES
-from kanerva.sources import SOURCES
+from kanerva.lab import plot, runner
+from kanerva.lab.citations import SOURCES
+from kanerva.lab.papers import RECIPES
 
 # They run the code that other tests run with the shape checks on.
 pytestmark = pytest.mark.untyped

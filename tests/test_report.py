@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from kanerva import InputError, InputFileError, InputTypeError, _files, plot, report
+from kanerva import InputError, InputFileError, InputTypeError
+from kanerva._core import files
+from kanerva.lab import plot, report
 
 TITLES = {"hopfield": "Hopfield (1982)", "sdm": "SDM (1988)", "cue": "The cue", "nearest": "Nearest pattern"}
 LEVELS = (0.0, 0.1, 0.25)
@@ -395,7 +397,7 @@ def test_json_refuses_what_it_cannot_say_and_leaves_nothing(tmp_path):
 def test_atomic_replaces_the_old_file_only_at_the_end(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with _files.atomic(path) as temporary:
+    with files.atomic(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
         assert temporary.parent == tmp_path
@@ -411,7 +413,7 @@ def test_atomic_leaves_nothing_behind_when_the_block_fails(tmp_path, error):
     expected = InputFileError if isinstance(error, OSError) else error
 
     def write():
-        with _files.atomic(path) as temporary:
+        with files.atomic(path) as temporary:
             temporary.write_text("half")
             raise error
 

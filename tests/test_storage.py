@@ -653,7 +653,7 @@ def test_nothing_in_a_file_is_run(tmp_path):
 
 def test_similarities_and_parts_of_the_allow_list_are_all_that_there_are():
     """A new part that can be written must be one that can be read."""
-    from kanerva import _parts
+    from kanerva.memory import _parts
 
     public = {getattr(module, name) for module in (similarity, separation, activation) for name in module.__all__}
     abstract = {separation.Separation, activation.Activation}

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from kanerva import plot
-from kanerva.recipe import Check, grid, recipe
+from kanerva.lab import plot
+from kanerva.lab.recipe import Check, grid, recipe
 
 CHECKS = [
     Check("square of 3", "square", 9, 0, "arithmetic", at={"n": 3}),

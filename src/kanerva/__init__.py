@@ -5,58 +5,8 @@ Build one by its name in the literature (``sdm``, ``hopfield``, ``attention``, .
 ``Patterns``, which keeps what is written, and ``Locations``, which adds it to fixed counters.
 """
 
-from kanerva import activation, bits, dynamics, functional, separation, similarity, theory
-from kanerva._guard import InputError, InputFileError, InputTypeError
-from kanerva._settings import settings
-from kanerva.check import check_memory
-from kanerva.designs import sdm_continuous, sdm_continuous_attention, sdm_continuous_patterns, sdm_hyperplane, sdm_selected
-from kanerva.locations import Locations
-from kanerva.memory import Explanation, Memory
-from kanerva.models import (
-    attention,
-    dense,
-    exponential,
-    hopfield,
-    modern_hopfield,
-    sdm,
-    sdm_attention,
-    sdm_patterns,
-    sparse_hopfield,
-)
-from kanerva.patterns import Patterns
-from kanerva.storage import load
+import lazy_loader
 
-__all__ = [
-    "Explanation",
-    "InputError",
-    "InputFileError",
-    "InputTypeError",
-    "Locations",
-    "Memory",
-    "Patterns",
-    "activation",
-    "attention",
-    "bits",
-    "check_memory",
-    "dense",
-    "dynamics",
-    "exponential",
-    "functional",
-    "hopfield",
-    "load",
-    "modern_hopfield",
-    "sdm",
-    "sdm_attention",
-    "sdm_continuous",
-    "sdm_continuous_attention",
-    "sdm_continuous_patterns",
-    "sdm_hyperplane",
-    "sdm_patterns",
-    "sdm_selected",
-    "separation",
-    "settings",
-    "similarity",
-    "sparse_hopfield",
-    "theory",
-]
+# What the package exports stands in __init__.pyi; each name is imported when it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 __version__ = "0.1.0"

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanerva import _guard, bits
+from kanerva import bits
+from kanerva._core import checks
 
 __all__ = ["Activation", "Identity", "Sign", "Unit"]
 
@@ -83,8 +84,8 @@ class Sign(Activation):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _guard.choice("Sign", "tie", self.tie, ("random", "keep", "plus", "minus"))
-        _guard.keep(self, seed=_guard.integer("Sign", "seed", self.seed, 0, 2**63 - 1))
+        checks.choice("Sign", "tie", self.tie, ("random", "keep", "plus", "minus"))
+        checks.keep(self, seed=checks.integer("Sign", "seed", self.seed, 0, 2**63 - 1))
 
     def __call__(self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch e"]:
         """Return the signs of ``field``, none of them zero."""
@@ -107,10 +108,10 @@ class Sign(Activation):
 def _given(part: Activation, field: Tensor, query: Tensor) -> Tensor:
     """Return a field that can be activated."""
     name = type(part).__name__
-    _guard.finite(name, "field", _guard.floats(name, "field", field))
+    checks.finite(name, "field", checks.floats(name, "field", field))
     keeps = isinstance(part, Sign) and part.tie == "keep"
-    _guard.floats(name, "query", query, field.shape[-1] if keeps else None)
-    if query.shape != field.shape and _guard.together(query.shape[:-1], field.shape[:-1]) != field.shape[:-1]:
+    checks.floats(name, "query", query, field.shape[-1] if keeps else None)
+    if query.shape != field.shape and checks.together(query.shape[:-1], field.shape[:-1]) != field.shape[:-1]:
         got = f"of shape {tuple(query.shape)} for a field of shape {tuple(field.shape)}"
-        _guard.refuse(name, "query", "one for each field", got, "give both the same leading dimensions")
+        checks.refuse(name, "query", "one for each field", got, "give both the same leading dimensions")
     return field

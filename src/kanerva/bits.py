@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
 
 __all__ = ["Packed", "fingerprint", "flip", "from_binary", "hamming", "majority", "pack", "random", "to_binary", "uniform", "unpack"]
 
@@ -33,12 +33,12 @@ class Packed:
     """
 
     def __init__(self, words: Int64[Tensor, "m words"], bits: int) -> None:
-        self.bits = _guard.integer("Packed", "bits", bits, 1, _guard.LONGEST)
-        self.words = _guard.rows("Packed", "words", words, dim=-(-self.bits // WORD))
+        self.bits = checks.integer("Packed", "bits", bits, 1, checks.LONGEST)
+        self.words = checks.rows("Packed", "words", words, dim=-(-self.bits // WORD))
         if words.dtype != torch.int64:
-            _guard.refuse("Packed", "words", "int64", _guard.describe(words), "make them with bits.pack", _guard.InputTypeError)
-        if self.bits % WORD and not _guard.tracing() and (words[:, -1] >> self.bits % WORD).any():
-            _guard.refuse("Packed", "words", f"0 beyond bit {self.bits} of each row", "not: bits are set there", "make them with bits.pack")
+            checks.refuse("Packed", "words", "int64", checks.describe(words), "make them with bits.pack", checks.InputTypeError)
+        if self.bits % WORD and not checks.tracing() and (words[:, -1] >> self.bits % WORD).any():
+            checks.refuse("Packed", "words", f"0 beyond bit {self.bits} of each row", "not: bits are set there", "make them with bits.pack")
 
     @classmethod
     def wrap(cls, words: Int64[Tensor, "m words"], bits: int) -> "Packed":
@@ -50,10 +50,10 @@ class Packed:
     @classmethod
     def random(cls, count: int, bits: int, *, seed: int | torch.Generator) -> "Packed":
         """Draw uniform rows without ever unpacking them."""
-        count = _guard.integer("Packed.random", "count", count, 0, _guard.LONGEST)
-        bits = _guard.integer("Packed.random", "bits", bits, 1, _guard.LONGEST)
-        source = _guard.generator("Packed.random", seed)
-        with _guard.room("Packed.random", "count", f"{count} rows of {bits} bits"):
+        count = checks.integer("Packed.random", "count", count, 0, checks.LONGEST)
+        bits = checks.integer("Packed.random", "bits", bits, 1, checks.LONGEST)
+        source = checks.generator("Packed.random", seed)
+        with checks.room("Packed.random", "count", f"{count} rows of {bits} bits"):
             words = torch.empty(count, -(-bits // WORD), dtype=torch.int64)
         words.random_(-(2**63), None, generator=source)
         if bits % WORD:
@@ -71,7 +71,7 @@ class Packed:
     def __getitem__(self, rows: slice) -> Float[Tensor, "rows bits"]:
         if not isinstance(rows, slice):
             do = "unpack one row i with packed[i : i + 1]"
-            _guard.refuse("Packed", "rows", "a slice", _guard.describe(rows), do, _guard.InputTypeError)
+            checks.refuse("Packed", "rows", "a slice", checks.describe(rows), do, checks.InputTypeError)
         return unpack(self.words[rows], self.bits)
 
 
@@ -92,10 +92,10 @@ def random(count: int, bits: int, *, seed: int | torch.Generator, dtype: torch.d
         >>> bits.random(2, 4, seed=0).shape
         torch.Size([2, 4])
     """
-    count = _guard.integer("bits.random", "count", count, 0, _guard.LONGEST)
-    width = _guard.integer("bits.random", "bits", bits, 1, _guard.LONGEST)
-    source, dtype = _guard.generator("bits.random", seed), _guard.floating("bits.random", dtype)
-    with _guard.room("bits.random", "count", f"{count} rows of {width} bits"):
+    count = checks.integer("bits.random", "count", count, 0, checks.LONGEST)
+    width = checks.integer("bits.random", "bits", bits, 1, checks.LONGEST)
+    source, dtype = checks.generator("bits.random", seed), checks.floating("bits.random", dtype)
+    with checks.room("bits.random", "count", f"{count} rows of {width} bits"):
         return torch.randint(0, 2, (count, width), generator=source, dtype=torch.int8).to(dtype) * 2 - 1
 
 
@@ -116,9 +116,9 @@ def flip(x: Float[Tensor, "*batch bits"], count: int, *, seed: int | torch.Gener
         >>> bits.hamming(x, bits.flip(x, 6, seed=1)).tolist()
         [6, 6, 6]
     """
-    _guard.bipolar("bits.flip", "x", _guard.floats("bits.flip", "x", x))
-    count = _guard.integer("bits.flip", "count", count, 0, x.shape[-1])
-    order = torch.rand(x.shape, generator=_guard.generator("bits.flip", seed)).argsort(-1)[..., :count].to(x.device)
+    checks.bipolar("bits.flip", "x", checks.floats("bits.flip", "x", x))
+    count = checks.integer("bits.flip", "count", count, 0, x.shape[-1])
+    order = torch.rand(x.shape, generator=checks.generator("bits.flip", seed)).argsort(-1)[..., :count].to(x.device)
     return x * torch.ones_like(x).scatter(-1, order, -1)
 
 
@@ -131,10 +131,10 @@ def hamming(a: Shaped[Tensor, "*a bits"], b: Shaped[Tensor, "*b bits"]) -> Int64
         >>> bits.hamming(torch.tensor([1.0, 1, -1]), torch.tensor([[1.0, -1, 1], [1, 1, -1]])).tolist()
         [2, 0]
     """
-    _guard.vectors("bits.hamming", "b", b, _guard.vectors("bits.hamming", "a", a).shape[-1])
-    if _guard.together(a.shape, b.shape) is None:
+    checks.vectors("bits.hamming", "b", b, checks.vectors("bits.hamming", "a", a).shape[-1])
+    if checks.together(a.shape, b.shape) is None:
         do = "give both the same leading dimensions, or none to one"
-        _guard.refuse("bits.hamming", "b", f"of a shape that broadcasts with {tuple(a.shape)}", f"of shape {tuple(b.shape)}", do)
+        checks.refuse("bits.hamming", "b", f"of a shape that broadcasts with {tuple(a.shape)}", f"of shape {tuple(b.shape)}", do)
     return (a != b).sum(-1)
 
 
@@ -147,7 +147,7 @@ def majority(x: Float[Tensor, "count bits"], *, seed: int | torch.Generator) -> 
         >>> bits.majority(torch.tensor([[1.0, -1], [1, 1], [-1, -1]]), seed=0).tolist()
         [1.0, -1.0]
     """
-    _guard.bipolar("bits.majority", "x", _guard.floats("bits.majority", "x", _guard.rows("bits.majority", "x", x)))
+    checks.bipolar("bits.majority", "x", checks.floats("bits.majority", "x", checks.rows("bits.majority", "x", x)))
     votes = x.sum(0)
     coin = random(1, x.shape[-1], seed=seed, dtype=x.dtype)[0].to(x.device)
     return torch.where(votes == 0, coin, votes.sign())
@@ -162,10 +162,10 @@ def from_binary(x: Shaped[Tensor, "*shape"], dtype: torch.dtype = torch.float32)
         >>> bits.from_binary(torch.tensor([0, 1, 1])).tolist()
         [-1.0, 1.0, 1.0]
     """
-    _guard.dense("bits.from_binary", "x", x, "a tensor of 0 and 1")
+    checks.dense("bits.from_binary", "x", x, "a tensor of 0 and 1")
     if not ((x == 0) | (x == 1)).all():
-        _guard.refuse("bits.from_binary", "x", "0 or 1 everywhere", _guard.describe(x), "compare with a threshold first, such as x > 0.5")
-    return x.to(_guard.floating("bits.from_binary", dtype)) * 2 - 1
+        checks.refuse("bits.from_binary", "x", "0 or 1 everywhere", checks.describe(x), "compare with a threshold first, such as x > 0.5")
+    return x.to(checks.floating("bits.from_binary", dtype)) * 2 - 1
 
 
 def to_binary(x: Float[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
@@ -177,7 +177,7 @@ def to_binary(x: Float[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
         >>> bits.to_binary(torch.tensor([-1.0, 1.0])).tolist()
         [0, 1]
     """
-    return (_guard.bipolar("bits.to_binary", "x", _guard.floats("bits.to_binary", "x", x)) > 0).long()
+    return (checks.bipolar("bits.to_binary", "x", checks.floats("bits.to_binary", "x", x)) > 0).long()
 
 
 def pack(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
@@ -189,7 +189,7 @@ def pack(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
         >>> bits.pack(torch.tensor([1.0, 1, -1, 1])).tolist()
         [11]
     """
-    return signs(_guard.bipolar("bits.pack", "x", _guard.vectors("bits.pack", "x", x)))
+    return signs(checks.bipolar("bits.pack", "x", checks.vectors("bits.pack", "x", x)))
 
 
 def signs(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
@@ -211,9 +211,9 @@ def unpack(words: Int64[Tensor, "*batch words"], bits: int, dtype: torch.dtype =
         >>> bits.unpack(torch.tensor([11]), 4).tolist()
         [1.0, 1.0, -1.0, 1.0]
     """
-    _hashes("bits.unpack", "words", _guard.vectors("bits.unpack", "words", words))
-    bits = _guard.integer("bits.unpack", "bits", bits, 1, words.shape[-1] * WORD, "give the width that was packed")
-    _guard.floating("bits.unpack", dtype)
+    _hashes("bits.unpack", "words", checks.vectors("bits.unpack", "words", words))
+    bits = checks.integer("bits.unpack", "bits", bits, 1, words.shape[-1] * WORD, "give the width that was packed")
+    checks.floating("bits.unpack", dtype)
     # Eight bits at a time are looked up: there are 256 of them.
     octet = torch.arange(256, device=words.device)[:, None] >> torch.arange(8, device=words.device)
     table = ((octet & 1) * 2 - 1).to(dtype)
@@ -232,8 +232,8 @@ def fingerprint(x: Shaped[Tensor, "*batch bits"], seed: int) -> Int64[Tensor, "*
         >>> bool((bits.fingerprint(x, 1) == bits.fingerprint(x.flip(0), 1).flip(0)).all())
         True
     """
-    _guard.vectors("bits.fingerprint", "x", x)
-    seed = _guard.integer("bits.fingerprint", "seed", seed, 0, 2**63 - 1)
+    checks.vectors("bits.fingerprint", "x", x)
+    seed = checks.integer("bits.fingerprint", "seed", seed, 0, 2**63 - 1)
     place = torch.arange(1, x.shape[-1] + 1, device=x.device)
     return mix(torch.where(x > 0, mix(place * GOLDEN + seed), 0).sum(-1))
 
@@ -259,8 +259,8 @@ def uniform(x: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 def _hashes(function: str, argument: str, x: Tensor) -> Tensor:
     """Refuse what is not int64."""
-    if _guard.dense(function, argument, x, "an int64 tensor").dtype != torch.int64:
-        _guard.refuse(function, argument, "int64", _guard.describe(x), "give what bits.pack made", _guard.InputTypeError)
+    if checks.dense(function, argument, x, "an int64 tensor").dtype != torch.int64:
+        checks.refuse(function, argument, "int64", checks.describe(x), "give what bits.pack made", checks.InputTypeError)
     return x
 
 

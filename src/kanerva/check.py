@@ -10,15 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from kanerva import _guard, bits
-from kanerva._guard import InputError
-from kanerva._settings import settings
+from kanerva import bits
+from kanerva._core import checks
+from kanerva._core.checks import InputError
+from kanerva._core.settings import settings
 from kanerva.activation import Identity
-from kanerva.locations import Locations
-from kanerva.memory import Memory
-from kanerva.patterns import Patterns
+from kanerva.memory import Locations, Memory, Patterns, load
 from kanerva.similarity import closeness, dot
-from kanerva.storage import load
 
 __all__ = ["CHECKS", "ContractError", "check_memory"]
 
@@ -73,7 +71,7 @@ def check_memory(memory: Memory) -> list[str]:
     """
     if not isinstance(memory, Memory):
         do = "derive it from kanerva.Memory"
-        _guard.refuse("check_memory", "memory", "a kanerva.Memory", _guard.describe(memory), do, _guard.InputTypeError)
+        checks.refuse("check_memory", "memory", "a kanerva.Memory", checks.describe(memory), do, checks.InputTypeError)
     sample = draw(memory)
     return [check.__doc__.rstrip(".") for check in CHECKS if check(sample) is not False and check.__doc__]
 
@@ -86,7 +84,7 @@ def draw(memory: Memory, seed: int = 0) -> Sample:
         empty.forget(empty.ids)
     elif len(empty):
         got = f"one with {len(empty)} items stored"
-        _guard.refuse("check_memory", "memory", "empty, unless it can forget by id", got, "check a new one")
+        checks.refuse("check_memory", "memory", "empty, unless it can forget by id", got, "check a new one")
     keys = _vectors(STORED, memory.dim, memory.key_bits, memory.dtype, source)
     values = None if memory.autoassociative else _vectors(STORED, memory.value_dim, memory.value_bits, memory.dtype, source)
     if memory.key_bits:
@@ -307,7 +305,7 @@ def sentences(sample: Sample) -> bool:
 
 
 def _refused(verb: Callable[..., Any], value: Any) -> None:
-    what = f"{verb.__name__} of {_guard.describe(value)}"
+    what = f"{verb.__name__} of {checks.describe(value)}"
     try:
         verb(value)
     except InputError as error:

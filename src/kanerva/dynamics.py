@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
 
 __all__ = ["Path", "Settled", "chain", "flips", "settle", "trace"]
 
@@ -117,14 +117,14 @@ def trace(
 
 def _states(step: Step, query: Tensor, steps: int, rate: float, tolerance: float, context: tuple[Tensor, ...]) -> Iterator[Settled]:
     """Yield the state of all queries before the first step and after each; only those still moving are computed."""
-    _guard.finite("settle", "query", _guard.floats("settle", "query", query))
-    steps = _guard.integer("settle", "steps", steps, 0, _guard.LONGEST)
-    rate = _guard.number("settle", "rate", rate, 0, 1, open_low=True)
-    tolerance = _guard.number("settle", "tolerance", tolerance, 0)
+    checks.finite("settle", "query", checks.floats("settle", "query", query))
+    steps = checks.integer("settle", "steps", steps, 0, checks.LONGEST)
+    rate = checks.number("settle", "rate", rate, 0, 1, open_low=True)
+    tolerance = checks.number("settle", "tolerance", tolerance, 0)
     batch, state = query.shape[:-1], query.reshape(-1, query.shape[-1])
     if not isinstance(context, tuple) or any(not isinstance(part, Tensor) or part.shape[:1] != state.shape[:1] for part in context):
         must = f"a tuple of tensors with {len(state)} rows, one for each query"
-        _guard.refuse("settle", "context", must, _guard.describe(context), "give a row for each query")
+        checks.refuse("settle", "context", must, checks.describe(context), "give a row for each query")
     moving = torch.ones(len(state), dtype=torch.bool, device=state.device)
     taken = torch.zeros(len(state), dtype=torch.int64, device=state.device)
 
@@ -133,8 +133,8 @@ def _states(step: Step, query: Tensor, steps: int, rate: float, tolerance: float
 
     yield moment()
     for _ in range(steps):
-        rows = slice(None) if _guard.tracing() or moving.all() else moving.nonzero().squeeze(-1)
-        if not _guard.tracing() and not moving.any():
+        rows = slice(None) if checks.tracing() or moving.all() else moving.nonzero().squeeze(-1)
+        if not checks.tracing() and not moving.any():
             return
         here = state[rows]
         there = _taken("settle", step, here, *(part[rows] for part in context))
@@ -173,8 +173,8 @@ def chain(step: Step, query: Float[Tensor, "*batch d"], length: int) -> Float[Te
 
     Source: Kanerva 1988, on sequences.
     """
-    links = [_guard.finite("chain", "query", _guard.floats("chain", "query", query))]
-    for _ in range(_guard.integer("chain", "length", length, 0, _guard.LONGEST)):
+    links = [checks.finite("chain", "query", checks.floats("chain", "query", query))]
+    for _ in range(checks.integer("chain", "length", length, 0, checks.LONGEST)):
         links.append(_taken("chain", step, links[-1]))
     return torch.stack(links)
 
@@ -183,13 +183,13 @@ def _taken(function: str, step: Step, state: Tensor, *context: Tensor) -> Tensor
     """Take a step, and refuse one that does not end where another can begin."""
     if not callable(step):
         do = "give the read of a memory, or any function from queries to queries"
-        _guard.refuse(function, "step", "a function of the query", _guard.describe(step), do, _guard.InputTypeError)
+        checks.refuse(function, "step", "a function of the query", checks.describe(step), do, checks.InputTypeError)
     there = step(state, *context)
     if not isinstance(there, Tensor) or there.shape != state.shape or there.dtype != state.dtype or there.device != state.device:
         must = f"a function that returns {str(state.dtype).removeprefix('torch.')} of shape {tuple(state.shape)}, as its query is"
-        _guard.refuse(function, "step", must, f"one that returned {_guard.describe(there)}", "return a state of the same kind")
-    if not _guard.sound(there):
-        _guard.refuse(function, "step", "a function with finite results", f"one that returned {_guard.describe(there)}", "keep it bounded")
+        checks.refuse(function, "step", must, f"one that returned {checks.describe(there)}", "return a state of the same kind")
+    if not checks.sound(there):
+        checks.refuse(function, "step", "a function with finite results", f"one that returned {checks.describe(there)}", "keep it bounded")
     return there
 
 
@@ -228,9 +228,9 @@ def flips(
 
     Source: Hopfield 1982, for Linear; Krotov and Hopfield 2016, for the others.
     """
-    _guard.bipolar("flips", "keys", _guard.floats("flips", "keys", _guard.rows("flips", "keys", keys)))
-    _guard.bipolar("flips", "query", _guard.vectors("flips", "query", query, keys.shape[-1], keys.dtype))
-    draw, sweeps = _guard.generator("flips", seed), _guard.integer("flips", "sweeps", sweeps, 0, _guard.LONGEST)
+    checks.bipolar("flips", "keys", checks.floats("flips", "keys", checks.rows("flips", "keys", keys)))
+    checks.bipolar("flips", "query", checks.vectors("flips", "query", query, keys.shape[-1], keys.dtype))
+    draw, sweeps = checks.generator("flips", seed), checks.integer("flips", "sweeps", sweeps, 0, checks.LONGEST)
     state = query.reshape(-1, query.shape[-1]).clone()
     score = state @ keys.T
     level = _level(potential, score)
@@ -256,11 +256,11 @@ def _level(potential: Callable[[Tensor], Tensor], score: Tensor) -> Tensor:
     """Return the potential of every query; beyond the range of floats no flip could be told from another."""
     must, do = "a function from scores (b, m) to (b,)", "give the potential of a separation"
     if not callable(potential):
-        _guard.refuse("flips", "potential", must, _guard.describe(potential), do, _guard.InputTypeError)
+        checks.refuse("flips", "potential", must, checks.describe(potential), do, checks.InputTypeError)
     level = potential(score)
     if not isinstance(level, Tensor) or level.shape != score.shape[:-1]:
-        _guard.refuse("flips", "potential", must, f"one that returned {_guard.describe(level)}", do)
-    if not _guard.sound(level):
+        checks.refuse("flips", "potential", must, f"one that returned {checks.describe(level)}", do)
+    if not checks.sound(level):
         must, do = "finite for all scores", "choose a smaller beta or order, or store something"
-        _guard.refuse("flips", "potential", must, f"one that returned {_guard.describe(level)}", do)
+        checks.refuse("flips", "potential", must, f"one that returned {checks.describe(level)}", do)
     return level

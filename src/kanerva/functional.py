@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva._engine import packed, prune, routes
 from kanerva._engine.prune import Coarse
 from kanerva._engine.routes import Field, radius, scans
@@ -210,16 +210,16 @@ def certify(
     """
     _check("certify", query, keys, dot, separation=separation, values=values)
     if type(separation) is not Softmax or float(separation.beta) <= 0:
-        _guard.refuse("certify", "separation", "Softmax with beta > 0", repr(separation), "read without tolerance")
+        checks.refuse("certify", "separation", "Softmax with beta > 0", repr(separation), "read without tolerance")
     if isinstance(keys, Packed) or isinstance(values, Packed) or not values.is_floating_point() or query.dtype not in EXACT:
-        got = f"{_guard.describe(query)} for keys {_guard.describe(keys)}"
-        _guard.refuse("certify", "query", "float32 or float64, for floating keys and values", got, "read without tolerance")
+        got = f"{checks.describe(query)} for keys {checks.describe(keys)}"
+        checks.refuse("certify", "query", "float32 or float64, for floating keys and values", got, "read without tolerance")
     if torch.is_grad_enabled() and any(part.requires_grad for part in (query, keys, values)):
         do = "read without tolerance, or under torch.no_grad()"
-        _guard.refuse("certify", "query", "asked without a gradient, for what is left out has none", "to be trained", do)
-    tolerance = _guard.number("certify", "tolerance", tolerance, torch.finfo(query.dtype).eps, 1)
+        checks.refuse("certify", "query", "asked without a gradient, for what is left out has none", "to be trained", do)
+    tolerance = checks.number("certify", "tolerance", tolerance, torch.finfo(query.dtype).eps, 1)
     rows = query.reshape(-1, query.shape[-1]).detach()
-    _guard.finite("certify", "query", rows)
+    checks.finite("certify", "query", rows)
     near = coarse(keys, values) if near is None else near
     value, bound, active = prune.pruned(rows, keys, values, float(separation.beta), tolerance, near)
     many = (active == 0).nonzero().squeeze(-1)
@@ -249,12 +249,12 @@ def coarse(keys: Keys, values: Values) -> Coarse:
     """
     for name, rows in (("keys", keys), ("values", values)):
         if isinstance(rows, Packed):
-            _guard.refuse("coarse", name, "floating rows", "bits.Packed", "read without tolerance", _guard.InputTypeError)
-        _guard.finite("coarse", name, _guard.rows("coarse", name, rows, len(keys)))
+            checks.refuse("coarse", name, "floating rows", "bits.Packed", "read without tolerance", checks.InputTypeError)
+        checks.finite("coarse", name, checks.rows("coarse", name, rows, len(keys)))
     assert isinstance(keys, Tensor)
     assert isinstance(values, Tensor)
     if len(keys) == 0:
-        _guard.refuse("coarse", "keys", "one row or more", "none", "write something first")
+        checks.refuse("coarse", "keys", "one row or more", "none", "write something first")
     return prune.coarse(keys.detach(), values.detach())
 
 
@@ -289,7 +289,7 @@ def energy(
     _check("energy", query, keys, similarity, separation=separation)
     if similarity not in (dot, closeness):
         do = "choose one of the two, or follow the reads themselves"
-        _guard.refuse("energy", "similarity", "dot or closeness", getattr(similarity, "__name__", repr(similarity)), do)
+        checks.refuse("energy", "similarity", "dot or closeness", getattr(similarity, "__name__", repr(similarity)), do)
     rows = query.reshape(-1, query.shape[-1])
     value = routes.energy(rows, keys, similarity, separation, rows_of(mask, query.shape[:-1], keys.shape[0])).reshape(query.shape[:-1])
     # A potential of -inf makes an energy of +inf, which is what nothing is worth; half the squared length must be finite.
@@ -383,11 +383,11 @@ def rows_of(mask: Tensor | None, batch: torch.Size, count: int) -> Tensor | None
     if mask is None:
         return None
     must = f"a bool (True keeps) or floating tensor that broadcasts to {(*batch, count)}"
-    _guard.dense("read", "mask", mask, must)
-    if mask.dtype not in (torch.bool, *_guard.FLOATS) or _guard.together(mask.shape, (*batch, count)) != (*batch, count):
-        _guard.refuse("read", "mask", must, _guard.describe(mask), "give one entry for each query and stored row")
-    if not _guard.sound(mask) and not (mask.detach() < torch.inf).all():
-        _guard.refuse("read", "mask", "finite, or -inf for what is left out", _guard.describe(mask), "drop or fill its NaN and inf")
+    checks.dense("read", "mask", mask, must)
+    if mask.dtype not in (torch.bool, *checks.FLOATS) or checks.together(mask.shape, (*batch, count)) != (*batch, count):
+        checks.refuse("read", "mask", must, checks.describe(mask), "give one entry for each query and stored row")
+    if not checks.sound(mask) and not (mask.detach() < torch.inf).all():
+        checks.refuse("read", "mask", "finite, or -inf for what is left out", checks.describe(mask), "drop or fill its NaN and inf")
     return mask.expand(1, count) if mask.ndim <= 1 else mask.expand(*batch, count).reshape(batch.numel(), count)
 
 
@@ -398,46 +398,46 @@ def narrow(function: str, value: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _check(function: str, query: Tensor, keys: Keys, similarity: Similarity, **more: Any) -> None:
     """Refuse inputs that do not fit one another; their numbers are looked at as scores, weights and sums."""
-    _guard.floats(function, "query", query)
-    words = keys.words if isinstance(keys, Packed) else _guard.rows(function, "keys", keys, dim=query.shape[-1])
+    checks.floats(function, "query", query)
+    words = keys.words if isinstance(keys, Packed) else checks.rows(function, "keys", keys, dim=query.shape[-1])
     if isinstance(keys, Packed):
-        _guard.bipolar(function, "query", query)
+        checks.bipolar(function, "query", query)
     if keys.shape[1] != query.shape[-1]:
         got = f"{query.shape[-1]} for keys of {keys.shape[1]}"
-        _guard.refuse(function, "query", "as long as the keys", got, "give queries and keys the same length")
+        checks.refuse(function, "query", "as long as the keys", got, "give queries and keys the same length")
     tensors = {"keys": words}
     if "values" in more:
         values = more["values"]
-        tensors["values"] = _guard.rows(function, "values", values.words if isinstance(values, Packed) else values, len(words))
+        tensors["values"] = checks.rows(function, "values", values.words if isinstance(values, Packed) else values, len(words))
     for name, tensor in tensors.items():
         if tensor.device != query.device:
             do = f"move one of them with {name}.to(query.device)"
-            _guard.refuse(function, name, f"on {query.device}, as the query is", f"on {tensor.device}", do)
+            checks.refuse(function, name, f"on {query.device}, as the query is", f"on {tensor.device}", do)
     if not callable(similarity) or isinstance(similarity, type):
         do = "take one from kanerva.similarity"
-        _guard.refuse(function, "similarity", "a function of query and keys", _guard.describe(similarity), do, _guard.InputTypeError)
+        checks.refuse(function, "similarity", "a function of query and keys", checks.describe(similarity), do, checks.InputTypeError)
     if "separation" in more and not isinstance(more["separation"], Separation):
         must, do = "a part of kanerva.separation", "take one from kanerva.separation"
-        _guard.refuse(function, "separation", must, _guard.describe(more["separation"]), do, _guard.InputTypeError)
+        checks.refuse(function, "separation", must, checks.describe(more["separation"]), do, checks.InputTypeError)
 
 
 def _check_deposit(query: Tensor, values: Tensor, counters: Tensor, count: int, times: int) -> int:
     """Refuse values and counters that do not fit queries and keys, and values that the counters cannot hold."""
-    _guard.rows("deposit", "query", query)
-    _guard.finite("deposit", "values", _guard.rows("deposit", "values", values, len(query)))
-    _guard.rows("deposit", "counters", counters, count, values.shape[1])
+    checks.rows("deposit", "query", query)
+    checks.finite("deposit", "values", checks.rows("deposit", "values", values, len(query)))
+    checks.rows("deposit", "counters", counters, count, values.shape[1])
     for name, tensor in (("values", values), ("counters", counters)):
-        if tensor.dtype not in (*_guard.FLOATS, *_guard.INTEGERS):
+        if tensor.dtype not in (*checks.FLOATS, *checks.INTEGERS):
             do = f"convert it with {name}.to(torch.float32)"
-            _guard.refuse("deposit", name, "of a signed integer or a floating dtype", _guard.describe(tensor), do, _guard.InputTypeError)
+            checks.refuse("deposit", name, "of a signed integer or a floating dtype", checks.describe(tensor), do, checks.InputTypeError)
     if values.is_floating_point() and not counters.is_floating_point() and not (values == values.round()).all():
-        _guard.refuse("deposit", "values", "whole numbers for integer counters", _guard.describe(values), "give floating counters")
+        checks.refuse("deposit", "values", "whole numbers for integer counters", checks.describe(values), "give floating counters")
     for name, tensor in (("values", values), ("counters", counters)):
         if tensor.requires_grad and torch.is_grad_enabled():
-            _guard.refuse("deposit", name, "without a gradient", "to be trained", "write under torch.no_grad()")
+            checks.refuse("deposit", name, "without a gradient", "to be trained", "write under torch.no_grad()")
     if any(step == 0 and size > 1 for step, size in zip(counters.stride(), counters.shape, strict=True)):
-        _guard.refuse("deposit", "counters", "numbers of their own", "an expanded tensor, whose rows share them", "give counters.clone()")
-    return _guard.integer("deposit", "times", times, -(2**31), 2**31, "give 1 to write and -1 to take back")
+        checks.refuse("deposit", "counters", "numbers of their own", "an expanded tensor, whose rows share them", "give counters.clone()")
+    return checks.integer("deposit", "times", times, -(2**31), 2**31, "give 1 to write and -1 to take back")
 
 
 def _weights(query: Tensor, keys: Keys, similarity: Similarity, separation: Separation, mask: Mask = None) -> Tensor:

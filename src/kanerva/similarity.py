@@ -14,7 +14,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kanerva import _guard, bits
+from kanerva import bits
+from kanerva._core import checks
 from kanerva.theory import circle
 
 __all__ = ["Overlap", "agreement", "closeness", "cosine", "dot", "manhattan"]
@@ -107,30 +108,30 @@ def manhattan(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> F
 
 def _pair(function: str, query: Tensor, keys: Tensor) -> None:
     """Refuse a query and keys that cannot be compared; their numbers are looked at only where the scores are odd."""
-    _guard.floats(function, "query", query)
-    _guard.rows(function, "keys", keys, dim=query.shape[-1])
+    checks.floats(function, "query", query)
+    checks.rows(function, "keys", keys, dim=query.shape[-1])
     if keys.dtype != query.dtype or keys.device != query.device:
         must, got = f"{query.dtype} on {query.device}, as the query is", f"{keys.dtype} on {keys.device}"
-        _guard.refuse(function, "keys", must, got, "convert it with keys.to(query)", _guard.InputTypeError)
+        checks.refuse(function, "keys", must, got, "convert it with keys.to(query)", checks.InputTypeError)
 
 
 def _scored(function: str, query: Tensor, keys: Tensor, scores: Tensor) -> Tensor:
     """Return scores that are finite; say which input is to blame for others."""
-    if not _guard.sound(scores):
-        _guard.finite(function, "query", query)
-        _guard.finite(function, "keys", keys)
+    if not checks.sound(scores):
+        checks.finite(function, "query", query)
+        checks.finite(function, "keys", keys)
         must, do = f"small enough that its scores stay within {scores.dtype}", "scale queries and keys down, or take torch.float64"
-        _guard.refuse(function, "query", must, "too large: they overflow", do)
+        checks.refuse(function, "query", must, "too large: they overflow", do)
     return scores
 
 
 def _direction(argument: str, rows: Tensor) -> Tensor:
     """Scale rows to length one."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    if not _guard.sound(length):
-        _guard.finite("cosine", argument, rows)
+    if not checks.sound(length):
+        checks.finite("cosine", argument, rows)
         must, do = f"small enough that lengths stay within {rows.dtype}", "scale queries and keys down, or take torch.float64"
-        _guard.refuse("cosine", argument, must, "too large: a length overflows", do)
+        checks.refuse("cosine", argument, must, "too large: a length overflows", do)
     return rows / length.clamp_min(1e-12)
 
 
@@ -171,25 +172,25 @@ class Overlap:
     _starts: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        bits = _guard.integer("Overlap", "bits", self.bits, 1, _guard.BITS)
+        bits = checks.integer("Overlap", "bits", self.bits, 1, checks.BITS)
         do = "give a Hamming distance that leaves some bits out"
-        radius = _guard.integer("Overlap", "radius", self.radius, 0, bits - 1, do)
-        locations = _guard.plain("Overlap", "locations", self.locations, 1)
-        seed = _guard.integer("Overlap", "seed", self.seed, 0, 2**63 - 1)
-        _guard.keep(self, bits=bits, radius=radius, locations=locations, seed=seed)
+        radius = checks.integer("Overlap", "radius", self.radius, 0, bits - 1, do)
+        locations = checks.plain("Overlap", "locations", self.locations, 1)
+        seed = checks.integer("Overlap", "seed", self.seed, 0, 2**63 - 1)
+        checks.keep(self, bits=bits, radius=radius, locations=locations, seed=seed)
         means = np.exp(circle.log_fraction(self.bits, self.radius) + math.log(self.locations))
         if means[0] > LARGEST:
             do = "give fewer, or leave locations out of sdm_patterns for an unlimited memory"
-            _guard.refuse("Overlap", "locations", f"few enough to share {LARGEST:g} at most", f"{locations:g}, sharing {means[0]:g}", do)
+            checks.refuse("Overlap", "locations", f"few enough to share {LARGEST:g} at most", f"{locations:g}, sharing {means[0]:g}", do)
         counts, starts = _poisson(means)
-        _guard.keep(self, _means=torch.from_numpy(means), _counts=torch.from_numpy(counts), _starts=torch.from_numpy(starts))
+        checks.keep(self, _means=torch.from_numpy(means), _counts=torch.from_numpy(counts), _starts=torch.from_numpy(starts))
 
     def __call__(self, query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[Tensor, "*batch m"]:
         """Draw the shared counts ``(..., m)``."""
         distance = (self.bits - agreement(query, keys)).round().long()
-        if not _guard.tracing() and distance.numel() and not 0 <= distance.amin() <= distance.amax() <= self.bits:
+        if not checks.tracing() and distance.numel() and not 0 <= distance.amin() <= distance.amax() <= self.bits:
             must, do = f"{self.bits} bits of -1/+1, as the keys are", "turn 0/1 into -1/+1 with kanerva.bits.from_binary"
-            _guard.refuse("Overlap", "query", must, _guard.describe(query), do)
+            checks.refuse("Overlap", "query", must, checks.describe(query), do)
         pair = bits.mix(bits.fingerprint(query, self.seed)).unsqueeze(-1) + bits.mix(bits.fingerprint(keys, self.seed))
         return self._quantile(distance, bits.uniform(bits.mix(pair))).to(query.dtype)
 

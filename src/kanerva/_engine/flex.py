@@ -20,9 +20,9 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
+from kanerva._core.settings import settings
 from kanerva._engine.scores import learns
-from kanerva._settings import settings
 from kanerva.separation import Cap, Circle, Compact, Exponential, Normalised, Power, Separation, Softmax, Step
 from kanerva.similarity import Similarity, agreement, closeness, cosine, dot
 
@@ -88,18 +88,18 @@ def log_weight_fit(separation: Circle | Cap, tolerance: float = TOLERANCE) -> Fi
         >>> log_weight_fit(Circle(64, 5)).degree  # through all six values
         5
     """
-    tolerance = _guard.number("log_weight_fit", "tolerance", tolerance, 0, open_low=True)
+    tolerance = checks.number("log_weight_fit", "tolerance", tolerance, 0, open_low=True)
     numbers, place, rest = _circle_places(separation) if isinstance(separation, Circle) else _cap_places(separation)
     terms, error = _shortest(place, rest, tolerance)
     if error > tolerance:
         do = "give a larger one, or look the exact table up"
-        _guard.refuse("log_weight_fit", "tolerance", f"at least {1.5 * error:.1g} for {separation!r}", f"{tolerance:g}", do)
+        checks.refuse("log_weight_fit", "tolerance", f"at least {1.5 * error:.1g} for {separation!r}", f"{tolerance:g}", do)
     return Fit(_circle if isinstance(separation, Circle) else _cap, (*numbers, *terms), len(terms) - 1, error)
 
 
 def reads(query: Tensor, keys: Any, values: Any, similarity: Similarity, separation: Separation) -> bool:
     """Tell whether a read without a mask or a gradient is taken here: float32 on a GPU, in lengths that a fused kernel can hold."""
-    if _guard.tracing() or not isinstance(keys, Tensor) or not isinstance(values, Tensor) or query.device.type != "cuda" or not _fuses():
+    if checks.tracing() or not isinstance(keys, Tensor) or not isinstance(values, Tensor) or query.device.type != "cuda" or not _fuses():
         return False
     learned = learns(query, keys, values, separation.temperature())
     plain = query.dtype == keys.dtype == values.dtype == torch.float32 and not learned and len(keys) > 0
@@ -163,9 +163,9 @@ def flex_field(
     """Return what ``flex_read`` does, in float32 where the query is narrower, and which queries nothing answered."""
     if not takes(separation, query.shape[-1]) or similarity not in (dot, agreement, cosine, closeness):
         must = "Softmax, Circle of as many bits, Cap or a normalised Power, Compact, Exponential or Step, of a similarity that is a product"
-        _guard.refuse("flex_read", "separation", must, f"{separation!r} of {similarity!r}", "take functional.read")
+        checks.refuse("flex_read", "separation", must, f"{separation!r} of {similarity!r}", "take functional.read")
     # Comparisons lose NaN, and a look-up would go astray.
-    _guard.finite("read", "query", query)
+    checks.finite("read", "query", query)
     rows = query.reshape(-1, query.shape[-1])
     wide = torch.promote_types(query.dtype, torch.float32)
     value, empty = rows.new_zeros(len(rows), values.shape[-1], dtype=wide), torch.ones(len(rows), dtype=torch.bool, device=rows.device)
@@ -216,7 +216,7 @@ def _circle_rule(part: Circle, tolerance: float) -> tuple[Rule, Tensor]:
     """Return the series of a circle where it is short, else its exact table."""
     try:
         fit = log_weight_fit(part, tolerance)
-    except _guard.InputError:
+    except checks.InputError:
         fit = None
     if fit is None or fit.degree >= SHORT:
         exact = part.log_weights(torch.arange(part.bits, -1, -1, dtype=torch.float64))

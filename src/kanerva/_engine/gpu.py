@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int32, Int64, Shaped
 from torch import Tensor
 
-from kanerva._settings import settings
+from kanerva._core.settings import settings
 from kanerva.bits import Packed, signs, unpack
 
 try:

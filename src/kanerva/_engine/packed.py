@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
+from kanerva._core.settings import settings
 from kanerva._engine import threads
-from kanerva._settings import settings
 from kanerva.bits import Packed, signs
 
 # Locations that NumPy compares at a time: they stay in the cache over all queries.
@@ -114,7 +114,7 @@ def compiled() -> Any:
     kernels = _numba()
     if kernels is None and settings.engine == "numba":
         do = 'install it with: pip install "kanerva[fast]"'
-        _guard.refuse("settings", "engine", "one that is installed", "'numba', which is not", do)
+        checks.refuse("settings", "engine", "one that is installed", "'numba', which is not", do)
     return kernels
 
 
@@ -139,7 +139,7 @@ def _triton() -> Any:
 
     if kernels.triton is None and settings.engine == "triton":
         do = "install a build of torch for CUDA, or choose 'auto'"
-        _guard.refuse("settings", "engine", "one that is installed", "'triton', which is not", do)
+        checks.refuse("settings", "engine", "one that is installed", "'triton', which is not", do)
     return kernels
 
 

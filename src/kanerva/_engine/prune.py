@@ -18,9 +18,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from kanerva._core.settings import settings
 from kanerva._engine.scores import Rows, together, unmixed
 from kanerva._engine.select import take
-from kanerva._settings import settings
 
 # What rounding to bfloat16 changes a number by, at most, as a share of it.
 ROUNDING = 2.0**-8

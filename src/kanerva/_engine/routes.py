@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
+from kanerva._core.settings import settings
 from kanerva._engine import flex, packed, select, stream
 from kanerva._engine.scores import SCORE_BYTES, Mask, Rows, chunks, compare, learns, left, mask_of, pieces, together, unmixed, wide
-from kanerva._settings import settings
 from kanerva.bits import Packed
 from kanerva.separation import Difference, Exponential, Separation, Softmax, Step
 from kanerva.similarity import Similarity, agreement, dot
@@ -64,7 +64,7 @@ def field(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separ
         assert isinstance(keys, Tensor)
         assert isinstance(values, Tensor)
         return Field(*flex.flex_field(query, keys, values, similarity, separation))
-    if len(query) * count > FEW and _streams(values) and not _guard.tracing():
+    if len(query) * count > FEW and _streams(values) and not checks.tracing():
         found = _far(query, keys, values, similarity, separation, mask)
         if found is not None:
             return found
@@ -80,7 +80,7 @@ def energy(query: Tensor, keys: Rows, similarity: Similarity, separation: Separa
         worth = torch.inf if separation.normalised else 0.0
         return torch.full((len(query),), worth, dtype=wide(query.dtype), device=query.device)
     learned = learns(query, keys, mask, separation.temperature())
-    if len(query) * count > FEW and not _guard.tracing() and not learned:
+    if len(query) * count > FEW and not checks.tracing() and not learned:
         potential = stream.potential(query, keys, similarity, separation, mask)
         if potential is not None:
             return -potential
@@ -95,7 +95,7 @@ def energy(query: Tensor, keys: Rows, similarity: Similarity, separation: Separa
 
 def _anew(work: Callable[..., Any], query: Tensor, count: int, learned: bool) -> Callable[..., Any]:
     """Return work that keeps no scores for gradients where they are many: they are worked out anew on the way back."""
-    if not learned or _guard.tracing() or len(query) * count * SCORE_BYTES <= settings.budget:
+    if not learned or checks.tracing() or len(query) * count * SCORE_BYTES <= settings.budget:
         return work
     return partial(stream.anew, work)
 
@@ -112,7 +112,7 @@ def _far(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separa
         sums = select.read(found, values, separation)
         return _mended(Field(*sums), found.full, query, keys, values, similarity, separation, mask)
     sums = stream.summed(query, keys, values, similarity, separation, mask)
-    return Field(*sums) if sums is not None and _guard.sound(sums[0]) else None
+    return Field(*sums) if sums is not None and checks.sound(sums[0]) else None
 
 
 def _mended(
@@ -166,7 +166,7 @@ def _softmax(separation: Separation) -> Softmax | None:
 
 def _attends(query: Tensor, keys: Rows, values: Rows, beta: float | Tensor) -> bool:
     """Tell whether torch's attention takes the read, and is the faster way: one dtype, and no gradient asked for."""
-    if _guard.tracing() or isinstance(keys, Packed) or isinstance(values, Packed) or learns(query, keys, values, beta):
+    if checks.tracing() or isinstance(keys, Packed) or isinstance(values, Packed) or learns(query, keys, values, beta):
         return False
     if not query.dtype == wide(query.dtype) == keys.dtype == values.dtype:
         return False
@@ -195,7 +195,7 @@ def _attend(query: Tensor, keys: Rows, values: Rows, separation: Softmax) -> Fie
 
 def scans(values: Rows, similarity: Similarity) -> bool:
     """Tell whether an engine can find the active keys among packed bits, and sum or change their values."""
-    return isinstance(values, Tensor) and similarity is agreement and not _guard.tracing() and packed.scans(values)
+    return isinstance(values, Tensor) and similarity is agreement and not checks.tracing() and packed.scans(values)
 
 
 def radius(keys: Packed, separation: Step) -> int:

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from kanerva import _guard
-from kanerva._settings import settings
+from kanerva._core import checks
+from kanerva._core.settings import settings
 from kanerva.bits import Packed
 from kanerva.similarity import Similarity, agreement, dot, manhattan
 
@@ -31,7 +31,7 @@ def unmixed(work: Callable[..., Result]) -> Callable[..., Result]:
 
     @wraps(work)
     def done(query: Tensor, *more: Any) -> Result:
-        if _guard.tracing() or not torch.is_autocast_enabled(query.device.type):
+        if checks.tracing() or not torch.is_autocast_enabled(query.device.type):
             return work(query, *more)
         with torch.autocast(query.device.type, enabled=False):
             return work(query, *more)
@@ -86,10 +86,10 @@ def compare(query: Tensor, keys: Rows, similarity: Similarity, mask: Mask = None
     query = query.to(wide(query.dtype))
     parts = [similarity(query, block) for block in blocks(keys, query.dtype, similarity)]
     result = torch.cat(parts, -1) if all(isinstance(part, Tensor) for part in parts) and len(parts) > 1 else parts[0]
-    if not isinstance(result, Tensor) or result.shape != (*query.shape[:-1], keys.shape[0]) or result.dtype not in _guard.FLOATS:
+    if not isinstance(result, Tensor) or result.shape != (*query.shape[:-1], keys.shape[0]) or result.dtype not in checks.FLOATS:
         must = f"a function that gives a float for each query and key, {(*query.shape[:-1], keys.shape[0])}"
-        got = f"one that gave {_guard.describe(result)}"
-        _guard.refuse("read", "similarity", must, got, "return query @ keys.mT or the like", _guard.InputTypeError)
+        got = f"one that gave {checks.describe(result)}"
+        checks.refuse("read", "similarity", must, got, "return query @ keys.mT or the like", checks.InputTypeError)
     return added(result, mask)
 
 
@@ -107,10 +107,10 @@ def left(mask: Mask) -> Tensor | None:
 
 def finite(function: str, value: Tensor) -> Tensor:
     """Refuse sums that overflowed rather than hand out NaN."""
-    return value if _guard.sound(value) else overflow(function, value)
+    return value if checks.sound(value) else overflow(function, value)
 
 
 def overflow(function: str, value: Tensor) -> NoReturn:
     """Say that a sum overflowed."""
     do = "scale the data or beta down, store in float64, or wrap the separation in Normalised"
-    _guard.refuse(function, "query", f"such that weights and sums stay within {value.dtype}", "too large: they overflow", do)
+    checks.refuse(function, "query", f"such that weights and sums stay within {value.dtype}", "too large: they overflow", do)

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
+from kanerva._core.settings import settings
 from kanerva._engine import threads, tiles
 from kanerva._engine.scores import Mask, Rows, left, mask_of, part_of, wide
 from kanerva._engine.stream import TALL, cut, height, spans, teller, tile
-from kanerva._settings import settings
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity
 
@@ -106,7 +106,7 @@ class _Look(NamedTuple):
         """Compare queries with a block of keys; -inf where the mask leaves a key out."""
         scores = compared(query, kept)
         # Where scores are ordered, NaN is lost.
-        _guard.finite(type(self.separation).__name__, "scores", scores)
+        checks.finite(type(self.separation).__name__, "scores", scores)
         there = left(kept)
         return scores if there is None else scores.masked_fill(~there, -torch.inf)
 

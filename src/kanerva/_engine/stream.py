@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from kanerva import _guard
+from kanerva._core import checks
+from kanerva._core.settings import settings
 from kanerva._engine import threads, tiles
 from kanerva._engine.scores import SCORE_BYTES, Mask, Rows, compare, left, mask_of, part_of, together, wide
-from kanerva._settings import settings
 from kanerva.separation import Separation
 from kanerva.separation._base import Partial
 from kanerva.similarity import Similarity
@@ -159,7 +159,7 @@ def _gather(
             kept = tile(mask, tall, rows)
             scores = compared(query[tall], kept)
             # Rules that compare lose NaN; the plain route says what is wrong.
-            weighed = tiles.weigh(separation, scores, kept) if _guard.sound(scores) else None
+            weighed = tiles.weigh(separation, scores, kept) if checks.sound(scores) else None
             if weighed is None:
                 return None
             total = _nothing(query, values.shape[1], weighed) if total is None else total

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kanerva._core.settings import settings
 from kanerva._engine import packed
 from kanerva._engine.scores import Rows, added, compare, left
-from kanerva._settings import settings
 from kanerva.bits import Packed, signs
 from kanerva.separation import Cap, Circle, Separation, Softmax
 from kanerva.separation._base import Partial

@@ -25,7 +25,7 @@ def bench(
     json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON")] = False,
 ) -> None:
     """Time every core operation beside what others offer, on the same data, and write a page."""
-    from kanerva import bench
+    from kanerva.lab import bench
 
     folder = Path("runs", "-".join(("bench", size, *(only or ())))) if out is None else out
     try:
@@ -42,8 +42,8 @@ def bench(
 
 def _tell(result: Any, folder: Path) -> None:
     """Print ours beside the best of the others, what was asked, and where the rest lies."""
-    from kanerva._page import written
-    from kanerva.bench import _asked, _special
+    from kanerva.lab.bench import _asked, _special
+    from kanerva.lab.report._page import written
 
     talk = Console(highlight=False)
     table = grid("operation", "size", "route", "time", "best peer\nover ours", "over the\nlimit", "memory")

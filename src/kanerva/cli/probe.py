@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.cli._app import app, bar, grid
 
 __all__: list[str] = []  # what there is to call is the command
@@ -56,10 +56,10 @@ def probe(
     json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON")] = False,
 ) -> None:
     """Read the heads of MODEL as memories, put memories in their place, and report what is lost."""
-    from kanerva import examine, findings, reader
+    from kanerva.lab import probing
 
-    plan = examine.Plan(
-        replace=tuple(dict.fromkeys(replace)) if replace else examine.Plan.replace,
+    plan = probing.Plan(
+        replace=tuple(dict.fromkeys(replace)) if replace else probing.Plan.replace,
         sweep=sweep,
         controls=controls,
         layers=_layers(layers),
@@ -69,11 +69,11 @@ def probe(
         length=length,
         seed=seed,
     )
-    read = _texts(text)[: _guard.integer("probe", "texts", texts, 0) or None]
-    loaded = reader.load(model, device)
+    read = _texts(text)[: checks.integer("probe", "texts", texts, 0) or None]
+    loaded = probing.load(model, device)
     with bar() as show:
-        found = examine.examine(loaded, read, plan, show)
-    written = findings.save(found, Path("runs", f"probe-{Path(model).name}") if out is None else out)
+        found = probing.examine(loaded, read, plan, show)
+    written = probing.save(found, Path("runs", f"probe-{Path(model).name}") if out is None else out)
     if json_:
         typer.echo(json.dumps(found._asdict() | {"files": [str(path) for path in written]}))
     else:
@@ -121,12 +121,12 @@ def _layers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(layer) for layer in text.split(",")) if text else ()
     except ValueError:
-        _guard.refuse("probe", "layers", "whole numbers with commas between", repr(text), "write --layers 0,5")
+        checks.refuse("probe", "layers", "whole numbers with commas between", repr(text), "write --layers 0,5")
 
 
 def _texts(path: Path | None) -> list[str]:
     """Read a text from each line of a file; without one, the sentences of the package."""
-    from kanerva import data
+    from kanerva.lab import data
 
     if path is None:
         return [sentence for _, sentence in data.sentences()]
@@ -134,4 +134,4 @@ def _texts(path: Path | None) -> list[str]:
         return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         got = f"{str(path)!r} ({type(error).__name__})"
-        _guard.refuse("probe", "text", "a file of UTF-8 text", got, "name one with a text on each line", _guard.InputFileError)
+        checks.refuse("probe", "text", "a file of UTF-8 text", got, "name one with a text on each line", checks.InputFileError)

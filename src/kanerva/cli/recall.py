@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.cli._app import app, bar
 
 __all__: list[str] = []  # what there is to call is the command
@@ -41,11 +41,12 @@ def recall(
     json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON")] = False,
 ) -> None:
     """Store DATA in many memories, damage cues, recall them, and report which gives back what."""
-    from kanerva import compare, data
+    from kanerva.lab import data
+    from kanerva.lab import recall as recall_
 
-    plan = compare.Plan(
+    plan = recall_.Plan(
         memories=tuple(memory or ()),
-        kind=_guard.choice("recall", "damage", damage, data.KINDS),
+        kind=checks.choice("recall", "damage", damage, data.KINDS),
         levels=_levels(levels),
         seeds=seeds,
         cues=cues,
@@ -57,8 +58,8 @@ def recall(
     loaded = data.load(source, patterns=patterns, seed=seed, threshold=threshold, domain="real" if domain == "real" else "auto")
     talk = Console(stderr=json_, highlight=False)
     with bar() as show:
-        result = compare.compare(loaded, plan, show)
-    written = compare.save(result, Path("runs", Path(source).stem or "recall") if out is None else out, COLUMNS)
+        result = recall_.compare(loaded, plan, show)
+    written = recall_.save(result, Path("runs", Path(source).stem or "recall") if out is None else out, COLUMNS)
     if json_:
         told = {"rows": result.rows, "notes": result.notes, "verdicts": result.verdicts, "files": [str(path) for path in written]}
         typer.echo(json.dumps(told))
@@ -68,7 +69,7 @@ def recall(
 
 def _tell(talk: Console, result: Any, written: list[Path]) -> None:
     """Print what was found: notes, parameters, the table at one level, verdicts, and where the rest lies."""
-    from kanerva import report
+    from kanerva.lab import report
 
     levels = sorted({row["level"] for row in result.rows})
     level = min(levels, key=lambda one: (abs(one - 0.1), one))
@@ -89,14 +90,14 @@ def _levels(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(level) for level in text.split(",")) if text else ()
     except ValueError:
-        _guard.refuse("recall", "levels", "numbers with commas between", repr(text), "write --levels 0,0.1,0.2")
+        checks.refuse("recall", "levels", "numbers with commas between", repr(text), "write --levels 0,0.1,0.2")
 
 
 def _given(text: str) -> tuple[str, int | float | str]:
     """Read one NAME=VALUE."""
     name, equals, value = text.partition("=")
     if not equals or "." not in name or not value:
-        _guard.refuse("recall", "set", "MEMORY.PARAMETER=VALUE", repr(text), "write --set sdm.radius=24")
+        checks.refuse("recall", "set", "MEMORY.PARAMETER=VALUE", repr(text), "write --set sdm.radius=24")
     for read in (int, float):
         try:
             return name, read(value)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.cli._app import app, bar, grid
 
 __all__: list[str] = []  # what there is to call is the command
@@ -20,8 +20,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON")]
 @app.command("list")
 def list_(json_: Json = False) -> None:
     """List the experiments that can be run."""
-    from kanerva.papers import RECIPES
-    from kanerva.sources import SOURCES
+    from kanerva.lab.citations import SOURCES
+    from kanerva.lab.papers import RECIPES
 
     if json_:
         facts = ("name", "title", "source", "figure")
@@ -36,7 +36,7 @@ def list_(json_: Json = False) -> None:
 @app.command()
 def show(name: Name, json_: Json = False) -> None:
     """Show what an experiment does, its parameters, and what must come out."""
-    from kanerva.sources import SOURCES
+    from kanerva.lab.citations import SOURCES
 
     recipe = _recipe("show", name)
     cells = {size: len(recipe.cells(size)) for size in recipe.sizes}
@@ -74,18 +74,18 @@ def run(
     json_: Json = False,
 ) -> None:
     """Run an experiment, check its numbers and draw its figure; exit code 1 if a number does not come out."""
-    from kanerva import runner
-    from kanerva.papers import RECIPES
+    from kanerva.lab import runner
+    from kanerva.lab.papers import RECIPES
 
     if all_ == (name is not None):
-        _guard.refuse("run", "name", "one recipe, or --all", "both" if all_ else "missing", "see kanerva list")
+        checks.refuse("run", "name", "one recipe, or --all", "both" if all_ else "missing", "see kanerva list")
     if all_ and set_:
-        _guard.refuse("run", "set", "given for one recipe", "given with --all", "name the recipe")
+        checks.refuse("run", "set", "given for one recipe", "given with --all", "name the recipe")
     chosen = list(RECIPES.values()) if all_ else [_recipe("run", str(name))]
     given: dict[str, str] = {}
     for parameter, value in map(_given, set_ or []):
         if parameter in given:
-            _guard.refuse("run", "set", "given once for each parameter", f"twice for {parameter}", f"write --set {parameter}=9,11")
+            checks.refuse("run", "set", "given once for each parameter", f"twice for {parameter}", f"write --set {parameter}=9,11")
         given[parameter] = value
     talk = Console(stderr=json_, highlight=False)
     results = []
@@ -121,11 +121,11 @@ def cite(
     json_: Json = False,
 ) -> None:
     """Print what to cite for an experiment or a memory, as BibTeX."""
-    from kanerva.papers import RECIPES
-    from kanerva.sources import MEMORIES, SOURCES, bibtex
+    from kanerva.lab.citations import MEMORIES, SOURCES, bibtex
+    from kanerva.lab.papers import RECIPES
 
     known = {recipe.name: (recipe.source,) for recipe in RECIPES.values()} | MEMORIES | {key: (key,) for key in SOURCES}
-    keys = known[_guard.choice("cite", "name", name, tuple(known))]
+    keys = known[checks.choice("cite", "name", name, tuple(known))]
     if json_:
         typer.echo(json.dumps({key: SOURCES[key]._asdict() for key in keys}))
     else:
@@ -139,10 +139,10 @@ def pages(
     out: Annotated[Path, typer.Option(help="Folder for the pages")] = Path("docs"),
 ) -> None:
     """Write a page for each experiment, and the table of published numbers beside ours, from finished runs."""
-    from kanerva import gallery
-    from kanerva.papers import ABSENT, RECIPES
+    from kanerva.lab import pages as pages_
+    from kanerva.lab.papers import ABSENT, RECIPES
 
-    for path in gallery.write(RECIPES, ABSENT, runs, out, more or []):
+    for path in pages_.write(RECIPES, ABSENT, runs, out, more or []):
         typer.echo(str(path))
 
 
@@ -161,21 +161,21 @@ def _tell(talk: Console, title: str, result: Any, brief: bool) -> None:
 
 
 def _recipe(function: str, name: str) -> Any:
-    from kanerva.papers import RECIPES
+    from kanerva.lab.papers import RECIPES
 
-    return RECIPES[_guard.choice(function, "name", name, tuple(RECIPES))]
+    return RECIPES[checks.choice(function, "name", name, tuple(RECIPES))]
 
 
 def _given(text: str) -> tuple[str, str]:
     """Read one NAME=VALUE."""
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
-        _guard.refuse("run", "set", "NAME=VALUE", repr(text), "write --set radius=9,11")
+        checks.refuse("run", "set", "NAME=VALUE", repr(text), "write --set radius=9,11")
     return name, value
 
 
 def _sweep(recipe: Any, size: str, name: str) -> str:
     """Say which values a parameter takes in a size."""
-    from kanerva.gallery import values
+    from kanerva.lab.pages import values
 
     return values([cell[name] for cell in recipe.cells(size)])

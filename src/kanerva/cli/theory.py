@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.cli._app import app, grid
 
 __all__: list[str] = []  # what there is to call is the command
@@ -31,7 +31,7 @@ NOISES = {
 
 
 @app.command()
-@_guard.named(other="radius")
+@checks.named(other="radius")
 def theory(
     bits: Annotated[int, typer.Option(help="Dimension n")] = 64,
     patterns: Annotated[int, typer.Option(help="How many patterns are to be stored")] = 1024,
@@ -116,4 +116,4 @@ def _count(text: str) -> float:
     except ValueError:
         pass
     got = repr(text) if len(text) <= 60 else f"of {len(text)} characters"
-    _guard.refuse("theory", "locations", "a number below 1.8e308, or all", got, "write --locations 1e6")
+    checks.refuse("theory", "locations", "a number below 1.8e308, or all", got, "write --locations 1e6")

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.nn._heads import checked, products, sphere, weigh, wide, widely
 from kanerva.separation import Separation, Softmax
 from kanerva.theory import beta as beta_
@@ -84,16 +84,16 @@ class Attention(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.dim = _guard.integer("Attention", "dim", dim, 1, _guard.LONGEST)
-        self.heads = _guard.integer("Attention", "heads", heads, 1, _guard.LONGEST)
-        self.value_dim = self.dim if value_dim is None else _guard.integer("Attention", "value_dim", value_dim, 1, _guard.LONGEST)
+        self.dim = checks.integer("Attention", "dim", dim, 1, checks.LONGEST)
+        self.heads = checks.integer("Attention", "heads", heads, 1, checks.LONGEST)
+        self.value_dim = self.dim if value_dim is None else checks.integer("Attention", "value_dim", value_dim, 1, checks.LONGEST)
         for name, width in (("dim", self.dim), ("value_dim", self.value_dim)):
             if width % self.heads:
-                _guard.refuse("Attention", name, f"a multiple of the {self.heads} heads", str(width), "give each head the same width")
-        self.persistent = _guard.integer("Attention", "persistent", persistent, 0, _guard.LONGEST)
+                checks.refuse("Attention", name, f"a multiple of the {self.heads} heads", str(width), "give each head the same width")
+        self.persistent = checks.integer("Attention", "persistent", persistent, 0, checks.LONGEST)
         self.normalise = bool(normalise)
         self._temper(beta, separation)
-        with _guard.room("Attention", "dim", f"{self.dim}, with values of {self.value_dim} and {self.persistent} persistent rows"):
+        with checks.room("Attention", "dim", f"{self.dim}, with values of {self.value_dim} and {self.persistent} persistent rows"):
             self.query = _linear(self.dim, self.dim, bias)
             self.key = _linear(self.dim, self.dim, bias)
             self.value = _linear(self.dim, self.value_dim, bias)
@@ -110,14 +110,14 @@ class Attention(nn.Module):
         tempered = self.normalise and own is not None
         if beta is not None and not tempered:
             why = f"{part} has no temperature" if self.normalise else "queries and keys are not normalised"
-            _guard.refuse("Attention", "beta", f"left out where {why}", f"{beta}", "leave it out, or give the rule one of its own")
+            checks.refuse("Attention", "beta", f"left out where {why}", f"{beta}", "leave it out, or give the rule one of its own")
         self.separation = part.with_beta(1.0) if tempered else part
         self.start = None
         if tempered:
             if beta is None:
                 given = own.item() if isinstance(own, Tensor) else own
                 beta = _default(self.dim // self.heads) if separation is None else given
-            self.start = _guard.number("Attention", "beta", beta, 0, open_low=True)
+            self.start = checks.number("Attention", "beta", beta, 0, open_low=True)
         self.log_beta = nn.Parameter(torch.empty(self.heads)) if tempered else None
 
     @torch.no_grad()
@@ -139,7 +139,7 @@ class Attention(nn.Module):
             >>> (one.query.weight == other.query.weight).any().item()
             False
         """
-        source = _guard.generator("Attention.reset", seed)
+        source = checks.generator("Attention.reset", seed)
         for linear in (self.query, self.key, self.value, self.out):
             reach = linear.in_features**-0.5
             linear.weight.copy_((2 * torch.rand(linear.weight.shape, generator=source) - 1) * reach)
@@ -222,29 +222,29 @@ class Attention(nn.Module):
         """Refuse input of the wrong shape or dtype."""
         own = self.query.weight.dtype
         for name, given in (("query", query), ("context", query if context is None else context)):
-            _guard.floats("Attention", name, given, self.dim)
+            checks.floats("Attention", name, given, self.dim)
             if given.ndim != 3:
-                _guard.refuse(
-                    "Attention", name, f"of shape (batch, places, {self.dim})", _guard.describe(given), "give it three dimensions"
+                checks.refuse(
+                    "Attention", name, f"of shape (batch, places, {self.dim})", checks.describe(given), "give it three dimensions"
                 )
             if given.dtype != own and not torch.is_autocast_enabled(given.device.type):
                 do = f"convert it with {name}.to({own}), or the module"
-                _guard.refuse("Attention", name, f"{own}, as the weights are", _guard.describe(given), do, _guard.InputTypeError)
+                checks.refuse("Attention", name, f"{own}, as the weights are", checks.describe(given), do, checks.InputTypeError)
         if context is not None and context.shape[0] != query.shape[0]:
             must, got = f"of batch {query.shape[0]}, as the query is", f"of batch {context.shape[0]}"
-            _guard.refuse("Attention", "context", must, got, "give one context for each query")
+            checks.refuse("Attention", "context", must, got, "give one context for each query")
         if causal and context is not None:
-            _guard.refuse("Attention", "causal", "False with a context", "True", "give mask (b, q, k), which says what comes before what")
+            checks.refuse("Attention", "causal", "False with a context", "True", "give mask (b, q, k), which says what comes before what")
         if mask is not None:
             self._check_mask(mask, tuple(query.shape[:2]), query.shape[1] if context is None else context.shape[1])
 
     def _check_mask(self, mask: Any, shape: tuple[int, int], keys: int) -> None:
         must = f"a bool tensor of shape {(shape[0], keys)} or {(*shape, keys)}"
-        if _guard.dense("Attention", "mask", mask, must).dtype != torch.bool:
+        if checks.dense("Attention", "mask", mask, must).dtype != torch.bool:
             do = "give True for what may be attended to"
-            _guard.refuse("Attention", "mask", must, _guard.describe(mask), do, _guard.InputTypeError)
+            checks.refuse("Attention", "mask", must, checks.describe(mask), do, checks.InputTypeError)
         if tuple(mask.shape) not in ((shape[0], keys), (*shape, keys)):
-            _guard.refuse("Attention", "mask", must, _guard.describe(mask), "leave persistent rows out: they are always attended to")
+            checks.refuse("Attention", "mask", must, checks.describe(mask), "leave persistent rows out: they are always attended to")
 
     def _parts(self, query: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries and keys, whose product is what the rule takes, in float32 at least, and values in their own dtype."""

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.separation import Difference, Separation
 
 __all__ = ["SIMILARITIES", "checked", "cosines", "products", "read_heads", "sphere", "weigh", "wide", "widely"]
@@ -72,7 +72,7 @@ def read_heads(
         if bias is not None:
             if separation.expects == ("cosine",):
                 do = "leave it out, or choose a rule that takes any score, such as TopK"
-                _guard.refuse("read_heads", "bias", f"None for {separation}, which takes cosines", _guard.describe(bias), do)
+                checks.refuse("read_heads", "bias", f"None for {separation}, which takes cosines", checks.describe(bias), do)
             there = bias > -math.inf
             keep = there if keep is None else keep & there
             scores = scores + bias.masked_fill(~there, 0).to(scores.dtype)
@@ -83,17 +83,17 @@ def read_heads(
 
 def checked(function: str, similarity: Any, separation: Any, cosine: str = 'choose similarity="cosine"') -> None:
     """Refuse a similarity and a rule that heads cannot be read with, or not together."""
-    _guard.choice(function, "similarity", similarity, SIMILARITIES)
+    checks.choice(function, "similarity", similarity, SIMILARITIES)
     if not isinstance(separation, Separation):
         do = "give Softmax(1.0), or another part of kanerva.separation"
-        _guard.refuse(function, "separation", "a separation", _guard.describe(separation), do, _guard.InputTypeError)
+        checks.refuse(function, "separation", "a separation", checks.describe(separation), do, checks.InputTypeError)
     inner = getattr(separation, "part", separation)
     if isinstance(separation, Difference):
-        _guard.refuse(function, "separation", "a rule without self-coupling", repr(separation), f"take the rule inside, {inner!r}")
+        checks.refuse(function, "separation", "a rule without self-coupling", repr(separation), f"take the rule inside, {inner!r}")
     expects = separation.expects or inner.expects
     if expects and similarity not in expects:
         do = cosine if "cosine" in expects else "choose kanerva.probe.CosineCircle with cosines"
-        _guard.refuse(function, "separation", f"one that takes scores of {similarity}", repr(separation), do)
+        checks.refuse(function, "separation", f"one that takes scores of {similarity}", repr(separation), do)
 
 
 def widely(like: Tensor) -> torch.autocast:
@@ -129,18 +129,18 @@ def wide(tensor: Tensor) -> Tensor:
 def _shapes(query: Any, key: Any, value: Any) -> None:
     """Refuse heads that do not fit each other."""
     for name, tensor in (("query", query), ("key", key), ("value", value)):
-        _guard.floats("read_heads", name, tensor)
+        checks.floats("read_heads", name, tensor)
         if tensor.ndim != 4:
-            _guard.refuse("read_heads", name, "of shape (batch, heads, places, width)", _guard.describe(tensor), "give it four dimensions")
+            checks.refuse("read_heads", name, "of shape (batch, heads, places, width)", checks.describe(tensor), "give it four dimensions")
     if key.shape[:2] != query.shape[:2] or key.shape[3] != query.shape[3]:
         must = f"of shape ({query.shape[0]}, {query.shape[1]}, k, {query.shape[3]}), as the query is"
-        _guard.refuse("read_heads", "key", must, _guard.describe(key), "repeat heads that are shared")
+        checks.refuse("read_heads", "key", must, checks.describe(key), "repeat heads that are shared")
     if value.shape[:3] != key.shape[:3]:
         must = f"of shape {(*key.shape[:3], 'e')}, one for each key".replace("'", "")
-        _guard.refuse("read_heads", "value", must, _guard.describe(value), "give a row for each key")
+        checks.refuse("read_heads", "value", must, checks.describe(value), "give a row for each key")
     for name, tensor in (("key", key), ("value", value)):
         if tensor.device != query.device:
-            _guard.refuse(
+            checks.refuse(
                 "read_heads", name, f"on {query.device}, as the query is", f"on {tensor.device}", f"move it with {name}.to(query.device)"
             )
 
@@ -150,9 +150,9 @@ def _broadcasts(name: str, given: Any, shape: tuple[int, ...], kind: type) -> No
     if given is None:
         return
     must = f"a {'bool' if kind is bool else 'floating'} tensor that broadcasts to {shape}"
-    _guard.dense("read_heads", name, given, must)
-    if (given.dtype != torch.bool) if kind is bool else (given.dtype not in _guard.FLOATS):
+    checks.dense("read_heads", name, given, must)
+    if (given.dtype != torch.bool) if kind is bool else (given.dtype not in checks.FLOATS):
         do = "give True for what is there" if kind is bool else "give what is left out as keep"
-        _guard.refuse("read_heads", name, must, _guard.describe(given), do, _guard.InputTypeError)
-    if _guard.together(given.shape, shape) != shape:
-        _guard.refuse("read_heads", name, must, _guard.describe(given), "give one entry for each score")
+        checks.refuse("read_heads", name, must, checks.describe(given), do, checks.InputTypeError)
+    if checks.together(given.shape, shape) != shape:
+        checks.refuse("read_heads", name, must, checks.describe(given), "give one entry for each score")

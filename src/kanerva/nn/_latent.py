@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.nn._attention import Attention
 
 __all__ = ["LatentAttention"]
@@ -47,10 +47,10 @@ class LatentAttention(nn.Module):
 
     def __init__(self, dim: int, heads: int, latents: int, **options: Any) -> None:
         super().__init__()
-        _guard.keywords("LatentAttention", options, *OPTIONS)
-        count = _guard.integer("LatentAttention", "latents", latents, 1, _guard.LONGEST)
+        checks.keywords("LatentAttention", options, *OPTIONS)
+        count = checks.integer("LatentAttention", "latents", latents, 1, checks.LONGEST)
         self.attention = Attention(dim, heads, **options)
-        with _guard.room("LatentAttention", "latents", f"{count} rows of {dim}"):
+        with checks.room("LatentAttention", "latents", f"{count} rows of {dim}"):
             self.latents = nn.Parameter(torch.empty(count, self.attention.dim))
             self.reset(0)
 
@@ -69,7 +69,7 @@ class LatentAttention(nn.Module):
             >>> round(nn.LatentAttention(64, 4, latents=100).reset(1).latents.std().item(), 2)
             0.02
         """
-        source = _guard.generator("LatentAttention.reset", seed)
+        source = checks.generator("LatentAttention.reset", seed)
         self.attention.reset(source)
         self.latents.copy_(0.02 * torch.randn(self.latents.shape, generator=source))
         return self
@@ -108,8 +108,8 @@ class LatentAttention(nn.Module):
 
     def _queries(self, context: Any) -> Tensor:
         """Lay the latents out for every input."""
-        _guard.floats("LatentAttention", "context", context, self.attention.dim)
+        checks.floats("LatentAttention", "context", context, self.attention.dim)
         if context.ndim != 3:
             must = f"of shape (batch, places, {self.attention.dim})"
-            _guard.refuse("LatentAttention", "context", must, _guard.describe(context), "give it three dimensions")
+            checks.refuse("LatentAttention", "context", must, checks.describe(context), "give it three dimensions")
         return self.latents.expand(context.shape[0], -1, -1)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import dropout
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.nn._heads import checked, cosines, weigh, widely
 from kanerva.probe._taps import PREFIX, Call, of_registry
 from kanerva.separation import Separation
@@ -63,7 +63,7 @@ def register(name: str, separation: Separation, similarity: str = "dot") -> str:
         from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
     except ImportError:
         do = 'install it with: pip install "kanerva[hf]"'
-        _guard.refuse("register", "transformers", "installed, in version 4.56 or newer", "missing or older", do)
+        checks.refuse("register", "transformers", "installed, in version 4.56 or newer", "missing or older", do)
     # A model makes its masks by what is registered under the same name: with none, padding would be attended to.
     AttentionMaskInterface.register(full, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
     AttentionInterface.register(full, _attend(full, separation, similarity))
@@ -75,12 +75,12 @@ def _full(name: Any) -> str:
     do = 'choose one such as "circle"'
     must = "of lower-case letters, digits and underscores"
     if not isinstance(name, str):
-        _guard.refuse("register", "name", must, _guard.describe(name), do, _guard.InputTypeError)
+        checks.refuse("register", "name", must, checks.describe(name), do, checks.InputTypeError)
     if not re.fullmatch("[a-z0-9_]+", name):
-        _guard.refuse("register", "name", must, _guard.describe(name), do)
+        checks.refuse("register", "name", must, checks.describe(name), do)
     full = NAME + name
     if "flash" in full or full.startswith(PREFIX):
-        _guard.refuse("register", "name", "without 'flash', and not starting with 'over_', which have a meaning", repr(name), do)
+        checks.refuse("register", "name", "without 'flash', and not starting with 'over_', which have a meaning", repr(name), do)
     return full
 
 
@@ -106,16 +106,16 @@ def _refuse(name: str, module: Module, more: dict[str, Any]) -> None:
     """Refuse what softmax alone can do, rather than leave it out in silence."""
     kind = type(module).__name__
     if more.get("s_aux") is not None:
-        _guard.refuse(name, "model", "one without learned sinks", kind, "choose another, for a share of its softmax goes to no token")
+        checks.refuse(name, "model", "one without learned sinks", kind, "choose another, for a share of its softmax goes to no token")
     if more.get("cache") is not None:
-        _guard.refuse(name, "cache", "None", f"a paged cache in {kind}", "generate with model.generate, not in continuous batches")
+        checks.refuse(name, "cache", "None", f"a paged cache in {kind}", "generate with model.generate, not in continuous batches")
 
 
 def _scores(name: str, module: Module, call: Call, similarity: str) -> Tensor:
     """Return what the rule takes."""
     if similarity == "dot":
         return call.logits()
-    if call.bias is not None and (_guard.tracing() or bool(call.bias.any())):
+    if call.bias is not None and (checks.tracing() or bool(call.bias.any())):
         got = f"{type(module).__name__}, which adds position to them"
-        _guard.refuse(name, "model", "one that scores by its queries and keys alone", got, 'register the rule with similarity="dot"')
+        checks.refuse(name, "model", "one that scores by its queries and keys alone", got, 'register the rule with similarity="dot"')
     return cosines(call.query, call.key)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.separation import Separation
 from kanerva.theory import circle
 
@@ -47,9 +47,9 @@ class CosineCircle(Separation):
     _logs: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        bits = _guard.integer("CosineCircle", "bits", self.bits, 1, _guard.BITS)
-        radius = _guard.integer("CosineCircle", "radius", self.radius, 0, bits - 1, "give a Hamming distance that leaves some bits out")
-        _guard.keep(self, bits=bits, radius=radius, _logs=torch.from_numpy(circle.log_fraction(bits, radius)))
+        bits = checks.integer("CosineCircle", "bits", self.bits, 1, checks.BITS)
+        radius = checks.integer("CosineCircle", "radius", self.radius, 0, bits - 1, "give a Hamming distance that leaves some bits out")
+        checks.keep(self, bits=bits, radius=radius, _logs=torch.from_numpy(circle.log_fraction(bits, radius)))
 
     def __call__(self, scores: Scores, mask: Tensor | None = None) -> Scores:
         """Weigh ``scores`` of cosine; a row with nothing in reach gets zeros."""
@@ -60,9 +60,9 @@ class CosineCircle(Separation):
 
     def log_weights(self, scores: Scores) -> Scores:
         """Return the log of the shared part of the cube, -inf out of reach."""
-        _guard.floats("CosineCircle", "scores", scores)
-        if not _guard.tracing() and scores.numel() and not -1 - SLACK <= scores.detach().amin() <= scores.detach().amax() <= 1 + SLACK:
-            _guard.refuse("CosineCircle", "scores", "cosines", _guard.describe(scores), "score vectors with similarity.cosine")
+        checks.floats("CosineCircle", "scores", scores)
+        if not checks.tracing() and scores.numel() and not -1 - SLACK <= scores.detach().amin() <= scores.detach().amax() <= 1 + SLACK:
+            checks.refuse("CosineCircle", "scores", "cosines", checks.describe(scores), "score vectors with similarity.cosine")
         distance = (1 - scores.double()).mul(self.bits / 2).clamp(0, self.bits)
         logs = self._logs.to(scores.device)
         below = distance.floor().long().clamp_max(self.bits - 1)
@@ -74,4 +74,4 @@ class CosineCircle(Separation):
     def potential(self, scores: Scores, mask: Tensor | None = None) -> Float[Tensor, "*batch"]:
         """Refuse: there is none."""
         do = "fit a Softmax with theory.beta.fit for an energy"
-        _guard.refuse("CosineCircle.potential", "separation", "one with a potential", repr(self), do)
+        checks.refuse("CosineCircle.potential", "separation", "one with a potential", repr(self), do)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax, normalize
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.probe._replace import Memory, replace
 
 __all__ = ["Effect", "effects"]
@@ -106,11 +106,11 @@ def effects(
         (1.0, 1.0, True)
     """
     if not isinstance(memories, Mapping) or not memories:
-        _guard.refuse("effects", "memories", "one or more, each by its name", _guard.describe(memories), "give {'nearest': Argmax()}")
+        checks.refuse("effects", "memories", "one or more, each by its name", checks.describe(memories), "give {'nearest': Argmax()}")
     if isinstance(batches, Mapping):
-        _guard.refuse("effects", "batches", "a list of what the model is called with", "one batch", "give [batch]", _guard.InputTypeError)
+        checks.refuse("effects", "batches", "a list of what the model is called with", "one batch", "give [batch]", checks.InputTypeError)
     if model.training:
-        _guard.refuse("effects", "model", "in evaluation mode", "in training mode, where dropout changes it too", "call model.eval()")
+        checks.refuse("effects", "model", "in evaluation mode", "in training mode, where dropout changes it too", "call model.eval()")
     plain, tallies = _Tally(), {name: _Tally() for name in memories}
     for done, batch in enumerate(batches):
         before = _seen(model, batch)
@@ -123,12 +123,12 @@ def effects(
             if progress:
                 progress(name, done)
     if not plain.embeddings:
-        _guard.refuse("effects", "batches", "one or more", "none", "give a list of a tokenizer's outputs")
+        checks.refuse("effects", "batches", "one or more", "none", "give a list of a tokenizer's outputs")
     if not plain.tokens:
-        _guard.refuse("effects", "batches", "of one token or more", "nothing but padding", "give texts, and their own attention_mask")
+        checks.refuse("effects", "batches", "of one token or more", "nothing but padding", "give texts, and their own attention_mask")
     if not all(tally.rows for tally in tallies.values()):
         do = "give the model as it was before torch.compile, and layers that are at work"
-        _guard.refuse("effects", "model", "one whose heads can be heard at work", "one whose heads never asked a memory", do)
+        checks.refuse("effects", "model", "one whose heads can be heard at work", "one whose heads never asked a memory", do)
     near = _near(plain.embeddings)
     return {name: _effect(tally, plain, near) for name, tally in tallies.items()}
 
@@ -140,7 +140,7 @@ def _seen(model: Any, batch: Mapping[str, Tensor]) -> _Seen:
     hidden = getattr(output, "hidden_states", None) or getattr(output, "decoder_hidden_states", None)
     if hidden is None:
         got = f"{type(model).__name__}, which gives none"
-        _guard.refuse("effects", "model", "one that gives hidden states", got, "load an encoder or a language model of transformers")
+        checks.refuse("effects", "model", "one that gives hidden states", got, "load an encoder or a language model of transformers")
     mask = batch.get("attention_mask" if getattr(output, "hidden_states", None) else "decoder_attention_mask")
     real = torch.ones_like(hidden[0][..., 0], dtype=torch.bool) if mask is None or mask.shape != hidden[0].shape[:2] else mask.bool()
     last = hidden[-1].float().masked_fill(~real[..., None], 0)

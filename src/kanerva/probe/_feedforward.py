@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.probe import _layers
 from kanerva.probe._layers import Layer, rows_in
 from kanerva.probe._taps import repeated
@@ -136,7 +136,7 @@ class Store:
 
         Example: see ``feedforward``.
         """
-        n = _guard.integer("strongest", "n", n, 1)
+        n = checks.integer("strongest", "n", n, 1)
         self._seen("strongest")
         return [(index, total / self.tokens) for index, total in _largest(self._total, n)]
 
@@ -153,13 +153,13 @@ class Store:
         """
         if not self._rows:
             do = "call the model inside probe.feedforward, with rows >= 1"
-            _guard.refuse("fit", "rows", "one or more in which a memory answered", "none", do)
+            checks.refuse("fit", "rows", "one or more in which a memory answered", "none", do)
         shares, scores = (torch.stack(side).double() for side in zip(*self._rows, strict=True))
         return nearest(shares, scores)
 
     def _seen(self, function: str) -> None:
         if not self.tokens:
-            _guard.refuse(function, "tokens", "one or more", "none", "call the model inside probe.feedforward, on more than padding")
+            checks.refuse(function, "tokens", "one or more", "none", "call the model inside probe.feedforward, on more than padding")
 
     def _listen(self, text: _Text) -> list[Any]:
         """Hear what enters the activation function, and what leaves it; return the hooks."""
@@ -254,8 +254,8 @@ def feedforward(model: nn.Module, *, top: int = 10, rows: int = 32, seed: int = 
         (True, 3, True)
     """
     found = _layers.found(model)
-    top = _guard.integer("feedforward", "top", top, 1, min(rows_in(layer.down).shape[1] for layer in found))
-    rows, seed = _guard.integer("feedforward", "rows", rows, 0, 10_000), _guard.integer("feedforward", "seed", seed, 0)
+    top = checks.integer("feedforward", "top", top, 1, min(rows_in(layer.down).shape[1] for layer in found))
+    rows, seed = checks.integer("feedforward", "rows", rows, 0, 10_000), checks.integer("feedforward", "seed", seed, 0)
     stores = [Store(layer, place, top, rows, seed + place) for place, layer in enumerate(found)]
     text = _Text(model, None)
     hooks: list[Any] = []

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.probe._circles import CosineCircle
 from kanerva.probe._summary import Summary
 from kanerva.separation import Cap, Separation
@@ -64,11 +64,11 @@ class Fit(NamedTuple):
 
 def fit(summary: Summary, head: int, patterns: int | None, space: str) -> Fit:
     """Fit a memory to what was seen of a head."""
-    _guard.choice("fit", "space", space, SPACES)
+    checks.choice("fit", "space", space, SPACES)
     beta, attended = summary.moments["beta"].mean(head), summary.moments["attended"].mean(head)
     if beta is None or attended is None:
-        _guard.refuse("fit", "head", "one that was watched at work", "one that saw nothing", "call the model inside probe.watch")
-    count = max(2, round(attended)) if patterns is None else _guard.integer("fit", "patterns", patterns, 2)
+        checks.refuse("fit", "head", "one that was watched at work", "one that saw nothing", "call the model inside probe.watch")
+    count = max(2, round(attended)) if patterns is None else checks.integer("fit", "patterns", patterns, 2)
     found = nearest(summary.dim, beta, space)
     best = optima(summary.dim, count, space)
     regime = min(range(3), key=lambda place: abs(math.log(max(beta, 1e-9)) - math.log(best[place])))
@@ -94,7 +94,7 @@ def radii(dim: int) -> range:
 def agreement(summary: Summary, space: str) -> dict[int, list[Agreement]]:
     """Compare every head of an attention with the memories of all radii, on its own rows."""
     if not summary.rows:
-        _guard.refuse("fit", "rows", "one or more that were kept", "none", "watch with rows=32, and call the model")
+        checks.refuse("fit", "rows", "one or more that were kept", "none", "watch with rows=32, and call the model")
     if space not in summary.compared:
         inputs, cosines = _stacked(summary)
         there = inputs > -math.inf

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.probe._taps import Call, Site
 from kanerva.probe._watch import _Text
 
@@ -42,7 +42,7 @@ def found(model: Any) -> list[Layer]:
     """Find every feed-forward layer of a model."""
     if not isinstance(model, nn.Module):
         do = "load one with transformers"
-        _guard.refuse("feedforward", "model", "a torch.nn.Module", _guard.describe(model), do, _guard.InputTypeError)
+        checks.refuse("feedforward", "model", "a torch.nn.Module", checks.describe(model), do, checks.InputTypeError)
     tried = (_layer(name, block, names) for name, block in model.named_modules() for names in NAMES)
     places: dict[int, Layer] = {}
     for layer in tried:
@@ -50,7 +50,7 @@ def found(model: Any) -> list[Layer]:
             places.setdefault(id(layer.down), layer)
     if not places:
         must = "a model with feed-forward layers of transformers, such as mlp.fc1 and mlp.fc2"
-        _guard.refuse("feedforward", "model", must, f"{type(model).__name__}, without one that is known", "load one with transformers")
+        checks.refuse("feedforward", "model", must, f"{type(model).__name__}, without one that is known", "load one with transformers")
     return list(places.values())
 
 

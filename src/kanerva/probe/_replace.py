@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.probe import _fit
 from kanerva.probe._taps import Call, Site, sites, tapped
 from kanerva.probe._watch import Heads, chosen, listed
@@ -85,7 +85,7 @@ def replace(
     """
     there = sites(model, "replace")
     found = chosen("replace", there, layers)
-    steps = _guard.integer("replace", "steps", steps, 1)
+    steps = checks.integer("replace", "steps", steps, 1)
     parts, reads = _parts(memory, {site.layer for site in found}, heads, len(there)), Reads()
 
     def answer(site: Site, call: Call, output: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ def replace(
             some = _some(call, places)
             if part.expects == ("cosine",) and call.bias is not None and bool(call.bias.any()):
                 do = "choose a rule that takes softmax inputs, such as TopK or Entmax"
-                _guard.refuse("replace", "model", "one that scores by its queries and keys alone", "one that adds position", do)
+                checks.refuse("replace", "model", "one that scores by its queries and keys alone", "one that adds position", do)
             value, empty = read(some, part, steps)
             reads.rows, reads.empty = reads.rows + empty.numel(), reads.empty + int(empty.sum())
             changed[:, :, places] = value.transpose(1, 2).to(output.dtype)
@@ -139,11 +139,11 @@ def circles(heads: Heads, radius: int | None = None, *, space: str = "binary", m
         >>> probe.circles(heads, radius=5)[0, 2]
         CosineCircle(bits=16, radius=5)
     """
-    space = _guard.choice("circles", "space", space, _fit.SPACES)
+    space = checks.choice("circles", "space", space, _fit.SPACES)
     found = {}
     for head in heads:
         if radius is not None:
-            own = _guard.integer("circles", "radius", radius, 1, _fit.radii(head.dim)[-1])
+            own = checks.integer("circles", "radius", radius, 1, _fit.radii(head.dim)[-1])
         else:
             fit = head.fit(space=space)
             own = fit.matched if matched else fit.radius
@@ -158,17 +158,17 @@ def _parts(memory: Memory, layers: set[int], heads: Sequence[int] | None, count:
         return {(None, head): memory for head in ([None] if heads is None else heads)}
     if not isinstance(memory, Mapping) or not all(isinstance(part, Separation) for part in memory.values()):
         must = "a separation, or a dict of one for each (layer, head)"
-        _guard.refuse("replace", "memory", must, _guard.describe(memory), "give Argmax(), or probe.circles(heads)", _guard.InputTypeError)
+        checks.refuse("replace", "memory", must, checks.describe(memory), "give Argmax(), or probe.circles(heads)", checks.InputTypeError)
     for place in memory:
         if not isinstance(place, tuple) or len(place) != 2:
             must, do = "for places of heads (layer, head)", "give {(0, 2): Argmax()}"
-            _guard.refuse("replace", "memory", must, f"for {place!r}", do, _guard.InputTypeError)
+            checks.refuse("replace", "memory", must, f"for {place!r}", do, checks.InputTypeError)
     kept: dict[tuple[int | None, int | None], Separation]
     kept = {place: part for place, part in memory.items() if place[0] in layers and (heads is None or place[1] in heads)}
     if not kept:
-        _guard.refuse("replace", "memory", "for one or more of the layers and heads chosen", f"for {list(memory)[:3]}", "choose those")
+        checks.refuse("replace", "memory", "for one or more of the layers and heads chosen", f"for {list(memory)[:3]}", "choose those")
     for layer, _ in memory:
-        _guard.integer("replace", "memory", layer, 0, count - 1, f"give places (layer, head) with a layer from 0 to {count - 1}")
+        checks.integer("replace", "memory", layer, 0, count - 1, f"give places (layer, head) with a layer from 0 to {count - 1}")
     return kept
 
 
@@ -178,7 +178,7 @@ def _groups(parts: Mapping[tuple[int | None, int | None], Separation], layer: in
     for (own, head), part in parts.items():
         if own not in (None, layer):
             continue
-        places = range(count) if head is None else [_guard.integer("replace", "heads", head, 0, count - 1)]
+        places = range(count) if head is None else [checks.integer("replace", "heads", head, 0, count - 1)]
         groups.setdefault(part, []).extend(places)
     return list(groups.items())
 

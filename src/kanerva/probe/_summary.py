@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.probe._taps import Call
 
 __all__ = ["COSINES", "DECADES", "INPUTS", "Moments", "Summary"]
@@ -111,7 +111,7 @@ class Summary:
         real = None if real is None else real[:, places]
         part = call.at(places)
         products = part.query.float() @ part.key.float().mT
-        _guard.finite("watch", "queries and keys", products)
+        checks.finite("watch", "queries and keys", products)
         logits = part.logits(products)
         keep = torch.ones_like(logits[:, :1], dtype=torch.bool) if part.keep is None else part.keep.expand(batch, -1, *logits.shape[-2:])
         keep = keep & keep.any(-1, keepdim=True) if real is None else keep & real[:, None, :, None]

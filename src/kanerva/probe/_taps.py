@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
-from kanerva import _guard
+from kanerva._core import checks
 
 __all__ = ["PREFIX", "Call", "Site", "of_registry", "own_norms", "repeated", "sites", "tapped"]
 
@@ -90,20 +90,20 @@ _switched: dict[int, list[Any]] = {}
 def sites(model: Any, function: str) -> list[Site]:
     """Find every attention of a model that has a door."""
     if not isinstance(model, nn.Module):
-        _guard.refuse(function, "model", "a torch.nn.Module", _guard.describe(model), "load one with transformers", _guard.InputTypeError)
+        checks.refuse(function, "model", "a torch.nn.Module", checks.describe(model), "load one with transformers", checks.InputTypeError)
     doors = [(module, name, _door(module)) for name, module in model.named_modules()]
     found = [(module, name, door) for module, name, door in doors if door]
     if not found:
         must = "a model that looks its attention up in the registry of transformers, or calls scaled_dot_product_attention"
         got = f"{type(model).__name__}, without such a module"
-        _guard.refuse(function, "model", must, got, 'load it with transformers >= 4.56, with attn_implementation="sdpa"')
+        checks.refuse(function, "model", must, got, 'load it with transformers >= 4.56, with attn_implementation="sdpa"')
     for module, _, door in found:
         if door == "registry" and getattr(module, "reorder_and_upcast_attn", False) and _named(module) == "eager":
             do = 'load it with attn_implementation="sdpa"'
-            _guard.refuse(function, "model", "one whose attention goes through the registry", "one that upcasts by itself", do)
+            checks.refuse(function, "model", "one whose attention goes through the registry", "one that upcasts by itself", do)
         if door == "registry" and "flash" in _named(module):
             must, do = "one whose attention goes through sdpa, eager or flex", 'load it with attn_implementation="sdpa"'
-            _guard.refuse(function, "model", must, f"one that uses {_named(module)}, which is given no masks", do)
+            checks.refuse(function, "model", must, f"one that uses {_named(module)}, which is given no masks", do)
     kinds = ["cross" if any(word in f"{type(module)} {name}".lower() for word in CROSS) else "self" for module, name, _ in found]
     types = " ".join({type(module).__name__.lower() for module in model.modules()})
     between = "rms" if "rmsnorm" in types else "layer" if "layernorm" in types else "none"
@@ -257,7 +257,7 @@ def of_registry(module: nn.Module, before: str, query: Tensor, key: Tensor, valu
     """Say in plain terms what an entry of the registry is called with."""
     if more.get("s_aux") is not None:
         do = "probe another, for a share of the softmax goes to no token here"
-        _guard.refuse("probe", "model", "one without learned sinks", type(module).__name__, do)
+        checks.refuse("probe", "model", "one without learned sinks", type(module).__name__, do)
     causal = more.get("is_causal")
     causal = getattr(module, "is_causal", True) if causal is None else causal
     causal = bool(causal) and before != "eager" and mask is None and query.shape[2] > 1
@@ -275,7 +275,7 @@ def _of_function(
     """Say in plain terms what ``scaled_dot_product_attention`` is called with."""
     if query.ndim != 4:
         do = "give queries, keys and values a dimension of heads, even for one"
-        _guard.refuse("probe", "query", "(batch, heads, tokens, numbers)", _guard.describe(query), do)
+        checks.refuse("probe", "query", "(batch, heads, tokens, numbers)", checks.describe(query), do)
     scale = more.get("scale")
     return _call(query, key, value, attn_mask, is_causal, query.shape[-1] ** -0.5 if scale is None else scale)
 

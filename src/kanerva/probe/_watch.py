@@ -9,7 +9,7 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.probe import _fit
 from kanerva.probe._fit import Agreement, Fit
 from kanerva.probe._summary import COSINES, DECADES, INPUTS, Summary
@@ -251,7 +251,7 @@ class Head:
 
         Example: see ``watch``.
         """
-        space = _guard.choice("agreement", "space", space, _fit.SPACES)
+        space = checks.choice("agreement", "space", space, _fit.SPACES)
         return {radius: heads[self._index] for radius, heads in _fit.agreement(self._summary, space).items()}
 
     def numbers(self) -> dict[str, Any]:
@@ -276,7 +276,7 @@ class Heads(Sequence[Head]):
         ...     pass
         Traceback (most recent call last):
         ...
-        kanerva._guard.InputError: watch: model must be a model that looks its attention up in the registry of transformers, ...
+        kanerva.checks.InputError: watch: model must be a model that looks its attention up in the registry of transformers, ...
     """
 
     def __init__(self, model: nn.Module, found: Sequence[Site]) -> None:
@@ -303,14 +303,14 @@ class Heads(Sequence[Head]):
     def __getitem__(self, place: Any) -> Any:
         if not isinstance(place, tuple):
             if not len(self):
-                _guard.refuse("heads", "model", "called inside probe.watch", "not called yet", "call heads.model on a text there")
+                checks.refuse("heads", "model", "called inside probe.watch", "not called yet", "call heads.model on a text there")
             return self._all()[place]
         layer, index = place
         if layer not in self._summaries:
             must = f"one of {self.layers}" if self._summaries else "one that was seen at work"
-            _guard.refuse("heads", "layer", must, repr(layer), "see heads.layers")
+            checks.refuse("heads", "layer", must, repr(layer), "see heads.layers")
         summary = self._summaries[layer]
-        return Head(self._sites[layer], _guard.integer("heads", "index", index, 0, summary.heads - 1), summary)
+        return Head(self._sites[layer], checks.integer("heads", "index", index, 0, summary.heads - 1), summary)
 
     def table(self, patterns: int | None = None, space: str = "binary") -> list[dict[str, Any]]:
         """Lay out what was seen and what was fitted, a row a head.
@@ -375,9 +375,9 @@ def watch(
         ('noise', 'broader', True)
     """
     found = chosen("watch", sites(model, "watch"), layers)
-    ids = None if special is None else torch.tensor([_guard.integer("watch", "special", one, 0) for one in special], dtype=torch.long)
-    size = None if size is None else _guard.integer("watch", "size", size, 1)
-    rows, seed = _guard.integer("watch", "rows", rows, 0, 10_000), _guard.integer("watch", "seed", seed, 0)
+    ids = None if special is None else torch.tensor([checks.integer("watch", "special", one, 0) for one in special], dtype=torch.long)
+    size = None if size is None else checks.integer("watch", "size", size, 1)
+    rows, seed = checks.integer("watch", "rows", rows, 0, 10_000), checks.integer("watch", "seed", seed, 0)
     heads, text, lock = Heads(model, found), _Text(model, ids), threading.Lock()
 
     def hear(site: Site, call: Call, output: Tensor) -> None:
@@ -399,7 +399,7 @@ def chosen(function: str, found: list[Site], layers: Sequence[int] | None) -> li
     """Pick attentions by their place."""
     if layers is None:
         return found
-    places = {_guard.integer(function, "layers", layer, 0, len(found) - 1) for layer in listed(function, "layers", layers)}
+    places = {checks.integer(function, "layers", layer, 0, len(found) - 1) for layer in listed(function, "layers", layers)}
     return [site for site in found if site.layer in places]
 
 
@@ -407,8 +407,8 @@ def listed(function: str, argument: str, given: Any) -> list[int]:
     """Check a choice of places."""
     places = list(given) if isinstance(given, Iterable) else []
     if not places:
-        got = _guard.describe(given)
-        _guard.refuse(function, argument, "a list of one place or more", got, f"give {argument}=[0], or leave it out for all")
+        got = checks.describe(given)
+        checks.refuse(function, argument, "a list of one place or more", got, f"give {argument}=[0], or leave it out for all")
     return places
 
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
 
 Beta = float | Tensor
 Scores = Float[Tensor, "*batch m"]
@@ -82,11 +82,11 @@ class Separation(ABC):
 
     def log_weights(self, scores: Scores) -> Scores:
         """Return the logarithm of weights that are never negative, up to a constant; ``Normalised`` asks for it."""
-        _guard.refuse("Normalised", "part", "a separation with weights >= 0", repr(self), "choose Power, Exponential, Step or Compact")
+        checks.refuse("Normalised", "part", "a separation with weights >= 0", repr(self), "choose Power, Exponential, Step or Compact")
 
     def difference(self, scores: Scores, mask: Mask = None) -> Partial:
         """Return weights and self-coupling of one-bit flips; ``Difference`` asks for it."""
-        _guard.refuse("Difference", "part", "a sum over patterns", repr(self), "choose Linear, Power or Exponential")
+        checks.refuse("Difference", "part", "a sum over patterns", repr(self), "choose Linear, Power or Exponential")
 
     def coupling(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch 1"] | None:
         """Return how strongly each coordinate of the query acts on itself, to be taken off the field; None for not at all."""
@@ -145,14 +145,14 @@ def checked_beta(part: str, beta: Any, *, open_low: bool = False) -> Beta:
     """Return an inverse temperature: a number, or a tensor of one number as it is."""
     do = "give an inverse temperature, such as 1 / math.sqrt(d)"
     if not isinstance(beta, Tensor):
-        return _guard.plain(part, "beta", beta, 0, open_low=open_low, do=do)
+        return checks.plain(part, "beta", beta, 0, open_low=open_low, do=do)
     must = f"a finite number {'>' if open_low else '>='} 0, or a 0-dimensional floating tensor of one"
-    if beta.ndim or beta.dtype not in _guard.FLOATS or beta.device.type == "meta":
-        _guard.refuse(part, "beta", must, _guard.describe(beta), f"{do}, or learn nn.Parameter(torch.tensor(beta))")
-    if not _guard.tracing():
+    if beta.ndim or beta.dtype not in checks.FLOATS or beta.device.type == "meta":
+        checks.refuse(part, "beta", must, checks.describe(beta), f"{do}, or learn nn.Parameter(torch.tensor(beta))")
+    if not checks.tracing():
         number = beta.item()
         if not math.isfinite(number) or number < 0 or (open_low and number == 0):
-            _guard.refuse(part, "beta", must, f"{number:g}", f"{do}; learn its logarithm where training takes it below 0")
+            checks.refuse(part, "beta", must, f"{number:g}", f"{do}; learn its logarithm where training takes it below 0")
     return beta
 
 
@@ -174,7 +174,7 @@ def sums(potential: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def checked(self: "Separation", scores: Tensor, mask: Mask = None) -> Tensor:
         _check_scores(self, scores, mask)
         value = potential(self, scores, mask)
-        if not _guard.sound(value) and not (value.detach() < math.inf).all():
+        if not checks.sound(value) and not (value.detach() < math.inf).all():
             _too_large(self, scores)
         return value
 
@@ -184,31 +184,31 @@ def sums(potential: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def _check_scores(part: Separation, scores: Any, mask: Any) -> None:
     """Refuse what are no scores, and a mask that does not fit them."""
     name = type(part).__name__
-    _guard.floats(name, "scores", scores)
+    checks.floats(name, "scores", scores)
     if part.compares:
-        _guard.finite(name, "scores", scores)
+        checks.finite(name, "scores", scores)
     if mask is None:
         return
-    if _guard.dense(name, "mask", mask, "a bool tensor").dtype != torch.bool:
-        _guard.refuse(name, "mask", "a bool tensor", _guard.describe(mask), "give True for what is there", _guard.InputTypeError)
-    if _guard.together(mask.shape, scores.shape) != scores.shape:
+    if checks.dense(name, "mask", mask, "a bool tensor").dtype != torch.bool:
+        checks.refuse(name, "mask", "a bool tensor", checks.describe(mask), "give True for what is there", checks.InputTypeError)
+    if checks.together(mask.shape, scores.shape) != scores.shape:
         must, got = f"of a shape that broadcasts to {tuple(scores.shape)}", f"of shape {tuple(mask.shape)}"
-        _guard.refuse(name, "mask", must, got, "give one entry for each score")
+        checks.refuse(name, "mask", must, got, "give one entry for each score")
 
 
 def check_size(part: Separation, value: Tensor, scores: Tensor) -> Tensor:
     """Refuse weights that overflowed."""
-    return value if _guard.sound(value) else _too_large(part, scores)
+    return value if checks.sound(value) else _too_large(part, scores)
 
 
 def _too_large(part: Separation, scores: Tensor) -> NoReturn:
     """Say that weights overflowed, unless the scores were not finite to begin with."""
-    _guard.finite(type(part).__name__, "scores", scores)
+    checks.finite(type(part).__name__, "scores", scores)
     do = "scale scores or beta down, or wrap the rule in Normalised"
-    _guard.refuse(type(part).__name__, "scores", "small enough that weights and sums stay finite", "too large: they overflow", do)
+    checks.refuse(type(part).__name__, "scores", "small enough that weights and sums stay finite", "too large: they overflow", do)
 
 
 def positive_beta(part: str, beta: Beta) -> None:
     """Refuse the potential at beta = 0, where it is infinite."""
-    if not _guard.tracing() and float(beta.detach() if isinstance(beta, Tensor) else beta) == 0:
-        _guard.refuse(f"{part}.potential", "beta", "> 0", "0", "give a positive inverse temperature, for an energy")
+    if not checks.tracing() and float(beta.detach() if isinstance(beta, Tensor) else beta) == 0:
+        checks.refuse(f"{part}.potential", "beta", "> 0", "0", "give a positive inverse temperature, for an energy")

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.separation._base import Beta, Mask, Partial, Scores, Separation, checked_beta, hide, positive_beta, softmax, sums, weighs
 from kanerva.separation._softmax import Softmax
 
@@ -41,8 +41,8 @@ class Entmax(Separation):
     normalised: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        alpha = _guard.plain("Entmax", "alpha", self.alpha, 1, do="give 1 for softmax, 2 for sparsemax, or more")
-        _guard.keep(self, alpha=alpha, beta=checked_beta("Entmax", self.beta))
+        alpha = checks.plain("Entmax", "alpha", self.alpha, 1, do="give 1 for softmax, 2 for sparsemax, or more")
+        checks.keep(self, alpha=alpha, beta=checked_beta("Entmax", self.beta))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:

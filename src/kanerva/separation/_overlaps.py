@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.separation._base import Mask, Partial, Scores, Separation, hide, of_logs, softmax, sums, weighs
 from kanerva.theory import cap, circle
 
@@ -48,9 +48,9 @@ class Circle(Separation):
     _log_share: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        bits = _guard.integer("Circle", "bits", self.bits, 1, _guard.BITS)
-        radius = _guard.integer("Circle", "radius", self.radius, 0, bits - 1, "give a Hamming distance that leaves some bits out")
-        _guard.keep(self, bits=bits, radius=radius, _log_share=torch.from_numpy(circle.log_fraction(bits, radius)))
+        bits = checks.integer("Circle", "bits", self.bits, 1, checks.BITS)
+        radius = checks.integer("Circle", "radius", self.radius, 0, bits - 1, "give a Hamming distance that leaves some bits out")
+        checks.keep(self, bits=bits, radius=radius, _log_share=torch.from_numpy(circle.log_fraction(bits, radius)))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -77,16 +77,16 @@ class Circle(Separation):
     def _distance(self, scores: Tensor) -> Tensor:
         """Turn agreements into whole distances."""
         distance = self.bits - scores.round().long()
-        if not _guard.tracing() and distance.numel() and not 0 <= distance.amin() <= distance.amax() <= self.bits:
+        if not checks.tracing() and distance.numel() and not 0 <= distance.amin() <= distance.amax() <= self.bits:
             must, do = f"agreements of {self.bits} bits", "score bits with similarity.agreement"
-            _guard.refuse("Circle", "scores", must, _guard.describe(scores), do)
+            checks.refuse("Circle", "scores", must, checks.describe(scores), do)
         return distance
 
     @sums
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Refuse: there is none."""
         do = "fit a Softmax with theory.beta.fit for an energy"
-        _guard.refuse("Circle.potential", "separation", "one with a potential", repr(self), do)
+        checks.refuse("Circle.potential", "separation", "one with a potential", repr(self), do)
 
 
 @dataclass(frozen=True)
@@ -125,16 +125,16 @@ class Cap(Separation):
     _height: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        dim = _guard.integer("Cap", "dim", self.dim, 3, _guard.BITS)
+        dim = checks.integer("Cap", "dim", self.dim, 3, checks.BITS)
         do = "give one that leaves more than half the sphere out; cap.quantile turns a share of it into a radius"
-        radius = _guard.plain("Cap", "radius", self.radius, EDGE * dim, (0.5 - EDGE) * dim, do=do)
-        _guard.keep(self, dim=dim, radius=radius)
-        _guard.keep(self, _ratio=math.sqrt(self._square) / (1 - 2 * radius / dim))
+        radius = checks.plain("Cap", "radius", self.radius, EDGE * dim, (0.5 - EDGE) * dim, do=do)
+        checks.keep(self, dim=dim, radius=radius)
+        checks.keep(self, _ratio=math.sqrt(self._square) / (1 - 2 * radius / dim))
         whole = cap.log_activation(dim, radius)
         terms = np.polynomial.chebyshev.chebinterpolate(self._rest, TERMS - 1)
         terms[0] -= whole
-        _guard.keep(self, _terms=tuple(terms.tolist()))
-        _guard.keep(self, _height=math.exp((dim / 2 - 1) * math.log(self._square) - whole) / (2 * math.pi))
+        checks.keep(self, _terms=tuple(terms.tolist()))
+        checks.keep(self, _height=math.exp((dim / 2 - 1) * math.log(self._square) - whole) / (2 * math.pi))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -155,7 +155,7 @@ class Cap(Separation):
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Refuse: there is none."""
         do = "fit a Softmax with theory.beta.fit for an energy"
-        _guard.refuse("Cap.potential", "separation", "one with a potential", repr(self), do)
+        checks.refuse("Cap.potential", "separation", "one with a potential", repr(self), do)
 
     @property
     def _square(self) -> float:
@@ -166,8 +166,8 @@ class Cap(Separation):
         """Say which cosines are within reach, and the log of what is shared there."""
         gap = 1 - (scores if scores.dtype == torch.float64 else scores.float())
         slack = torch.finfo(scores.dtype).eps ** 0.5
-        if not _guard.tracing() and gap.numel() and not -slack <= gap.amin() <= gap.amax() <= 2 + slack:
-            _guard.refuse("Cap", "scores", "cosines", _guard.describe(scores), "score vectors with similarity.cosine")
+        if not checks.tracing() and gap.numel() and not -slack <= gap.amin() <= gap.amax() <= 2 + slack:
+            checks.refuse("Cap", "scores", "cosines", checks.describe(scores), "score vectors with similarity.cosine")
         inside = gap < 2 * self._square
         logs: Tensor = _CapFunction.apply(torch.where(inside, gap, 0.0), self)  # type: ignore[no-untyped-call]
         return inside, logs

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.separation._base import (
     Beta,
     Mask,
@@ -48,7 +48,7 @@ class Softmax(Separation):
     normalised: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _guard.keep(self, beta=checked_beta("Softmax", self.beta))
+        checks.keep(self, beta=checked_beta("Softmax", self.beta))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -136,7 +136,7 @@ class TopK(Separation):
     convex: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _guard.keep(self, k=_guard.integer("TopK", "k", self.k, 1), beta=checked_beta("TopK", self.beta))
+        checks.keep(self, k=checks.integer("TopK", "k", self.k, 1), beta=checked_beta("TopK", self.beta))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -186,7 +186,7 @@ class Compact(Separation):
     convex: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _guard.keep(self, beta=checked_beta("Compact", self.beta, open_low=True))
+        checks.keep(self, beta=checked_beta("Compact", self.beta, open_low=True))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.separation._base import Beta, Mask, Partial, Scores, Sum, checked_beta, hide, of_logs, sums, weighs
 
 
@@ -64,7 +64,7 @@ class Power(Sum):
 
     def __post_init__(self) -> None:
         do = "give the power of the interaction; 2 is the classical network"
-        _guard.keep(self, order=_guard.plain("Power", "order", self.order, 2, do=do))
+        checks.keep(self, order=checks.plain("Power", "order", self.order, 2, do=do))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -110,7 +110,7 @@ class Exponential(Sum):
     beta: Beta = 1.0
 
     def __post_init__(self) -> None:
-        _guard.keep(self, beta=checked_beta("Exponential", self.beta, open_low=True))
+        checks.keep(self, beta=checked_beta("Exponential", self.beta, open_low=True))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -157,7 +157,7 @@ class Step(Sum):
     compares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _guard.keep(self, threshold=_guard.plain("Step", "threshold", self.threshold))
+        checks.keep(self, threshold=checks.plain("Step", "threshold", self.threshold))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:

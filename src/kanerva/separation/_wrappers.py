@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.separation._base import Mask, Partial, Scores, Separation, hide, of_logs, softmax, sums, weighs
 
 
@@ -128,4 +128,4 @@ def _inner(name: str, part: Separation) -> None:
     """Refuse what is not a separation."""
     if not isinstance(part, Separation):
         do = "wrap a part of kanerva.separation"
-        _guard.refuse(name, "part", "a separation", _guard.describe(part), do, _guard.InputTypeError)
+        checks.refuse(name, "part", "a separation", checks.describe(part), do, checks.InputTypeError)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from kanerva import _guard
+from kanerva._core import checks
 
 PATTERNS = 2**63 - 1
 LARGEST = math.log(np.finfo(float).max)
@@ -19,27 +19,27 @@ def log_locations(function: str, bits: int, locations: Any) -> float:
         return bits * math.log(2)
     do = "give how many there are, or math.inf for one at every point of the space"
     if isinstance(locations, numbers.Integral) and not isinstance(locations, bool):
-        return math.log(_guard.integer(function, "locations", locations, 1, do=do))  # of any size
-    return math.log(_guard.number(function, "locations", locations, 1.0, do=do))
+        return math.log(checks.integer(function, "locations", locations, 1, do=do))  # of any size
+    return math.log(checks.number(function, "locations", locations, 1.0, do=do))
 
 
 def reals(function: str, argument: str, value: Any, low: float, high: float) -> Float64[np.ndarray, "*shape"] | float:
     """Return a number as a float, or an array as float64, with every value within ``[low, high]``."""
     if not isinstance(value, np.ndarray):
-        return _guard.number(function, argument, value, low, high)
+        return checks.number(function, argument, value, low, high)
     must = f"numbers from {low:g} to {high:g}"
     if value.dtype.kind not in "iuf":
         do = f"convert them with {argument}.astype(float)"
-        _guard.refuse(function, argument, must, _guard.describe(value), do, _guard.InputTypeError)
+        checks.refuse(function, argument, must, checks.describe(value), do, checks.InputTypeError)
     real = value.astype(np.float64)
     if not ((real >= low) & (real <= high)).all():
         got = "an array with NaN in it" if np.isnan(real).any() else f"an array with values from {real.min():g} to {real.max():g}"
-        _guard.refuse(function, argument, must, got, f"give {must}")
+        checks.refuse(function, argument, must, got, f"give {must}")
     return real
 
 
 def count(function: str, argument: str, must: str, was: str, log: float) -> float:
     """Return e^log, or say that no float is as large."""
     if log > LARGEST:
-        _guard.refuse(function, argument, must, was, f"the result, about 10^{log / math.log(10):.0f}, is beyond the range of floats")
+        checks.refuse(function, argument, must, was, f"the result, about 10^{log / math.log(10):.0f}, is beyond the range of floats")
     return math.exp(log)

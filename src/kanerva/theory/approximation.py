@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float64
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.theory import _logs
 
 __all__ = ["METHODS", "log_fraction"]
@@ -66,19 +66,19 @@ def log_fraction(bits: int, radius: int, method: str, activation: float | None =
         approximates sparse distributed memory, for the steps from the largest term to the exponential.
     """
     name = "approximation.log_fraction"
-    bits = _guard.integer(name, "bits", bits, 2, _guard.BITS)
-    radius = _guard.integer(name, "radius", radius, 0, bits // 2)
-    method = _guard.choice(name, "method", method, METHODS)
+    bits = checks.integer(name, "bits", bits, 2, checks.BITS)
+    radius = checks.integer(name, "radius", radius, 0, bits // 2)
+    method = checks.choice(name, "method", method, METHODS)
     if method != "kanerva1988":
         if activation is not None:
             do = "leave it out, or choose method 'kanerva1988'"
-            _guard.refuse(name, "activation", f"left out for method {method!r}", _guard.describe(activation), do)
+            checks.refuse(name, "activation", f"left out for method {method!r}", checks.describe(activation), do)
         return _STEPS[method](bits, radius)
     if activation is None:
         return _kanerva(bits, (2 * radius - bits) / math.sqrt(bits))
     from scipy.special import ndtri
 
-    return _kanerva(bits, float(ndtri(_guard.number(name, "activation", activation, 0.0, 0.5, open_low=True))))
+    return _kanerva(bits, float(ndtri(checks.number(name, "activation", activation, 0.0, 0.5, open_low=True))))
 
 
 def _kanerva(bits: int, c: float) -> Curve:

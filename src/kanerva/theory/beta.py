@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.theory import cap, circle
 
 __all__ = ["BetaFit", "BetaRadius", "entropic", "fit", "leading", "of", "radius"]
@@ -104,7 +104,7 @@ def fit(bits: int, radius: int, method: str = "kl", *, space: str = "binary", re
     bits, least = _arguments("beta.fit", bits, method, space)
     least = least if reach is None else 1
     do = f"give an integer from {least} to {bits}" + (f", for {method!r} fits a line through the distances below it" if least > 1 else "")
-    radius = _guard.integer("beta.fit", "radius", radius, least, bits, do)
+    radius = checks.integer("beta.fit", "radius", radius, least, bits, do)
     return _fit("beta.fit", CURVES[space](bits, radius), method, (0, max(radius - 1, 1)) if reach is None else reach)
 
 
@@ -129,7 +129,7 @@ def of(log_weights: Curve, method: str = "kl", reach: tuple[int, int] | None = N
         >>> round(straight.beta, 9), round(straight.r2, 9)
         (16.0, 1.0)
     """
-    method = _guard.choice("beta.of", "method", method, METHODS)
+    method = checks.choice("beta.of", "method", method, METHODS)
     return _fit("beta.of", _falling(log_weights), method, reach)
 
 
@@ -162,7 +162,7 @@ def radius(bits: int, beta: int | float, method: str = "kl", *, space: str = "bi
     bits, least = _arguments("beta.radius", bits, method, space)
     largest = fit(bits, least, method, space=space).beta
     do = f"give at most the beta of radius {least}, the smallest that {method!r} fits, or more bits"
-    beta = _guard.number("beta.radius", "beta", beta, 0.0, largest, do=do)
+    beta = checks.number("beta.radius", "beta", beta, 0.0, largest, do=do)
     found = []
     for first in (least, least + 1):
         radii = range(first, bits + 1, 2)
@@ -195,8 +195,8 @@ def leading(bits: int, radius: int) -> float:
     Source:
         Bricken and Pehlevan (2021), the exponential approximation of the circle intersection.
     """
-    bits = _guard.integer("beta.leading", "bits", bits, 1, _guard.BITS)
-    radius = _guard.integer("beta.leading", "radius", radius, 0, bits // 2)
+    bits = checks.integer("beta.leading", "bits", bits, 1, checks.BITS)
+    radius = checks.integer("beta.leading", "radius", radius, 0, bits // 2)
     return (bits - 2 * radius) ** 2 / (4 * bits)
 
 
@@ -223,24 +223,24 @@ def entropic(bits: int, radius: int) -> float:
     Source:
         the slope at d = 0 of the entropy of the largest term of the intersection's double sum.
     """
-    bits = _guard.integer("beta.entropic", "bits", bits, 2, _guard.BITS)
-    radius = _guard.integer("beta.entropic", "radius", radius, 1, bits // 2)
+    bits = checks.integer("beta.entropic", "bits", bits, 2, checks.BITS)
+    radius = checks.integer("beta.entropic", "radius", radius, 1, bits // 2)
     # 4 rho (1 - rho) = 1 - (1 - 2 rho)^2
     return abs(bits / 4 * math.log1p(-(((bits - 2 * radius) / bits) ** 2)))
 
 
 def _arguments(function: str, bits: int, method: str, space: str) -> tuple[int, int]:
     """Check what ``fit`` and ``radius`` share; return the bits and the least radius with two distances to be fitted."""
-    least = 2 if _guard.choice(function, "method", method, METHODS) in LINES else 1
-    continuous = _guard.choice(function, "space", space, tuple(CURVES)) == "continuous"
-    return _guard.integer(function, "bits", bits, 3 if continuous else least, _guard.BITS), least
+    least = 2 if checks.choice(function, "method", method, METHODS) in LINES else 1
+    continuous = checks.choice(function, "space", space, tuple(CURVES)) == "continuous"
+    return checks.integer(function, "bits", bits, 3 if continuous else least, checks.BITS), least
 
 
 def _falling(log_weights: Any) -> Curve:
     must = "a float64 array of at least two logarithms, none above the one before it, the first two finite"
     if not isinstance(log_weights, np.ndarray) or log_weights.dtype != np.float64 or log_weights.ndim != 1:
-        do, got = "convert it with numpy.asarray(log_weights, float).ravel()", _guard.describe(log_weights)
-        _guard.refuse("beta.of", "log_weights", must, got, do, _guard.InputTypeError)
+        do, got = "convert it with numpy.asarray(log_weights, float).ravel()", checks.describe(log_weights)
+        checks.refuse("beta.of", "log_weights", must, got, do, checks.InputTypeError)
     rises = ~(log_weights[1:] <= log_weights[:-1] + LEVEL)  # NaN is neither below nor above
     if log_weights.size < 2 or not np.isfinite(log_weights[:2]).all():
         got = f"{log_weights.size} numbers, starting with {log_weights[:2].tolist()}"
@@ -250,7 +250,7 @@ def _falling(log_weights: Any) -> Curve:
         got = f"one that goes beyond {LOWEST:g}"
     else:
         return log_weights
-    _guard.refuse("beta.of", "log_weights", must, got, "give the curve of a memory whose weights fall with distance")
+    checks.refuse("beta.of", "log_weights", must, got, "give the curve of a memory whose weights fall with distance")
 
 
 def _fit(function: str, log_weights: Curve, method: str, reach: tuple[int, int] | None) -> BetaFit:
@@ -274,11 +274,11 @@ def _line(function: str, reach: Any, bits: int, last: int) -> Int64[np.ndarray, 
     """Return the distances of a straight line, those with weight among the ones asked for."""
     must = f"a pair (first, last) from 0 to {bits} that spans two distances with weight"
     if not isinstance(reach, tuple | list) or len(reach) != 2:
-        _guard.refuse(function, "reach", must, _guard.describe(reach), "give (first, last)", _guard.InputTypeError)
-    start, stop = (_guard.integer(function, "reach", end, 0, bits, f"give two distances from 0 to {bits}") for end in reach)
+        checks.refuse(function, "reach", must, checks.describe(reach), "give (first, last)", checks.InputTypeError)
+    start, stop = (checks.integer(function, "reach", end, 0, bits, f"give two distances from 0 to {bits}") for end in reach)
     if min(stop, last) - start < 1:
         got = f"({start}, {stop}), with no weight beyond distance {last}"
-        _guard.refuse(function, "reach", must, got, "widen it, or give a larger radius")
+        checks.refuse(function, "reach", must, got, "widen it, or give a larger radius")
     return np.arange(start, min(stop, last) + 1)
 
 

@@ -26,7 +26,7 @@ from typing import overload
 import numpy as np
 from jaxtyping import Float64
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.theory import _inputs
 
 __all__ = ["activation", "curve", "log_activation", "log_fraction", "quantile"]
@@ -164,14 +164,14 @@ def quantile(dim: int, activation: int | float) -> float:
         >>> round(cap.quantile(1000, 0.001), 4)
         451.2191
     """
-    dim = _guard.integer("cap.quantile", "dim", dim, 3, _guard.BITS)
-    share = _guard.number("cap.quantile", "activation", activation, 0.0, 1.0, open_low=True)
+    dim = checks.integer("cap.quantile", "dim", dim, 3, checks.BITS)
+    share = checks.number("cap.quantile", "activation", activation, 0.0, 1.0, open_low=True)
     return _radius(dim, share) if share <= 0.5 else dim - (_radius(dim, 1 - share) if share < 1 else 0.0)
 
 
 def _arguments(function: str, dim: int, radius: int | float) -> tuple[int, float]:
-    dim = _guard.integer(function, "dim", dim, 3, _guard.BITS)
-    return dim, _guard.number(function, "radius", radius, 0, dim)
+    dim = checks.integer(function, "dim", dim, 3, checks.BITS)
+    return dim, checks.number(function, "radius", radius, 0, dim)
 
 
 def _log_activation(dim: int, radius: float) -> float:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.theory import _inputs, circle
 
 __all__ = ["Modern", "bit", "dense", "exponential", "hopfield", "locations", "modern", "patterns", "rate", "snr", "word"]
@@ -66,7 +66,7 @@ def snr(bits: int, radius: int, patterns: int, locations: int | float = math.inf
         Kanerva (1993), Sparse distributed memory and related models.
     """
     log = _log_snr("capacity.snr", bits, radius, patterns, locations)
-    return _inputs.count("capacity.snr", "locations", "few enough for a float to hold the ratio", _guard.describe(locations), log)
+    return _inputs.count("capacity.snr", "locations", "few enough for a float to hold the ratio", checks.describe(locations), log)
 
 
 def bit(bits: int, radius: int, patterns: int, locations: int | float = math.inf) -> float:
@@ -157,10 +157,10 @@ def patterns(bits: int, radius: int, locations: int | float = math.inf, fidelity
     log_share = circle.log_activation(bits, radius)
     log_locations = _inputs.log_locations(name, bits, locations)
     square = squared_quantile(name, bits, fidelity)
-    unit = _guard.choice(name, "unit", unit, UNITS)
+    unit = checks.choice(name, "unit", unit, UNITS)
     if log_share + log_locations < math.log(square):
         must = f"at least {square:.3g} / p, to read one pattern with fidelity {fidelity:g}"
-        _guard.refuse(name, "locations", must, _guard.describe(locations), "give more, or a larger radius, or ask for less")
+        checks.refuse(name, "locations", must, checks.describe(locations), "give more, or a larger radius, or ask for less")
     return _count(name, unit, float(np.logaddexp(0, log_others(log_share, log_locations, square))))
 
 
@@ -193,16 +193,16 @@ def locations(bits: int, radius: int, patterns: int | None = None, fidelity: flo
     """
     name = "capacity.locations"
     log_share = circle.log_activation(bits, radius)
-    unit = _guard.choice(name, "unit", unit, UNITS)
+    unit = checks.choice(name, "unit", unit, UNITS)
     if patterns is None:
         return _count(name, unit, -log_share)
-    patterns = _guard.integer(name, "patterns", patterns, 1, _inputs.PATTERNS)
+    patterns = checks.integer(name, "patterns", patterns, 1, _inputs.PATTERNS)
     square = squared_quantile(name, bits, fidelity)
     log_others = math.log(patterns - 1) if patterns > 1 else -math.inf
     log_crowd = math.log(square) + log_others + 2 * log_share
     if log_crowd >= 0:
         must = f"small enough for {patterns} patterns not to drown one another"
-        _guard.refuse(name, "radius", must, str(radius), "give a smaller one, store fewer, or ask for less")
+        checks.refuse(name, "radius", must, str(radius), "give a smaller one, store fewer, or ask for less")
     log = math.log(square) + float(np.logaddexp(0, log_others + log_share)) - log_share - math.log(-math.expm1(log_crowd))
     return _count(name, unit, log)
 
@@ -231,7 +231,7 @@ def rate(share: float) -> float:
         Chou (1989), The capacity of the Kanerva associative memory, who finds that Kanerva's memory reaches it with
         exponentially many locations.
     """
-    share = _guard.number("capacity.rate", "share", share, 0.0, 0.5)
+    share = checks.number("capacity.rate", "share", share, 0.0, 0.5)
     return _rate(share)
 
 
@@ -261,8 +261,8 @@ def hopfield(bits: int, criterion: str = "one") -> float:
         McEliece, Posner, Rodemich and Venkatesh (1987), The capacity of the Hopfield associative memory; Amit,
         Gutfreund and Sompolinsky (1985), Storing infinite numbers of patterns in a spin-glass model of neural networks.
     """
-    bits = _guard.integer("capacity.hopfield", "bits", bits, 2)
-    criterion = _guard.choice("capacity.hopfield", "criterion", criterion, CRITERIA)
+    bits = checks.integer("capacity.hopfield", "bits", bits, 2)
+    criterion = checks.choice("capacity.hopfield", "criterion", criterion, CRITERIA)
     return 0.138 * bits if criterion == "replica" else bits / ((2 if criterion == "one" else 4) * math.log(bits))
 
 
@@ -290,9 +290,9 @@ def dense(bits: int, degree: int, unit: str = "count") -> float:
     Source:
         Krotov and Hopfield (2016), Dense associative memory for pattern recognition.
     """
-    bits = _guard.integer("capacity.dense", "bits", bits, 3, _guard.BITS)
-    degree = _guard.integer("capacity.dense", "degree", degree, 2, (bits + 1) // 2)
-    unit = _guard.choice("capacity.dense", "unit", unit, UNITS)
+    bits = checks.integer("capacity.dense", "bits", bits, 3, checks.BITS)
+    degree = checks.integer("capacity.dense", "degree", degree, 2, (bits + 1) // 2)
+    unit = checks.choice("capacity.dense", "unit", unit, UNITS)
     # (2k - 3)!! = 2^(k - 1) Gamma(k - 1/2) / sqrt(pi)
     odd = (degree - 1) * math.log(2) + math.lgamma(degree - 0.5) - 0.5 * math.log(math.pi)
     return _count("capacity.dense", unit, (degree - 1) * math.log(bits) - math.log(2) - odd - math.log(math.log(bits)))
@@ -322,9 +322,9 @@ def exponential(bits: int, share: float = 0.0, unit: str = "count") -> float:
     Source:
         Demircigil, Heusel, Löwe, Upgang and Vermet (2017), On a model of associative memory with huge storage capacity.
     """
-    bits = _guard.integer("capacity.exponential", "bits", bits, 1, _guard.BITS)
-    share = _guard.number("capacity.exponential", "share", share, 0.0, 0.5)
-    unit = _guard.choice("capacity.exponential", "unit", unit, UNITS)
+    bits = checks.integer("capacity.exponential", "bits", bits, 1, checks.BITS)
+    share = checks.number("capacity.exponential", "share", share, 0.0, 0.5)
+    unit = checks.choice("capacity.exponential", "unit", unit, UNITS)
     return _count("capacity.exponential", unit, bits * _rate(share) / 2 * math.log(2))
 
 
@@ -360,11 +360,11 @@ def modern(dim: int, beta: float = 1.0, scale: float = 1.0, failure: float = 0.0
     from scipy.special import wrightomega
 
     name = "capacity.modern"
-    dim = _guard.integer(name, "dim", dim, 2)
-    beta = _guard.number(name, "beta", beta, 0.0, open_low=True)
-    log_scale = math.log(_guard.number(name, "scale", scale, 0.0, open_low=True))
-    log_failure = math.log(_guard.number(name, "failure", failure, 0.0, 1.0, open_low=True))
-    unit = _guard.choice(name, "unit", unit, UNITS)
+    dim = checks.integer(name, "dim", dim, 2)
+    beta = checks.number(name, "beta", beta, 0.0, open_low=True)
+    log_scale = math.log(checks.number(name, "scale", scale, 0.0, open_low=True))
+    log_failure = math.log(checks.number(name, "failure", failure, 0.0, 1.0, open_low=True))
+    unit = checks.choice(name, "unit", unit, UNITS)
     log_b = math.log(2 * beta / 5) + 2 * log_scale
     a = 2 / (dim - 1) * (1 + math.log(2 * beta * (dim - 1)) + 2 * log_scale + log_failure)
     # W(e^x) is Wright's function of x, which does not overflow
@@ -372,7 +372,7 @@ def modern(dim: int, beta: float = 1.0, scale: float = 1.0, failure: float = 0.0
     log = log_failure / 2 + (dim - 1) / 4 * log_base
     if log < math.log(2):
         do = "give a larger one, or a larger beta or scale"
-        _guard.refuse(name, "dim", "large enough for the theorem to promise two patterns", str(dim), do)
+        checks.refuse(name, "dim", "large enough for the theorem to promise two patterns", str(dim), do)
     return Modern(math.exp(log_base), _count(name, unit, log))
 
 
@@ -380,13 +380,13 @@ def squared_quantile(function: str, bits: int, fidelity: float) -> float:
     """Return z^2 for z = Phi^-1(q^(1/n)), the ratio at which a word of n bits is right with chance q."""
     from scipy.special import ndtri
 
-    fidelity = _guard.number(function, "fidelity", fidelity)
+    fidelity = checks.number(function, "fidelity", fidelity)
     if not 2.0**-bits < fidelity < 1:
         do = "give the probability that all bits of a pattern are right, such as 0.5"
-        _guard.refuse(function, "fidelity", f"above 2**-{bits} and below 1", f"{fidelity:g}", do)
+        checks.refuse(function, "fidelity", f"above 2**-{bits} and below 1", f"{fidelity:g}", do)
     square = float(ndtri(-math.expm1(math.log(fidelity) / bits))) ** 2
     if square < 1e-20:
-        _guard.refuse(function, "fidelity", f"above 2**-{bits} by more than rounding", f"{fidelity:g}", "give a larger one")
+        checks.refuse(function, "fidelity", f"above 2**-{bits} by more than rounding", f"{fidelity:g}", "give a larger one")
     return square
 
 
@@ -398,8 +398,8 @@ def log_others(log_share: float, log_locations: float, square: float) -> float:
 
 
 def _log_snr(function: str, bits: int, radius: int, patterns: int, locations: int | float) -> float:
-    bits = _guard.integer(function, "bits", bits, 1, _guard.BITS)
-    patterns = _guard.integer(function, "patterns", patterns, 1, _inputs.PATTERNS)
+    bits = checks.integer(function, "bits", bits, 1, checks.BITS)
+    patterns = checks.integer(function, "patterns", patterns, 1, _inputs.PATTERNS)
     log_share, log_locations = circle.log_activation(bits, radius), _inputs.log_locations(function, bits, locations)
     others = math.log(patterns - 1) if patterns > 1 else -math.inf
     # s^2 / (p r) = 1 + (m - 1) (p + p^3 r)

@@ -24,7 +24,7 @@ from typing import overload
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.theory import _inputs, _logs, approximation
 
 __all__ = ["activation", "ball", "cosine", "distance", "intersection", "log_activation", "log_fraction", "overlap"]
@@ -72,7 +72,7 @@ def intersection(bits: int, radius: int, other: int | None = None, form: str = "
         distance; Bricken and Pehlevan (2021), Attention approximates sparse distributed memory, for the double sum.
     """
     arguments = _arguments("circle.intersection", bits, radius, other)
-    if _guard.choice("circle.intersection", "form", form, ("lune", "sum")) == "sum":
+    if checks.choice("circle.intersection", "form", form, ("lune", "sum")) == "sum":
         return _double_sum(*arguments)
     return list(_counts(*arguments))
 
@@ -206,7 +206,7 @@ def overlap(bits: int, radius: int, locations: int | float, method: str = "exact
     Source:
         Kanerva (1988), table of the locations shared by two circles; exact here unless the method says otherwise.
     """
-    count = _guard.number("circle.overlap", "locations", locations, 0.0, open_low=True)
+    count = checks.number("circle.overlap", "locations", locations, 0.0, open_low=True)
     return np.exp(_log_fraction("circle.overlap", bits, radius, None, method, activation) + math.log(count))
 
 
@@ -235,7 +235,7 @@ def cosine(bits: int, distance: float | np.ndarray) -> float | np.ndarray:
     Source:
         Bricken and Pehlevan (2021), Attention approximates sparse distributed memory.
     """
-    bits = _guard.integer("circle.cosine", "bits", bits, 1, _guard.BITS)
+    bits = checks.integer("circle.cosine", "bits", bits, 1, checks.BITS)
     near = 1 - 2 * _inputs.reals("circle.cosine", "distance", distance, 0, bits) / bits
     return np.asarray(near) if isinstance(distance, np.ndarray) else near
 
@@ -268,7 +268,7 @@ def distance(bits: int, cosine: float | np.ndarray) -> int | np.ndarray:
     Source:
         Bricken and Pehlevan (2021), Attention approximates sparse distributed memory.
     """
-    bits = _guard.integer("circle.distance", "bits", bits, 1, _guard.BITS)
+    bits = checks.integer("circle.distance", "bits", bits, 1, checks.BITS)
     near = np.clip(_inputs.reals("circle.distance", "cosine", cosine, -1 - ROUNDING, 1 + ROUNDING), -1, 1)
     found = np.asarray(np.floor(bits / 2 * (1 - near) + 1e-9)).astype(np.int64)
     return found if isinstance(cosine, np.ndarray) else int(found)
@@ -276,23 +276,23 @@ def distance(bits: int, cosine: float | np.ndarray) -> int | np.ndarray:
 
 def _arguments(function: str, bits: int, radius: int, other: int | None) -> tuple[int, int, int]:
     """Check the arguments and put the smaller radius first, which changes no count."""
-    bits = _guard.integer(function, "bits", bits, 1, _guard.BITS)
-    radius = _guard.integer(function, "radius", radius, 0, bits)
-    other = radius if other is None else _guard.integer(function, "other", other, 0, bits)
+    bits = checks.integer(function, "bits", bits, 1, checks.BITS)
+    radius = checks.integer(function, "radius", radius, 0, bits)
+    other = radius if other is None else checks.integer(function, "other", other, 0, bits)
     return bits, min(radius, other), max(radius, other)
 
 
 def _log_fraction(function: str, bits: int, radius: int, other: int | None, method: str, activation: float | None) -> Curve:
     arguments = _arguments(function, bits, radius, other)
-    method = _guard.choice(function, "method", method, ("exact", *approximation.METHODS))
+    method = checks.choice(function, "method", method, ("exact", *approximation.METHODS))
     if method != "exact":
         if arguments[1] != arguments[2]:
             do = "leave it out, or choose method 'exact'"
-            _guard.refuse(function, "other", f"the same as radius for method {method!r}", str(other), do)
+            checks.refuse(function, "other", f"the same as radius for method {method!r}", str(other), do)
         return approximation.log_fraction(bits, radius, method, activation)
     if activation is not None:
         do = "leave it out, or choose method 'kanerva1988'"
-        _guard.refuse(function, "activation", "left out for method 'exact'", _guard.describe(activation), do)
+        checks.refuse(function, "activation", "left out for method 'exact'", checks.describe(activation), do)
     return _logs_of(*arguments)
 
 

@@ -14,7 +14,7 @@ import math
 import numpy as np
 from jaxtyping import Float64
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.theory import _inputs, _logs, circle
 
 __all__ = ["NOISES", "crossing", "curve", "distance"]
@@ -175,16 +175,16 @@ def _curve(
 ) -> Curve:
     from scipy.special import ndtr, ndtri
 
-    bits = _guard.integer(function, "bits", bits, 1, _guard.BITS)
-    patterns = _guard.integer(function, "patterns", patterns, 1, _inputs.PATTERNS)
-    noise = _guard.choice(function, "noise", noise, NOISES)
-    continuous = _guard.choice(function, "overlap", overlap, OVERLAPS) == "kanerva1988"
+    bits = checks.integer(function, "bits", bits, 1, checks.BITS)
+    patterns = checks.integer(function, "patterns", patterns, 1, _inputs.PATTERNS)
+    noise = checks.choice(function, "noise", noise, NOISES)
+    continuous = checks.choice(function, "overlap", overlap, OVERLAPS) == "kanerva1988"
     log_locations = _inputs.log_locations(function, bits, locations)
     if activation is not None:
         if not continuous and noise != "kanerva":
             do = "leave it out, or choose noise 'kanerva' or overlap 'kanerva1988'"
-            _guard.refuse(function, "activation", "left out for exact overlaps", _guard.describe(activation), do)
-        activation = _guard.number(function, "activation", activation, 0.0, 0.5, open_low=True)
+            checks.refuse(function, "activation", "left out for exact overlaps", checks.describe(activation), do)
+        activation = checks.number(function, "activation", activation, 0.0, 0.5, open_low=True)
     log_shares = circle.log_fraction(bits, radius, method=overlap, activation=activation if continuous else None)
     log_shared = log_shares + log_locations
     if noise == "kanerva":

@@ -15,7 +15,7 @@ from typing import overload
 import numpy as np
 from jaxtyping import Float64
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.theory import _inputs, _logs
 
 __all__ = ["hyperplane_activation", "hyperplane_log_fraction", "selected_activation", "selected_beta", "selected_kernel",
@@ -42,7 +42,7 @@ def selected_activation(coordinates: int) -> float:
     Source:
         Jaeckel (1989), An alternative design for a sparse distributed memory.
     """
-    return 2.0 ** -_guard.integer("jaeckel.selected_activation", "coordinates", coordinates, 1, 1000)
+    return 2.0 ** -checks.integer("jaeckel.selected_activation", "coordinates", coordinates, 1, 1000)
 
 
 def selected_log_fraction(bits: int, coordinates: int) -> Float64[np.ndarray, "distances"]:
@@ -70,8 +70,8 @@ def selected_log_fraction(bits: int, coordinates: int) -> Float64[np.ndarray, "d
     Source:
         Jaeckel (1989), An alternative design for a sparse distributed memory.
     """
-    bits = _guard.integer("jaeckel.selected_log_fraction", "bits", bits, 1, _guard.BITS)
-    coordinates = _guard.integer("jaeckel.selected_log_fraction", "coordinates", coordinates, 1, bits)
+    bits = checks.integer("jaeckel.selected_log_fraction", "bits", bits, 1, checks.BITS)
+    coordinates = checks.integer("jaeckel.selected_log_fraction", "coordinates", coordinates, 1, bits)
     left = bits - np.arange(bits + 1)
     return _log_choose(bits, left, coordinates) - _log_choose(bits, left[:1], coordinates) - coordinates * math.log(2)
 
@@ -103,7 +103,7 @@ def selected_kernel(coordinates: int, cosine: float | np.ndarray) -> float | np.
     Source:
         Jaeckel (1989), An alternative design for a sparse distributed memory; its reading as a kernel is elementary.
     """
-    coordinates = _guard.integer("jaeckel.selected_kernel", "coordinates", coordinates, 1, _guard.BITS)
+    coordinates = checks.integer("jaeckel.selected_kernel", "coordinates", coordinates, 1, checks.BITS)
     near = _inputs.reals("jaeckel.selected_kernel", "cosine", cosine, -1, 1)
     weight = ((1 + near) / 2) ** coordinates
     return np.asarray(weight) if isinstance(cosine, np.ndarray) else weight
@@ -129,7 +129,7 @@ def selected_beta(coordinates: int) -> float:
     Source:
         the slope of q ln((1 + cos) / 2) at cosine 1.
     """
-    return _guard.integer("jaeckel.selected_beta", "coordinates", coordinates, 1, _guard.BITS) / 2
+    return checks.integer("jaeckel.selected_beta", "coordinates", coordinates, 1, checks.BITS) / 2
 
 
 def hyperplane_activation(bits: int, ones: int, coordinates: int) -> float:
@@ -186,9 +186,9 @@ def hyperplane_log_fraction(bits: int, ones: int, coordinates: int) -> Float64[n
 
 
 def _hyperplane(function: str, bits: int, ones: int, coordinates: int) -> Float64[np.ndarray, "shared"]:
-    bits = _guard.integer(function, "bits", bits, 1, _guard.BITS)
-    ones = _guard.integer(function, "ones", ones, 1, bits)
-    coordinates = _guard.integer(function, "coordinates", coordinates, 1, ones)
+    bits = checks.integer(function, "bits", bits, 1, checks.BITS)
+    ones = checks.integer(function, "ones", ones, 1, bits)
+    coordinates = checks.integer(function, "coordinates", coordinates, 1, ones)
     return _log_choose(bits, np.arange(ones + 1), coordinates) - _log_choose(bits, np.array([bits]), coordinates)
 
 

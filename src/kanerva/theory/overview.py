@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.theory import _inputs, beta, capacity, circle, critical, radius
 
 __all__ = ["describe"]
@@ -46,8 +46,8 @@ def describe(
         Bricken and Pehlevan (2021), Attention approximates sparse distributed memory; Kanerva (1988, 1993).
     """
     name = "overview.describe"
-    bits = _guard.integer(name, "bits", bits, 2, BITS, f"give 2 to {BITS}, or ask the other modules of kanerva.theory one by one")
-    patterns = _guard.integer(name, "patterns", patterns, 1, _inputs.PATTERNS)
+    bits = checks.integer(name, "bits", bits, 2, BITS, f"give 2 to {BITS}, or ask the other modules of kanerva.theory one by one")
+    patterns = checks.integer(name, "patterns", patterns, 1, _inputs.PATTERNS)
     _inputs.log_locations(name, bits, locations)
     capacity.squared_quantile(name, bits, fidelity)
     designs: list[tuple[str, int, tuple[int, ...]]] = []
@@ -56,7 +56,7 @@ def describe(
         if best is not None:
             designs.append((criterion, best.radius, best.ties))
     if other is not None:
-        chosen = _guard.integer(name, "other", other, 0, bits - 1)
+        chosen = checks.integer(name, "other", other, 0, bits - 1)
         designs.append(("given", chosen, (chosen,)))
     return [
         {"criterion": criterion, "radius": size, "ties": list(ties)} | _design(bits, size, patterns, locations, fidelity)
@@ -93,5 +93,5 @@ def _if(function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
     """Return what theory says, or None where it has no answer."""
     try:
         return function(*arguments, **more)
-    except _guard.InputError:
+    except checks.InputError:
         return None

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.theory import _inputs, _logs, circle
 
 __all__ = ["location", "nearest", "query", "within"]
@@ -69,13 +69,13 @@ def query(bits: int, radius: int, patterns: int, locations: int | float = math.i
     Source:
         derived here; it equals (m - 1) E[I(k) (1 - 2 k / n)] over random patterns k bits away.
     """
-    patterns = _guard.integer("pull.query", "patterns", patterns, 1, _inputs.PATTERNS)
+    patterns = checks.integer("pull.query", "patterns", patterns, 1, _inputs.PATTERNS)
     log_bias = _log_bias("pull.query", bits, radius)
     log_locations = _inputs.log_locations("pull.query", bits, locations)
     if patterns == 1:
         return 0.0
     log = math.log(patterns - 1) + log_locations + 2 * (circle.log_activation(bits, radius) + log_bias)
-    return _inputs.count("pull.query", "locations", "few enough for a float to hold the sum", _guard.describe(locations), log)
+    return _inputs.count("pull.query", "locations", "few enough for a float to hold the sum", checks.describe(locations), log)
 
 
 def nearest(bits: int, locations: int | float) -> float:
@@ -104,7 +104,7 @@ def nearest(bits: int, locations: int | float) -> float:
     """
     from scipy.special import ndtri_exp
 
-    bits = _guard.integer("pull.nearest", "bits", bits, 1, _guard.BITS)
+    bits = checks.integer("pull.nearest", "bits", bits, 1, checks.BITS)
     log_locations = _finite("pull.nearest", bits, locations)
     return float(np.clip(bits / 2 + math.sqrt(bits) / 2 * ndtri_exp(-log_locations), 0, bits))
 
@@ -141,8 +141,8 @@ def within(bits: int, radius: int, locations: int | float) -> float:
 
 def _log_bias(function: str, bits: int, radius: int) -> float:
     """Return ln(2 q - 1) for the chance q of ``location``: the sums differ by C(n - 1, r), of which the rest is even."""
-    bits = _guard.integer(function, "bits", bits, 1, _guard.BITS)
-    radius = _guard.integer(function, "radius", radius, 0, bits)
+    bits = checks.integer(function, "bits", bits, 1, checks.BITS)
+    radius = checks.integer(function, "radius", radius, 0, bits)
     if radius == bits:
         return -math.inf
     edge = float(_logs.binomial(bits, bits - 1, np.array([radius]))[0]) - math.log(2)
@@ -151,5 +151,5 @@ def _log_bias(function: str, bits: int, radius: int) -> float:
 
 def _finite(function: str, bits: int, locations: int | float) -> float:
     if isinstance(locations, float) and locations == math.inf:
-        _guard.refuse(function, "locations", "a finite number >= 1", "inf", "give how many there are")
+        checks.refuse(function, "locations", "a finite number >= 1", "inf", "give how many there are")
     return _inputs.log_locations(function, bits, locations)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kanerva import _guard
+from kanerva._core import checks
 from kanerva.theory import _inputs, capacity, circle, critical
 
 __all__ = ["Optimum", "optimal", "quantile"]
@@ -56,8 +56,8 @@ def quantile(bits: int, probability: int | float) -> int:
         >>> radius.quantile(1000, 0.001)
         451
     """
-    bits = _guard.integer("radius.quantile", "bits", bits, 1, _guard.BITS)
-    return _smallest(bits, Fraction(_guard.number("radius.quantile", "probability", probability, 0.0, 1.0, open_low=True)))
+    bits = checks.integer("radius.quantile", "bits", bits, 1, checks.BITS)
+    return _smallest(bits, Fraction(checks.number("radius.quantile", "probability", probability, 0.0, 1.0, open_low=True)))
 
 
 def optimal(bits: int, patterns: int, locations: int | float = math.inf, criterion: str = "snr", *, fidelity: float = 0.5) -> Optimum:
@@ -100,9 +100,9 @@ def optimal(bits: int, patterns: int, locations: int | float = math.inf, criteri
         Kanerva (1993), Sparse distributed memory and related models, for the noise and p = (2 m r)^(-1/3); Bricken and
         Pehlevan (2021), Attention approximates sparse distributed memory, for the three criteria.
     """
-    bits = _guard.integer("radius.optimal", "bits", bits, 1, _guard.BITS)
-    patterns = _guard.integer("radius.optimal", "patterns", patterns, 1, _inputs.PATTERNS)
-    criterion = _guard.choice("radius.optimal", "criterion", criterion, CRITERIA)
+    bits = checks.integer("radius.optimal", "bits", bits, 1, checks.BITS)
+    patterns = checks.integer("radius.optimal", "patterns", patterns, 1, _inputs.PATTERNS)
+    criterion = checks.choice("radius.optimal", "criterion", criterion, CRITERIA)
     log_locations = _inputs.log_locations("radius.optimal", bits, locations)
     if criterion == "noise":
         return _noise(bits, patterns, locations)
@@ -132,7 +132,7 @@ def _capacity(bits: int, log_locations: float, fidelity: float) -> Optimum:
     log_p = math.log(u) - log_locations * 2 / 3
     if log_p >= 0:
         got = f"{math.exp(log_locations):g}, too few for even one pattern"
-        _guard.refuse("radius.optimal", "locations", f"enough to read with fidelity {fidelity:g}", got, "give more, or ask for less")
+        checks.refuse("radius.optimal", "locations", f"enough to read with fidelity {fidelity:g}", got, "give more, or ask for less")
     return _optimum(bits, log_p, float(np.logaddexp(0, capacity.log_others(log_p, log_locations, square))))
 
 
@@ -147,7 +147,7 @@ def _noise(bits: int, patterns: int, locations: int | float) -> Optimum:
             best = distance
     if best == 0:
         must, do = "few enough for some radius to correct one wrong bit", "store fewer, or give more bits or locations"
-        _guard.refuse("radius.optimal", "patterns", must, str(patterns), do)
+        checks.refuse("radius.optimal", "patterns", must, str(patterns), do)
     return Optimum(ties[0], circle.activation(bits, ties[0]), float(best), tuple(ties))
 
 

@@ -1,0 +1,3 @@
+"""What every floor shares: errors, checks of input, whole files, settings."""
+
+__all__: list[str] = []

@@ -1,0 +1,124 @@
+"""Write files so that a reader sees the old one or the new one, and never half of one."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from kanerva._core import checks
+
+__all__ = ["atomic", "folder", "writing"]
+
+REMEDIES = {
+    errno.ENOENT: "create the folder first",
+    errno.ENOTDIR: "name a path whose folders are folders",
+    errno.EACCES: "choose a place that you may write to",
+    errno.EPERM: "choose a place that you may write to",
+    errno.EROFS: "choose a place that you may write to",
+    errno.ENOSPC: "make room on the disk or write elsewhere",
+    errno.EDQUOT: "make room in your quota or write elsewhere",
+    errno.EFBIG: "raise the limit on the size of files or write elsewhere",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+@contextmanager
+def atomic(path: str | os.PathLike[str], function: str = "atomic") -> Iterator[Path]:
+    """Lend a temporary path; when the block ends well, move what was written there to ``path``.
+
+    The temporary file lies in the same folder and keeps the ending of the name. It is gone when the block fails, and
+    then ``path`` is as it was before. A link is written through, never replaced.
+
+    Args:
+        path: the file to write; its folder must exist.
+        function: whom an error message names.
+
+    Returns:
+        a context manager that yields the temporary ``Path``.
+
+    Raises:
+        InputFileError: if ``path`` is a folder or a device, or if the operating system refuses.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with atomic(pathlib.Path(folder, "a.txt")) as temporary:
+        ...         written = temporary.write_text("whole")
+        ...     [file.name for file in pathlib.Path(folder).iterdir()]
+        ['a.txt']
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.parent / f".{target.stem[:40]}.{secrets.token_hex(4)}{target.suffix}"
+    try:
+        # Moving a file onto a device such as /dev/null would remove the device.
+        if target.exists() and not target.is_file():
+            checks.refuse(function, "path", "a file", f"{str(path)!r}, a folder or a device", "add a file name", checks.InputFileError)
+        yield temporary
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())
+        if target.exists():
+            temporary.chmod(target.stat().st_mode)
+        os.replace(temporary, target)
+    except checks.InputFileError:
+        raise
+    except OSError as error:
+        do = REMEDIES.get(error.errno or 0, "check the path and the disk")
+        got = f"{str(path)!r} ({(error.strerror or type(error).__name__).lower()})"
+        checks.refuse(function, "path", "a file that can be written", got, do, checks.InputFileError)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def folder(path: str | os.PathLike[str], function: str) -> Path:
+    """Make a folder if it is not there.
+
+    Args:
+        path: the folder.
+        function: whom an error message names.
+
+    Returns:
+        its ``Path``.
+
+    Raises:
+        InputFileError: if the operating system refuses.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as home:
+        ...     folder(pathlib.Path(home, "a", "b"), "run").is_dir()
+        True
+    """
+    with writing(path, function):
+        Path(path).mkdir(parents=True, exist_ok=True)
+    return Path(path)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str], function: str) -> Iterator[None]:
+    """Turn what the operating system refuses, while the block writes to a folder, into a sentence about ``out``.
+
+    Args:
+        path: the folder.
+        function: whom an error message names.
+
+    Returns:
+        a context manager.
+
+    Raises:
+        InputFileError: if the operating system refuses.
+
+    Example:
+        >>> with writing("runs", "run"):
+        ...     pass
+    """
+    try:
+        yield
+    except checks.InputError:
+        raise
+    except OSError as error:
+        got = f"{str(path)!r} ({(error.strerror or type(error).__name__).lower()})"
+        do = REMEDIES.get(error.errno or 0, "choose a folder that can be made")
+        checks.refuse(function, "out", "a folder that can be written", got, do, checks.InputFileError)

@@ -1,0 +1,159 @@
+"""What was asked of each operation, beside what a run measured: the worst of its sizes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from kanerva.lab.bench._measure import Row
+from kanerva.lab.bench._reads import BATCHED, SINGLE
+
+__all__ = ["ASKED", "Asked", "Found", "found"]
+
+Measured = Iterator[tuple[float, str]]
+
+
+class Asked(NamedTuple):
+    """A number that was asked for.
+
+    * ``what``: of which operation at which sizes.
+    * ``bound``: the number.
+    * ``kind``: ``"at most"`` or ``"at least"`` so many ``unit``.
+    * ``unit``: such as ``"times the limit"``.
+    * ``measured``: yields the numbers of a run, each with the sizes it belongs to.
+    """
+
+    what: str
+    bound: float
+    kind: str
+    unit: str
+    measured: Callable[[Sequence[Row]], Measured]
+
+
+class Found(NamedTuple):
+    """What a run says to it: the worst number and its sizes, how many sizes reach what was asked, and how many there are."""
+
+    asked: Asked
+    worst: float
+    where: str
+    reached: int
+    sizes: int
+
+
+def found(rows: Sequence[Row]) -> list[Found]:
+    """Set what was measured beside what was asked; what was not run is left out."""
+    lines = []
+    for asked in ASKED:
+        numbers = list(asked.measured(rows))
+        if numbers:
+            most = asked.kind == "at most"
+            worst, where = max(numbers) if most else min(numbers)
+            good = sum(number <= asked.bound if most else number >= asked.bound for number, _ in numbers)
+            lines.append(Found(asked, worst, where, good, len(numbers)))
+    return lines
+
+
+def setting(row: Row) -> str:
+    """Write the sizes of a row."""
+    return ", ".join(f"{name} = {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in row["setting"].items())
+
+
+def _cases(rows: Sequence[Row], operation: str, **sizes: tuple[int, ...]) -> Iterator[dict[str, Row]]:
+    """Yield the routes of each case of an operation at these sizes, by name."""
+    cases: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row["operation"] == operation and all(row["setting"].get(name) in some for name, some in sizes.items()):
+            cases.setdefault(setting(row), {})[row["route"]] = row
+    yield from cases.values()
+
+
+def _over_limit(bits: int) -> Callable[[Sequence[Row]], Measured]:
+    def measured(rows: Sequence[Row]) -> Measured:
+        for case in _cases(rows, "activation", n=(bits,), B=(16, 256)):
+            row = case.get("kanerva, numba")
+            if row and row["over_limit"]:
+                yield row["over_limit"], setting(row)
+
+    return measured
+
+
+def _than_torchhd(engine: str) -> Callable[[Sequence[Row]], Measured]:
+    def measured(rows: Sequence[Row]) -> Measured:
+        for operation in ("write", "read"):
+            for case in _cases(rows, operation, n=(1000,), M=(100_000,), B=(1, 16)):
+                row, other = case.get(f"kanerva, {engine}"), case.get("torch-hd")
+                if row and other:
+                    yield other["median"] / row["median"], f"{operation}, {setting(row)}"
+
+    return measured
+
+
+def _than(operation: str, ours: str, *others: str, faster: bool = False) -> Callable[[Sequence[Row]], Measured]:
+    def measured(rows: Sequence[Row]) -> Measured:
+        for case in _cases(rows, operation):
+            times = [case[other]["median"] for other in others if other in case]
+            if ours in case and times:
+                ratio = case[ours]["median"] / min(times)
+                yield (1 / ratio if faster else ratio), setting(case[ours])
+
+    return measured
+
+
+def _peak(rows: Sequence[Row]) -> Measured:
+    for case in _cases(rows, "softmax"):
+        row = case.get("kanerva")
+        if row and row["peak"] is not None:
+            yield row["peak"] / 2**20, setting(row)
+
+
+def _million(column: str, scale: float) -> Callable[[Sequence[Row]], Measured]:
+    def measured(rows: Sequence[Row]) -> Measured:
+        for case in _cases(rows, "million", N=(1_000_000,)):
+            if case["both"][column] is not None:
+                yield case["both"][column] / scale, setting(case["both"])
+
+    return measured
+
+
+def _first(cache: str) -> Callable[[Sequence[Row]], Measured]:
+    def measured(rows: Sequence[Row]) -> Measured:
+        for row in rows:
+            here = row["operation"] == "start" and row["setting"] == {"engine": "numba", "cache": cache}
+            if here and row["route"] == "first write and read":
+                yield row["median"], cache
+
+    return measured
+
+
+RULES = {"circle": 2.0, "circle of packed bits": 2.0, "cap": 2.0, "power 3": 2.0, "compact": 2.0, "entmax 1.5": 4.0, "top 32": 2.0}
+LIMIT, THAN = "times the popcount limit", "times as fast as torch-hd"
+ASKED = (
+    Asked("SDM activation, n = 1000, B = 16 and 256", 2.0, "at most", LIMIT, _over_limit(1000)),
+    Asked("SDM activation, n = 256, B = 16 and 256", 4.0, "at most", LIMIT, _over_limit(256)),
+    Asked("SDM write and read, n = 1000, M = 100,000, B = 1 and 16", 12.0, "at least", THAN, _than_torchhd("numba")),
+    Asked("the same with NumPy alone", 3.0, "at least", THAN, _than_torchhd("NumPy")),
+    Asked(
+        "softmax read", 1.1, "at most", "times the better of torch's kernel and the formula", _than("softmax", "kanerva", SINGLE, BATCHED)
+    ),
+    Asked("softmax read, memory beyond its input", 64.0, "at most", "MiB", _peak),
+    *(
+        Asked(f"read by {name}", bound, "at most", "times the softmax read", _than("rules", f"kanerva, {name}", "softmax read"))
+        for name, bound in RULES.items()
+    ),
+    Asked(
+        "recall of five steps",
+        1.1,
+        "at most",
+        "times five reads by torch's kernel",
+        _than("recall", "kanerva, recall of five steps", f"{SINGLE}, five times"),
+    ),
+    Asked(
+        "pruned read where one pattern takes nearly all of the weight",
+        3.0,
+        "at least",
+        "times as fast as plain float32 attention",
+        _than("pruned", "kanerva, tolerance of 1e-6", SINGLE, BATCHED, faster=True),
+    ),
+    Asked("a million patterns of 256 bits written and 1,000 cues recalled", 60.0, "at most", "s", _million("median", 1.0)),
+    Asked("the same, memory beyond the patterns", 1.0, "at most", "GiB", _million("peak", 2**30)),
+    Asked("first write and read with numba, nothing compiled before", 2.0, "at most", "s", _first("nothing compiled")),
+    Asked("first write and read with numba, compiled before", 0.2, "at most", "s", _first("compiled before")),
+)

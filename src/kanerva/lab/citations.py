@@ -1,0 +1,205 @@
+"""The publications that this library is built on, and how to cite them."""
+
+from typing import NamedTuple
+
+from kanerva._core import checks
+
+__all__ = ["MEMORIES", "SOURCES", "Source", "bibtex"]
+
+
+class Source(NamedTuple):
+    """A publication.
+
+    * ``kind``: of BibTeX entry: ``"book"``, ``"article"``, ``"inproceedings"``, ``"incollection"``, ``"phdthesis"`` or ``"misc"``.
+    * ``authors``: with ``and`` between.
+    * ``title``, ``year``.
+    * ``where``: the book, journal or conference, or the publisher of a book.
+    * ``more``: further fields, such as volume, pages and arXiv number.
+    """
+
+    kind: str
+    authors: str
+    title: str
+    year: int
+    where: str
+    more: dict[str, str]
+
+    def short(self) -> str:
+        """Name it in running text.
+
+        Example:
+            >>> from kanerva.lab.citations import SOURCES
+            >>> SOURCES["bricken2021"].short()
+            'Bricken and Pehlevan 2021'
+        """
+        names = [author.split(",")[0] for author in self.authors.split(" and ")]
+        return f"{' and '.join(names) if len(names) < 3 else names[0] + ' and others'} {self.year}"
+
+
+VENUES = {"book": "publisher", "article": "journal", "inproceedings": "booktitle", "incollection": "booktitle", "phdthesis": "school"}
+
+SOURCES = {
+    "kanerva1988": Source("book", "Kanerva, Pentti", "Sparse Distributed Memory", 1988, "MIT Press", {"address": "Cambridge, MA"}),
+    "kanerva1993": Source(
+        "incollection",
+        "Kanerva, Pentti",
+        "Sparse Distributed Memory and Related Models",
+        1993,
+        "Associative Neural Memories: Theory and Implementation",
+        {"editor": "Hassoun, Mohamad H.", "publisher": "Oxford University Press"},
+    ),
+    "jaeckel1989": Source(
+        "misc",
+        "Jaeckel, Louis A.",
+        "An Alternative Design for a Sparse Distributed Memory",
+        1989,
+        "",
+        {"howpublished": "RIACS Technical Report 89.28, NASA Ames Research Center"},
+    ),
+    "jaeckel1989b": Source(
+        "misc",
+        "Jaeckel, Louis A.",
+        "A Class of Designs for a Sparse Distributed Memory",
+        1989,
+        "",
+        {"howpublished": "RIACS Technical Report 89.30, NASA Ames Research Center"},
+    ),
+    "keeler1988": Source(
+        "article",
+        "Keeler, James D.",
+        "Comparison Between Kanerva's SDM and Hopfield-Type Neural Networks",
+        1988,
+        "Cognitive Science",
+        {"volume": "12", "number": "3", "pages": "299--329"},
+    ),
+    "chou1989": Source(
+        "article",
+        "Chou, Philip A.",
+        "The Capacity of the Kanerva Associative Memory",
+        1989,
+        "IEEE Transactions on Information Theory",
+        {"volume": "35", "number": "2", "pages": "281--298"},
+    ),
+    "bricken2021": Source(
+        "inproceedings",
+        "Bricken, Trenton and Pehlevan, Cengiz",
+        "Attention Approximates Sparse Distributed Memory",
+        2021,
+        "Advances in Neural Information Processing Systems",
+        {"volume": "34", "eprint": "2111.05498", "archiveprefix": "arXiv"},
+    ),
+    "henry2020": Source(
+        "inproceedings",
+        "Henry, Alex and Dachapally, Prudhvi Raj and Pawar, Shubham Shantaram and Chen, Yuxuan",
+        "Query-Key Normalization for Transformers",
+        2020,
+        "Findings of the Association for Computational Linguistics: EMNLP 2020",
+        {"eprint": "2010.04245", "archiveprefix": "arXiv"},
+    ),
+    "vaswani2017": Source(
+        "inproceedings",
+        "Vaswani, Ashish and Shazeer, Noam and Parmar, Niki and Uszkoreit, Jakob and Jones, Llion and Gomez, Aidan N. "
+        "and Kaiser, Lukasz and Polosukhin, Illia",
+        "Attention Is All You Need",
+        2017,
+        "Advances in Neural Information Processing Systems",
+        {"volume": "30", "eprint": "1706.03762", "archiveprefix": "arXiv"},
+    ),
+    "hopfield1982": Source(
+        "article",
+        "Hopfield, John J.",
+        "Neural Networks and Physical Systems with Emergent Collective Computational Abilities",
+        1982,
+        "Proceedings of the National Academy of Sciences",
+        {"volume": "79", "number": "8", "pages": "2554--2558"},
+    ),
+    "krotov2016": Source(
+        "inproceedings",
+        "Krotov, Dmitry and Hopfield, John J.",
+        "Dense Associative Memory for Pattern Recognition",
+        2016,
+        "Advances in Neural Information Processing Systems",
+        {"volume": "29", "eprint": "1606.01164", "archiveprefix": "arXiv"},
+    ),
+    "demircigil2017": Source(
+        "article",
+        'Demircigil, Mete and Heusel, Judith and L{\\"o}we, Matthias and Upgang, Sven and Vermet, Franck',
+        "On a Model of Associative Memory with Huge Storage Capacity",
+        2017,
+        "Journal of Statistical Physics",
+        {"volume": "168", "pages": "288--299", "eprint": "1702.01929", "archiveprefix": "arXiv"},
+    ),
+    "ramsauer2021": Source(
+        "inproceedings",
+        'Ramsauer, Hubert and Sch{\\"a}fl, Bernhard and Lehner, Johannes and Seidl, Philipp and Widrich, Michael and others',
+        "Hopfield Networks is All You Need",
+        2021,
+        "International Conference on Learning Representations",
+        {"eprint": "2008.02217", "archiveprefix": "arXiv"},
+    ),
+    "hu2023": Source(
+        "inproceedings",
+        "Hu, Jerry Yao-Chieh and Yang, Donglin and Wu, Dennis and Xu, Chenwei and Chen, Bo-Yu and Liu, Han",
+        "On Sparse Modern Hopfield Model",
+        2023,
+        "Advances in Neural Information Processing Systems",
+        {"volume": "36", "eprint": "2309.12673", "archiveprefix": "arXiv"},
+    ),
+    "santos2024": Source(
+        "inproceedings",
+        "Santos, Saul and Niculae, Vlad and McNamee, Daniel and Martins, Andr{\\'e} F. T.",
+        "Sparse and Structured Hopfield Networks",
+        2024,
+        "International Conference on Machine Learning",
+        {"eprint": "2402.13725", "archiveprefix": "arXiv"},
+    ),
+}
+
+# What to cite for each memory of ``kanerva``.
+MEMORIES: dict[str, tuple[str, ...]] = {
+    "sdm": ("kanerva1988", "kanerva1993"),
+    "sdm_patterns": ("kanerva1988", "bricken2021"),
+    "sdm_attention": ("bricken2021",),
+    "sdm_continuous": ("bricken2021",),
+    "sdm_continuous_patterns": ("bricken2021",),
+    "sdm_continuous_attention": ("bricken2021",),
+    "sdm_selected": ("jaeckel1989",),
+    "sdm_hyperplane": ("jaeckel1989b",),
+    "attention": ("vaswani2017",),
+    "modern_hopfield": ("ramsauer2021",),
+    "sparse_hopfield": ("hu2023", "santos2024"),
+    "hopfield": ("hopfield1982",),
+    "dense": ("krotov2016",),
+    "exponential": ("demircigil2017",),
+}
+
+
+def bibtex(key: str) -> str:
+    """Write a publication as a BibTeX entry.
+
+    Args:
+        key: of ``SOURCES``.
+
+    Returns:
+        the entry, a field a line.
+
+    Raises:
+        InputError: the key is unknown.
+
+    Example:
+        >>> from kanerva.lab.citations import bibtex
+        >>> print(bibtex("kanerva1988"))
+        @book{kanerva1988,
+          author = {Kanerva, Pentti},
+          title = {{Sparse Distributed Memory}},
+          year = {1988},
+          publisher = {MIT Press},
+          address = {Cambridge, MA},
+        }
+    """
+    source = SOURCES[checks.choice("bibtex", "key", key, tuple(SOURCES))]
+    fields = {"author": source.authors, "title": f"{{{source.title}}}", "year": str(source.year)}
+    if source.where:
+        fields[VENUES[source.kind]] = source.where
+    lines = [f"  {name} = {{{value}}}," for name, value in (fields | source.more).items()]
+    return "\n".join([f"@{source.kind}{{{key},", *lines, "}"])

@@ -1,0 +1,167 @@
+"""Draw numbers of the heads of a transformer as maps, layers by heads."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kanerva._core import checks
+from kanerva.lab.plot._rows import check
+from kanerva.lab.plot._style import BLUE, INK, NARROW, VERMILION, blank, headline, styled
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+    import matplotlib.image
+
+__all__ = ["head_maps"]
+
+Row = Mapping[str, Any]
+
+MAPPED = ("beta", "radius", "entropy", "effective", "special", "variation")
+TITLES = {
+    "beta": "Effective beta",
+    "beta_max": "Effective beta of the largest weight",
+    "radius": "Radius of the fitted circles, bits",
+    "matched_radius": "Radius that agrees best, bits",
+    "entropy": "Entropy of the weights, nats",
+    "effective": "Effective number of tokens",
+    "needed": "Tokens that hold nine tenths of the weight",
+    "top": "Largest weight",
+    "special": "Weight on special tokens",
+    "first": "Weight on the first token",
+    "sink": "Weight on the token that gets most",
+    "variation": "Total variation from the fitted circles",
+    "matched_variation": "Total variation at the radius that agrees best",
+    "cosine": "Cosine of queries and keys",
+}
+CELLS = 400  # in maps of more cells no numbers are written
+
+
+def head_maps(rows: Sequence[Row], columns: Sequence[str] = MAPPED, *, across: int = 2) -> "matplotlib.figure.Figure":
+    """Draw what was seen of each head as maps, a row for each layer and a column for each head, layer 0 at the top.
+
+    Every map has a scale of its own, from light to dark; with values far below zero, red is below and blue above. Numbers are
+    written where they fit. What is missing is hatched.
+
+    Args:
+        rows: a dict for each head with ``layer``, ``index`` and ``columns``, as ``kanerva.probe`` gives them.
+        columns: what to draw, a map each.
+        across: maps in a row at most, >= 1; 2 fills a desktop page, 1 suits a phone.
+
+    Returns:
+        a figure 4.4 inches wide, or 8.8 for two across and more.
+
+    Raises:
+        InputError: there are no rows or columns, a row lacks a column, or a number is not finite.
+
+    Example:
+        >>> rows = [dict(layer=layer, index=head, beta=4.0 + head) for layer in range(2) for head in range(3)]
+        >>> head_maps(rows, ["beta"]).axes[0].images[0].get_array().tolist()
+        [[4.0, 5.0, 6.0], [4.0, 5.0, 6.0]]
+    """
+    name = "plot.head_maps"
+    across = checks.integer(name, "across", across, 1)
+    if not columns:
+        checks.refuse(name, "columns", "one column or more", "empty", "give ['beta']")
+    check(name, rows, ("layer", "index"), columns)
+    layers, heads = (sorted({int(row[place]) for row in rows}) for place in ("layer", "index"))
+    across = min(across, len(columns))
+    width = NARROW * min(across, 2)
+    left, right, head, above, below = 0.42, 0.62, 0.36, 0.3, 0.37
+    step, tall = width / across, len(layers) * min(0.21, 3.6 / len(layers))
+    wide = len(heads) * min(0.5, (step - left - right) / len(heads))
+    height = head + -(-len(columns) // across) * (above + tall + below)
+    with styled():
+        figure = blank(width, height)
+        for place, column in enumerate(columns):
+            row, along = divmod(place, across)
+            x, y = left + along * step, height - head - (row + 1) * (above + tall + below) + below
+            axes = figure.add_axes((x / width, y / height, wide / width, tall / height))
+            image = _map(axes, _grid(rows, layers, heads, column), (wide, tall))
+            _name(axes, layers, heads, (wide, tall))
+            axes.set_title(TITLES.get(column, column.replace("_", " ")), loc="left", fontsize=9, pad=6)
+            axes.set_xlabel("head" if place + across >= len(columns) else "", labelpad=2)
+            axes.set_ylabel("layer" if along == 0 else "", labelpad=3)
+            if image and tall > 0.4:  # a lower bar has no room for its numbers
+                bar = figure.add_axes(((x + wide + 0.09) / width, y / height, 0.08 / width, tall / height))
+                _bar(bar, image)
+        headline(figure, "The heads, layer by layer")
+    return figure
+
+
+def _grid(rows: Sequence[Row], layers: Sequence[int], heads: Sequence[int], column: str) -> "np.ma.MaskedArray":
+    """Lay one column out as layers by heads; what is not there is masked."""
+    grid = np.ma.array(np.zeros((len(layers), len(heads))), mask=True)
+    for row in rows:
+        if row[column] is not None:
+            grid[layers.index(int(row["layer"])), heads.index(int(row["index"]))] = row[column]
+    return grid
+
+
+def _map(axes: "matplotlib.axes.Axes", grid: "np.ma.MaskedArray", size: tuple[float, float]) -> "matplotlib.image.AxesImage | None":
+    """Colour the cells, part them by thin lines, and write the numbers where they fit."""
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
+
+    down, along = grid.shape
+    axes.grid(False)
+    axes.set(xlim=(-0.5, along - 0.5), ylim=(down - 0.5, -0.5))
+    axes.spines[:].set_visible(False)
+    if grid.mask.any():
+        axes.patch.set(hatch="//////", edgecolor="#cdd2d8", linewidth=0)
+    if grid.mask.all():
+        return None
+    low, high = float(grid.min()), float(grid.max())
+    if low < -0.1 * high:
+        colours, reach = [VERMILION, "#f7f7f7", BLUE], max(-low, high)
+        norm: Normalize = Normalize(-reach, reach)
+    else:
+        colours = ["#eef5fb", "#a9d0ea", "#4a9ace", BLUE, "#003a5e"]
+        wide = 1 < 8 * low < high < 500 * low and not _whole(grid)
+        norm = LogNorm(low, high) if wide else Normalize(low, high if high > low else low + 1)
+    scale = LinearSegmentedColormap.from_list("house", colours)
+    image = axes.imshow(grid, cmap=scale, norm=norm, aspect="auto", interpolation="none")
+    thin = min(size[0] / along, size[1] / down)
+    axes.hlines(np.arange(down - 1) + 0.5, -0.5, along - 0.5, color="white", linewidth=min(1.0, 8 * thin))
+    axes.vlines(np.arange(along - 1) + 0.5, -0.5, down - 0.5, color="white", linewidth=min(1.0, 8 * thin))
+    texts = {place: _short(value, grid) for place, value in np.ndenumerate(grid) if not np.ma.getmaskarray(grid)[place]}
+    letters = max(map(len, texts.values()))
+    if grid.size <= CELLS and size[0] / along > 0.02 + letters * 0.0545 and size[1] / down > 0.13:
+        for (row, column), text in texts.items():
+            red, green, blue, _ = image.to_rgba(grid[row, column])
+            dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
+            axes.text(column, row, text, ha="center", va="center_baseline", fontsize=6.2, color="white" if dark else INK)
+    return image
+
+
+def _whole(grid: "np.ma.MaskedArray") -> bool:
+    return bool((grid == grid.round()).all())
+
+
+def _short(value: float, grid: "np.ma.MaskedArray") -> str:
+    """Write a number with as many digits as the largest of its map needs."""
+    high = float(abs(grid).max())
+    text = f"{value:.{0 if _whole(grid) or high >= 100 else 1 if high >= 2 else 2}f}"
+    return text.replace("-", "−")
+
+
+def _bar(axes: "matplotlib.axes.Axes", image: Any) -> None:
+    """Draw a small bar of the colours with their numbers."""
+    grid = image.get_array()
+    bar = axes.figure.colorbar(image, cax=axes)
+    low, high = image.norm.vmin, image.norm.vmax
+    middle = math.sqrt(low * high) if type(image.norm).__name__ == "LogNorm" else (low + high) / 2
+    ticks = [low] if grid.min() == grid.max() else [low, middle, high]
+    bar.set_ticks(ticks, labels=[_short(tick, grid) for tick in ticks])
+    bar.ax.minorticks_off()
+    bar.ax.tick_params(labelsize=7, length=0, pad=3)
+    bar.outline.set_visible(False)
+
+
+def _name(axes: "matplotlib.axes.Axes", layers: Sequence[int], heads: Sequence[int], size: tuple[float, float]) -> None:
+    """Number layers and heads, as many as there is room for."""
+    for axis, names, room, needs in ((axes.yaxis, layers, size[1], 0.17), (axes.xaxis, heads, size[0], 0.06 + 0.07 * len(str(heads[-1])))):
+        every = next(step for step in (1, 2, 4, 8, 16, 32, 64, len(names)) if room / len(names) * step > needs or step >= len(names))
+        axis.set_ticks(range(0, len(names), every), labels=[str(name) for name in names[::every]])
+    axes.tick_params(length=0, labelsize=7.5)

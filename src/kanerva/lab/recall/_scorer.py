@@ -1,0 +1,100 @@
+"""Compare what was recalled with what was stored: repaired and broken apart, never only what is right.
+
+A memory that hands its cue back has most bits right and has recalled nothing; so what a recall mends, what it breaks, and
+whether it is the cue again are measured each by itself.
+"""
+
+from typing import Any
+
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+__all__ = ["Scorer"]
+
+# A real coordinate is right within this share of its range of 2.
+RIGHT = 0.05
+
+
+class Scorer:
+    """Knows what was stored, and scores recalls by it.
+
+    Args:
+        x: ``(m, n)`` the stored patterns.
+        labels: ``(m,)`` their classes, or None.
+        domain: ``"bits"`` or ``"real"``.
+
+    Example:
+        >>> import torch
+        >>> from kanerva.lab.recall import Scorer
+        >>> x = torch.tensor([[1.0, 1, 1, 1], [-1, -1, -1, -1]])
+        >>> scorer = Scorer(x, None, "bits")
+        >>> score = scorer.score(x[:1], torch.tensor([[1.0, 1, 1, -1]]), torch.tensor([0]))
+        >>> score["exact"], score["repaired"]
+        (1.0, 1.0)
+    """
+
+    def __init__(self, x: Float[Tensor, "m n"], labels: Int64[Tensor, "m"] | None, domain: str) -> None:
+        self.x, self.labels, self.binary = x, labels, domain == "bits"
+        self._half = x.square().sum(-1) / 2
+
+    def clean(self, state: Float[Tensor, "cues n"]) -> Float[Tensor, "cues n"]:
+        """Take the signs of a recall, where bits were stored; zeros, nothing found, stay zeros."""
+        return state.sign() if self.binary else state
+
+    def right(self, state: Float[Tensor, "cues n"], truth: Float[Tensor, "cues n"]) -> Bool[Tensor, "cues n"]:
+        """Mark the coordinates that are as stored."""
+        return (state - truth).abs() <= (0 if self.binary else 2 * RIGHT)
+
+    def closeness(self, state: Float[Tensor, "cues n"]) -> Float[Tensor, "cues m"]:
+        """Score how near a recall is to every stored pattern; of bits exactly."""
+        return state @ self.x.T - self._half
+
+    def score(self, recalled: Float[Tensor, "cues n"], cue: Float[Tensor, "cues n"], chosen: Int64[Tensor, "cues"]) -> dict[str, Any]:
+        """Measure recalls of damaged cues of the patterns ``chosen``.
+
+        Args:
+            recalled: what came back.
+            cue: what was asked.
+            chosen: rows of ``x`` that were damaged.
+
+        Returns:
+            shares: ``exact``; ``nearest`` (is the original the stored pattern nearest to the recall); ``repaired`` and
+            ``broken`` coordinates; ``echoed`` cues; ``lost`` (zeros: nothing was within reach); ``stored`` (ends in any
+            stored pattern); ``class_kept``. None where there is nothing to take a share of.
+        """
+        truth, cue, state = self.x[chosen], self.clean(cue), self.clean(recalled)
+        right, before = self.right(state, truth), self.right(cue, truth)
+        near = self.closeness(state)
+        best = near >= near.amax(-1, keepdim=True) - (0 if self.binary else 1e-5)
+        # Several stored patterns may be equally near: a choice among them finds the original so often.
+        own = (best & self._twins(chosen)).sum(-1) / best.sum(-1)
+        hurt = ~before.all(-1)
+        row: dict[str, Any] = {
+            "cues": len(truth),
+            "exact": right.all(-1).float().mean().item(),
+            "nearest": own.mean().item(),
+            "repaired": _share(right & ~before, ~before),
+            "broken": _share(~right & before, before),
+            "echoed": _share((state == cue).all(-1) & hurt, hurt),
+            "lost": (state == 0).all(-1).float().mean().item(),
+            "stored": self._stored(state, near).float().mean().item(),
+            "class_kept": None,
+        }
+        if self.labels is not None:
+            same = self.labels == self.labels[chosen, None]
+            row["class_kept"] = ((best & same).sum(-1) / best.sum(-1)).mean().item()
+        return row
+
+    def _twins(self, chosen: Int64[Tensor, "cues"]) -> Bool[Tensor, "cues m"]:
+        """Mark the originals, and what equals them."""
+        near = self.closeness(self.x[chosen])
+        return near >= near.gather(1, chosen[:, None]) - (0 if self.binary else 1e-5)
+
+    def _stored(self, state: Tensor, near: Tensor) -> Tensor:
+        """Tell which recalls are some stored pattern, right or wrong."""
+        return self.right(state, self.x[near.argmax(-1)]).all(-1)
+
+
+def _share(part: Tensor, whole: Tensor) -> float | None:
+    """Return the share of ``whole`` that is ``part``; None of nothing."""
+    return (part.sum() / whole.sum()).item() if whole.any() else None

@@ -1,0 +1,309 @@
+"""Say the result of a comparison in numbers: a page to read, a table for the terminal, files for other programs."""
+
+import csv
+import json
+import math
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from kanerva._core import checks, files
+from kanerva.lab.report._page import Column, Grid, Section, article, figure, flat, template, written
+
+__all__ = ["Column", "Grid", "Section", "article", "page", "summarise", "table", "write_csv", "write_json"]
+
+Value = str | int | float | None
+Row = Mapping[str, Value]
+
+
+COLUMNS = {
+    "title": Column("memory", "text", "what stored the patterns"),
+    "memory": Column("name", "text", "the name of the memory in kanerva"),
+    "damage": Column("damage", "text", "how the cues were damaged"),
+    "level": Column("damage", "share", "how much of a cue was damaged"),
+    "seed": Column("seed", "count", "the seed of the damage and of every random choice"),
+    "seeds": Column("seeds", "count", "how many seeds a mean is taken over"),
+    "cues": Column("cues", "count", "how many cues were recalled"),
+    "exact": Column("exact", "share", "cues recalled without a single wrong bit"),
+    "nearest": Column("nearest", "share", "recalls to which the original is nearer than any other stored pattern"),
+    "repaired": Column("repaired", "share", "wrong bits of the cue that the recall put right"),
+    "broken": Column("broken", "share", "right bits of the cue that the recall made wrong"),
+    "echoed": Column("echoed", "share", "damaged cues handed back unchanged"),
+    "lost": Column("no answer", "share", "cues for which nothing stored was within reach"),
+    "stored": Column("stored", "share", "recalls that are some stored pattern, the right one or another"),
+    "class_kept": Column("class kept", "share", "recalls whose nearest stored pattern has the class of the original"),
+    "effective": Column("memories read", "number", "effective number of memories in a read, 1/Σw²; 1 is a clean choice"),
+    "steps": Column("steps", "number", "reads until the state no longer changed"),
+    "converged": Column("at rest", "share", "recalls that stopped changing before the steps ran out"),
+    "seconds": Column("time", "seconds", "time of the recall of one cue"),
+    "bytes": Column("size", "bytes", "what the memory holds"),
+}
+KEYS = ("memory", "title", "damage", "level", "seed")
+BASELINES = ("cue", "nearest")
+DAMAGES = {"flip": "bits flipped", "occlude": "picture covered", "mask": "bits unknown", "gaussian": "strength of the noise"}
+
+
+def page(
+    *,
+    heading: tuple[str, str],
+    verdicts: Sequence[str],
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    figures: Sequence[tuple[str, *tuple[str, ...]]],
+    notes: Sequence[str],
+    parameters: Sequence[tuple[str, str, Value, str]],
+    manifest: Mapping[str, Any],
+) -> str:
+    """Write a comparison as one HTML page that needs nothing else: no script, no font, no network.
+
+    Args:
+        heading: the title, and a sentence or two below it.
+        verdicts: what was found, a sentence each.
+        rows: a dict for each (memory, level, seed) with ``memory``, ``title``, ``damage``, ``level``, ``seed`` and
+            ``columns``.
+        columns: the measures shown; the first one fills the table of memories by levels.
+        figures: a caption and a drawing as SVG text each; a third entry is a drawing that takes the place of the first
+            on narrow screens.
+        notes: what a reader should know, a sentence or two each.
+        parameters: memory, name, value and why it was chosen.
+        manifest: what the run was made of: versions, seeds, command. Dicts inside dicts are written as ``a.b``.
+
+    Returns:
+        the page. All text is escaped, so names may hold any characters; drawings are trusted.
+
+    Raises:
+        InputError: if there are no rows or columns, a row lacks a column, holds NaN, or the damages are several; if a
+            drawing is no SVG.
+
+    Example:
+        >>> row = dict(memory="sdm", title="SDM", damage="flip", level=0.1, seed=0, exact=0.75)
+        >>> text = page(heading=("Digits", ""), verdicts=[], rows=[row], columns=["exact"], figures=[], notes=[],
+        ...             parameters=[], manifest={})
+        >>> "75.0%" in text
+        True
+    """
+    if not columns:
+        checks.refuse("report.page", "columns", "one measure or more", "empty", "give ['exact']")
+    levels = _levels("report.page", rows, columns)
+    summaries = {level: summarise(rows, level) for level in levels}
+    return template("recall").render(
+        title=heading[0],
+        lead=heading[1],
+        verdicts=list(verdicts),
+        pivot=_pivot(summaries, columns[0], str(rows[0]["damage"])),
+        figures=[figure(index, *one) for index, one in enumerate(figures)],
+        heads=[_column(name) for name in columns],
+        full=[(_cell("level", level), [_line(row, columns) for row in summary]) for level, summary in summaries.items()],
+        seeds=len({row["seed"] for row in rows}),
+        notes=list(notes),
+        parameters=_grouped(parameters),
+        manifest=list(flat(manifest)),
+    )
+
+
+def summarise(rows: Sequence[Row], level: int | float) -> list[dict[str, Value]]:
+    """Average over seeds at one level of damage.
+
+    Args:
+        rows: a dict for each (memory, level, seed).
+        level: one of the levels in ``rows``.
+
+    Returns:
+        a dict for each memory, in the order of ``rows``: ``memory``, ``title``, ``damage``, ``level``, ``seeds`` (how
+        many), and for every other column its mean and, as ``column + "_sd"``, its standard deviation over seeds, which
+        is None for fewer than two. ``None`` is left out of a mean; a column of nothing else stays None.
+
+    Raises:
+        InputError: if there are no rows, a row lacks a key, holds NaN or text where a number belongs, if the damages are
+            several, or if no row has this level.
+
+    Example:
+        >>> row = dict(memory="sdm", title="SDM", damage="flip", level=0.1, seed=0, exact=0.75)
+        >>> [line] = summarise([row, row | {"seed": 1, "exact": 0.25}], 0.1)
+        >>> line["exact"], line["seeds"]
+        (0.5, 2)
+    """
+    levels = _levels("report.summarise", rows, ())
+    near = [row for row in rows if math.isclose(float(row["level"] or 0), level, abs_tol=1e-9)]
+    if not near:
+        known = ", ".join(f"{known:g}" for known in levels)
+        checks.refuse("report.summarise", "level", f"one of {known}", f"{level:g}", "choose one of those")
+    lines: list[dict[str, Value]] = []
+    for memory in dict.fromkeys(row["memory"] for row in near):
+        group = [row for row in near if row["memory"] == memory]
+        line: dict[str, Value] = {name: group[0][name] for name in KEYS if name != "seed"}
+        line["seeds"] = len({row["seed"] for row in group})
+        for name in dict.fromkeys(name for row in group for name in row if name not in KEYS):
+            values = [_number("report.summarise", name, row[name]) for row in group if row.get(name) is not None]
+            line[name] = statistics.fmean(values) if values else None
+            line[f"{name}_sd"] = statistics.stdev(values) if len(values) > 1 else None
+        lines.append(line)
+    return lines
+
+
+def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
+    """Lay rows out for the terminal, baselines dimmed.
+
+    Args:
+        rows: plain rows, or those of ``summarise``; a column that a row lacks shows as –.
+        columns: which columns, from left to right.
+
+    Returns:
+        a ``rich.table.Table`` to print with a ``rich.console.Console``.
+
+    Example:
+        >>> table([dict(memory="sdm", title="SDM", exact=0.75)], ["title", "exact"]).row_count
+        1
+    """
+    from rich.box import SIMPLE_HEAD
+
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in columns:
+        head, kind, _ = _column(name)
+        width = max(len(word) for word in [*head.split(), *(_cell(name, row.get(name)) for row in rows)])
+        if kind == "text":
+            grid.add_column(Text(head), overflow="fold", min_width=min(width, 14))
+        else:
+            grid.add_column(Text(head), justify="right", overflow="fold", min_width=width)
+    for row in rows:
+        style = "dim" if row.get("memory") in BASELINES else None
+        grid.add_row(*(Text(_cell(name, row.get(name))) for name in columns), style=style)
+    return grid
+
+
+def write_csv(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
+    """Write rows as comma-separated values with a line of names first; None is an empty cell.
+
+    The columns are those of all rows in the order of their first appearance. Numbers keep all their digits.
+
+    Raises:
+        InputFileError: if the file cannot be written; nothing is left behind then.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_csv([dict(memory="sdm", exact=0.75)], pathlib.Path(folder, "rows.csv"))
+        ...     print(pathlib.Path(folder, "rows.csv").read_text())
+        memory,exact
+        sdm,0.75
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with files.atomic(path, "report.write_csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_json(obj: Any, path: str | os.PathLike[str]) -> None:
+    """Write an object as JSON, indented and in UTF-8.
+
+    Args:
+        obj: dicts, lists, text, numbers, booleans and None; numbers and arrays of numpy and torch are written as plain
+            ones, paths as text.
+        path: the file.
+
+    Raises:
+        InputError: if ``obj`` holds NaN, infinity or itself, which JSON cannot say.
+        InputTypeError: if ``obj`` holds anything else.
+        InputFileError: if the file cannot be written; nothing is left behind then.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_json({"seed": 0}, pathlib.Path(folder, "manifest.json"))
+        ...     print(pathlib.Path(folder, "manifest.json").read_text())
+        {
+          "seed": 0
+        }
+    """
+    try:
+        text = json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    except ValueError as error:
+        if isinstance(error, checks.InputError):
+            raise
+        checks.refuse("report.write_json", "obj", "finite and without loops", str(error).lower(), "write None where there is no value")
+    with files.atomic(path, "report.write_json") as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _levels(function: str, rows: Sequence[Row], columns: Sequence[str]) -> list[float]:
+    """Check the rows and return their levels in rising order."""
+    if not rows:
+        checks.refuse(function, "rows", "one row or more", "empty", "run the comparison first")
+    for row in rows:
+        for name in (*KEYS, *columns):
+            if name not in row:
+                checks.refuse(function, "rows", f"dicts with the key {name!r}", f"a row with {', '.join(map(repr, row))}", "add it")
+    damages = list(dict.fromkeys(str(row["damage"]) for row in rows))
+    if len(damages) > 1:
+        checks.refuse(function, "rows", "of one kind of damage", " and ".join(damages), "summarise each on its own")
+    return sorted({_number(function, "level", row["level"]) for row in rows})
+
+
+def _number(function: str, name: str, value: Value) -> float:
+    return checks.number(function, f"rows, column {name!r},", value)
+
+
+def _column(name: str) -> Column:
+    return COLUMNS.get(name, Column(name.replace("_", " "), "number", ""))
+
+
+def _cell(name: str, value: Value) -> str:
+    """Write a value the way its column is read."""
+    kind = _column(name).kind
+    if name == "level" and isinstance(value, int | float):
+        return f"{100 * value:.4g}%"
+    return written(value, kind)
+
+
+def _pivot(summaries: Mapping[float, Sequence[Row]], column: str, damage: str) -> dict[str, Any]:
+    """Arrange one measure as memories by levels."""
+    titles = {row["memory"]: row["title"] for summary in summaries.values() for row in summary}
+    found = {(row["memory"], level): row for level, summary in summaries.items() for row in summary}
+    lines = []
+    for memory, name in titles.items():
+        cells = []
+        for level in summaries:
+            row = found.get((memory, level), {})
+            value, spread = row.get(column), row.get(f"{column}_sd")
+            share = value if _column(column).kind == "share" else None
+            cells.append({"text": _cell(column, value), "spread": _spread(column, spread), "share": share})
+        lines.append({"title": name, "baseline": memory in BASELINES, "cells": cells})
+    return {
+        "column": _column(column),
+        "damage": DAMAGES.get(damage, damage),
+        "levels": [_cell("level", level) for level in summaries],
+        "lines": lines,
+    }
+
+
+def _spread(column: str, spread: Value) -> str:
+    text = _cell(column, spread)
+    return "" if spread is None else "±" + (text.removesuffix("%") if _column(column).kind == "share" else text)
+
+
+def _line(row: Row, columns: Sequence[str]) -> dict[str, Any]:
+    cells = [_cell(name, row.get(name)) for name in columns]
+    return {"title": row["title"], "baseline": row["memory"] in BASELINES, "cells": cells}
+
+
+def _grouped(parameters: Sequence[tuple[str, str, Value, str]]) -> dict[str, list[tuple[str, str, str]]]:
+    groups: dict[str, list[tuple[str, str, str]]] = {}
+    for memory, name, value, why in parameters:
+        text = f"{value:.6g}" if isinstance(value, float) else "–" if value is None else str(value)
+        groups.setdefault(memory, []).append((name, text, why))
+    return groups
+
+
+def _plain(value: Any) -> Any:
+    """Turn what is nearly plain into what JSON knows."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    must = "dicts, lists, text, numbers, booleans or None"
+    checks.refuse("report.write_json", "obj", f"made of {must}", checks.describe(value), "convert it first", checks.InputTypeError)

@@ -1,0 +1,116 @@
+"""Hopfield networks over bits: outer products, and dense associative memories of higher order."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanerva._core import checks
+from kanerva.activation import Sign
+from kanerva.memory import Patterns
+from kanerva.separation import Difference, Exponential, Linear, Power
+
+__all__ = ["dense", "exponential", "hopfield"]
+
+
+@checks.named(dim="bits")
+def hopfield(bits: int, diagonal: str = "zero", dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
+    r"""Build the classical Hopfield network of -1/+1 neurons with the outer-product rule.
+
+    .. math:: y = \mathrm{sign}(W q), \quad W = \sum_\mu x_\mu x_\mu^\top, \quad W_{jj} = 0 \text{ with } diagonal = \text{"zero"}
+
+    The sum over patterns is taken last, so W is never built. ``recall`` updates all neurons at once, and may then swing
+    between two states with a zero diagonal; ``dynamics.flips`` updates them one at a time. Even fields keep their bit.
+
+    Args:
+        bits: n >= 1, number of neurons.
+        diagonal: ``"zero"``, no neuron acts on itself; ``"kept"``, with which the energy never rises and the network is a sparse
+            distributed memory of one location a pattern.
+        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        **store: passed on to ``Patterns``: ``empty``, ``storage``.
+
+    Returns:
+        an empty memory.
+
+    Example:
+        >>> import kanerva
+        >>> memory = kanerva.hopfield(bits=200)
+        >>> patterns = kanerva.bits.random(10, 200, seed=0)
+        >>> ids = memory.write(patterns)
+        >>> memory.trace(kanerva.bits.flip(patterns, 20, seed=1)).converged.all().item()
+        True
+
+    Source: Hopfield 1982.
+    """
+    checks.keywords("hopfield", store, "empty", "storage")
+    bits = checks.integer("hopfield", "bits", bits, 1)
+    kept = checks.choice("hopfield", "diagonal", diagonal, ("zero", "kept")) == "kept"
+    return Patterns(bits, separation=Linear() if kept else Difference(Linear()), activation=Sign(tie="keep"), dtype=dtype, **store)
+
+
+@checks.named(dim="bits")
+def dense(bits: int, order: float, dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
+    r"""Build the dense associative memory with interactions of a given order.
+
+    .. math:: \sigma_j' = \mathrm{sign} \sum_\mu \bigl[F(\xi_{\mu j} + \sum_{i \ne j} \xi_{\mu i} \sigma_i)
+        - F(-\xi_{\mu j} + \sum_{i \ne j} \xi_{\mu i} \sigma_i)\bigr], \quad F(x) = [x]_+^n
+
+    The query is the state sigma, the keys are the patterns xi. Order 2 is a Hopfield network that hears no negative overlaps.
+
+    Args:
+        bits: number of neurons.
+        order: n >= 2; the number of patterns that can be recalled grows as ``bits ** (n - 1)``.
+        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        **store: passed on to ``Patterns``: ``empty``, ``storage``.
+
+    Returns:
+        an empty memory.
+
+    Example:
+        >>> import kanerva
+        >>> memory = kanerva.dense(bits=100, order=4)
+        >>> patterns = kanerva.bits.random(500, 100, seed=0)  # a Hopfield network holds about 14
+        >>> ids = memory.write(patterns)
+        >>> cues = kanerva.bits.flip(patterns, 10, seed=1)
+        >>> round((memory.recall(cues) == patterns).all(-1).float().mean().item(), 2)
+        1.0
+
+    Source: Krotov and Hopfield 2016, with rectified polynomials.
+    """
+    checks.keywords("dense", store, "empty", "storage")
+    part = Difference(Power(checks.number("dense", "order", order, 2, do="give the power of the interaction, such as 3")))
+    return Patterns(checks.integer("dense", "bits", bits, 1), separation=part, activation=Sign(tie="keep"), dtype=dtype, **store)
+
+
+@checks.named(dim="bits")
+def exponential(bits: int, beta: float | Tensor = 1.0, dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
+    r"""Build the dense associative memory with exponential interactions.
+
+    .. math:: \sigma_j' = \mathrm{sign}(y_j - \sigma_j \tanh\beta), \quad y = \sum_\mu w_\mu \xi_\mu, \quad
+        w = \mathrm{softmax}(\beta\, \xi_\mu \cdot \sigma)
+
+    This is the update of ``dense`` with F(x) = exp(beta x), worked out: the flip of one bit changes every exponent by 2 beta.
+
+    Args:
+        bits: number of neurons.
+        beta: inverse temperature > 0; 1 in the paper. An ``nn.Parameter`` is trained.
+        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        **store: passed on to ``Patterns``: ``empty``, ``storage``.
+
+    Returns:
+        an empty memory.
+
+    Example:
+        >>> import kanerva
+        >>> memory = kanerva.exponential(bits=64)
+        >>> patterns = kanerva.bits.random(5000, 64, seed=0)
+        >>> ids = memory.write(patterns)
+        >>> cues = kanerva.bits.flip(patterns[:100], 6, seed=1)
+        >>> round((memory.recall(cues) == patterns[:100]).all(-1).float().mean().item(), 2)
+        1.0
+
+    Source: Demircigil and others 2017.
+    """
+    checks.keywords("exponential", store, "empty", "storage")
+    part, bits = Difference(Exponential(beta)), checks.integer("exponential", "bits", bits, 1)
+    return Patterns(bits, separation=part, activation=Sign(tie="keep"), dtype=dtype, **store)
