@@ -7,7 +7,19 @@ import kanerva
 from kanerva import Locations, Patterns, activation, bits, similarity
 from kanerva.activation import Identity, Sign, Unit
 from kanerva.bits import Packed
-from kanerva.separation import Argmax, Compact, Difference, Entmax, Exponential, Linear, Normalised, Power, Softmax, Step, TopK
+from kanerva.separation import (
+    Argmax,
+    Compact,
+    Difference,
+    Entmax,
+    Exponential,
+    Linear,
+    Normalised,
+    Power,
+    Softmax,
+    Step,
+    TopK,
+)
 
 N = 64
 
@@ -26,14 +38,24 @@ CATALOGUE = {
     "sdm_patterns finite": lambda: kanerva.sdm_patterns(N, 24, locations=1e6),
     "sdm_attention": lambda: kanerva.sdm_attention(N, 15),
     "sdm_continuous": lambda: kanerva.sdm_continuous(N, 800, 26),
-    "sdm_continuous hetero": lambda: kanerva.sdm_continuous(N, 600, 25.5, 9, activation=Identity(), counters=torch.float64),
-    "sdm_continuous bits": lambda: kanerva.sdm_continuous(N, 600, 26, 9, activation=Sign(), counters=torch.int16),
+    "sdm_continuous hetero": lambda: kanerva.sdm_continuous(
+        N, 600, 25.5, 9, activation=Identity(), counters=torch.float64
+    ),
+    "sdm_continuous bits": lambda: kanerva.sdm_continuous(
+        N, 600, 26, 9, activation=Sign(), counters=torch.int16
+    ),
     "sdm_continuous_patterns": lambda: kanerva.sdm_continuous_patterns(N, 15),
-    "sdm_continuous_patterns float64": lambda: kanerva.sdm_continuous_patterns(N, 20.5, dtype=torch.float64),
-    "sdm_continuous_patterns hetero": lambda: kanerva.sdm_continuous_patterns(N, 27, 5, Identity(), dtype=torch.bfloat16),
+    "sdm_continuous_patterns float64": lambda: kanerva.sdm_continuous_patterns(
+        N, 20.5, dtype=torch.float64
+    ),
+    "sdm_continuous_patterns hetero": lambda: kanerva.sdm_continuous_patterns(
+        N, 27, 5, Identity(), dtype=torch.bfloat16
+    ),
     "sdm_continuous_attention": lambda: kanerva.sdm_continuous_attention(N, 15),
     "sdm_selected": lambda: kanerva.sdm_selected(N, 600, 5),
-    "sdm_selected int8": lambda: kanerva.sdm_selected(N, 500, 4, 33, counters=torch.int8, overflow="saturate"),
+    "sdm_selected int8": lambda: kanerva.sdm_selected(
+        N, 500, 4, 33, counters=torch.int8, overflow="saturate"
+    ),
     "sdm_hyperplane": lambda: kanerva.sdm_hyperplane(N, 600, 4, ones=32, value_bits=20, tie="plus"),
     "attention": lambda: kanerva.attention(N, value_dim=7),
     "attention auto": lambda: kanerva.attention(N, beta=0.3),
@@ -57,14 +79,24 @@ CATALOGUE = {
     "sparse_hopfield learned": lambda: kanerva.sparse_hopfield(N, learned(0.2), alpha=1.5),
     # What is written, in fewer bytes.
     "sdm_patterns bits": lambda: kanerva.sdm_patterns(N, 20, storage="bits"),
-    "sdm_patterns bits hetero": lambda: kanerva.sdm_patterns(100, 40, value_bits=33, storage="bits", dtype=torch.float64),
+    "sdm_patterns bits hetero": lambda: kanerva.sdm_patterns(
+        100, 40, value_bits=33, storage="bits", dtype=torch.float64
+    ),
     "sdm_patterns bits finite": lambda: kanerva.sdm_patterns(N, 24, locations=1e6, storage="bits"),
     "hopfield bits": lambda: kanerva.hopfield(N, storage="bits"),
     "exponential bits": lambda: kanerva.exponential(70, beta=learned(0.2), storage="bits"),
-    "modern_hopfield bfloat16": lambda: kanerva.modern_hopfield(N, beta=0.5, storage=torch.bfloat16),
-    "attention learned float16": lambda: kanerva.attention(N, learned(0.3), 5, storage=torch.float16),
+    "modern_hopfield bfloat16": lambda: kanerva.modern_hopfield(
+        N, beta=0.5, storage=torch.bfloat16
+    ),
+    "attention learned float16": lambda: kanerva.attention(
+        N, learned(0.3), 5, storage=torch.float16
+    ),
     "kernel density float32": lambda: Patterns(
-        N, similarity=similarity.closeness, separation=Softmax(0.2), dtype=torch.float64, storage=torch.float32
+        N,
+        similarity=similarity.closeness,
+        separation=Softmax(0.2),
+        dtype=torch.float64,
+        storage=torch.float32,
     ),
     # Crossings that no paper names.
     "linear": lambda: Patterns(N, separation=Linear()),
@@ -72,16 +104,28 @@ CATALOGUE = {
     "power sign": lambda: Patterns(N, separation=Power(3), activation=Sign("keep")),
     "step dot": lambda: Patterns(N, separation=Step(0.0)),
     "normalised power": lambda: Patterns(N, separation=Normalised(Power(30))),
-    "normalised exponential": lambda: Patterns(N, value_dim=3, similarity=similarity.cosine, separation=Normalised(Exponential(5.0))),
-    "exponential cosine": lambda: Patterns(N, similarity=similarity.cosine, separation=Exponential(2.0)),
-    "softmax cosine unit": lambda: Patterns(N, similarity=similarity.cosine, separation=Softmax(10.0), activation=Unit()),
-    "softmax manhattan": lambda: Patterns(N, similarity=similarity.manhattan, separation=Softmax(0.5)),
+    "normalised exponential": lambda: Patterns(
+        N, value_dim=3, similarity=similarity.cosine, separation=Normalised(Exponential(5.0))
+    ),
+    "exponential cosine": lambda: Patterns(
+        N, similarity=similarity.cosine, separation=Exponential(2.0)
+    ),
+    "softmax cosine unit": lambda: Patterns(
+        N, similarity=similarity.cosine, separation=Softmax(10.0), activation=Unit()
+    ),
+    "softmax manhattan": lambda: Patterns(
+        N, similarity=similarity.manhattan, separation=Softmax(0.5)
+    ),
     "kernel density": lambda: Patterns(N, similarity=similarity.closeness, separation=Softmax(0.2)),
-    "epanechnikov": lambda: Patterns(N, similarity=similarity.closeness, separation=Normalised(Compact(0.02))),
+    "epanechnikov": lambda: Patterns(
+        N, similarity=similarity.closeness, separation=Normalised(Compact(0.02))
+    ),
     "compact": lambda: Patterns(N, similarity=similarity.closeness, separation=Compact(0.02)),
     "nearest": lambda: Patterns(N, similarity=similarity.closeness, separation=Argmax()),
     "top 3": lambda: Patterns(N, separation=TopK(3, 0.2)),
-    "entmax closeness": lambda: Patterns(N, similarity=similarity.closeness, separation=Entmax(1.5, 0.05)),
+    "entmax closeness": lambda: Patterns(
+        N, similarity=similarity.closeness, separation=Entmax(1.5, 0.05)
+    ),
     "keeps the query": lambda: kanerva.sdm_patterns(N, 10, empty="keep"),
     "real locations": lambda: Locations(
         torch.randn(200, N, generator=torch.Generator().manual_seed(5)),
@@ -92,13 +136,25 @@ CATALOGUE = {
         counters=torch.float32,
     ),
     "soft locations": lambda: Locations(
-        bits.random(50, N, seed=5), similarity=similarity.dot, separation=Softmax(0.2), activation=Sign(), counters=torch.float64
+        bits.random(50, N, seed=5),
+        similarity=similarity.dot,
+        separation=Softmax(0.2),
+        activation=Sign(),
+        counters=torch.float64,
     ),
     "outer product": lambda: Locations(
-        torch.eye(N), similarity=similarity.dot, separation=Linear(), activation=Sign("keep"), counters=torch.float32
+        torch.eye(N),
+        similarity=similarity.dot,
+        separation=Linear(),
+        activation=Sign("keep"),
+        counters=torch.float32,
     ),
     "bits, real values": lambda: Locations(
-        Packed.random(3000, N, seed=2), 4, separation=Step(N - 24), activation=activation.Identity(), counters=torch.float64
+        Packed.random(3000, N, seed=2),
+        4,
+        separation=Step(N - 24),
+        activation=activation.Identity(),
+        counters=torch.float64,
     ),
     "difference": lambda: Patterns(N, separation=Difference(Linear()), activation=Sign("minus")),
 }

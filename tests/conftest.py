@@ -19,7 +19,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 @pytest.fixture(autouse=True)
 def fresh_settings() -> Iterator[None]:
     """Put the library's settings back to what they were before the test."""
-    from kanerva import settings  # not at the top: the run-time shape checks must hook in before the first import
+    from kanerva import (
+        settings,  # not at the top: the run-time shape checks must hook in before the first import
+    )
 
     with settings.use(budget=settings.budget, engine=settings.engine):
         yield
@@ -32,13 +34,18 @@ def untouched_generators() -> Iterator[None]:
     yield
     after = states()
     touched = [name for name in before if after[name] != before[name]]
-    assert not touched, f"the global generator of {', '.join(touched)} was used; give a seed or a generator of your own instead"
+    assert not touched, (
+        f"the global generator of {', '.join(touched)} was used; give a seed or a generator of your own instead"
+    )
 
 
 def states() -> dict[str, object]:
     """Tell the state of the global generators. Python's own is left out: rich draws numbers for its styles from it."""
     numpy = np.random.get_bit_generator().state["state"]
-    return {"torch": torch.get_rng_state().numpy().tobytes(), "numpy": (numpy["key"].tobytes(), numpy["pos"])}
+    return {
+        "torch": torch.get_rng_state().numpy().tobytes(),
+        "numpy": (numpy["key"].tobytes(), numpy["pos"]),
+    }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

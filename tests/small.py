@@ -10,7 +10,15 @@ WIDE = HEADS * DIM
 
 def families():
     """Name the families, each with what makes its model and what it is called with."""
-    return {"bert": bert, "gpt2": gpt2, "llama": llama, "qwen3": qwen3, "bart": bart, "t5": t5, "vit": vit}
+    return {
+        "bert": bert,
+        "gpt2": gpt2,
+        "llama": llama,
+        "qwen3": qwen3,
+        "bart": bart,
+        "t5": t5,
+        "vit": vit,
+    }
 
 
 def build(family, implementation="sdpa", seed=0, dtype=torch.float32):
@@ -18,12 +26,16 @@ def build(family, implementation="sdpa", seed=0, dtype=torch.float32):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model, inputs = families()[family](implementation)
-    return model.eval().to(dtype), {name: one.to(dtype) if one.is_floating_point() else one for name, one in inputs.items()}
+    return model.eval().to(dtype), {
+        name: one.to(dtype) if one.is_floating_point() else one for name, one in inputs.items()
+    }
 
 
 def has_registry(model):
     """Tell whether a model looks its attention up in the registry of transformers, as not all do in its older versions."""
-    return "ALL_ATTENTION_FUNCTIONS" in inspect.getsource(inspect.getmodule(model if isinstance(model, type) else type(model)))
+    return "ALL_ATTENTION_FUNCTIONS" in inspect.getsource(
+        inspect.getmodule(model if isinstance(model, type) else type(model))
+    )
 
 
 def tokens(length=12):
@@ -37,7 +49,13 @@ def tokens(length=12):
 def bert(implementation):
     from transformers import BertConfig, BertModel
 
-    config = BertConfig(vocab_size=50, hidden_size=WIDE, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=64)
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=WIDE,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        intermediate_size=64,
+    )
     config._attn_implementation = implementation
     return BertModel._from_config(config, attn_implementation=implementation), tokens()
 
@@ -70,13 +88,23 @@ def bart(implementation):
 
     config = BartConfig(vocab_size=50, d_model=WIDE, encoder_layers=LAYERS, decoder_layers=LAYERS, encoder_attention_heads=HEADS,
                         decoder_attention_heads=HEADS, encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=32)  # fmt: skip
-    return BartModel._from_config(config, attn_implementation=implementation), tokens() | {"decoder_input_ids": tokens(6)["input_ids"]}
+    return BartModel._from_config(config, attn_implementation=implementation), tokens() | {
+        "decoder_input_ids": tokens(6)["input_ids"]
+    }
 
 
 def t5(implementation):
     from transformers import T5Config, T5Model
 
-    config = T5Config(vocab_size=50, d_model=WIDE, d_kv=DIM, d_ff=48, num_layers=LAYERS, num_heads=HEADS, decoder_start_token_id=0)
+    config = T5Config(
+        vocab_size=50,
+        d_model=WIDE,
+        d_kv=DIM,
+        d_ff=48,
+        num_layers=LAYERS,
+        num_heads=HEADS,
+        decoder_start_token_id=0,
+    )
     model = T5Model._from_config(config)
     if has_registry(model):
         model.set_attn_implementation(implementation)
@@ -89,4 +117,6 @@ def vit(implementation):
     config = ViTConfig(hidden_size=WIDE, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=48, image_size=8,
                        patch_size=2, num_channels=1)  # fmt: skip
     pictures = torch.linspace(-1, 1, 2 * 64).sin().reshape(2, 1, 8, 8)
-    return ViTModel._from_config(config, attn_implementation=implementation), {"pixel_values": pictures}
+    return ViTModel._from_config(config, attn_implementation=implementation), {
+        "pixel_values": pictures
+    }

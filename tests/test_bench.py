@@ -28,8 +28,24 @@ def route(name, seconds, off=0.0, ours=False):
 
 def row(operation, name, median, ours=False, **setting):
     """Return a row as a run would."""
-    spread = {"low": median, "high": median, "rounds": 3, "peak": 0, "difference": 0.0, "faster": None, "over_limit": None, "limit": None}
-    return {"operation": operation, "setting": setting, "route": name, "ours": ours, "median": median, **spread}
+    spread = {
+        "low": median,
+        "high": median,
+        "rounds": 3,
+        "peak": 0,
+        "difference": 0.0,
+        "faster": None,
+        "over_limit": None,
+        "limit": None,
+    }
+    return {
+        "operation": operation,
+        "setting": setting,
+        "route": name,
+        "ours": ours,
+        "median": median,
+        **spread,
+    }
 
 
 def test_every_operation_gives_the_answer_and_is_timed(tiny):
@@ -43,7 +59,11 @@ def test_every_operation_gives_the_answer_and_is_timed(tiny):
 @pytest.mark.parametrize("operation", RACES)
 def test_ours_is_set_beside_a_peer_on_the_same_data(tiny, operation):
     rows = [found for found in tiny.rows if found["operation"] == operation]
-    best = min(found["median"] for found in rows if not found["ours"] and found["setting"] == rows[0]["setting"])
+    best = min(
+        found["median"]
+        for found in rows
+        if not found["ours"] and found["setting"] == rows[0]["setting"]
+    )
     ours = [found for found in rows if found["ours"] and found["setting"] == rows[0]["setting"]]
     assert ours
     for found in ours:
@@ -53,10 +73,14 @@ def test_ours_is_set_beside_a_peer_on_the_same_data(tiny, operation):
 def test_a_route_with_another_answer_is_not_timed():
     calls = []
     wrong = Route("wrong", lambda: calls.append("timed"), lambda: 0.5)
-    rows, notes = _measure.rows(Case("read", {"B": 1}, [route("right", 0.0, ours=True), wrong], 0.1), 0.01)
+    rows, notes = _measure.rows(
+        Case("read", {"B": 1}, [route("right", 0.0, ours=True), wrong], 0.1), 0.01
+    )
     assert [found["route"] for found in rows] == ["right"]
     assert calls == []
-    assert notes == ["read B=1: wrong gave another answer (off by 0.5, 0.1 allowed) and was not timed"]
+    assert notes == [
+        "read B=1: wrong gave another answer (off by 0.5, 0.1 allowed) and was not timed"
+    ]
     # Where there is nothing to compare with, there is no ratio.
     assert rows[0]["faster"] is None
 
@@ -71,13 +95,21 @@ def test_a_route_that_fails_leaves_the_others():
     def fail():
         raise RuntimeError("no such kernel")
 
-    rows, notes = _measure.rows(Case("read", {"B": 1}, [Route("broken", fail, fail), route("right", 0.0)], 0.0), 0.01)
+    rows, notes = _measure.rows(
+        Case("read", {"B": 1}, [Route("broken", fail, fail), route("right", 0.0)], 0.0), 0.01
+    )
     assert [found["route"] for found in rows] == ["right"]
     assert notes == ["read B=1: broken failed: RuntimeError: no such kernel"]
 
 
 def test_ratios_are_to_the_fastest_peer_and_to_the_limit():
-    case = Case("read", {}, [route("ours", 0.01, ours=True), route("slow", 0.04), route("fast", 0.02)], 0.0, limit=0.005)
+    case = Case(
+        "read",
+        {},
+        [route("ours", 0.01, ours=True), route("slow", 0.04), route("fast", 0.02)],
+        0.0,
+        limit=0.005,
+    )
     rows, _ = _measure.rows(case, 0.2)
     ours = next(found for found in rows if found["ours"])
     assert ours["best_peer"] == "fast"
@@ -88,7 +120,9 @@ def test_ratios_are_to_the_fastest_peer_and_to_the_limit():
 
 def test_rounds_go_over_all_routes_in_turn():
     calls = []
-    times = _measure.rounds({name: lambda name=name: (calls.append(name), time.sleep(0.021)) for name in "ab"}, 0.3)
+    times = _measure.rounds(
+        {name: lambda name=name: (calls.append(name), time.sleep(0.021)) for name in "ab"}, 0.3
+    )
     # Each once for its memory; then one round begins with the first, the next with the second.
     assert "".join(calls)[:8] == "ab" + "ab" + "ba" + "ab"
     assert times["a"].rounds >= 3
@@ -96,7 +130,9 @@ def test_rounds_go_over_all_routes_in_turn():
 
 def test_a_call_longer_than_its_share_is_timed_once():
     calls = []
-    times = _measure.rounds({"long": lambda: (calls.append(1), time.sleep(0.05)), "short": lambda: None}, 0.02)
+    times = _measure.rounds(
+        {"long": lambda: (calls.append(1), time.sleep(0.05)), "short": lambda: None}, 0.02
+    )
     assert len(calls) == times["long"].rounds == 1
     assert times["short"].rounds >= 3
 
@@ -115,24 +151,35 @@ def test_memory_of_a_call_is_what_it_takes_at_most():
 
 
 def test_limits_turn_work_into_seconds():
-    limits = _limits.Limits(words=1e9, single=1e10, half=2e10, exponentials=1e9, bandwidth={2**20: 1e11, 2**30: 1e10})
+    limits = _limits.Limits(
+        words=1e9, single=1e10, half=2e10, exponentials=1e9, bandwidth={2**20: 1e11, 2**30: 1e10}
+    )
     assert limits.reading(2**20) == pytest.approx(2**20 / 1e11)
-    assert limits.reading(2**40) == pytest.approx(2**40 / 1e10)  # beyond what was measured the last rate holds
+    assert limits.reading(2**40) == pytest.approx(
+        2**40 / 1e10
+    )  # beyond what was measured the last rate holds
     assert limits.counting(1e9, 8) == pytest.approx(1.0)
     assert limits.counting(1, 2**30) == pytest.approx(2**30 / 1e10)
-    assert limits.attending(100, 1000, 64) == pytest.approx(4 * 100 * 1000 * 64 / 1e10 + 100 * 1000 / 1e9)
+    assert limits.attending(100, 1000, 64) == pytest.approx(
+        4 * 100 * 1000 * 64 / 1e10 + 100 * 1000 / 1e9
+    )
     assert _limits.Limits(None, 1.0, 1.0, 1.0, {1: 1.0}).counting(1, 1) is None
 
 
 def test_growth_is_the_slope_of_logarithms():
-    rows = [{"setting": {"what": "a read", "count": count}, "median": 1e-6 * count**1.5} for count in (10, 100, 1000, 10_000)]
+    rows = [
+        {"setting": {"what": "a read", "count": count}, "median": 1e-6 * count**1.5}
+        for count in (10, 100, 1000, 10_000)
+    ]
     assert _special.exponents(rows, "median") == pytest.approx((1.5, 1.5))
     rows[-1]["median"] *= 10
     assert _special.exponents(rows, "median")[1] == pytest.approx(2.5)
 
 
 def test_a_million_in_small_recalls_every_cue(tiny):
-    both = next(found for found in tiny.rows if found["operation"] == "million" and found["route"] == "both")
+    both = next(
+        found for found in tiny.rows if found["operation"] == "million" and found["route"] == "both"
+    )
     assert both["right"] == both["asked"] == 20
     assert both["setting"]["radius"] == kanerva.theory.radius.optimal(256, 600).radius
     assert both["held"] >= 600 * 32
@@ -142,19 +189,35 @@ def test_what_was_asked_is_set_beside_the_worst_of_what_was_measured():
     softmax = [
         row("softmax", name, median, ours, d=64, N=10_000, B=batch)
         for batch, times in ((1, (1.0, 2.0, 0.5)), (64, (2.2, 2.0, 9.0)))
-        for name, median, ours in zip(("kanerva", _asked.SINGLE, _asked.BATCHED), times, (True, False, False), strict=True)
+        for name, median, ours in zip(
+            ("kanerva", _asked.SINGLE, _asked.BATCHED), times, (True, False, False), strict=True
+        )
     ]
     found = {one.asked.what: one for one in _asked.found(softmax)}
     one = found["softmax read"]
-    assert (one.worst, one.where, one.reached, one.sizes) == (2.0, "d = 64, N = 10,000, B = 1", 1, 2)
+    assert (one.worst, one.where, one.reached, one.sizes) == (
+        2.0,
+        "d = 64, N = 10,000, B = 1",
+        1,
+        2,
+    )
     assert set(found) == {"softmax read", "softmax read, memory beyond its input"}
 
 
 def test_what_was_asked_at_least_is_set_beside_the_least():
     sizes = {"n": 1000, "M": 100_000}
-    rows = [row("read", "kanerva, numba", 1.0, True, B=1, **sizes), row("read", "torch-hd", 20.0, B=1, **sizes)]
-    rows += [row("read", "kanerva, numba", 1.0, True, B=16, **sizes), row("read", "torch-hd", 10.0, B=16, **sizes)]
-    rows += [row("read", "kanerva, numba", 1.0, True, B=256, **sizes), row("read", "torch-hd", 1.0, B=256, **sizes)]
+    rows = [
+        row("read", "kanerva, numba", 1.0, True, B=1, **sizes),
+        row("read", "torch-hd", 20.0, B=1, **sizes),
+    ]
+    rows += [
+        row("read", "kanerva, numba", 1.0, True, B=16, **sizes),
+        row("read", "torch-hd", 10.0, B=16, **sizes),
+    ]
+    rows += [
+        row("read", "kanerva, numba", 1.0, True, B=256, **sizes),
+        row("read", "torch-hd", 1.0, B=256, **sizes),
+    ]
     (one,) = _asked.found(rows)
     assert (one.worst, one.reached, one.sizes) == (10.0, 1, 2)  # 256 was not asked for
 
@@ -164,7 +227,9 @@ def test_the_page_says_what_was_measured_and_never_where(tiny, tmp_path):
 
     files = bench.save(tiny, tmp_path)
     text = files[1].read_text(encoding="utf-8")
-    assert json.loads(files[0].read_text(encoding="utf-8"))["rows"] == json.loads(json.dumps(tiny.rows))
+    assert json.loads(files[0].read_text(encoding="utf-8"))["rows"] == json.loads(
+        json.dumps(tiny.rows)
+    )
     for title, _ in _page.WORDS.values():
         assert f"## {title}" in text or title == "Pruned reads"
     assert "20 of 20 cues were recalled" in text
@@ -181,12 +246,20 @@ def test_the_page_says_what_was_measured_and_never_where(tiny, tmp_path):
 def test_peers_that_are_missing_are_left_out_and_said_so(monkeypatch):
     from kanerva.lab.bench import _peers
 
-    monkeypatch.setattr(_peers, "PACKAGES", {"torch-hd": "no.such.module", "x-transformers": "none", "scikit-learn": "nor.this"})
+    monkeypatch.setattr(
+        _peers,
+        "PACKAGES",
+        {"torch-hd": "no.such.module", "x-transformers": "none", "scikit-learn": "nor.this"},
+    )
     result = bench.run("tiny", ["write", "softmax", "nearest", "density"])
     assert result.notes == []
     names = {found["route"] for found in result.rows}
-    assert not any("torch-hd" in name or "x-transformers" in name or "scikit" in name for name in names)
-    assert "not installed: torch-hd, x-transformers, scikit-learn" in _page.page(result, pictured=False)
+    assert not any(
+        "torch-hd" in name or "x-transformers" in name or "scikit" in name for name in names
+    )
+    assert "not installed: torch-hd, x-transformers, scikit-learn" in _page.page(
+        result, pictured=False
+    )
 
 
 def test_an_operation_that_fails_leaves_the_others(monkeypatch):
@@ -194,7 +267,9 @@ def test_an_operation_that_fails_leaves_the_others(monkeypatch):
         raise MemoryError("too large")
         yield
 
-    monkeypatch.setitem(bench.OPERATIONS, "density", bench.OPERATIONS["density"]._replace(cases=fail))
+    monkeypatch.setitem(
+        bench.OPERATIONS, "density", bench.OPERATIONS["density"]._replace(cases=fail)
+    )
     result = bench.run("tiny", ["density", "nearest"])
     assert {found["operation"] for found in result.rows} == {"nearest"}
     assert result.notes == ["density failed: MemoryError: too large"]
@@ -205,7 +280,9 @@ def test_an_interrupted_run_keeps_what_is_done(monkeypatch, tmp_path):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setitem(bench.OPERATIONS, "density", bench.OPERATIONS["density"]._replace(cases=stop))
+    monkeypatch.setitem(
+        bench.OPERATIONS, "density", bench.OPERATIONS["density"]._replace(cases=stop)
+    )
     with pytest.raises(KeyboardInterrupt):
         bench.run("tiny", ["nearest", "density"], out=tmp_path)
     rows = json.loads((tmp_path / "benchmarks.json").read_text(encoding="utf-8"))["rows"]
@@ -252,7 +329,14 @@ def test_dots_stand_at_their_ratios():
     assert axes.get_xscale() == "log"
 
 
-@pytest.mark.parametrize("rows", [[], [{"label": "read", "series": "torch-hd"}], [{"label": "read", "series": "torch-hd", "ratio": 0.0}]])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [{"label": "read", "series": "torch-hd"}],
+        [{"label": "read", "series": "torch-hd", "ratio": 0.0}],
+    ],
+)
 def test_dots_that_cannot_be_drawn_are_refused(rows):
     with pytest.raises(kanerva.InputError):
         benchmark_dots(rows)

@@ -21,10 +21,14 @@ def exact(query, keys, values, beta):
 
 def case(count, dim, queries, noise, scale, seed, dtype=torch.float32):
     source = torch.Generator().manual_seed(seed)
-    keys = scale * torch.nn.functional.normalize(torch.randn(count, dim, generator=source, dtype=dtype), dim=-1)
+    keys = scale * torch.nn.functional.normalize(
+        torch.randn(count, dim, generator=source, dtype=dtype), dim=-1
+    )
     keys = keys * (0.5 + torch.rand(count, 1, generator=source, dtype=dtype))
     query = keys[torch.randint(0, count, (queries,), generator=source)]
-    return query + noise * scale / math.sqrt(dim) * torch.randn(queries, dim, generator=source, dtype=dtype), keys
+    return query + noise * scale / math.sqrt(dim) * torch.randn(
+        queries, dim, generator=source, dtype=dtype
+    ), keys
 
 
 @pytest.mark.parametrize("fast", [False, True])
@@ -45,14 +49,19 @@ def test_the_bound_is_never_exceeded(fast, count, dim, noise, scale, beta, toler
     beta = 10**beta / scale**2
     rounded = keys.to(torch.bfloat16) if fast else keys
     away = float((keys.double() - rounded.double()).norm(dim=-1).max())
-    near = prune.Coarse(rounded, float(rounded.double().norm(dim=-1).max()), away, float(values.abs().max()))
+    near = prune.Coarse(
+        rounded, float(rounded.double().norm(dim=-1).max()), away, float(values.abs().max())
+    )
     found = functional.certify(query, keys, values, Softmax(beta), tolerance, near)
     error = (found.value.double() - exact(query, keys, values, beta)).abs().amax(-1)
     # What is compared with was summed in float64 itself.
     slack = 1e-11 * near.size * (1 + beta * float(query.norm(dim=-1).max()) * near.length)
     assert (error <= found.bound + slack).all()
     few = found.active <= prune.ROOM
-    assert (found.bound[few & (found.active < count)] <= (tolerance + torch.finfo(dtype).eps) * near.size).all()
+    assert (
+        found.bound[few & (found.active < count)]
+        <= (tolerance + torch.finfo(dtype).eps) * near.size
+    ).all()
     assert ((found.active >= 1) & (found.active <= count)).all()
 
 
@@ -62,7 +71,9 @@ def test_what_coarse_measures_is_true():
     near = functional.coarse(keys, values)
     rounded = near.keys.double()
     assert near.length == pytest.approx(float(rounded.norm(dim=-1).max()), rel=1e-6)
-    assert near.away == pytest.approx(float((keys.double() - rounded).norm(dim=-1).max()), rel=1e-6, abs=1e-12)
+    assert near.away == pytest.approx(
+        float((keys.double() - rounded).norm(dim=-1).max()), rel=1e-6, abs=1e-12
+    )
     assert near.size == values.abs().max()
 
 
@@ -72,7 +83,9 @@ def test_one_pattern_answers_in_the_retrieval_phase_and_all_in_the_diffuse_one()
     broad = functional.certify(query, keys, keys, Softmax(0.5))
     assert (sharp.active < 50).all()
     assert (broad.active == 4000).all()
-    torch.testing.assert_close(broad.value, functional.read(query, keys, keys, kanerva.similarity.dot, Softmax(0.5)))
+    torch.testing.assert_close(
+        broad.value, functional.read(query, keys, keys, kanerva.similarity.dot, Softmax(0.5))
+    )
     assert (sharp.bound < 1e-6).all()
     assert broad.bound.isfinite().all()
 
@@ -83,12 +96,21 @@ def test_memories_read_within_a_tolerance():
     memory.write(keys[:2000])
     found = memory.certify(query[:3])
     assert found.value.shape == (3, 64)
-    torch.testing.assert_close(memory.read(query, tolerance=1e-6), memory.read(query), rtol=0, atol=3e-6)
+    torch.testing.assert_close(
+        memory.read(query, tolerance=1e-6), memory.read(query), rtol=0, atol=3e-6
+    )
     memory.write(keys[2000:])  # what was prepared is prepared anew
-    torch.testing.assert_close(memory.read(query.view(3, 4, 64), tolerance=1e-6), memory.read(query.view(3, 4, 64)), rtol=0, atol=3e-6)
+    torch.testing.assert_close(
+        memory.read(query.view(3, 4, 64), tolerance=1e-6),
+        memory.read(query.view(3, 4, 64)),
+        rtol=0,
+        atol=3e-6,
+    )
     with torch.no_grad():
         memory.keys.mul_(-1)
-    torch.testing.assert_close(memory.read(query, tolerance=1e-6), memory.read(query), rtol=0, atol=3e-6)
+    torch.testing.assert_close(
+        memory.read(query, tolerance=1e-6), memory.read(query), rtol=0, atol=3e-6
+    )
     memory.forget(range(3000))
     assert not memory.read(query, tolerance=1e-6).any()
 
@@ -98,7 +120,10 @@ def test_large_numbers_that_cancel_keep_within_the_bound():
     for dtype, size in ((torch.float32, 1e4), (torch.float32, 1e2), (torch.float64, 1e3)):
         key = size * torch.randn(1000, generator=torch.Generator().manual_seed(0), dtype=dtype)
         keys = torch.stack([key, key.flip(0)])
-        values, query = torch.tensor([[1.0], [-1.0]], dtype=dtype), torch.full((1, 1000), size, dtype=dtype)
+        values, query = (
+            torch.tensor([[1.0], [-1.0]], dtype=dtype),
+            torch.full((1, 1000), size, dtype=dtype),
+        )
         found = functional.certify(query, keys, values, Softmax(1.0), 1e-6)
         assert found.value.abs().max() <= found.bound.max()
 
@@ -113,7 +138,9 @@ def test_what_was_prepared_is_not_taken_for_what_came_to_lie_there():
         memory.write(keys[3000 + turn][None])
         asked = memory.keys[[5, 2000, -1]]
         found = memory.certify(asked)
-        error = (found.value.double() - exact(asked, memory.keys, memory.keys, 400.0)).abs().amax(-1)
+        error = (
+            (found.value.double() - exact(asked, memory.keys, memory.keys, 400.0)).abs().amax(-1)
+        )
         assert (error <= found.bound + 1e-11).all()
 
 
@@ -122,17 +149,34 @@ def test_what_was_prepared_is_not_taken_for_what_came_to_lie_there():
     ("break_it", "sentence"),
     [
         (lambda q, k: functional.certify(q, k, k, Entmax(1.5, 1.0)), "separation must be Softmax"),
-        (lambda q, k: functional.certify(q, k, k, Softmax(0.0)), "separation must be Softmax with beta > 0"),
+        (
+            lambda q, k: functional.certify(q, k, k, Softmax(0.0)),
+            "separation must be Softmax with beta > 0",
+        ),
         (lambda q, k: functional.certify(q, k, k, Softmax(1.0), 1e-9), "tolerance must be"),
-        (lambda q, k: functional.certify(q.requires_grad_(), k, k, Softmax(1.0)), "query must be asked without a gradient"),
+        (
+            lambda q, k: functional.certify(q.requires_grad_(), k, k, Softmax(1.0)),
+            "query must be asked without a gradient",
+        ),
         (lambda q, k: functional.certify(q, k, k, Softmax(1.0), 2.0), "tolerance must be"),
-        (lambda q, k: functional.certify(q.half(), k.half(), k.half(), Softmax(1.0)), "query must be float32 or float64"),
+        (
+            lambda q, k: functional.certify(q.half(), k.half(), k.half(), Softmax(1.0)),
+            "query must be float32 or float64",
+        ),
         (lambda q, k: functional.certify(q * math.nan, k, k, Softmax(1.0)), "query must be finite"),
         (lambda q, k: functional.certify(q[:, :3], k, k, Softmax(1.0)), "keys must be"),
         (lambda q, k: functional.coarse(k[:0], k[:0]), "keys must be one row or more"),
         (lambda q, k: functional.coarse(k * math.inf, k), "keys must be finite"),
-        (lambda q, k: remember(k).read(q, torch.ones(8, dtype=torch.bool), 1e-6), "mask must be None"),
-        (lambda q, k: kanerva.Patterns(4, separation=Softmax(1.0), activation=Sign()).certify(q.sign()), "activation must be Identity"),
+        (
+            lambda q, k: remember(k).read(q, torch.ones(8, dtype=torch.bool), 1e-6),
+            "mask must be None",
+        ),
+        (
+            lambda q, k: kanerva.Patterns(4, separation=Softmax(1.0), activation=Sign()).certify(
+                q.sign()
+            ),
+            "activation must be Identity",
+        ),
         (lambda q, k: kanerva.hopfield(4).certify(q.sign()), "certify"),
     ],
 )

@@ -18,7 +18,13 @@ QUICK = ["--seeds", "1", "--cues", "5", "--levels", "0,0.1"]
 
 def kanerva(*arguments, cwd, **environment):
     command = [sys.executable, "-m", "kanerva", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=os.environ | {"COLUMNS": "80"} | environment)
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "80"} | environment,
+    )
 
 
 @pytest.fixture
@@ -44,14 +50,22 @@ def refused(monkeypatch, capsys, tmp_path):
 def test_recall_prints_a_table_and_writes_a_report(tmp_path):
     run = kanerva("recall", "letters", *QUICK, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    for text in ("26 patterns of 64 bits", "SDM, neurons", "Nearest", "Most is recalled at 10% damage", "Report: runs/letters/report.html"):
+    for text in (
+        "26 patterns of 64 bits",
+        "SDM, neurons",
+        "Nearest",
+        "Most is recalled at 10% damage",
+        "Report: runs/letters/report.html",
+    ):
         assert text in " ".join(run.stdout.split())
     assert max(map(len, run.stdout.splitlines())) <= 80
     assert (tmp_path / "runs" / "letters" / "report.html").stat().st_size > 10_000
 
 
 def test_json_goes_to_the_output_and_talk_does_not(tmp_path):
-    run = kanerva("recall", "letters", "--memory", "dense", "--json", "--out", "here", *QUICK, cwd=tmp_path)
+    run = kanerva(
+        "recall", "letters", "--memory", "dense", "--json", "--out", "here", *QUICK, cwd=tmp_path
+    )
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout)
     assert {row["memory"] for row in told["rows"]} == {"cue", "nearest", "dense"}
@@ -63,7 +77,11 @@ def test_other_damage_and_own_data(tmp_path, kind, monkeypatch, capsys):
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(12, 5, 5)))
     monkeypatch.chdir(tmp_path)
     for domain, kept in (("bits", "12 patterns of 25 bits"), ("real", "12 patterns of 25 numbers")):
-        monkeypatch.setattr(sys, "argv", ["kanerva", "recall", "mine.npy", "--damage", kind, "--domain", domain, *QUICK])
+        monkeypatch.setattr(
+            sys,
+            "argv",
+            ["kanerva", "recall", "mine.npy", "--damage", kind, "--domain", domain, *QUICK],
+        )
         with pytest.raises(SystemExit) as ended:
             cli.main()
         assert ended.value.code == 0
@@ -73,13 +91,20 @@ def test_other_damage_and_own_data(tmp_path, kind, monkeypatch, capsys):
 def test_without_the_plot_extra_the_table_still_comes(tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ImportError")
     blocked = "import sys, importlib.util as u; real = u.find_spec\n"
-    blocked += "u.find_spec = lambda name, *rest: None if name == 'matplotlib' else real(name, *rest)\n"
+    blocked += (
+        "u.find_spec = lambda name, *rest: None if name == 'matplotlib' else real(name, *rest)\n"
+    )
     blocked += "sys.argv = ['kanerva', 'recall', 'letters', '--memory', 'hopfield', '--seeds', '1', '--cues', '3']\n"
     blocked += "from kanerva.cli import main; main()"
-    run = subprocess.run([sys.executable, "-c", blocked], cwd=tmp_path, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", blocked], cwd=tmp_path, capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
     assert 'pip install "kanerva[plot]"' in " ".join(run.stdout.split())
-    assert sorted(path.name for path in (tmp_path / "runs" / "letters").iterdir()) == ["manifest.json", "table.csv"]
+    assert sorted(path.name for path in (tmp_path / "runs" / "letters").iterdir()) == [
+        "manifest.json",
+        "table.csv",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +151,9 @@ def test_bad_files_get_a_sentence(refused, tmp_path):
 
 def test_a_folder_that_cannot_be_made_gets_a_sentence(refused, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "out must be a folder that can be written" in refused("letters", "--memory", "hopfield", "--out", "file/below", *QUICK)
+    assert "out must be a folder that can be written" in refused(
+        "letters", "--memory", "hopfield", "--out", "file/below", *QUICK
+    )
 
 
 def test_a_refusal_ends_the_process_with_2(tmp_path):
@@ -139,7 +166,10 @@ def test_help_names_every_memory_and_version_is_told(monkeypatch, capsys):
     from kanerva import __version__
     from kanerva.lab import memories
 
-    for arguments, words in ((["recall", "--help"], memories.ENTRIES), (["--version"], [__version__])):
+    for arguments, words in (
+        (["recall", "--help"], memories.ENTRIES),
+        (["--version"], [__version__]),
+    ):
         monkeypatch.setattr(sys, "argv", ["kanerva", *arguments])
         with pytest.raises(SystemExit) as ended:
             cli.main()

@@ -23,7 +23,21 @@ def kanerva(monkeypatch, *words):
 
 
 def test_a_table_and_a_page(monkeypatch, capsys, tmp_path):
-    assert kanerva(monkeypatch, "bench", "--size", "tiny", "--only", "nearest", "--only", "softmax", "--out", tmp_path / "here") == 0
+    assert (
+        kanerva(
+            monkeypatch,
+            "bench",
+            "--size",
+            "tiny",
+            "--only",
+            "nearest",
+            "--only",
+            "softmax",
+            "--out",
+            tmp_path / "here",
+        )
+        == 0
+    )
     told = capsys.readouterr().out
     assert "d=16 N=400 B=5" in told
     assert "softmax read: asked at most 1.1 times" in told
@@ -40,7 +54,19 @@ def test_the_folder_is_named_after_what_was_asked_for(monkeypatch, capsys, tmp_p
 
 
 def test_json_holds_rows_limits_and_the_machine(monkeypatch, capsys, tmp_path):
-    words = ("--size", "tiny", "--only", "nearest", "--threads", "1", "--seconds", "0.01", "--json", "--out", tmp_path)
+    words = (
+        "--size",
+        "tiny",
+        "--only",
+        "nearest",
+        "--threads",
+        "1",
+        "--seconds",
+        "0.01",
+        "--json",
+        "--out",
+        tmp_path,
+    )
     assert kanerva(monkeypatch, "bench", *words) == 0
     told = json.loads(capsys.readouterr().out)
     assert {row["operation"] for row in told["rows"]} == {"nearest"}
@@ -54,8 +80,24 @@ def test_an_interrupted_run_says_what_is_kept(monkeypatch, capsys, tmp_path):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setitem(bench.OPERATIONS, "density", bench.OPERATIONS["density"]._replace(cases=stop))
-    assert kanerva(monkeypatch, "bench", "--size", "tiny", "--only", "nearest", "--only", "density", "--out", tmp_path) == 130
+    monkeypatch.setitem(
+        bench.OPERATIONS, "density", bench.OPERATIONS["density"]._replace(cases=stop)
+    )
+    assert (
+        kanerva(
+            monkeypatch,
+            "bench",
+            "--size",
+            "tiny",
+            "--only",
+            "nearest",
+            "--only",
+            "density",
+            "--out",
+            tmp_path,
+        )
+        == 130
+    )
     assert "What is done is kept in" in capsys.readouterr().err
     assert json.loads((tmp_path / "benchmarks.json").read_text(encoding="utf-8"))["rows"]
 

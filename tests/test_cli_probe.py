@@ -32,12 +32,16 @@ WORDS = [
     "of",
     "from",
 ]
-TEXTS = ["the memory is near", "a pattern was recalled from the brain", "the network stored a pattern and a memory of the brain"]
+TEXTS = [
+    "the memory is near",
+    "a pattern was recalled from the brain",
+    "the network stored a pattern and a memory of the brain",
+]
 
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch):
-    monkeypatch.setattr(reader, "_reachable", lambda: False)
+    monkeypatch.setattr(_transformer, "_reachable", lambda: False)
     monkeypatch.setenv("COLUMNS", "120")
 
 
@@ -47,17 +51,29 @@ def save(family, folder, **special):
 
     model, _ = small.build(family)
     model.save_pretrained(folder)
-    words = Tokenizer(models.WordLevel({word: place for place, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    words = Tokenizer(
+        models.WordLevel({word: place for place, word in enumerate(WORDS)}, unk_token="[UNK]")
+    )
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     if family == "bert":
-        words.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    transformers.PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", **special).save_pretrained(folder)
+        words.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        )
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=words, unk_token="[UNK]", **special
+    ).save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory):
-    return save("bert", tmp_path_factory.mktemp("bert"), pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]")
+    return save(
+        "bert",
+        tmp_path_factory.mktemp("bert"),
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +107,13 @@ def texts(tmp_path):
 def test_an_encoder(command, bert, texts, tmp_path):
     code, out, _ = command(bert, "--text", texts, "--out", tmp_path / "out")
     assert code == 0
-    for part in ("0.0", "1.3", "circles at the radius of the head's beta", "the mean of all tokens", "8 heads have an effective beta"):
+    for part in (
+        "0.0",
+        "1.3",
+        "circles at the radius of the head's beta",
+        "the mean of all tokens",
+        "8 heads have an effective beta",
+    ):
         assert part in out
     assert (tmp_path / "out" / "report.html").is_file()
     heads = (tmp_path / "out" / "heads.csv").read_text().splitlines()
@@ -105,7 +127,18 @@ def plain(monkeypatch):
 
 
 def test_a_language_model_tells_its_loss(plain, command, gpt2, texts, tmp_path):
-    code, out, _ = command(gpt2, "--text", texts, "--replace", "nearest", "--no-sweep", "--no-controls", "--layers", "1", "--json")
+    code, out, _ = command(
+        gpt2,
+        "--text",
+        texts,
+        "--replace",
+        "nearest",
+        "--no-sweep",
+        "--no-controls",
+        "--layers",
+        "1",
+        "--json",
+    )
     assert code == 0
     told = json.loads(out)
     assert len(told["rows"]) == small.HEADS
@@ -121,7 +154,9 @@ def test_a_language_model_tells_its_loss(plain, command, gpt2, texts, tmp_path):
 def test_texts_longer_than_the_model_are_cut_and_said_so(plain, command, bert, tmp_path):
     long = tmp_path / "long.txt"
     long.write_text("the memory " * 600 + "\nthe brain\na network\n")
-    code, out, _ = command(bert, "--text", long, "--no-sweep", "--no-controls", "--replace", "nearest", "--length", 20)
+    code, out, _ = command(
+        bert, "--text", long, "--no-sweep", "--no-controls", "--replace", "nearest", "--length", 20
+    )
     assert code == 0
     assert "1 of 3 texts are longer than 20 tokens" in out
     found = probing.load(str(bert)).batches(["the memory " * 600], 1)
@@ -132,21 +167,40 @@ def test_lengths_that_a_tokenizer_knows_or_cannot_cut_to(bert):
     loaded = probing.load(str(bert))
     loaded.tokenizer.model_max_length = 30
     assert loaded.batches(["the memory " * 600], 1)[0][0]["input_ids"].shape == (1, 30)
-    with pytest.raises(kanerva.InputError, match="length must be one that the tokenizer can cut texts to"):
+    with pytest.raises(
+        kanerva.InputError, match="length must be one that the tokenizer can cut texts to"
+    ):
         loaded.batches(["the memory is near"], 1, length=1)
 
 
 def test_a_file_as_windows_writes_it(plain, command, bert, tmp_path):
-    for name, content in (("plain", b"the memory\nthe brain\n"), ("windows", b"\xef\xbb\xbfthe memory\r\nthe brain\r\n")):
+    for name, content in (
+        ("plain", b"the memory\nthe brain\n"),
+        ("windows", b"\xef\xbb\xbfthe memory\r\nthe brain\r\n"),
+    ):
         (tmp_path / name).write_bytes(content)
     several = [
-        json.loads(command(bert, "--text", tmp_path / name, "--no-sweep", "--no-controls", "--replace", "uniform", "--json")[1])["rows"]
+        json.loads(
+            command(
+                bert,
+                "--text",
+                tmp_path / name,
+                "--no-sweep",
+                "--no-controls",
+                "--replace",
+                "uniform",
+                "--json",
+            )[1]
+        )["rows"]
         for name in ("plain", "windows")
     ]
     assert several[0] == several[1]
 
 
-@pytest.mark.skipif(not small.has_registry(transformers.T5Model), reason="T5 has no registry in older versions of transformers")
+@pytest.mark.skipif(
+    not small.has_registry(transformers.T5Model),
+    reason="T5 has no registry in older versions of transformers",
+)
 def test_a_model_that_wants_more_than_texts_is_refused(plain, command, tmp_path):
     folder = save("t5", tmp_path / "t5", pad_token="[PAD]")
     code, _, error = command(folder, "--texts", 3)
@@ -155,7 +209,9 @@ def test_a_model_that_wants_more_than_texts_is_refused(plain, command, tmp_path)
 
 
 def test_the_shipped_sentences_are_read_where_no_file_is_given(plain, command, bert):
-    code, out, _ = command(bert, "--texts", 6, "--no-sweep", "--no-controls", "--replace", "uniform", "--json")
+    code, out, _ = command(
+        bert, "--texts", 6, "--no-sweep", "--no-controls", "--replace", "uniform", "--json"
+    )
     assert code == 0
     assert json.loads(out)["manifest"]["texts"] == 6
 
@@ -190,7 +246,14 @@ def test_a_hub_that_does_not_answer_is_given_up_at_once(monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.undo()
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+    for name in (
+        "http_proxy",
+        "https_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
@@ -229,6 +292,10 @@ def test_the_same_seed_finds_the_same(bert):
 
 
 def test_every_replacement_runs(bert):
-    found = probing.examine(probing.load(str(bert)), TEXTS, probing.Plan(replace=tuple(probing.REPLACEMENTS), sweep=False, controls=False))
+    found = probing.examine(
+        probing.load(str(bert)),
+        TEXTS,
+        probing.Plan(replace=tuple(probing.REPLACEMENTS), sweep=False, controls=False),
+    )
     assert [row["memory"] for row in found.effects] == list(probing.REPLACEMENTS)
     assert all(torch.tensor(row["embedding"]).isfinite() for row in found.effects)

@@ -29,8 +29,16 @@ def test_the_numbers_of_the_paper(theory):
     code, out, _ = theory("--bits", 64, "--patterns", 1024, "--json")
     assert code == 0
     designs = {design["criterion"]: design for design in json.loads(out)["designs"]}
-    assert {name: design["radius"] for name, design in designs.items()} == {"snr": 11, "capacity": 5, "noise": 15}
-    assert [round(design["beta"]["published"], 1) for design in designs.values()] == [15.9, 35.5, 10.1]
+    assert {name: design["radius"] for name, design in designs.items()} == {
+        "snr": 11,
+        "capacity": 5,
+        "noise": 15,
+    }
+    assert [round(design["beta"]["published"], 1) for design in designs.values()] == [
+        15.9,
+        35.5,
+        10.1,
+    ]
     assert designs["noise"]["ties"] == [15, 16, 17]
     assert designs["noise"]["critical"]["independent"] == 30
     assert 2 ** designs["capacity"]["log2_capacity"] == pytest.approx(3.49e18, rel=0.01)
@@ -38,7 +46,9 @@ def test_the_numbers_of_the_paper(theory):
 
 
 def test_kanervas_reference_memory(theory):
-    code, out, _ = theory("--bits", 1000, "--patterns", 10_000, "--locations", "1e6", "--radius", 451)
+    code, out, _ = theory(
+        "--bits", 1000, "--patterns", 10_000, "--locations", "1e6", "--radius", 451
+    )
     assert code == 0
     assert "1,000,000 locations" in out
     for number in ("447", "444", "448", "449", "451", "1,072", "176"):

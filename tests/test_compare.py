@@ -18,7 +18,9 @@ KEYS = ["memory", "title", "damage", "level", "seed"]
 
 @pytest.fixture(scope="module")
 def letters():
-    return recall.compare(data.load("letters"), recall.Plan(levels=(0.0, 0.1, 0.3), seeds=2, cues=26))
+    return recall.compare(
+        data.load("letters"), recall.Plan(levels=(0.0, 0.1, 0.3), seeds=2, cues=26)
+    )
 
 
 def rows(result, memory, level):
@@ -59,11 +61,17 @@ def test_nothing_beats_the_nearest_neighbour_on_flips():
 
 def test_recall_of_random_patterns_is_what_theory_says():
     """Few random patterns and small damage: every memory recalls; far beyond its capacity a Hopfield network recalls none."""
-    few = recall.compare(data.load("random", patterns=10), recall.Plan(levels=(0.1,), seeds=2, cues=10))
+    few = recall.compare(
+        data.load("random", patterns=10), recall.Plan(levels=(0.1,), seeds=2, cues=10)
+    )
     for memory in memories.ENTRIES:
         assert mean(few, memory, 0.1) >= 0.95, memory
-    many = data.load("random", patterns=300)  # 300 patterns of 256 bits, where a Hopfield network holds 0.14 n = 36
-    many = recall.compare(many, recall.Plan(memories=("hopfield", "dense", "exponential"), levels=(0.1,), seeds=1))
+    many = data.load(
+        "random", patterns=300
+    )  # 300 patterns of 256 bits, where a Hopfield network holds 0.14 n = 36
+    many = recall.compare(
+        many, recall.Plan(memories=("hopfield", "dense", "exponential"), levels=(0.1,), seeds=1)
+    )
     assert mean(many, "hopfield", 0.1) == 0.0
     assert mean(many, "dense", 0.1) >= 0.99
     assert mean(many, "exponential", 0.1) >= 0.99
@@ -88,24 +96,35 @@ def test_scores_are_those_of_a_plain_loop():
     assert score["repaired"] == pytest.approx(fixed / wrong)
     assert score["broken"] == pytest.approx(broken / intact)
     assert score["lost"] == 0
-    assert score["stored"] == pytest.approx(sum(any(torch.equal(state, one) for one in x) for state in recalled) / 3)
+    assert score["stored"] == pytest.approx(
+        sum(any(torch.equal(state, one) for one in x) for state in recalled) / 3
+    )
     near = (recalled[:, None] != x).sum(-1)
     own = [near[row, one] == near[row].min() for row, one in enumerate(chosen)]
     ties = [(near[row] == near[row].min()).sum() for row in range(3)]
     twins = [1, 2, 1]
-    expected = sum(int(yes) * twin / int(tie) for yes, twin, tie in zip(own, twins, ties, strict=True)) / 3
+    expected = (
+        sum(int(yes) * twin / int(tie) for yes, twin, tie in zip(own, twins, ties, strict=True)) / 3
+    )
     assert score["nearest"] == pytest.approx(expected)
 
 
 def test_what_finds_nothing_is_not_taken_for_bits():
     x = bits.random(3, 8, seed=0)
     score = Scorer(x, None, "bits").score(torch.zeros(1, 8), x[:1], torch.tensor([0]))
-    assert (score["lost"], score["exact"], score["broken"], score["class_kept"]) == (1.0, 0.0, 1.0, None)
+    assert (score["lost"], score["exact"], score["broken"], score["class_kept"]) == (
+        1.0,
+        0.0,
+        1.0,
+        None,
+    )
 
 
 def test_real_numbers_are_right_within_their_tolerance():
     x = torch.tensor([[0.0, 0.5], [1.0, -1.0]])
-    score = Scorer(x, None, "real").score(torch.tensor([[0.09, 0.5], [1.0, -0.85]]), x + 0.5, torch.tensor([0, 1]))
+    score = Scorer(x, None, "real").score(
+        torch.tensor([[0.09, 0.5], [1.0, -0.85]]), x + 0.5, torch.tensor([0, 1])
+    )
     assert score["exact"] == 0.5
     assert score["repaired"] == 0.75
 
@@ -115,7 +134,9 @@ def test_parameters_come_from_theory_or_are_given():
     chosen = memories.choose(["sdm_patterns", "attention", "dense"], facts, {})
     assert chosen["sdm_patterns"][0].value == 11
     assert chosen["attention"][0].value == 11
-    given = memories.choose(["sdm_patterns", "attention", "dense"], facts, {"sdm_patterns.radius": 5})
+    given = memories.choose(
+        ["sdm_patterns", "attention", "dense"], facts, {"sdm_patterns.radius": 5}
+    )
     assert (given["sdm_patterns"][0].value, given["sdm_patterns"][0].why) == (5, "given")
     assert given["attention"][0].value == 5, "the twin follows"
 
@@ -123,7 +144,9 @@ def test_parameters_come_from_theory_or_are_given():
 def test_order_of_the_dense_memory_is_the_least_that_holds():
     """Krotov and Hopfield 2016: n^(k-1) / (2 (2k-3)!! ln n) patterns without error; 64 bits: 164 at order 3, 2100 at 4."""
     for patterns, order in ((100, 3), (164, 3), (165, 4), (2000, 4), (2200, 5)):
-        assert memories.ENTRIES["dense"].pick(memories.Facts(patterns, 64, 1.0), {})[0].value == order
+        assert (
+            memories.ENTRIES["dense"].pick(memories.Facts(patterns, 64, 1.0), {})[0].value == order
+        )
 
 
 def test_gap_is_the_distance_to_the_nearest_other_pattern():
@@ -143,13 +166,23 @@ def test_effective_number_is_one_for_a_clean_choice(letters):
 
 def test_weights_against_distance_are_the_circle_and_the_fitted_exponential():
     loaded = data.load("random", patterns=50)
-    result = recall.compare(loaded, recall.Plan(memories=("sdm", "sdm_patterns", "attention"), levels=(0.1,), seeds=1, cues=5))
-    curves = {name: [row["weight"] for row in result.weights if row["memory"] == name] for name in ("sdm", "sdm_patterns", "attention")}
+    result = recall.compare(
+        loaded,
+        recall.Plan(memories=("sdm", "sdm_patterns", "attention"), levels=(0.1,), seeds=1, cues=5),
+    )
+    curves = {
+        name: [row["weight"] for row in result.weights if row["memory"] == name]
+        for name in ("sdm", "sdm_patterns", "attention")
+    }
     radius = result.parameters["sdm_patterns"][0].value
     counts = kanerva.theory.circle.intersection(256, radius)
-    assert curves["sdm_patterns"][:40] == pytest.approx([count / counts[0] for count in counts][:40], rel=1e-5)
+    assert curves["sdm_patterns"][:40] == pytest.approx(
+        [count / counts[0] for count in counts][:40], rel=1e-5
+    )
     beta = kanerva.theory.beta.fit(256, radius).beta
-    assert curves["attention"][:40] == pytest.approx([math.exp(-2 * beta * d / 256) for d in range(40)], rel=1e-4)
+    assert curves["attention"][:40] == pytest.approx(
+        [math.exp(-2 * beta * d / 256) for d in range(40)], rel=1e-4
+    )
     assert curves["sdm"][0] == 1.0
     locations, near = (choice.value for choice in result.parameters["sdm"])
     expected = kanerva.theory.circle.overlap(256, near, locations)
@@ -159,9 +192,13 @@ def test_weights_against_distance_are_the_circle_and_the_fitted_exponential():
 def test_saved_files_hold_what_was_found(letters, tmp_path):
     written = recall.save(letters, tmp_path / "deep" / "er", ["exact", "nearest"])
     names = sorted(path.name for path in written)
-    drawn = [f"{name}.{kind}" for name in ("figure", "pictures", "weights") for kind in ("svg", "png")]
+    drawn = [
+        f"{name}.{kind}" for name in ("figure", "pictures", "weights") for kind in ("svg", "png")
+    ]
     assert names == sorted([*drawn, "table.csv", "weights.csv", "manifest.json", "report.html"])
-    assert sorted(path.name for path in written[0].parent.iterdir()) == names, "nothing half-written beside them"
+    assert sorted(path.name for path in written[0].parent.iterdir()) == names, (
+        "nothing half-written beside them"
+    )
     with written[0].open(newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == len(letters.rows)
@@ -174,24 +211,46 @@ def test_saved_files_hold_what_was_found(letters, tmp_path):
 
 
 def test_same_seed_gives_the_same_table(letters):
-    again = recall.compare(data.load("letters"), recall.Plan(levels=(0.0, 0.1, 0.3), seeds=2, cues=26))
-    timeless = [[{key: value for key, value in row.items() if key != "seconds"} for row in result.rows] for result in (letters, again)]
+    again = recall.compare(
+        data.load("letters"), recall.Plan(levels=(0.0, 0.1, 0.3), seeds=2, cues=26)
+    )
+    timeless = [
+        [{key: value for key, value in row.items() if key != "seconds"} for row in result.rows]
+        for result in (letters, again)
+    ]
     assert timeless[0] == timeless[1]
 
 
 def test_verdicts_follow_from_the_numbers():
-    base = {"damage": "flip", "seed": 0, "memory": "m", "title": "M", "stored": 0.0, "effective": 1.0, "converged": 1.0, "lost": 0.0}
+    base = {
+        "damage": "flip",
+        "seed": 0,
+        "memory": "m",
+        "title": "M",
+        "stored": 0.0,
+        "effective": 1.0,
+        "converged": 1.0,
+        "lost": 0.0,
+    }
 
     def said(*levels, **last):
-        table = [base | {"level": 0.1 * index, "exact": exact, "echoed": 0.0} for index, exact in enumerate(levels)]
+        table = [
+            base | {"level": 0.1 * index, "exact": exact, "echoed": 0.0}
+            for index, exact in enumerate(levels)
+        ]
         table[-1] |= last
         return verdicts(table)[-1]
 
-    assert said(1.0, 0.95) == "M: recalls 95% of the cues even at 10% damage, the most that was tried."
+    assert (
+        said(1.0, 0.95) == "M: recalls 95% of the cues even at 10% damage, the most that was tried."
+    )
     assert said(1.0, 0.95, 0.2, stored=0.9).endswith(
         "95% of the cues at 10% damage and 20% at 20%, where it settles on other stored patterns."
     )
-    assert said(0.3, effective=40.2) == "M: recalls 30% of undamaged cues: it blends about 40 patterns into one that was never stored."
+    assert (
+        said(0.3, effective=40.2)
+        == "M: recalls 30% of undamaged cues: it blends about 40 patterns into one that was never stored."
+    )
     assert said(1.0, 0.1, lost=0.8).endswith("finds nothing within reach.")
     assert said(1.0, 0.1, converged=0.2).endswith("does not come to rest.")
     assert said(1.0, 0.1, echoed=1.0).endswith("hands most of them back as they came.")

@@ -45,7 +45,9 @@ def picture(path: Path, pixels, mode=None):
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(pixels), mode).save(path) if mode else Image.fromarray(np.asarray(pixels)).save(path)
+    Image.fromarray(np.asarray(pixels), mode).save(path) if mode else Image.fromarray(
+        np.asarray(pixels)
+    ).save(path)
 
 
 SIZES = {
@@ -90,7 +92,18 @@ class TestNamedSets:
 
         found, ink = data.load("digits"), load_digits().data
         # The counts that the documentation of scikit-learn and UCI give for the 1,797 digits.
-        assert found.labels.bincount().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+        assert found.labels.bincount().tolist() == [
+            178,
+            182,
+            177,
+            183,
+            181,
+            182,
+            181,
+            179,
+            174,
+            180,
+        ]
         assert torch.equal(found.bits == 1, torch.from_numpy(ink >= 8))
         np.testing.assert_allclose(found.real.numpy(), ink / 8 - 1, atol=1e-6)
         assert found.duplicates == len(ink) - len(np.unique(ink >= 8, axis=0))
@@ -102,7 +115,9 @@ class TestNamedSets:
         found, grey = data.load("faces"), lfw_subset()[:100].reshape(100, -1)
         np.testing.assert_allclose(found.real.numpy(), 2 * grey - 1, atol=1e-6)
         # 625 is odd, so the median of numpy is the middle value that occurs.
-        assert torch.equal(found.bits == 1, torch.from_numpy(grey >= np.median(grey, axis=1, keepdims=True)))
+        assert torch.equal(
+            found.bits == 1, torch.from_numpy(grey >= np.median(grey, axis=1, keepdims=True))
+        )
 
     def test_textures_are_crops_in_reading_order(self):
         from skimage.data import gravel
@@ -111,7 +126,9 @@ class TestNamedSets:
         assert found.classes == ("brick", "grass", "gravel")
         assert found.labels.bincount().tolist() == [256, 256, 256]
         corner = gravel()[32:64, 64:96]  # second row of sixteen, third in it
-        np.testing.assert_allclose(found.real[512 + 18].reshape(32, 32).numpy(), corner / 127.5 - 1, atol=1e-6)
+        np.testing.assert_allclose(
+            found.real[512 + 18].reshape(32, 32).numpy(), corner / 127.5 - 1, atol=1e-6
+        )
         balance = (found.bits == 1).sum(1)
         assert (balance >= 512).all()
         assert found.duplicates == 0
@@ -127,10 +144,16 @@ class TestNamedSets:
         assert cells[:, -1].any(1).all()
         by_letter = dict(zip(found.classes, cells, strict=True))
         for letter in "AHIMTUVWXY":
-            assert torch.equal(by_letter[letter], by_letter[letter].flip(-1)), f"{letter} is its own mirror image"
+            assert torch.equal(by_letter[letter], by_letter[letter].flip(-1)), (
+                f"{letter} is its own mirror image"
+            )
         for letter in "IOX":
-            assert torch.equal(by_letter[letter], by_letter[letter].flip(0)), f"{letter} stands on its head"
-        apart = torch.stack([bits.hamming(found.bits[i], found.bits[i + 1 :]).min() for i in range(25)])
+            assert torch.equal(by_letter[letter], by_letter[letter].flip(0)), (
+                f"{letter} stands on its head"
+            )
+        apart = torch.stack(
+            [bits.hamming(found.bits[i], found.bits[i + 1 :]).min() for i in range(25)]
+        )
         assert apart.min() >= 5
 
     def test_random_is_fair_and_its_bits_are_its_signs(self):
@@ -148,7 +171,13 @@ class TestNamedSets:
         assert torch.equal(small.bits, large.bits[:10])
 
     @pytest.mark.parametrize(
-        ("name", "low", "high"), [("digits", 1.0, 16.0), ("faces", 0.2, 0.8), ("textures", 50.0, 200.0), ("random", -0.5, 0.5)]
+        ("name", "low", "high"),
+        [
+            ("digits", 1.0, 16.0),
+            ("faces", 0.2, 0.8),
+            ("textures", 50.0, 200.0),
+            ("random", -0.5, 0.5),
+        ],
     )
     def test_threshold_is_in_the_unit_of_the_set(self, name, low, high):
         few, many = data.load(name, threshold=high), data.load(name, threshold=low)
@@ -157,7 +186,9 @@ class TestNamedSets:
         assert any(f">= {high:g}, as asked" in note for note in few.notes)
 
     def test_domains(self):
-        auto, only_bits, only_real = (data.load("digits", domain=domain) for domain in ("auto", "bits", "real"))
+        auto, only_bits, only_real = (
+            data.load("digits", domain=domain) for domain in ("auto", "bits", "real")
+        )
         assert torch.equal(only_bits.bits, auto.bits)
         assert torch.equal(only_bits.real, auto.bits)
         assert only_real.bits is None
@@ -166,7 +197,11 @@ class TestNamedSets:
         assert (only_real.constant, only_real.duplicates) == (3, 0)
 
     def test_patterns_are_a_choice_without_replacement(self):
-        whole, part, more = data.load("digits"), data.load("digits", patterns=200, seed=2), data.load("digits", patterns=300, seed=2)
+        whole, part, more = (
+            data.load("digits"),
+            data.load("digits", patterns=200, seed=2),
+            data.load("digits", patterns=300, seed=2),
+        )
         rows = {row.numpy().tobytes(): place for place, row in enumerate(whole.real)}
         places = [rows[row.numpy().tobytes()] for row in part.real]
         assert all(first < second for first, second in pairwise(places))
@@ -186,10 +221,16 @@ class TestNamedSets:
         assert refused("from 2 to 1048576", "random", patterns=2**21).argument == "patterns"
         assert refused("'auto', 'bits', 'real'", "digits", domain="binary").argument == "domain"
         assert refused("an integer >= 0", "digits", seed=-1).argument == "seed"
-        assert refused("> 0 and <= 16, the range of 'digits'", "digits", threshold=0.0).argument == "threshold"
+        assert (
+            refused("> 0 and <= 16, the range of 'digits'", "digits", threshold=0.0).argument
+            == "threshold"
+        )
         assert refused("makes all bits the same", "digits", threshold=16.5).argument == "threshold"
         assert refused("finite number", "digits", threshold=float("nan")).argument == "threshold"
-        assert refused("None where domain is 'real'", "digits", threshold=8.0, domain="real").argument == "threshold"
+        assert (
+            refused("None where domain is 'real'", "digits", threshold=8.0, domain="real").argument
+            == "threshold"
+        )
         assert "choose one of digits, faces" in refused("which is not there", "digit").do
 
     @untyped
@@ -197,7 +238,14 @@ class TestNamedSets:
         for wrong in (None, 3, grid, torch.ones(2, 2)):
             assert isinstance(refused("or a path", wrong), InputTypeError)
         refused("or a path", "")
-        for options in ({"patterns": 2.5}, {"patterns": True}, {"seed": "1"}, {"threshold": "8"}, {"threshold": True}, {"domain": None}):
+        for options in (
+            {"patterns": 2.5},
+            {"patterns": True},
+            {"seed": "1"},
+            {"threshold": "8"},
+            {"threshold": True},
+            {"domain": None},
+        ):
             assert isinstance(refused(next(iter(options)), "digits", **options), InputError)
 
     @pytest.mark.parametrize(
@@ -224,10 +272,22 @@ class TestArrays:
         assert torch.equal(found.bits == 1, torch.from_numpy(grid >= 6))
         assert found.shape == found.classes == ()
         assert found.labels is None
-        assert found.notes == ("real numbers: [0, 12] scaled to [-1, 1]; bits: +1 where the value is >= 6, the median of all values",)
+        assert found.notes == (
+            "real numbers: [0, 12] scaled to [-1, 1]; bits: +1 where the value is >= 6, the median of all values",
+        )
 
     @pytest.mark.parametrize(
-        "values", [(0, 1), (-1, 1), (False, True), (0.0, 1.0), (3, 200), (-7.5, 0.1), (0.0, 5e-324), (-1.7e308, 1.7e308)]
+        "values",
+        [
+            (0, 1),
+            (-1, 1),
+            (False, True),
+            (0.0, 1.0),
+            (3, 200),
+            (-7.5, 0.1),
+            (0.0, 5e-324),
+            (-1.7e308, 1.7e308),
+        ],
     )
     @pytest.mark.parametrize("domain", ["auto", "bits", "real"])
     def test_two_values_are_bits(self, values, domain, tmp_path):
@@ -278,10 +338,15 @@ class TestArrays:
         np.save(tmp_path / "x.npy", values)
         found = data.load(tmp_path / "x.npy")
         assert found.shape == picture
-        np.testing.assert_allclose(found.real.numpy(), 2 * values.reshape(4, -1) / values.max() - 1, atol=1e-6)
+        np.testing.assert_allclose(
+            found.real.numpy(), 2 * values.reshape(4, -1) / values.max() - 1, atol=1e-6
+        )
 
     def test_duplicates_and_constants_of_reals(self, tmp_path):
-        np.save(tmp_path / "x.npy", np.array([[-1.0, 0.0, 1.0, 0.5], [-1.0, -0.0, 1.0, 0.5], [-1.0, 0.25, 0.75, 0.5]]))
+        np.save(
+            tmp_path / "x.npy",
+            np.array([[-1.0, 0.0, 1.0, 0.5], [-1.0, -0.0, 1.0, 0.5], [-1.0, 0.25, 0.75, 0.5]]),
+        )
         found = data.load(tmp_path / "x.npy", domain="real")
         assert (found.duplicates, found.constant) == (1, 2)
 
@@ -289,7 +354,10 @@ class TestArrays:
         np.savez_compressed(tmp_path / "one.npz", grid)
         np.savez(tmp_path / "two.npz", grid=grid, other=-grid)
         assert data.load(tmp_path / "one.npz").name == "one.npz"
-        flat, turned = data.load(f"{tmp_path}/two.npz:grid"), data.load(Path(f"{tmp_path}/two.npz:other"))
+        flat, turned = (
+            data.load(f"{tmp_path}/two.npz:grid"),
+            data.load(Path(f"{tmp_path}/two.npz:other")),
+        )
         assert flat.name == "two.npz:grid"
         assert torch.equal(flat.real, -turned.real)
         error = refused("which holds 2: 'grid', 'other'", tmp_path / "two.npz")
@@ -300,18 +368,29 @@ class TestArrays:
 
     def test_safetensors(self, grid, tmp_path):
         there = torch.from_numpy(grid)
-        save_file({"grid": there.to(torch.bfloat16), "bias": torch.ones(4)}, tmp_path / "one.safetensors")
+        save_file(
+            {"grid": there.to(torch.bfloat16), "bias": torch.ones(4)}, tmp_path / "one.safetensors"
+        )
         save_file({"a": there, "b": -there, "c": torch.ones(4)}, tmp_path / "two.safetensors")
         found = data.load(tmp_path / "one.safetensors")
         np.testing.assert_allclose(found.real.numpy(), grid / 6 - 1, atol=1e-6)
         assert found.notes[0] == "'grid' is the only one of 2 tensors with two dimensions or more"
-        assert torch.equal(data.load(f"{tmp_path}/two.safetensors:a").real, -data.load(f"{tmp_path}/two.safetensors:b").real)
+        assert torch.equal(
+            data.load(f"{tmp_path}/two.safetensors:a").real,
+            -data.load(f"{tmp_path}/two.safetensors:b").real,
+        )
         refused("which holds 2: 'a', 'b'", tmp_path / "two.safetensors")
         refused("which has shape (4,)", f"{tmp_path}/two.safetensors:c")
         refused("which holds 'a', 'b', 'c'", f"{tmp_path}/two.safetensors:d")
-        for name, dtype in (("half", torch.float16), ("eight", torch.float8_e4m3fn), ("int", torch.int32)):
+        for name, dtype in (
+            ("half", torch.float16),
+            ("eight", torch.float8_e4m3fn),
+            ("int", torch.int32),
+        ):
             save_file({"x": there.to(dtype)}, tmp_path / f"{name}.safetensors")
-            np.testing.assert_allclose(data.load(tmp_path / f"{name}.safetensors").real.numpy(), grid / 6 - 1, atol=1e-6)
+            np.testing.assert_allclose(
+                data.load(tmp_path / f"{name}.safetensors").real.numpy(), grid / 6 - 1, atol=1e-6
+            )
         save_file({"x": there > 4}, tmp_path / "bool.safetensors")
         assert torch.equal(data.load(tmp_path / "bool.safetensors").bits == 1, there > 4)
 
@@ -325,11 +404,17 @@ class TestArrays:
             (np.eye(1, 4), "which has shape (1, 4)"),
             (np.arange(4.0)[:, None], "which has shape (4, 1)"),
             (np.full((3, 4), 2.5), "where every number is 2.5"),
-            (np.array([[1, 2], [np.nan, np.inf]]), "2 of 4 numbers are NaN or infinite, the first at index (1, 0)"),
+            (
+                np.array([[1, 2], [np.nan, np.inf]]),
+                "2 of 4 numbers are NaN or infinite, the first at index (1, 0)",
+            ),
             (np.eye(3) * 1j, "which holds dtype complex128"),
             (np.array([["a", "b"], ["c", "d"]]), "which holds dtype <U1"),
             (np.array([[b"a"], [b"c"]]), "which holds dtype |S1"),
-            (np.array([["2020-01-01"], ["2021-01-01"]], dtype="M8[D]"), "which holds dtype datetime64[D]"),
+            (
+                np.array([["2020-01-01"], ["2021-01-01"]], dtype="M8[D]"),
+                "which holds dtype datetime64[D]",
+            ),
             (np.zeros((3, 2), dtype=[("x", "f4")]), "which holds dtype"),
             (np.array([[1, None], ["a", 2]], dtype=object), "which holds Python objects"),
         ],
@@ -346,7 +431,9 @@ class TestArrays:
             def __reduce__(self):
                 return Path.touch, (tmp_path / "sprung",)
 
-        np.save(tmp_path / "x.npy", np.array([[Trap(), 1], [2, 3]], dtype=object), allow_pickle=True)
+        np.save(
+            tmp_path / "x.npy", np.array([[Trap(), 1], [2, 3]], dtype=object), allow_pickle=True
+        )
         torch.save(torch.ones(2, 2), tmp_path / "x.pt")
         assert "pickles are never read" in refused("Python objects", tmp_path / "x.npy").do
         refused("pickles are never read", tmp_path / "x.pt")
@@ -359,21 +446,31 @@ class TestArrays:
         np.savez(tmp_path / "x.npz", grid)
         for name in ("x.npy", "x.npz", "x.safetensors"):
             cut = tmp_path / f"cut_{name}"
-            cut.write_bytes((tmp_path / name).read_bytes()[: min(keep, (tmp_path / name).stat().st_size - 1)])
+            cut.write_bytes(
+                (tmp_path / name).read_bytes()[: min(keep, (tmp_path / name).stat().st_size - 1)]
+            )
             assert isinstance(refused("", cut), InputFileError)
 
-    @pytest.mark.parametrize("shape", [(10**12, 10**12), (2**27, 4), (2, 2**40), (4, 4), (2, 2), (-3, -4), (10**30, 2)])
+    @pytest.mark.parametrize(
+        "shape", [(10**12, 10**12), (2**27, 4), (2, 2**40), (4, 4), (2, 2), (-3, -4), (10**30, 2)]
+    )
     def test_headers_that_lie(self, grid, shape, tmp_path):
         def forged(shape) -> bytes:
             stream = io.BytesIO()
-            np.lib.format.write_array_header_2_0(stream, {"descr": "<f8", "fortran_order": False, "shape": shape})
+            np.lib.format.write_array_header_2_0(
+                stream, {"descr": "<f8", "fortran_order": False, "shape": shape}
+            )
             return stream.getvalue() + grid.tobytes()
 
         (tmp_path / "x.npy").write_bytes(forged(shape))
         with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
             archive.writestr("x.npy", forged(shape))
-        header = json.dumps({"x": {"dtype": "F64", "shape": shape, "data_offsets": [0, 96]}}).encode()
-        (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + grid.tobytes())
+        header = json.dumps(
+            {"x": {"dtype": "F64", "shape": shape, "data_offsets": [0, 96]}}
+        ).encode()
+        (tmp_path / "x.safetensors").write_bytes(
+            struct.pack("<Q", len(header)) + header + grid.tobytes()
+        )
         for name in ("x.npy", "x.npz", "x.safetensors"):
             assert isinstance(refused("", tmp_path / name), InputFileError)
 
@@ -390,7 +487,10 @@ class TestArrays:
     def test_a_number_too_large_for_float64(self, tmp_path):
         if np.finfo(np.longdouble).max == np.finfo(np.float64).max:
             pytest.skip("long doubles are doubles here")
-        np.save(tmp_path / "x.npy", np.array([[1, 2], [3, np.longdouble("1e4000")]], dtype=np.longdouble))
+        np.save(
+            tmp_path / "x.npy",
+            np.array([[1, 2], [3, np.longdouble("1e4000")]], dtype=np.longdouble),
+        )
         refused("1 of 4 numbers are NaN or infinite", tmp_path / "x.npy")
 
 
@@ -409,7 +509,9 @@ class TestCsv:
         (tmp_path / "x.csv").write_text(text, encoding="utf-8")
         found = data.load(str(tmp_path / "x.csv"))
         np.testing.assert_allclose(found.real.numpy(), grid / 6 - 1, atol=1e-6)
-        assert ("the first line is a header and was left out" in found.notes) == text.startswith("a")
+        assert ("the first line is a header and was left out" in found.notes) == text.startswith(
+            "a"
+        )
 
     def test_bits(self, tmp_path):
         (tmp_path / "X.CSV").write_text("0,1\n1,0\n")
@@ -504,7 +606,9 @@ class TestPictures:
         picture(tmp_path / "1.png", half)
         picture(tmp_path / "2.png", np.stack([half, half, half], -1)[::2, ::2])
         picture(tmp_path / "3.png", (half.astype(np.uint16) * 257))  # sixteen bits
-        picture(tmp_path / "4.png", np.stack([0 * half, 0 * half, 0 * half, 255 - half], -1))  # black, clear on the right
+        picture(
+            tmp_path / "4.png", np.stack([0 * half, 0 * half, 0 * half, 255 - half], -1)
+        )  # black, clear on the right
         picture(tmp_path / "5.png", half > 0)
         picture(tmp_path / "6.png", np.full((40, 20), 128, dtype=np.uint8))  # a tall one
         found = data.load(tmp_path)
@@ -614,7 +718,11 @@ class TestFuzz:
         self.load(tmp_path / "x.npy", bytes(content))
 
     @fuzz
-    @given(hnp.arrays(hnp.scalar_dtypes(), hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)))
+    @given(
+        hnp.arrays(
+            hnp.scalar_dtypes(), hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
+        )
+    )
     def test_any_array(self, tmp_path, values):
         stream = io.BytesIO()
         np.save(stream, values)
@@ -645,11 +753,17 @@ class TestDamage:
         x = cues[domain]
         whole = data.damage(x, kind, 0.3, seed=3, shape=shape, domain=domain)
         for count in (1, 2, 7, 29):
-            assert torch.equal(data.damage(x[:count], kind, 0.3, seed=3, shape=shape, domain=domain), whole[:count])
+            assert torch.equal(
+                data.damage(x[:count], kind, 0.3, seed=3, shape=shape, domain=domain), whole[:count]
+            )
         mates = x.clone()
         mates[1:] = mates[1:].flip(0)
-        assert torch.equal(data.damage(mates, kind, 0.3, seed=3, shape=shape, domain=domain)[0], whole[0])
-        assert torch.equal(data.damage(x[0], kind, 0.3, seed=3, shape=shape, domain=domain), whole[0])
+        assert torch.equal(
+            data.damage(mates, kind, 0.3, seed=3, shape=shape, domain=domain)[0], whole[0]
+        )
+        assert torch.equal(
+            data.damage(x[0], kind, 0.3, seed=3, shape=shape, domain=domain), whole[0]
+        )
         folded = data.damage(x.reshape(5, 6, -1), kind, 0.3, seed=3, shape=shape, domain=domain)
         assert torch.equal(folded.reshape(30, -1), whole)
 
@@ -669,7 +783,9 @@ class TestDamage:
     @pytest.mark.parametrize("kind", data.KINDS)
     def test_seeds(self, kind, domain, cues):
         x = cues[domain]
-        first, again, other = (data.damage(x, kind, 0.4, seed=seed, domain=domain) for seed in (1, 1, 2))
+        first, again, other = (
+            data.damage(x, kind, 0.4, seed=seed, domain=domain) for seed in (1, 1, 2)
+        )
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
 
@@ -724,7 +840,10 @@ class TestDamage:
 
     @pytest.mark.parametrize("kind", ["flip", "mask"])
     def test_more_damage_holds_less(self, kind, cues):
-        less, more = (data.damage(cues["real"], kind, level, seed=0, domain="real") != cues["real"] for level in (0.2, 0.6))
+        less, more = (
+            data.damage(cues["real"], kind, level, seed=0, domain="real") != cues["real"]
+            for level in (0.2, 0.6)
+        )
         assert (more | ~less).all()
 
     def test_one_seed_for_the_patterns_and_their_damage(self):

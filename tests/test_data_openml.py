@@ -28,9 +28,17 @@ from kanerva.lab.data import _openml
 SENTENCE = r"^data\.load: source must be .+, but it was .+; [^;]+\.$"
 UNREACHABLE = "OpenML could not be reached"
 # What OpenML calls the set, its number, its file, and the first pixel.
-KNOWN = {"mnist": ("mnist_784", 554, 52667, "pixel1"), "cifar10": ("CIFAR_10", 40927, 16797613, "a0")}
+KNOWN = {
+    "mnist": ("mnist_784", 554, 52667, "pixel1"),
+    "cifar10": ("CIFAR_10", 40927, 16797613, "a0"),
+}
 
-SPOILT = {"empty": b"", "no gzip": b"spoilt", "half a text": gzip.compress(b"{"), "half a file": gzip.compress(b"x" * 5000)[:40]}
+SPOILT = {
+    "empty": b"",
+    "no gzip": b"spoilt",
+    "half a text": gzip.compress(b"{"),
+    "half a file": gzip.compress(b"x" * 5000)[:40],
+}
 
 
 def files(name, values, labels):
@@ -38,11 +46,32 @@ def files(name, values, labels):
     title, number, file, _ = KNOWN[name]
     columns = [f"{'pixel' if name == 'mnist' else 'a'}{i}" for i in range(values.shape[1])]
     head = [f"@RELATION {title}", "", *(f"@ATTRIBUTE {column} real" for column in columns)]
-    rows = [",".join(map(str, (*row, label))) for row, label in zip(values.tolist(), labels, strict=True)]
-    arff = "\n".join([*head, "@ATTRIBUTE class {0,1,2,3,4,5,6,7,8,9}", "", "@DATA", *rows, ""]).encode()
-    plain = {"is_target": "false", "is_ignore": "false", "is_row_identifier": "false", "number_of_missing_values": "0"}
-    features = [{"index": str(i), "name": column, "data_type": "numeric", **plain} for i, column in enumerate(columns)]
-    features.append({"index": str(len(columns)), "name": "class", "data_type": "nominal", **plain, "is_target": "true"})
+    rows = [
+        ",".join(map(str, (*row, label)))
+        for row, label in zip(values.tolist(), labels, strict=True)
+    ]
+    arff = "\n".join(
+        [*head, "@ATTRIBUTE class {0,1,2,3,4,5,6,7,8,9}", "", "@DATA", *rows, ""]
+    ).encode()
+    plain = {
+        "is_target": "false",
+        "is_ignore": "false",
+        "is_row_identifier": "false",
+        "number_of_missing_values": "0",
+    }
+    features = [
+        {"index": str(i), "name": column, "data_type": "numeric", **plain}
+        for i, column in enumerate(columns)
+    ]
+    features.append(
+        {
+            "index": str(len(columns)),
+            "name": "class",
+            "data_type": "nominal",
+            **plain,
+            "is_target": "true",
+        }
+    )
     place = f"data/v1/download/{file}/{title}.arff"
     about = {
         "id": str(number),
@@ -54,14 +83,29 @@ def files(name, values, labels):
         "url": f"https://www.openml.org/{place}",
         "md5_checksum": hashlib.md5(arff).hexdigest(),
     }
-    entry = {"did": number, "name": title, "version": 1, "status": "active", "format": "ARFF", "file_id": file}
+    entry = {
+        "did": number,
+        "name": title,
+        "version": 1,
+        "status": "active",
+        "format": "ARFF",
+        "file_id": file,
+    }
     answers = {
-        f"data/list/data_name/{title.lower()}/limit/2/data_version/1": {"data": {"dataset": [entry]}},
+        f"data/list/data_name/{title.lower()}/limit/2/data_version/1": {
+            "data": {"dataset": [entry]}
+        },
         f"data/{number}": {"data_set_description": about},
         f"data/features/{number}": {"data_features": {"feature": features}},
-        f"data/qualities/{number}": {"data_qualities": {"quality": [{"name": "NumberOfInstances", "value": str(float(len(values)))}]}},
+        f"data/qualities/{number}": {
+            "data_qualities": {
+                "quality": [{"name": "NumberOfInstances", "value": str(float(len(values)))}]
+            }
+        },
     }
-    return {f"/api/v1/json/{path}": json.dumps(answer).encode() for path, answer in answers.items()} | {f"/{place}": arff}
+    return {
+        f"/api/v1/json/{path}": json.dumps(answer).encode() for path, answer in answers.items()
+    } | {f"/{place}": arff}
 
 
 class OpenML(ThreadingHTTPServer):
@@ -106,7 +150,10 @@ class Loopback(urllib.request.HTTPSHandler):
         assert request.host == "www.openml.org"
         if self.port is None:
             raise urllib.error.URLError(socket.gaierror(-2, "Name or service not known"))
-        return self.do_open(lambda _, timeout: http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout), request)
+        return self.do_open(
+            lambda _, timeout: http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout),
+            request,
+        )
 
 
 @pytest.fixture
@@ -115,11 +162,15 @@ def reach(monkeypatch):
     monkeypatch.setattr(urllib.request, "_opener", None)
 
     def lead(port):
-        urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({}), Loopback(port)))
+        urllib.request.install_opener(
+            urllib.request.build_opener(urllib.request.ProxyHandler({}), Loopback(port))
+        )
 
     yield lead
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn leaves the answers of a server that refuses open
+        warnings.simplefilter(
+            "ignore"
+        )  # scikit-learn leaves the answers of a server that refuses open
         gc.collect()
 
 
@@ -134,7 +185,9 @@ def cache(monkeypatch, tmp_path):
 def openml(reach, cache):
     """Put up the stand-in, with both sets."""
     server = OpenML()
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    ).start()
     for name, (values, labels) in sets().items():
         server.files |= files(name, values, labels)
     reach(server.server_port)
@@ -188,11 +241,21 @@ class TestLoad:
         colours, labels = sets()["cifar10"]
         found = data.load("cifar10")
         assert (found.name, found.shape, found.real.shape) == ("cifar10", (32, 32), (12, 1024))
-        assert [found.classes[label] for label in found.labels[:4]] == ["dog", "airplane", "deer", "automobile"]
+        assert [found.classes[label] for label in found.labels[:4]] == [
+            "dog",
+            "airplane",
+            "deer",
+            "automobile",
+        ]
         assert found.labels.tolist() == labels
         for row, planes in zip(found.real, colours.reshape(12, 3, 32, 32), strict=True):
-            pillow = np.asarray(Image.fromarray(planes.transpose(1, 2, 0).astype(np.uint8)).convert("L"), dtype=float)
-            assert np.abs((row.reshape(32, 32).numpy() + 1) * 127.5 - pillow).max() < 0.51, "Pillow rounds to whole levels"
+            pillow = np.asarray(
+                Image.fromarray(planes.transpose(1, 2, 0).astype(np.uint8)).convert("L"),
+                dtype=float,
+            )
+            assert np.abs((row.reshape(32, 32).numpy() + 1) * 127.5 - pillow).max() < 0.51, (
+                "Pillow rounds to whole levels"
+            )
         red, green, blue = colours[3].reshape(3, 1024)
         grey = 0.299 * red + 0.587 * green + 0.114 * blue
         np.testing.assert_allclose(found.real[3].numpy(), grey / 127.5 - 1, atol=1e-6)
@@ -209,7 +272,10 @@ class TestLoad:
 
     @pytest.mark.parametrize("name", data.DOWNLOADED)
     def test_a_seed_chooses_patterns(self, name, openml):
-        whole, part, again, other = (data.load(name, patterns=many, seed=seed) for many, seed in ((None, 0), (5, 3), (5, 3), (5, 4)))
+        whole, part, again, other = (
+            data.load(name, patterns=many, seed=seed)
+            for many, seed in ((None, 0), (5, 3), (5, 3), (5, 4))
+        )
         assert torch.equal(part.real, again.real)
         assert torch.equal(part.labels, again.labels)
         assert not torch.equal(part.real, other.real)
@@ -222,19 +288,25 @@ class TestLoad:
 
     def test_threshold_and_domain(self, openml):
         ink = sets()["mnist"][0]
-        assert torch.equal(data.load("mnist", threshold=200).bits == 1, torch.from_numpy(ink >= 200))
+        assert torch.equal(
+            data.load("mnist", threshold=200).bits == 1, torch.from_numpy(ink >= 200)
+        )
         assert data.load("mnist", domain="real").bits is None
         assert set(data.load("mnist", domain="bits").real.unique().tolist()) == {-1, 1}
 
     def test_without_scikit_learn(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-        with pytest.raises(InputError, match=r"'mnist', which needs scikit-learn; .*kanerva\[data\]"):
+        with pytest.raises(
+            InputError, match=r"'mnist', which needs scikit-learn; .*kanerva\[data\]"
+        ):
             data.load("mnist")
 
     def test_named_apart_from_the_sets_that_are_here(self):
         assert data.DOWNLOADED == ("mnist", "cifar10")
         assert not set(data.DOWNLOADED) & set(data.SETS)
-        with pytest.raises(InputFileError, match=r"random \(or, downloaded: mnist, cifar10\), or give the path"):
+        with pytest.raises(
+            InputFileError, match=r"random \(or, downloaded: mnist, cifar10\), or give the path"
+        ):
             data.load("mnst")
 
 
@@ -255,7 +327,9 @@ class TestCache:
 
         data.load("mnist")
         reach(None)
-        assert fetch_openml("mnist_784", version=1, as_frame=False, parser="liac-arff").data.shape == (12, 784)
+        assert fetch_openml(
+            "mnist_784", version=1, as_frame=False, parser="liac-arff"
+        ).data.shape == (12, 784)
 
     @pytest.mark.parametrize("spoil", SPOILT)
     @pytest.mark.parametrize("which", range(5))
@@ -269,7 +343,12 @@ class TestCache:
         refused(UNREACHABLE)
 
     def test_a_copy_of_something_else(self, openml, cache):
-        for values in (np.full((3, 784), 256), np.full((3, 784), -1), np.ones((3, 700), dtype=int), np.ones((1, 784), dtype=int)):
+        for values in (
+            np.full((3, 784), 256),
+            np.full((3, 784), -1),
+            np.ones((3, 700), dtype=int),
+            np.ones((1, 784), dtype=int),
+        ):
             openml.files |= files("mnist", values, [1] * len(values))
             sentence = refused("not pictures of 784 numbers")
             assert f"'{cache}/openml'" in sentence
@@ -310,14 +389,18 @@ class TestNetwork:
     @pytest.mark.parametrize("status", [404, 412, 500, 503])
     def test_a_server_that_refuses(self, status, openml, cache):
         openml.status = status
-        refused("OpenMLError" if status == 412 else f"{UNREACHABLE} (HTTPError: HTTP Error {status}")
+        refused(
+            "OpenMLError" if status == 412 else f"{UNREACHABLE} (HTTPError: HTTP Error {status}"
+        )
         assert kept(cache) == []
 
     def test_a_fetch_cut_short(self, openml, cache):
         openml.cut = 60
         refused("which could not be")
         openml.cut = None
-        assert len(data.load("mnist").real) == 12, "nothing in the cache stands in the way of another try"
+        assert len(data.load("mnist").real) == 12, (
+            "nothing in the cache stands in the way of another try"
+        )
 
     def test_a_connection_lost(self, openml, cache):
         data.load("cifar10")
@@ -329,14 +412,32 @@ class TestNetwork:
 
     def test_the_command(self, tmp_path):
         """A proxy on a port where nothing listens stands for no network."""
-        nowhere = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "no_proxy": "", "NO_PROXY": ""}
-        environment = os.environ | nowhere | {"SCIKIT_LEARN_DATA": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+        nowhere = {
+            "https_proxy": "http://127.0.0.1:9",
+            "HTTPS_PROXY": "http://127.0.0.1:9",
+            "no_proxy": "",
+            "NO_PROXY": "",
+        }
+        environment = (
+            os.environ
+            | nowhere
+            | {"SCIKIT_LEARN_DATA": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+        )
         start = time.monotonic()
         run = subprocess.run(
-            [sys.executable, "-m", "kanerva", "recall", "mnist"], cwd=tmp_path, env=environment, capture_output=True, text=True
+            [sys.executable, "-m", "kanerva", "recall", "mnist"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         assert run.returncode == 2, run.stderr
         assert run.stdout == ""
-        assert re.match(r"^kanerva: data\.load: source must be .+ OpenML could not be reached .+; [^;]+\.\n$", run.stderr), run.stderr
-        assert time.monotonic() - start < 60, "a few seconds, most of them for the imports, on a machine that is not busy"
+        assert re.match(
+            r"^kanerva: data\.load: source must be .+ OpenML could not be reached .+; [^;]+\.\n$",
+            run.stderr,
+        ), run.stderr
+        assert time.monotonic() - start < 60, (
+            "a few seconds, most of them for the imports, on a machine that is not busy"
+        )
         assert kept(tmp_path) == []

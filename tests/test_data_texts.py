@@ -39,7 +39,9 @@ def test_26_topics_have_20_sentences_each_side_by_side():
 
 def test_no_sentence_comes_twice():
     # Case, punctuation and spaces do not make a sentence another one.
-    counted = Counter(" ".join(re.findall(r"\w+", sentence.lower())) for _, sentence in data.sentences())
+    counted = Counter(
+        " ".join(re.findall(r"\w+", sentence.lower())) for _, sentence in data.sentences()
+    )
     assert not [sentence for sentence, times in counted.items() if times > 1]
 
 

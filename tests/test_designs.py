@@ -41,13 +41,26 @@ def relative(dim, radius, cosines):
 
 # The weights of Cap
 
-SIZES = [(3, 0.5), (8, 3), (64, 5), (64, 11), (64, 27), (64, 31.9), (200, 40.25), (1000, 451), (1000, 5), (5000, 2400)]
+SIZES = [
+    (3, 0.5),
+    (8, 3),
+    (64, 5),
+    (64, 11),
+    (64, 27),
+    (64, 31.9),
+    (200, 40.25),
+    (1000, 451),
+    (1000, 5),
+    (5000, 2400),
+]
 
 
 @pytest.mark.parametrize(("dim", "radius"), SIZES)
 def test_cap_is_the_theory(dim, radius):
     low = edge(dim, radius)
-    cosines = np.concatenate([low + (1 - low) * np.linspace(1e-3, 1, 500), 1 - np.geomspace(1e-12, 1e-3, 20) * (1 - low)])
+    cosines = np.concatenate(
+        [low + (1 - low) * np.linspace(1e-3, 1, 500), 1 - np.geomspace(1e-12, 1e-3, 20) * (1 - low)]
+    )
     expected = relative(dim, radius, cosines)
     part = Cap(dim, radius)
     got = part.log_weights(torch.from_numpy(cosines)).numpy()
@@ -56,7 +69,11 @@ def test_cap_is_the_theory(dim, radius):
     np.testing.assert_allclose(part(torch.from_numpy(cosines)), shares / shares.sum(), rtol=1e-9)
     # Rounding to float32 is what moves a cosine; of the rounded ones the weights are right.
     rounded = torch.from_numpy(cosines).float()
-    np.testing.assert_allclose(part.log_weights(rounded).exp(), np.exp(relative(dim, radius, rounded.double().numpy())), atol=1e-6)
+    np.testing.assert_allclose(
+        part.log_weights(rounded).exp(),
+        np.exp(relative(dim, radius, rounded.double().numpy())),
+        atol=1e-6,
+    )
 
 
 # Lee and Kim's shares at the cosines of 0, 1, 2, 4 and 8 of 64 bits, computed by adaptive quadrature; logarithms to base 10.
@@ -74,7 +91,9 @@ SHARES = {
 def test_cap_is_the_computed_shares(radius):
     cosines = 1 - 2 * torch.tensor([0, 1, 2, 4, 8], dtype=torch.float64) / 64
     got = Cap(64, radius).log_weights(cosines) / math.log(10)
-    assert got.tolist() == pytest.approx([share - SHARES[radius][0] for share in SHARES[radius]], abs=1.1e-5)
+    assert got.tolist() == pytest.approx(
+        [share - SHARES[radius][0] for share in SHARES[radius]], abs=1.1e-5
+    )
 
 
 def test_beyond_reach_is_nothing():
@@ -91,17 +110,25 @@ def test_beyond_reach_is_nothing():
 @pytest.mark.parametrize(("dim", "radius"), SIZES)
 def test_slope_of_cap(dim, radius):
     low = edge(dim, radius)
-    cosines = (low + (1 - low) * torch.linspace(0.02, 0.999, 50, dtype=torch.float64)).requires_grad_()
+    cosines = (
+        low + (1 - low) * torch.linspace(0.02, 0.999, 50, dtype=torch.float64)
+    ).requires_grad_()
     part = Cap(dim, radius)
     (slope,) = torch.autograd.grad(part.log_weights(cosines).sum(), cosines)
     at, step = cosines.detach().numpy(), 1e-6 * (1 - low)
-    around = theory.cap.log_fraction(dim, radius, at + step) - theory.cap.log_fraction(dim, radius, at - step)
+    around = theory.cap.log_fraction(dim, radius, at + step) - theory.cap.log_fraction(
+        dim, radius, at - step
+    )
     np.testing.assert_allclose(slope, around / (2 * step), rtol=1e-5)
 
 
 def test_derivatives_of_cap():
     part = Cap(8, 3)
-    scores = torch.tensor([[0.9, 0.3, -0.5, -0.95, 0.1], [-0.9, 0.99, 0.0, 0.2, -0.8]], dtype=torch.float64, requires_grad=True)
+    scores = torch.tensor(
+        [[0.9, 0.3, -0.5, -0.95, 0.1], [-0.9, 0.99, 0.0, 0.2, -0.8]],
+        dtype=torch.float64,
+        requires_grad=True,
+    )
     assert torch.autograd.gradcheck(part, (scores,))
     with torch.random.fork_rng():  # gradgradcheck draws its directions from the global generator
         assert torch.autograd.gradgradcheck(part, (scores,))
@@ -115,16 +142,22 @@ def test_slope_is_finite_at_the_ends(dtype):
     for dim, radius in SIZES:
         part = Cap(dim, radius)
         low = edge(dim, radius)
-        scores = torch.tensor([1.0, 1.0, low, -1.0, 0.5, (low + 1) / 2], dtype=dtype, requires_grad=True)
+        scores = torch.tensor(
+            [1.0, 1.0, low, -1.0, 0.5, (low + 1) / 2], dtype=dtype, requires_grad=True
+        )
         weights = part(scores)
         assert weights.dtype == dtype
-        assert weights.sum().item() == pytest.approx(1, abs=1e-2 if dtype in (torch.float16, torch.bfloat16) else 1e-6)
+        assert weights.sum().item() == pytest.approx(
+            1, abs=1e-2 if dtype in (torch.float16, torch.bfloat16) else 1e-6
+        )
         (slope,) = torch.autograd.grad(weights[0], scores)
         assert slope.isfinite().all()
         if dtype in (torch.float64, torch.float32):
             ends = torch.tensor([1.0, 1 - resolution], dtype=dtype, requires_grad=True)
             slopes = torch.autograd.grad(part.log_weights(ends).sum(), ends)[0]
-            assert slopes[0] == pytest.approx(slopes[1].item(), rel=0.1)  # about the slope one rounding below
+            assert slopes[0] == pytest.approx(
+                slopes[1].item(), rel=0.1
+            )  # about the slope one rounding below
 
 
 def test_a_weight_depends_on_its_row_alone():
@@ -138,32 +171,90 @@ def test_a_weight_depends_on_its_row_alone():
 
 BAD = {
     "too few dimensions": (lambda: Cap(2, 1), "Cap: dim must be an integer from 3 "),
-    "no radius": (lambda: Cap(64, 0), "Cap: radius must be a finite number >= 6.4e-05 and <= 31.9999, but it was 0"),
-    "half the sphere": (lambda: Cap(64, 32), "Cap: radius must be .* but it was 32; give one that leaves more than half"),
-    "no cosines": (lambda: Cap(64, 11)(torch.tensor([3.0])), "Cap: scores must be cosines, but it was .* value 3"),
-    "NaN": (lambda: Cap(64, 11)(torch.tensor([0.5, math.nan])), "Cap: scores must be finite, but it was 1 of 2 values NaN"),
-    "an energy": (lambda: Cap(64, 11).potential(torch.ones(2)), "Cap.potential: separation must be one with a potential"),
-    "another similarity": (lambda: Patterns(64, separation=Cap(64, 11)), "Patterns: similarity must be cosine for Cap"),
-    "another length": (lambda: Patterns(9, similarity=similarity.cosine, separation=Cap(64, 11)), "dim must be 9, .* it was 64 in Cap"),
-    "dim": (lambda: kanerva.sdm_continuous(2, 100, 0.5), "sdm_continuous: dim must be an integer from 3"),
-    "radius": (lambda: kanerva.sdm_continuous_patterns(64, 40), "sdm_continuous_patterns: radius must be"),
-    "beta": (lambda: kanerva.sdm_continuous_attention(64, 0), "sdm_continuous_attention: radius must be an integer from 1 to 64"),
-    "dim of beta": (lambda: kanerva.sdm_continuous_attention(0, 3), "sdm_continuous_attention: dim must be an integer"),
+    "no radius": (
+        lambda: Cap(64, 0),
+        "Cap: radius must be a finite number >= 6.4e-05 and <= 31.9999, but it was 0",
+    ),
+    "half the sphere": (
+        lambda: Cap(64, 32),
+        "Cap: radius must be .* but it was 32; give one that leaves more than half",
+    ),
+    "no cosines": (
+        lambda: Cap(64, 11)(torch.tensor([3.0])),
+        "Cap: scores must be cosines, but it was .* value 3",
+    ),
+    "NaN": (
+        lambda: Cap(64, 11)(torch.tensor([0.5, math.nan])),
+        "Cap: scores must be finite, but it was 1 of 2 values NaN",
+    ),
+    "an energy": (
+        lambda: Cap(64, 11).potential(torch.ones(2)),
+        "Cap.potential: separation must be one with a potential",
+    ),
+    "another similarity": (
+        lambda: Patterns(64, separation=Cap(64, 11)),
+        "Patterns: similarity must be cosine for Cap",
+    ),
+    "another length": (
+        lambda: Patterns(9, similarity=similarity.cosine, separation=Cap(64, 11)),
+        "dim must be 9, .* it was 64 in Cap",
+    ),
+    "dim": (
+        lambda: kanerva.sdm_continuous(2, 100, 0.5),
+        "sdm_continuous: dim must be an integer from 3",
+    ),
+    "radius": (
+        lambda: kanerva.sdm_continuous_patterns(64, 40),
+        "sdm_continuous_patterns: radius must be",
+    ),
+    "beta": (
+        lambda: kanerva.sdm_continuous_attention(64, 0),
+        "sdm_continuous_attention: radius must be an integer from 1 to 64",
+    ),
+    "dim of beta": (
+        lambda: kanerva.sdm_continuous_attention(0, 3),
+        "sdm_continuous_attention: dim must be an integer",
+    ),
     "whole counters": (
         lambda: kanerva.sdm_continuous(8, 100, 3, counters=torch.int32),
         "sdm_continuous: counters must be a floating dtype, unless bits are stored",
     ),
-    "coordinates": (lambda: kanerva.sdm_selected(20, 100, 21), "sdm_selected: coordinates must be an integer from 1 to 20"),
-    "ones": (lambda: kanerva.sdm_hyperplane(20, 100, 2, 21), "sdm_hyperplane: ones must be an integer from 1 to 20"),
-    "too few ones": (lambda: kanerva.sdm_hyperplane(20, 100, 4, 3), "sdm_hyperplane: coordinates must be an integer from 1 to 3"),
-    "value_bits": (lambda: kanerva.sdm_selected(20, 100, 2, 0), "sdm_selected: value_bits must be an integer"),
-    "keyword": (lambda: kanerva.sdm_selected(20, 100, 2, dtype=torch.float64), "sdm_selected: keyword must be one of 'empty'"),
+    "coordinates": (
+        lambda: kanerva.sdm_selected(20, 100, 21),
+        "sdm_selected: coordinates must be an integer from 1 to 20",
+    ),
+    "ones": (
+        lambda: kanerva.sdm_hyperplane(20, 100, 2, 21),
+        "sdm_hyperplane: ones must be an integer from 1 to 20",
+    ),
+    "too few ones": (
+        lambda: kanerva.sdm_hyperplane(20, 100, 4, 3),
+        "sdm_hyperplane: coordinates must be an integer from 1 to 3",
+    ),
+    "value_bits": (
+        lambda: kanerva.sdm_selected(20, 100, 2, 0),
+        "sdm_selected: value_bits must be an integer",
+    ),
+    "keyword": (
+        lambda: kanerva.sdm_selected(20, 100, 2, dtype=torch.float64),
+        "sdm_selected: keyword must be one of 'empty'",
+    ),
     "addresses": (
-        lambda: Locations(torch.full((3, 4), -128, dtype=torch.int8), similarity=similarity.dot, separation=Step(2)),
+        lambda: Locations(
+            torch.full((3, 4), -128, dtype=torch.int8),
+            similarity=similarity.dot,
+            separation=Step(2),
+        ),
         "Locations: addresses must be -1, 0 and .1 where they are int8",
     ),
-    "0 and 1 for bits": (lambda: kanerva.sdm_selected(20, 100, 2).read(torch.eye(20)), "Locations.read: query must be -1/.1 bits"),
-    "keys of 0 and 1": (lambda: kanerva.sdm_hyperplane(20, 100, 2, 10).write(torch.eye(20)), "Locations.write: keys must be -1/.1 bits"),
+    "0 and 1 for bits": (
+        lambda: kanerva.sdm_selected(20, 100, 2).read(torch.eye(20)),
+        "Locations.read: query must be -1/.1 bits",
+    ),
+    "keys of 0 and 1": (
+        lambda: kanerva.sdm_hyperplane(20, 100, 2, 10).write(torch.eye(20)),
+        "Locations.write: keys must be -1/.1 bits",
+    ),
 }
 
 
@@ -177,7 +268,11 @@ def test_bad_input(name):
 @pytest.mark.untyped
 @pytest.mark.parametrize("radius", ["a", None, 1 + 1j, torch.ones(2)])
 def test_bad_types(radius):
-    for call in (lambda: Cap(64, radius), lambda: kanerva.sdm_continuous(64, 100, radius), lambda: kanerva.sdm_selected(64, 100, radius)):
+    for call in (
+        lambda: Cap(64, radius),
+        lambda: kanerva.sdm_continuous(64, 100, radius),
+        lambda: kanerva.sdm_selected(64, 100, radius),
+    ):
         with pytest.raises(kanerva.InputTypeError):
             call()
 
@@ -187,9 +282,18 @@ def test_bad_types(radius):
 
 def test_locations_are_strewn_evenly():
     addresses = kanerva.sdm_continuous(5, 100_000, 2).addresses.double()
-    torch.testing.assert_close(addresses.norm(dim=-1), torch.ones(100_000, dtype=torch.float64), rtol=0, atol=1e-6)
-    torch.testing.assert_close(addresses.mean(0), torch.zeros(5, dtype=torch.float64), rtol=0, atol=5 / math.sqrt(5 * 100_000))
-    torch.testing.assert_close(addresses.T @ addresses / 100_000, torch.eye(5, dtype=torch.float64) / 5, rtol=0, atol=5e-3)
+    torch.testing.assert_close(
+        addresses.norm(dim=-1), torch.ones(100_000, dtype=torch.float64), rtol=0, atol=1e-6
+    )
+    torch.testing.assert_close(
+        addresses.mean(0),
+        torch.zeros(5, dtype=torch.float64),
+        rtol=0,
+        atol=5 / math.sqrt(5 * 100_000),
+    )
+    torch.testing.assert_close(
+        addresses.T @ addresses / 100_000, torch.eye(5, dtype=torch.float64) / 5, rtol=0, atol=5e-3
+    )
 
 
 @pytest.mark.parametrize(("dim", "radius"), [(8, 3), (16, 5.5), (64, 26), (16, 9)])
@@ -228,7 +332,11 @@ def test_neuron_view_becomes_the_pattern_view():
 
 def test_continuous_memory_does_not_see_lengths():
     keys = directions(30, 16)
-    for memory in (kanerva.sdm_continuous(16, 5000, 5), kanerva.sdm_continuous_patterns(16, 5), kanerva.sdm_continuous_attention(16, 5)):
+    for memory in (
+        kanerva.sdm_continuous(16, 5000, 5),
+        kanerva.sdm_continuous_patterns(16, 5),
+        kanerva.sdm_continuous_attention(16, 5),
+    ):
         memory.write(keys)
         cues = turned(keys, 0.9)
         read = memory.read(cues)
@@ -239,9 +347,14 @@ def test_continuous_memory_does_not_see_lengths():
 @pytest.mark.parametrize("radius", [11, 15, 19, 27])
 def test_retrieval_of_random_directions(radius):
     """Of 1024, with cues as far as 12 of 64 flipped bits: recalled up to radius 19, lost at 27 (Bricken and Pehlevan 2021)."""
-    keys = normalize(2 * torch.rand(1024, 64, generator=torch.Generator().manual_seed(0)) - 1, dim=-1)
+    keys = normalize(
+        2 * torch.rand(1024, 64, generator=torch.Generator().manual_seed(0)) - 1, dim=-1
+    )
     cues = turned(keys[:300], 1 - 2 * 12 / 64, seed=1)
-    for memory in (kanerva.sdm_continuous_patterns(64, radius), kanerva.sdm_continuous_attention(64, radius)):
+    for memory in (
+        kanerva.sdm_continuous_patterns(64, radius),
+        kanerva.sdm_continuous_attention(64, radius),
+    ):
         memory.write(keys)
         reached = torch.cosine_similarity(memory.recall(cues), keys[:300]).mean().item()
         assert reached == pytest.approx(1 if radius < 27 else 0.03, abs=0.02)
@@ -253,12 +366,18 @@ def test_retrieval_of_random_directions(radius):
 @pytest.mark.parametrize("radius", [5, 11, 15, 19, 27])
 def test_attention_is_as_near_as_the_fit_says(radius):
     cosines = 1 - 2 * torch.arange(65, dtype=torch.float64) / 64
-    exact, near = Cap(64, radius)(cosines), kanerva.sdm_continuous_attention(64, radius).separation(cosines)
+    exact, near = (
+        Cap(64, radius)(cosines),
+        kanerva.sdm_continuous_attention(64, radius).separation(cosines),
+    )
     fit = theory.beta.fit(64, radius, space="continuous")
     assert ((exact - near).abs().sum() / 2).item() == pytest.approx(fit.residual, abs=1e-9)
     keys = directions(200, 64, dtype=torch.float64)
     cues = turned(keys, 0.9)
-    memories = kanerva.sdm_continuous_patterns(64, radius, dtype=torch.float64), kanerva.sdm_continuous_attention(64, radius).double()
+    memories = (
+        kanerva.sdm_continuous_patterns(64, radius, dtype=torch.float64),
+        kanerva.sdm_continuous_attention(64, radius).double(),
+    )
     for memory in memories:
         memory.write(keys)
     assert torch.cosine_similarity(*(memory.read(cues) for memory in memories)).min() > 0.8
@@ -273,7 +392,9 @@ def test_one_attention_kernel_reads_them_all():
         memory.write(patterns, values)
         logs = rule.log_weights(memory.scores(cues))
         assert (logs == -math.inf).any()
-        kernel = scaled_dot_product_attention(torch.zeros_like(cues), patterns, values, attn_mask=logs)
+        kernel = scaled_dot_product_attention(
+            torch.zeros_like(cues), patterns, values, attn_mask=logs
+        )
         torch.testing.assert_close(memory.read(cues), kernel, rtol=1e-12, atol=1e-12)
 
 
@@ -325,9 +446,19 @@ def test_selected_coordinates_share_a_power():
     memory = kanerva.sdm_selected(1000, 20_000, 10, 1)
     query = bits.random(400, 1000, seed=1)
     expected = 400 * 20_000 / 1024
-    for distance, share in {0: 1.0, 10: 0.903968, 50: 0.597311, 100: 0.346928, 200: 0.106164, 500: 0.000933}.items():
+    for distance, share in {
+        0: 1.0,
+        10: 0.903968,
+        50: 0.597311,
+        100: 0.346928,
+        200: 0.106164,
+        500: 0.000933,
+    }.items():
         mean = expected * share
-        assert abs(shared(memory, query, bits.flip(query, distance, seed=2)) - mean) < 4 * math.sqrt(mean) + 1, distance
+        assert (
+            abs(shared(memory, query, bits.flip(query, distance, seed=2)) - mean)
+            < 4 * math.sqrt(mean) + 1
+        ), distance
         curve = theory.jaeckel.selected_log_fraction(1000, 10)
         assert math.exp(curve[distance] - curve[0]) == pytest.approx(share, abs=6e-7)
 
@@ -355,8 +486,12 @@ def test_selected_coordinates_become_their_pattern_view():
     memory = kanerva.sdm_selected(64, 100_000, 6)
     memory.write(patterns)
     told = memory.explain(cues)
-    raw = functional.read(cues, memory.keys, memory.values, memory.similarity, memory.separation) / told.mass.unsqueeze(-1)
-    share = torch.from_numpy(theory.jaeckel.selected_log_fraction(64, 6)).exp()[bits.hamming(cues[:, None], patterns[None])]
+    raw = functional.read(
+        cues, memory.keys, memory.values, memory.similarity, memory.separation
+    ) / told.mass.unsqueeze(-1)
+    share = torch.from_numpy(theory.jaeckel.selected_log_fraction(64, 6)).exp()[
+        bits.hamming(cues[:, None], patterns[None])
+    ]
     view = (share / share.sum(-1, keepdim=True)).float() @ patterns
     assert torch.corrcoef(torch.stack([raw.flatten(), view.flatten()]))[0, 1] > 0.995
     assert (told.value == view.sign()).float().mean() > 0.97
@@ -369,7 +504,11 @@ def test_a_design_comes_back_from_its_file(tmp_path):
     assert memory.addresses.dtype == torch.int8
     memory.save(tmp_path / "memory.safetensors")
     for other in (kanerva.load(tmp_path / "memory.safetensors"), copy.deepcopy(memory)):
-        assert (other.addresses.dtype, other.counters.dtype, other.dtype) == (torch.int8, torch.int16, torch.float64)
+        assert (other.addresses.dtype, other.counters.dtype, other.dtype) == (
+            torch.int8,
+            torch.int16,
+            torch.float64,
+        )
         assert torch.equal(other.read(patterns), memory.read(patterns))
         with pytest.raises(kanerva.InputError, match="-1/\\+1 bits"):
             other.read(patterns / 2)
@@ -378,10 +517,22 @@ def test_a_design_comes_back_from_its_file(tmp_path):
 
 
 WARNED = {
-    "sdm_continuous": (lambda: kanerva.sdm_continuous(64, 1000, 15), r"0.00264 of 1000 locations .* takes 3.783e\+05 locations"),
-    "sdm_continuous at a point": (lambda: kanerva.sdm_continuous(64, 1000, 0), "0 of 1000 locations .* takes inf locations"),
-    "sdm_selected": (lambda: kanerva.sdm_selected(64, 1000, 10), "0.977 of 1000 locations .* takes 1024 locations"),
-    "sdm_hyperplane": (lambda: kanerva.sdm_hyperplane(1000, 1000, 3, 100), "0.973 of 1000 locations .* takes 1028 locations"),
+    "sdm_continuous": (
+        lambda: kanerva.sdm_continuous(64, 1000, 15),
+        r"0.00264 of 1000 locations .* takes 3.783e\+05 locations",
+    ),
+    "sdm_continuous at a point": (
+        lambda: kanerva.sdm_continuous(64, 1000, 0),
+        "0 of 1000 locations .* takes inf locations",
+    ),
+    "sdm_selected": (
+        lambda: kanerva.sdm_selected(64, 1000, 10),
+        "0.977 of 1000 locations .* takes 1024 locations",
+    ),
+    "sdm_hyperplane": (
+        lambda: kanerva.sdm_hyperplane(1000, 1000, 3, 100),
+        "0.973 of 1000 locations .* takes 1028 locations",
+    ),
 }
 
 

@@ -60,7 +60,11 @@ def test_known_fixed_points():
     assert dynamics.settle(
         torch.cos, torch.tensor([1.0, -3.0, 20.0])[:, None].double(), tolerance=1e-14, steps=200
     ).state.flatten().tolist() == (pytest.approx([0.7390851332151607] * 3, abs=1e-13))
-    end = dynamics.settle(lambda q: (q + 2 / q) / 2, torch.tensor([[1.0], [9.0]], dtype=torch.float64), tolerance=1e-15)
+    end = dynamics.settle(
+        lambda q: (q + 2 / q) / 2,
+        torch.tensor([[1.0], [9.0]], dtype=torch.float64),
+        tolerance=1e-15,
+    )
     assert end.state.flatten().tolist() == pytest.approx([math.sqrt(2)] * 2, abs=1e-15)
     for rate in (1.0, 0.5, 0.1):
         end = dynamics.settle(lambda q: q / 2, torch.full((1, 3), 8.0), steps=10, rate=rate)
@@ -133,22 +137,37 @@ def test_what_is_said_to_rest_rests_and_the_others_swing():
     twice = memory.read(once)
     same = (once == end).all(-1)
     assert torch.equal(same, path.converged)
-    assert torch.equal(twice, end)  # symmetric weights allow no longer cycle (Goles and others 1985)
+    assert torch.equal(
+        twice, end
+    )  # symmetric weights allow no longer cycle (Goles and others 1985)
 
 
 # Flips
 
-RULES = {"Linear": Linear(), "Power 3": Power(3), "Power 6": Power(6), "Exponential": Exponential(0.5), "Softmax": Softmax(0.5)}
+RULES = {
+    "Linear": Linear(),
+    "Power 3": Power(3),
+    "Power 6": Power(6),
+    "Exponential": Exponential(0.5),
+    "Softmax": Softmax(0.5),
+}
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_flips_are_those_of_a_loop_over_bits(name):
     """Each query ends where a loop ends that turns one bit at a time, in the same order, wherever the energy falls."""
     phi = RULES[name].potential
-    keys, query = bits.random(8, 15, seed=1, dtype=torch.float64), bits.random(20, 15, seed=2, dtype=torch.float64)
+    keys, query = (
+        bits.random(8, 15, seed=1, dtype=torch.float64),
+        bits.random(20, 15, seed=2, dtype=torch.float64),
+    )
     end = dynamics.flips(phi, query, keys, sweeps=20, seed=3)
     for row, start in enumerate(query):
-        state, draw, energies = start.clone(), torch.Generator().manual_seed(3), [-phi(keys @ start).item()]
+        state, draw, energies = (
+            start.clone(),
+            torch.Generator().manual_seed(3),
+            [-phi(keys @ start).item()],
+        )
         for _ in range(20):
             before = state.clone()
             for j in torch.randperm(15, generator=draw).tolist():
@@ -167,7 +186,10 @@ def test_flips_are_those_of_a_loop_over_bits(name):
 def test_flips_end_where_no_single_flip_helps(name):
     """The state that is said to rest is a local minimum: all single flips are tried; and no query ends higher than it began."""
     phi = RULES[name].potential
-    keys, query = bits.random(20, 24, seed=1, dtype=torch.float64), bits.random(60, 24, seed=2, dtype=torch.float64)
+    keys, query = (
+        bits.random(20, 24, seed=1, dtype=torch.float64),
+        bits.random(60, 24, seed=2, dtype=torch.float64),
+    )
     end = dynamics.flips(phi, query, keys, sweeps=50)
     assert end.converged.all()
     level = phi(end.state @ keys.T)
@@ -238,7 +260,13 @@ def test_gradient_through_a_recall(tolerance, rate):
     beta = torch.tensor(1.2, dtype=torch.float64, requires_grad=True)
 
     def recall(q, k, b):
-        return dynamics.settle(lambda x: functional.read(x, k, k, similarity.dot, Softmax(b)), q, steps=6, rate=rate, tolerance=tolerance)
+        return dynamics.settle(
+            lambda x: functional.read(x, k, k, similarity.dot, Softmax(b)),
+            q,
+            steps=6,
+            rate=rate,
+            tolerance=tolerance,
+        )
 
     steps = recall(query, keys, beta).steps
     assert tolerance == 0 or len(set(steps.tolist())) > 1
@@ -255,7 +283,9 @@ def test_gradient_through_a_recall(tolerance, rate):
 def test_gradient_through_a_path_and_a_chain():
     """Every state on the way has its own gradient."""
     query, keys = normal(2, 3, seed=1).requires_grad_(), normal(4, 3, seed=2)
-    assert torch.autograd.gradcheck(lambda q: dynamics.trace(hopfield_step(keys), q, steps=3).states, (query,))
+    assert torch.autograd.gradcheck(
+        lambda q: dynamics.trace(hopfield_step(keys), q, steps=3).states, (query,)
+    )
     assert torch.autograd.gradcheck(lambda q: dynamics.chain(hopfield_step(keys), q, 3), (query,))
 
 
@@ -271,7 +301,9 @@ def test_gradient_at_rest_forgets_the_query():
 def test_settle_by_vmap():
     """Several stores at once, each with its own queries, by vmap."""
     keys, query = normal(3, 5, 4, seed=1), normal(3, 6, 4, seed=2)
-    together = torch.vmap(lambda k, q: dynamics.settle(hopfield_step(k), q, steps=8, tolerance=1e-2).state)(keys, query)
+    together = torch.vmap(
+        lambda k, q: dynamics.settle(hopfield_step(k), q, steps=8, tolerance=1e-2).state
+    )(keys, query)
     for one in range(3):
         alone = dynamics.settle(hopfield_step(keys[one]), query[one], steps=8, tolerance=1e-2).state
         torch.testing.assert_close(together[one], alone)

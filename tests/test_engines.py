@@ -45,7 +45,9 @@ def case(n, count=150, queries=6, width=5, dtype=torch.int32, seed=0):
 
 def by_hand(query, places, radius):
     """Compare every pair of vectors bit by bit."""
-    return np.array([[(np.asarray(q) != np.asarray(place)).sum() <= radius for place in places] for q in query])
+    return np.array(
+        [[(np.asarray(q) != np.asarray(place)).sum() <= radius for place in places] for q in query]
+    )
 
 
 def rule(n, radius):
@@ -91,7 +93,9 @@ def test_more_than_a_block_of_locations(n):
     radius = {64: 26, 1000: 475}[n]
     keys = Packed.random(count, n, seed=1)
     query, values = bits.random(5, n, seed=2), bits.random(5, 3, seed=3)
-    counters = torch.randint(-90, 91, (count, 3), generator=torch.Generator().manual_seed(4), dtype=torch.int32)
+    counters = torch.randint(
+        -90, 91, (count, 3), generator=torch.Generator().manual_seed(4), dtype=torch.int32
+    )
     results = []
     for engine in INSTALLED:
         for budget in (2**22 if engine == "torch" else 2**12, 2**28):
@@ -99,15 +103,23 @@ def test_more_than_a_block_of_locations(n):
                 written = counters.clone()
                 functional.deposit(query, values, keys, written, *rule(n, radius))
                 near = torch.cat(list(functional.active(query, keys, *rule(n, radius))))
-                results.append((near, functional.field(query, keys, counters, *rule(n, radius)).value, written))
+                results.append(
+                    (near, functional.field(query, keys, counters, *rule(n, radius)).value, written)
+                )
     assert len(results[0][0]) > 3000
     for other in results[1:]:
-        assert all(torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True))
+        assert all(
+            torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True)
+        )
 
 
 @trials(max_examples=30)
 @given(
-    n=st.integers(1, 200), count=st.integers(1, 300), queries=st.integers(0, 7), threshold=st.floats(-3, 203), seed=st.integers(0, 2**31)
+    n=st.integers(1, 200),
+    count=st.integers(1, 300),
+    queries=st.integers(0, 7),
+    threshold=st.floats(-3, 203),
+    seed=st.integers(0, 2**31),
 )
 def test_engines_agree(n, count, queries, threshold, seed):
     source = torch.Generator().manual_seed(seed)
@@ -117,13 +129,18 @@ def test_engines_agree(n, count, queries, threshold, seed):
     results = []
     for engine in INSTALLED:
         with settings.use(engine=engine, budget=2**12):
-            field, written = functional.field(query, keys, counters, agreement, step), counters.to(torch.int32)
+            field, written = (
+                functional.field(query, keys, counters, agreement, step),
+                counters.to(torch.int32),
+            )
             functional.deposit(query, values, keys, written, agreement, step)
             results.append((field.value, field.empty, written))
     expected = (query[:, None] == keys[:]).sum(-1) >= threshold
     assert torch.equal(results[0][0].long(), expected.long() @ counters.long())
     for other in results[1:]:
-        assert all(torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True))
+        assert all(
+            torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True)
+        )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -144,11 +161,15 @@ def test_nothing_active(engine):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_sums_past_the_ends_of_counters_are_exact(engine):
     keys = Packed(torch.zeros(3, 1, dtype=torch.int64), 10)
-    counters = torch.tensor([[2**31 - 1, 2**31 - 1], [1 - 2**31, 2**31 - 1], [7, 1]], dtype=torch.int32)
+    counters = torch.tensor(
+        [[2**31 - 1, 2**31 - 1], [1 - 2**31, 2**31 - 1], [7, 1]], dtype=torch.int32
+    )
     query = -torch.ones(1, 10)
     with settings.use(engine=engine):
         assert functional.field(query, keys, counters, *rule(10, 0)).value.tolist() == [[7, 2**32]]
-        assert functional.field(query.double(), keys, counters, *rule(10, 0)).value.tolist() == [[7, 2**32 - 1]]
+        assert functional.field(query.double(), keys, counters, *rule(10, 0)).value.tolist() == [
+            [7, 2**32 - 1]
+        ]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -158,8 +179,12 @@ def test_half_precision_is_summed_in_float32(engine, dtype):
     keys = Packed(torch.zeros(100, 1, dtype=torch.int64), 10)
     query = -torch.ones(1, 10, dtype=dtype)
     with settings.use(engine=engine):
-        whole = functional.field(query, keys, torch.full((100, 1), 1000, dtype=torch.int32), *rule(10, 0)).value
-        half = functional.field(query, keys, torch.full((100, 1), 1000.0, dtype=dtype), *rule(10, 0)).value
+        whole = functional.field(
+            query, keys, torch.full((100, 1), 1000, dtype=torch.int32), *rule(10, 0)
+        ).value
+        half = functional.field(
+            query, keys, torch.full((100, 1), 1000.0, dtype=dtype), *rule(10, 0)
+        ).value
     assert whole.dtype == half.dtype == torch.float32
     assert whole.item() == half.item() == 100_000
 
@@ -170,7 +195,9 @@ def test_values_keep_their_gradient(engine):
     values = counters.float().requires_grad_()
     with settings.use(engine=engine):
         functional.read(query, keys, values, *rule(64, 30)).sum().backward()
-    assert torch.equal(values.grad[:, 0], torch.from_numpy(by_hand(query, places, 30)).sum(0).float())
+    assert torch.equal(
+        values.grad[:, 0], torch.from_numpy(by_hand(query, places, 30)).sum(0).float()
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -181,7 +208,9 @@ def test_counters_need_not_be_contiguous(engine):
         read = functional.read(query, keys, counters[:, 1::2], *rule(65, 31))
         functional.deposit(query, values[:, ::2], keys, counters.T[::2].T, *rule(65, 31))
     assert torch.equal(read.long(), active @ case(65, width=6)[4][:, 1::2].long())
-    assert torch.equal(counters[:, 0].long(), case(65, width=6)[4][:, 0].long() + active.T @ values[:, 0].long())
+    assert torch.equal(
+        counters[:, 0].long(), case(65, width=6)[4][:, 0].long() + active.T @ values[:, 0].long()
+    )
 
 
 class Largest(TorchDispatchMode):
@@ -194,7 +223,10 @@ class Largest(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         made = function(*args, **(kwargs or {}))
         for tensor in made if isinstance(made, tuple | list) else (made,):
-            if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().data_ptr() not in self.known:
+            if (
+                isinstance(tensor, torch.Tensor)
+                and tensor.untyped_storage().data_ptr() not in self.known
+            ):
                 self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
         return made
 
@@ -206,7 +238,10 @@ def test_nothing_larger_than_the_budget_is_built(engine):
     memory = kanerva.sdm(bits=64, locations=places, radius=24)
     patterns = bits.random(count, 64, seed=0)
     memory.write(patterns)
-    with settings.use(engine=engine, budget=budget), Largest(memory.counters, memory.addresses) as largest:
+    with (
+        settings.use(engine=engine, budget=budget),
+        Largest(memory.counters, memory.addresses) as largest,
+    ):
         tracemalloc.start()
         try:
             memory.read(patterns)
@@ -222,12 +257,19 @@ def test_nothing_larger_than_the_budget_is_built(engine):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_nor_where_counters_are_clamped_one_by_one(engine):
-    memory = kanerva.sdm(bits=64, locations=2000, radius=30, counters=torch.int8, overflow="saturate")
+    memory = kanerva.sdm(
+        bits=64, locations=2000, radius=30, counters=torch.int8, overflow="saturate"
+    )
     pattern = bits.random(1, 64, seed=0)
     memory.write(pattern.expand(127, -1))
     budget = 64 * 2000
-    assert memory.explain(pattern).active > 600  # whose counters, widened, are three times the budget
-    with settings.use(engine=engine, budget=budget), Largest(memory.counters, memory.addresses) as largest:
+    assert (
+        memory.explain(pattern).active > 600
+    )  # whose counters, widened, are three times the budget
+    with (
+        settings.use(engine=engine, budget=budget),
+        Largest(memory.counters, memory.addresses) as largest,
+    ):
         memory.write(pattern.expand(3, -1))
     assert largest.bytes <= budget
     assert memory.counters.max() == 127
@@ -269,7 +311,9 @@ def test_without_numba(monkeypatch):
     monkeypatch.delattr(kanerva._engine, "kernels", raising=False)
     packed._numba.cache_clear()
     try:
-        assert torch.equal(functional.field(query, keys, counters, *rule(64, 30)).value.long(), expected)
+        assert torch.equal(
+            functional.field(query, keys, counters, *rule(64, 30)).value.long(), expected
+        )
         with settings.use(engine="numba"), pytest.raises(kanerva.InputError) as caught:
             functional.deposit(query, values, keys, counters, *rule(64, 30))
     finally:
@@ -295,7 +339,9 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="needs fork")
 def test_a_forked_process_reads_too():
     """Threads of OpenMP end a forked process that calls them, such as a worker that loads data."""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=300
+    )
     assert done.stdout.strip() == "0", done.stderr
 
 
@@ -330,11 +376,15 @@ def test_the_number_of_threads_changes_nothing(engine):
             counters = torch.zeros(len(keys), 64, dtype=torch.int16)
             with settings.use(engine=engine):
                 functional.deposit(query, query, keys, counters, *rule(64, 22))
-                results.append((counters, functional.field(query, keys, counters, *rule(64, 22)).value))
+                results.append(
+                    (counters, functional.field(query, keys, counters, *rule(64, 22)).value)
+                )
     finally:
         torch.set_num_threads(before)
     for other in results[1:]:
-        assert all(torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True))
+        assert all(
+            torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True)
+        )
 
 
 @needs_numba
@@ -359,5 +409,9 @@ def test_one_query_is_read_as_in_a_batch():
     for engine in INSTALLED:
         with settings.use(engine=engine):
             whole = functional.field(query, keys, counters / 7, *rule(1000, 505)).value
-            alone = [functional.field(one, keys, counters / 7, *rule(1000, 505)).value for one in query]
-        torch.testing.assert_close(torch.stack(alone), whole, rtol=0, atol=0 if engine != "torch" else 1e-4)
+            alone = [
+                functional.field(one, keys, counters / 7, *rule(1000, 505)).value for one in query
+            ]
+        torch.testing.assert_close(
+            torch.stack(alone), whole, rtol=0, atol=0 if engine != "torch" else 1e-4
+        )

@@ -18,7 +18,15 @@ EVIL = "<script>alert(1)</script>\"'&"
 
 
 def effect(**own):
-    numbers = {"last": 0.9, "divergence": None, "loss": None, "loss_before": None, "embedding": 0.8, "nearest": 0.5, "neighbours": 0.4}
+    numbers = {
+        "last": 0.9,
+        "divergence": None,
+        "loss": None,
+        "loss_before": None,
+        "embedding": 0.8,
+        "nearest": 0.5,
+        "neighbours": 0.4,
+    }
     return {**own, **numbers, "unreached": 0.01}
 
 
@@ -39,14 +47,32 @@ def made_up(layers=2, heads=3, **changes):
     found = {
         "name": "toy",
         "rows": rows,
-        "curves": [{"layer": 0, "head": 0, "radius": radius, "variation": radius / 9, "r2": 0.1} for radius in (1, 2, 3)],
+        "curves": [
+            {"layer": 0, "head": 0, "radius": radius, "variation": radius / 9, "r2": 0.1}
+            for radius in (1, 2, 3)
+        ],
         "inputs": [{"layer": 0, "inputs": place / 4, "share": 0.25} for place in range(4)],
         "cosines": [{"layer": 0, "cosines": place / 50, "share": 0.25} for place in range(4)],
         "values": [{"layer": 0, "head": 0, "weight": 0.1, "norm": 2.0}],
-        "stores": [{"layer": 0, "name": "block.0.mlp", "gated": False, "memories": 1536, "beta": 0.43, "hit_rate": 0.125}],
-        "effects": [effect(memory="circles", title="circles"), effect(memory="nearest", title="the nearest token alone")],
+        "stores": [
+            {
+                "layer": 0,
+                "name": "block.0.mlp",
+                "gated": False,
+                "memories": 1536,
+                "beta": 0.43,
+                "hit_rate": 0.125,
+            }
+        ],
+        "effects": [
+            effect(memory="circles", title="circles"),
+            effect(memory="nearest", title="the nearest token alone"),
+        ],
         "sweep": [effect(radius=radius) for radius in (2, 4)],
-        "controls": [{"control": "this model", "beta": 4.0, "r2": None}, {"control": "random weights", "beta": 0.9, "r2": None}],
+        "controls": [
+            {"control": "this model", "beta": 4.0, "r2": None},
+            {"control": "random weights", "beta": 0.9, "r2": None},
+        ],
         "optima": {"noise": 5.6, "snr": 8.3, "capacity": 16.2, "patterns": 18},
         "verdicts": ["Six heads."],
         "notes": ["One text was cut."],
@@ -65,14 +91,35 @@ def text(tmp_path_factory):
     return written(tmp_path_factory.mktemp("page"))
 
 
-LEAST = {name: [] for name in ("curves", "inputs", "cosines", "values", "stores", "effects", "sweep", "controls", "verdicts", "notes")}
+LEAST = {
+    name: []
+    for name in (
+        "curves",
+        "inputs",
+        "cosines",
+        "values",
+        "stores",
+        "effects",
+        "sweep",
+        "controls",
+        "verdicts",
+        "notes",
+    )
+}
 
 
 def test_every_table_and_figure_is_written_and_the_report_last(tmp_path):
     paths = probing.save(made_up(), tmp_path / "new" / "folder")
     assert all(path.is_file() for path in paths)
-    tables = [f"{name}.csv" for name in ("heads", "agreement", "effects", "sweep", "controls", "values", "stores")]
-    figures = [name + end for name in ("replacements", "sweep", "betas", "heads", "agreement", "histograms") for end in (".svg", ".png")]
+    tables = [
+        f"{name}.csv"
+        for name in ("heads", "agreement", "effects", "sweep", "controls", "values", "stores")
+    ]
+    figures = [
+        name + end
+        for name in ("replacements", "sweep", "betas", "heads", "agreement", "histograms")
+        for end in (".svg", ".png")
+    ]
     assert [path.name for path in paths] == [*tables, "manifest.json", *figures, "report.html"]
     assert sorted(os.listdir(paths[0].parent)) == sorted(path.name for path in paths)
 
@@ -93,7 +140,15 @@ def test_tables_hold_the_rows(tmp_path):
 def test_what_has_no_rows_is_left_out(tmp_path):
     page = written(tmp_path, **LEAST, optima={}, manifest={})
     names = sorted(os.listdir(tmp_path))
-    assert names == ["betas.png", "betas.svg", "heads.csv", "heads.png", "heads.svg", "manifest.json", "report.html"]
+    assert names == [
+        "betas.png",
+        "betas.svg",
+        "heads.csv",
+        "heads.png",
+        "heads.svg",
+        "manifest.json",
+        "report.html",
+    ]
     titles = re.findall(r"<h2[^>]*>([^<]*)<", page)
     assert titles == ["Which memory each head is", "All numbers"]
 
@@ -104,7 +159,10 @@ def test_one_head_is_enough(tmp_path):
 
 def test_without_the_extra_there_are_only_tables(tmp_path, monkeypatch):
     there = importlib.util.find_spec
-    monkeypatch.setattr("kanerva.lab.probing._report.find_spec", lambda name: None if name == "jinja2" else there(name))
+    monkeypatch.setattr(
+        "kanerva.lab.probing._report.find_spec",
+        lambda name: None if name == "jinja2" else there(name),
+    )
     assert {path.suffix for path in probing.save(made_up(), tmp_path)} == {".csv", ".json"}
 
 
@@ -134,23 +192,47 @@ def test_page_has_the_marks_of_structure(text):
     names = Counter(attributes["id"] for _, attributes in reader.tags if attributes.get("id"))
     assert not [name for name, count in names.items() if count > 1]
     assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(names)
-    assert {attributes["aria-labelledby"] for _, attributes in reader.tags if "aria-labelledby" in attributes} <= set(names)
+    assert {
+        attributes["aria-labelledby"]
+        for _, attributes in reader.tags
+        if "aria-labelledby" in attributes
+    } <= set(names)
 
 
 def test_page_tells_everything(text):
     words = " ".join(Reader(text).words)
-    for told in ("The heads of toy as memories", "Six heads.", "One text was cut.", "versions.kanerva", "A broad head agrees", "hit rate"):
+    for told in (
+        "The heads of toy as memories",
+        "Six heads.",
+        "One text was cut.",
+        "versions.kanerva",
+        "A broad head agrees",
+        "hit rate",
+    ):
         assert told in words
     rows = re.findall(r'<tr><th scope="row">([^<]*)</th>((?:<td>[^<]*</td>)*)', text)
-    assert ("circles", "<td>0.800</td><td>0.900</td><td>50.0%</td><td>40.0%</td><td>1.0%</td>") in rows
-    assert ("random weights", "<td>0.900</td>") in rows, "a column that nothing is known of is left out"
+    assert (
+        "circles",
+        "<td>0.800</td><td>0.900</td><td>50.0%</td><td>40.0%</td><td>1.0%</td>",
+    ) in rows
+    assert ("random weights", "<td>0.900</td>") in rows, (
+        "a column that nothing is known of is left out"
+    )
     assert ("0", "<td>1,536</td><td>0.430</td><td>0.125</td>") in rows
     assert ("1.2", "<td>5.00</td><td>7</td><td>0.250</td>") in rows
 
 
 def test_page_of_a_language_model_tells_its_loss(tmp_path):
-    spoken = {"loss": 3.5, "loss_before": 3.25, "divergence": 0.125, "nearest": None, "neighbours": None}
-    page = written(tmp_path, effects=[effect(title="circles") | spoken], sweep=[effect(radius=2) | spoken])
+    spoken = {
+        "loss": 3.5,
+        "loss_before": 3.25,
+        "divergence": 0.125,
+        "nearest": None,
+        "neighbours": None,
+    }
+    page = written(
+        tmp_path, effects=[effect(title="circles") | spoken], sweep=[effect(radius=2) | spoken]
+    )
     assert "As it is, the model has a loss of 3.250 nats a token." in page
     assert "<td>3.50</td><td>0.125</td>" in page
     assert "ten neighbours" not in page
@@ -173,7 +255,10 @@ def test_page_escapes_all_text(tmp_path):
 
 
 def test_an_examination_without_heads_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"findings\.save: examination must be of one head or more, but it was without rows; examine"):
+    with pytest.raises(
+        InputError,
+        match=r"findings\.save: examination must be of one head or more, but it was without rows; examine",
+    ):
         probing.save(made_up(rows=[]), tmp_path / "folder")
     assert os.listdir(tmp_path) == []
 
@@ -187,8 +272,12 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
 def test_what_an_earlier_examination_left_is_taken_away(tmp_path):
     (tmp_path / "sweep.csv").write_text("somebody's own")
     probing.save(made_up(sweep=[]), tmp_path)
-    assert (tmp_path / "sweep.csv").read_text() == "somebody's own"  # nothing was examined there before
+    assert (
+        tmp_path / "sweep.csv"
+    ).read_text() == "somebody's own"  # nothing was examined there before
     probing.save(made_up(), tmp_path)
     (tmp_path / "notes.txt").write_text("kept")
     written = probing.save(made_up(sweep=[], effects=[], curves=[]), tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written} | {"notes.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written} | {
+        "notes.txt"
+    }

@@ -8,10 +8,30 @@ import torch
 import kanerva
 from kanerva import bits, functional, settings
 from kanerva._engine import flex
-from kanerva.separation import Cap, Circle, Compact, Exponential, Linear, Normalised, Power, Softmax, Step, TopK
+from kanerva.separation import (
+    Cap,
+    Circle,
+    Compact,
+    Exponential,
+    Linear,
+    Normalised,
+    Power,
+    Softmax,
+    Step,
+    TopK,
+)
 from kanerva.similarity import agreement, closeness, cosine, dot, manhattan
 
-CIRCLES = (Circle(1, 0), Circle(2, 1), Circle(64, 5), Circle(64, 11), Circle(64, 24), Circle(63, 40), Circle(64, 63), Circle(128, 40))
+CIRCLES = (
+    Circle(1, 0),
+    Circle(2, 1),
+    Circle(64, 5),
+    Circle(64, 11),
+    Circle(64, 24),
+    Circle(63, 40),
+    Circle(64, 63),
+    Circle(128, 40),
+)
 CAPS = (Cap(3, 1.0), Cap(64, 0.5), Cap(64, 11), Cap(64, 24), Cap(128, 40.5), Cap(1000, 451))
 
 
@@ -27,7 +47,12 @@ compiles = pytest.mark.untyped
 
 def cosines(part):
     """Lay a hundred thousand cosines out from 1 to -1, as near to 1 as float64 tells apart from it."""
-    gap = torch.cat([torch.logspace(-15, 0, 20_000, dtype=torch.float64), torch.linspace(0, 2, 80_000, dtype=torch.float64)])
+    gap = torch.cat(
+        [
+            torch.logspace(-15, 0, 20_000, dtype=torch.float64),
+            torch.linspace(0, 2, 80_000, dtype=torch.float64),
+        ]
+    )
     return 1 - gap
 
 
@@ -52,7 +77,9 @@ def test_the_series_of_a_circle_is_right_at_every_distance(part, tolerance):
     assert fit.degree <= min(part.radius, 27)
     single = fit(scores.float())
     assert single.dtype == torch.float32
-    torch.testing.assert_close(single[there].double(), exact[there], rtol=1e-6, atol=tolerance + 2e-6)
+    torch.testing.assert_close(
+        single[there].double(), exact[there], rtol=1e-6, atol=tolerance + 2e-6
+    )
 
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-6])
@@ -70,16 +97,22 @@ def test_the_series_of_a_cap_is_right_at_every_angle(part, tolerance):
     assert fit.degree <= 12
     # A rounding on the way weighs more the less of the reach is left, for the rule itself too.
     single = part.log_weights(scores.float())
-    torch.testing.assert_close(fit(scores.float())[there], single[there], rtol=2e-5, atol=tolerance + 2e-6)
+    torch.testing.assert_close(
+        fit(scores.float())[there], single[there], rtol=2e-5, atol=tolerance + 2e-6
+    )
 
 
 def test_a_smaller_tolerance_takes_a_longer_series():
     for part, degrees in ((Cap(64, 11), [4, 6, 7, 10]), (Circle(64, 24), [9, 12, 15, 19])):
-        assert [flex.log_weight_fit(part, tolerance).degree for tolerance in (1e-2, 1e-3, 1e-4, 1e-6)] == degrees
+        assert [
+            flex.log_weight_fit(part, tolerance).degree for tolerance in (1e-2, 1e-3, 1e-4, 1e-6)
+        ] == degrees
 
 
 @pytest.mark.untyped
-@pytest.mark.parametrize(("part", "tolerance"), [(Circle(1000, 451), 1e-6), (Cap(64, 11), 0.0), (Cap(64, 11), "none")])
+@pytest.mark.parametrize(
+    ("part", "tolerance"), [(Circle(1000, 451), 1e-6), (Cap(64, 11), 0.0), (Cap(64, 11), "none")]
+)
 def test_what_no_series_reaches_is_refused(part, tolerance):
     with pytest.raises(kanerva.InputError, match="log_weight_fit: tolerance must be"):
         flex.log_weight_fit(part, tolerance)
@@ -100,10 +133,20 @@ def test_long_series_give_way_to_the_table():
     assert torch.equal(table, exact - exact[0])
     assert flex._rule(Circle(64, 11), 1e-6)[0] is flex._circle
     scores = torch.tensor([256.0, 100.4, -3.0, 300.0, torch.nan])
-    assert flex._table(scores[:4], table.float()).tolist() == table.float()[[0, 156, 256, 0]].tolist()
+    assert (
+        flex._table(scores[:4], table.float()).tolist() == table.float()[[0, 156, 256, 0]].tolist()
+    )
 
 
-BITS = (Circle(48, 4), Circle(48, 16), Circle(48, 30), Softmax(0.3), Normalised(Power(5)), Normalised(Step(26)), Cap(48, 20))
+BITS = (
+    Circle(48, 4),
+    Circle(48, 16),
+    Circle(48, 30),
+    Softmax(0.3),
+    Normalised(Power(5)),
+    Normalised(Step(26)),
+    Cap(48, 20),
+)
 VECTORS = (
     (cosine, Cap(48, 11)),
     (cosine, Cap(48, 20.5)),
@@ -142,10 +185,14 @@ def test_bits_are_read_as_without_it(separation):
 
 
 @compiles
-@pytest.mark.parametrize(("similarity", "separation"), VECTORS, ids=lambda part: getattr(part, "__name__", str(part)))
+@pytest.mark.parametrize(
+    ("similarity", "separation"), VECTORS, ids=lambda part: getattr(part, "__name__", str(part))
+)
 def test_vectors_are_read_as_without_it(similarity, separation):
     source = torch.Generator().manual_seed(0)
-    query, keys, values = (torch.randn(*shape, generator=source) for shape in ((2, 7, 48), (50, 48), (50, 17)))
+    query, keys, values = (
+        torch.randn(*shape, generator=source) for shape in ((2, 7, 48), (50, 48), (50, 17))
+    )
     share = reads_alike(query, keys, values, similarity, separation)
     assert share == 1 if separation == Cap(48, 11) and share else share < 1
 
@@ -153,26 +200,40 @@ def test_vectors_are_read_as_without_it(similarity, separation):
 @compiles
 def test_nothing_within_reach_reads_zeros():
     keys = torch.eye(20)[:3]
-    value, empty = flex.flex_field(torch.stack([-keys.sum(0), keys[0]]), keys, keys, dot, Normalised(Power(3)))
+    value, empty = flex.flex_field(
+        torch.stack([-keys.sum(0), keys[0]]), keys, keys, dot, Normalised(Power(3))
+    )
     assert value.tolist() == [[0.0] * 20, keys[0].tolist()]
     assert empty.tolist() == [True, False]
 
 
 @compiles
 def test_nothing_stored_and_nobody_asking():
-    assert flex.flex_read(torch.ones(2, 3), torch.ones(0, 3), torch.ones(0, 4), dot, Softmax(1.0)).tolist() == [[0.0] * 4] * 2
-    assert flex.flex_read(torch.ones(0, 2, 3), torch.ones(5, 3), torch.ones(5, 4), dot, Softmax(1.0)).shape == (0, 2, 4)
+    assert (
+        flex.flex_read(
+            torch.ones(2, 3), torch.ones(0, 3), torch.ones(0, 4), dot, Softmax(1.0)
+        ).tolist()
+        == [[0.0] * 4] * 2
+    )
+    assert flex.flex_read(
+        torch.ones(0, 2, 3), torch.ones(5, 3), torch.ones(5, 4), dot, Softmax(1.0)
+    ).shape == (0, 2, 4)
 
 
 @compiles
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_other_dtypes_are_kept(dtype):
     source = torch.Generator().manual_seed(0)
-    query, keys = bits.random(4, 32, seed=source, dtype=dtype), bits.random(30, 32, seed=source, dtype=dtype)
+    query, keys = (
+        bits.random(4, 32, seed=source, dtype=dtype),
+        bits.random(30, 32, seed=source, dtype=dtype),
+    )
     read = flex.flex_read(query, keys, keys, agreement, Circle(32, 12))
     assert read.dtype == dtype
     exact = functional.read(query.double(), keys.double(), keys.double(), agreement, Circle(32, 12))
-    torch.testing.assert_close(read.double(), exact, rtol=0, atol=1e-5 if dtype == torch.float64 else 0.02)
+    torch.testing.assert_close(
+        read.double(), exact, rtol=0, atol=1e-5 if dtype == torch.float64 else 0.02
+    )
 
 
 @pytest.mark.parametrize("separation", [Linear(), TopK(2, 1.0), Power(3), Circle(32, 5)])
@@ -184,12 +245,20 @@ def test_other_rules_are_refused(separation):
 
 def test_other_similarities_are_refused():
     with pytest.raises(kanerva.InputError, match="flex_read: separation must be"):
-        flex.flex_read(torch.ones(16), torch.ones(2, 16), torch.ones(2, 16), manhattan, Softmax(1.0))
+        flex.flex_read(
+            torch.ones(16), torch.ones(2, 16), torch.ones(2, 16), manhattan, Softmax(1.0)
+        )
 
 
 def test_nan_is_refused_before_a_look_up():
     with pytest.raises(kanerva.InputError, match="read: query must be finite"):
-        flex.flex_read(torch.full((16,), torch.nan), torch.ones(2, 16), torch.ones(2, 16), agreement, Circle(16, 5))
+        flex.flex_read(
+            torch.full((16,), torch.nan),
+            torch.ones(2, 16),
+            torch.ones(2, 16),
+            agreement,
+            Circle(16, 5),
+        )
 
 
 def test_a_rule_that_is_trained_is_left_to_the_plain_way():
@@ -216,7 +285,9 @@ def test_on_a_gpu_reads_are_taken_where_they_fit(monkeypatch):
     assert not flex.reads(small, small, small, manhattan, Softmax(1.0))
     assert not flex.reads(small, small[:0], small[:0], agreement, rule)
     assert not flex.reads(small.double(), small, small, agreement, rule)
-    assert not flex.reads(FarAway(torch.ones(2, 16, requires_grad=True)), small, small, agreement, rule)
+    assert not flex.reads(
+        FarAway(torch.ones(2, 16, requires_grad=True)), small, small, agreement, rule
+    )
     with settings.use(engine="torch"):
         assert not flex.reads(small, small, small, agreement, rule)
 

@@ -12,7 +12,16 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import kanerva
-from kanerva import Locations, Patterns, activation, bits, dynamics, functional, separation, similarity
+from kanerva import (
+    Locations,
+    Patterns,
+    activation,
+    bits,
+    dynamics,
+    functional,
+    separation,
+    similarity,
+)
 from kanerva.separation import Softmax
 
 N = 16
@@ -28,7 +37,11 @@ def normal(*shape, seed=0, dtype=torch.float32):
 
 def filled(memory, count=12, seed=1):
     """Write random vectors that suit the memory."""
-    draw = bits.random if memory.key_bits else lambda n, d, seed, dtype: normal(n, d, seed=seed, dtype=dtype)
+    draw = (
+        bits.random
+        if memory.key_bits
+        else lambda n, d, seed, dtype: normal(n, d, seed=seed, dtype=dtype)
+    )
     keys = draw(count, memory.dim, seed=seed, dtype=memory.dtype)
     if getattr(memory, "autoassociative", False):
         memory.write(keys)
@@ -86,27 +99,48 @@ def test_a_batch_is_its_queries_one_by_one(name, masked):
     verbs += ["recall"] if memory.value_dim == memory.dim else []
     verbs += ["energy"] if memory._energy(query, None) is not None else []
     for verb in verbs:
-        alone = torch.stack([getattr(memory, verb)(one, mask=row) for one, row in zip(query, rows, strict=True)])
-        torch.testing.assert_close(getattr(memory, verb)(query, mask=mask), alone, rtol=1e-4, atol=1e-4, msg=verb)
-    together, apart = memory.explain(query, mask), [memory.explain(one, row) for one, row in zip(query, rows, strict=True)]
+        alone = torch.stack(
+            [getattr(memory, verb)(one, mask=row) for one, row in zip(query, rows, strict=True)]
+        )
+        torch.testing.assert_close(
+            getattr(memory, verb)(query, mask=mask), alone, rtol=1e-4, atol=1e-4, msg=verb
+        )
+    together, apart = (
+        memory.explain(query, mask),
+        [memory.explain(one, row) for one, row in zip(query, rows, strict=True)],
+    )
     for field, value in together._asdict().items():
         if value is not None:
-            torch.testing.assert_close(value, torch.stack([getattr(one, field) for one in apart]), rtol=1e-4, atol=1e-4, msg=field)
+            torch.testing.assert_close(
+                value,
+                torch.stack([getattr(one, field) for one in apart]),
+                rtol=1e-4,
+                atol=1e-4,
+                msg=field,
+            )
 
 
-@pytest.mark.parametrize("rule", [Softmax(0.7), separation.Entmax(1.5, 0.7), separation.TopK(2, 0.7), separation.Power(3)], ids=repr)
+@pytest.mark.parametrize(
+    "rule",
+    [Softmax(0.7), separation.Entmax(1.5, 0.7), separation.TopK(2, 0.7), separation.Power(3)],
+    ids=repr,
+)
 @pytest.mark.parametrize("heads", [1, 4])
 def test_heads_are_apart(rule, heads):
     """Several heads at once, by vmap, read what each reads alone, for one step and for several."""
     query, keys = (normal(3, heads, count, 8, seed=count, dtype=torch.float64) for count in (5, 6))
 
     def steps(q, k):
-        return dynamics.settle(lambda x: functional.read(x, k, k, similarity.dot, rule), q, steps=3, rate=0.5).state
+        return dynamics.settle(
+            lambda x: functional.read(x, k, k, similarity.dot, rule), q, steps=3, rate=0.5
+        ).state
 
     for verb in (lambda q, k: functional.read(q, k, k, similarity.dot, rule), steps):
         together = torch.vmap(torch.vmap(verb))(query, keys)
         for item, head in itertools.product(range(3), range(heads)):
-            torch.testing.assert_close(together[item, head], verb(query[item, head], keys[item, head]))
+            torch.testing.assert_close(
+                together[item, head], verb(query[item, head], keys[item, head])
+            )
 
 
 @pytest.mark.untyped  # the checks take longer than the work
@@ -122,9 +156,17 @@ def test_coming_to_rest_does_not_depend_on_batch_mates(beta):
         path = memory.trace(query[batch], steps=200, tolerance=1e-4)
         assert path.converged.all()
         assert path.steps.tolist() == [int(alone[row].steps) for row in batch]
-        torch.testing.assert_close(path.states[-1], torch.stack([alone[row].states[-1] for row in batch]), rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            path.states[-1],
+            torch.stack([alone[row].states[-1] for row in batch]),
+            rtol=0,
+            atol=1e-12,
+        )
     torch.testing.assert_close(
-        memory.recall(query, steps=200, tolerance=1e-4), torch.stack([path.states[-1] for path in alone]), rtol=0, atol=1e-12
+        memory.recall(query, steps=200, tolerance=1e-4),
+        torch.stack([path.states[-1] for path in alone]),
+        rtol=0,
+        atol=1e-12,
     )
 
 
@@ -161,11 +203,21 @@ def test_where_everything_is_masked_a_read_is_zero(name):
     torch.testing.assert_close(read[rest], memory.read(query)[rest])
     told = memory.explain(query, mask)
     assert (told.mass[1], told.active[1], told.effective[1], told.entropy[1]) == (0, 0, 0, 0)
-    assert all(value.isfinite().all() for value in (told.value, told.weights, told.mass, told.effective, told.entropy))
+    assert all(
+        value.isfinite().all()
+        for value in (told.value, told.weights, told.mass, told.effective, told.entropy)
+    )
 
 
 @pytest.mark.parametrize(
-    "rule", [Softmax(0.3), separation.Entmax(1.5, 0.1), separation.Entmax(2.0, 0.05), separation.TopK(3, 0.3)], ids=repr
+    "rule",
+    [
+        Softmax(0.3),
+        separation.Entmax(1.5, 0.1),
+        separation.Entmax(2.0, 0.05),
+        separation.TopK(3, 0.3),
+    ],
+    ids=repr,
 )
 @pytest.mark.parametrize("similar", [similarity.dot, similarity.closeness])
 def test_where_everything_is_masked_the_gradient_is_zero(similar, rule):
@@ -186,7 +238,10 @@ def test_out_of_reach_is_said():
     """A query that activates nothing is told apart from one that reads zeros by chance, or refused, or kept: as asked."""
     stored = bits.random(1, 64, seed=0)
     far = -stored
-    for build in (lambda **how: kanerva.sdm_patterns(64, 5, **how), lambda **how: kanerva.sdm(64, 5000, 20, **how)):
+    for build in (
+        lambda **how: kanerva.sdm_patterns(64, 5, **how),
+        lambda **how: kanerva.sdm(64, 5000, 20, **how),
+    ):
         memory = build()
         memory.write(stored)
         told = memory.explain(torch.cat([far, stored]))
@@ -248,7 +303,10 @@ def test_ids_outlive_everything():
     memory.forget(memory.ids)
     assert len(memory) == 0
     assert memory.write(keys[:1], torch.zeros(1, 1)).tolist() == [5]
-    assert memory.write(keys.reshape(2, 3, 4), torch.zeros(2, 3, 1)).tolist() == [[6, 7, 8], [9, 10, 11]]
+    assert memory.write(keys.reshape(2, 3, 4), torch.zeros(2, 3, 1)).tolist() == [
+        [6, 7, 8],
+        [9, 10, 11],
+    ]
 
 
 def test_growth_is_amortised():
@@ -288,13 +346,23 @@ def test_change_of_dtype(name, dtype):
     memory = filled(MEMORIES[name]())
     query = asked(memory, 3)
     before = memory.read(query)
-    whole = {key: tensor.dtype for key, tensor in memory.state_dict().items() if not tensor.is_floating_point()}
+    whole = {
+        key: tensor.dtype
+        for key, tensor in memory.state_dict().items()
+        if not tensor.is_floating_point()
+    }
     memory.to(dtype)
     after = memory.read(query.to(dtype))
     assert after.dtype == memory.dtype == dtype
-    assert {key: tensor.dtype for key, tensor in memory.state_dict().items() if not tensor.is_floating_point()} == whole
+    assert {
+        key: tensor.dtype
+        for key, tensor in memory.state_dict().items()
+        if not tensor.is_floating_point()
+    } == whole
     tolerance = {torch.float16: 0.03, torch.bfloat16: 0.2, torch.float64: 1e-4}[dtype]
-    if name != "real locations" or dtype == torch.float64:  # whether a location is active may turn on one rounding
+    if (
+        name != "real locations" or dtype == torch.float64
+    ):  # whether a location is active may turn on one rounding
         torch.testing.assert_close(after.float(), before.float(), rtol=tolerance, atol=tolerance)
     filled(memory, 2, seed=50)
     assert memory.read(query.to(dtype)).isfinite().all()
@@ -308,20 +376,34 @@ def test_half_precision_is_summed_in_single(dtype):
     keys, values = normal(count, 8, dtype=dtype), (1 + normal(count, 3, seed=1)).to(dtype)
     query = normal(6, 8, seed=2, dtype=dtype)
     step = torch.finfo(dtype).eps
-    for rule in (Softmax(0.0), Softmax(0.3), separation.Entmax(1.5, 0.3), separation.Normalised(separation.Power(2))):
+    for rule in (
+        Softmax(0.0),
+        Softmax(0.3),
+        separation.Entmax(1.5, 0.3),
+        separation.Normalised(separation.Power(2)),
+    ):
         weights = functional.weights(query, keys, similarity.dot, rule)
         assert weights.dtype == torch.float32
-        torch.testing.assert_close(weights.double().sum(-1), torch.ones(6, dtype=torch.float64), rtol=0, atol=1e-5)
-        exact = functional.read(query.double(), keys.double(), values.double(), similarity.dot, rule)
+        torch.testing.assert_close(
+            weights.double().sum(-1), torch.ones(6, dtype=torch.float64), rtol=0, atol=1e-5
+        )
+        exact = functional.read(
+            query.double(), keys.double(), values.double(), similarity.dot, rule
+        )
         read = functional.read(query, keys, values, similarity.dot, rule)
         assert read.dtype == dtype
         torch.testing.assert_close(read.double(), exact, rtol=step, atol=step)
     long = bits.random(40, 3000, seed=0, dtype=dtype)  # agreements no half precision can hold
     near = bits.flip(long, 5, seed=1)
-    memory, exact = kanerva.sdm_patterns(3000, 1400, dtype=dtype), kanerva.sdm_patterns(3000, 1400, dtype=torch.float64)
+    memory, exact = (
+        kanerva.sdm_patterns(3000, 1400, dtype=dtype),
+        kanerva.sdm_patterns(3000, 1400, dtype=torch.float64),
+    )
     memory.write(long)
     exact.write(long.double())
-    torch.testing.assert_close(memory.weights(near).double(), exact.weights(near.double()), rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(
+        memory.weights(near).double(), exact.weights(near.double()), rtol=1e-5, atol=1e-7
+    )
 
 
 # Training
@@ -357,16 +439,26 @@ def test_functional_call_uses_the_beta_it_is_given():
     assert not torch.allclose(swapped, memory(query))
     (slope,) = torch.autograd.grad(swapped.sum(), other)
     step = 1e-2
-    up, down = (functional.read(query, memory.keys, memory.values, similarity.dot, Softmax(2.0 + by)).sum() for by in (step, -step))
+    up, down = (
+        functional.read(query, memory.keys, memory.values, similarity.dot, Softmax(2.0 + by)).sum()
+        for by in (step, -step)
+    )
     assert slope.item() == pytest.approx(((up - down) / (2 * step)).item(), rel=1e-2)
 
 
 def leaves():
-    return normal(3, 5, seed=1).requires_grad_(), normal(4, 5, seed=2).requires_grad_(), normal(4, 2, seed=3).requires_grad_()
+    return (
+        normal(3, 5, seed=1).requires_grad_(),
+        normal(4, 5, seed=2).requires_grad_(),
+        normal(4, 2, seed=3).requires_grad_(),
+    )
 
 
 DIFFERENTIABLE = {
-    **{f"similarity.{name}": getattr(similarity, name) for name in ("dot", "cosine", "closeness", "agreement", "manhattan")},
+    **{
+        f"similarity.{name}": getattr(similarity, name)
+        for name in ("dot", "cosine", "closeness", "agreement", "manhattan")
+    },
     **{
         f"separation.{rule}": lambda q, k, rule=rule: rule(q @ k.T)
         for rule in (
@@ -402,9 +494,19 @@ DIFFERENTIABLE = {
     "functional.field": lambda q, k: functional.field(q, k, k, similarity.dot, Softmax(0.5)).value,
     "functional.read": lambda q, k: functional.read(q, k, k, similarity.dot, Softmax(0.5)),
     "functional.energy": lambda q, k: functional.energy(q, k, similarity.dot, Softmax(0.5)),
-    "dynamics.settle": lambda q, k: dynamics.settle(lambda x: functional.read(x, k, k, similarity.dot, Softmax(0.5)), q, steps=3).state,
-    "dynamics.trace": lambda q, k: dynamics.trace(lambda x: functional.read(x, k, k, similarity.dot, Softmax(0.5)), q, steps=3).states,
-    "dynamics.chain": lambda q, k: dynamics.chain(lambda x: functional.read(x, k, k, similarity.dot, Softmax(0.5)), q, 3),
+    "dynamics.settle": lambda q, k: (
+        dynamics.settle(
+            lambda x: functional.read(x, k, k, similarity.dot, Softmax(0.5)), q, steps=3
+        ).state
+    ),
+    "dynamics.trace": lambda q, k: (
+        dynamics.trace(
+            lambda x: functional.read(x, k, k, similarity.dot, Softmax(0.5)), q, steps=3
+        ).states
+    ),
+    "dynamics.chain": lambda q, k: dynamics.chain(
+        lambda x: functional.read(x, k, k, similarity.dot, Softmax(0.5)), q, 3
+    ),
 }
 
 
@@ -423,7 +525,9 @@ def test_backward_of_the_verbs(verb):
     """The verbs of a memory are differentiable in the query and in a trained beta."""
     memory = filled(kanerva.modern_hopfield(N, learned(0.4)))
     query = asked(memory, 3).requires_grad_()
-    slopes = torch.autograd.grad(getattr(memory, verb)(query).square().sum(), (query, memory.beta), allow_unused=True)
+    slopes = torch.autograd.grad(
+        getattr(memory, verb)(query).square().sum(), (query, memory.beta), allow_unused=True
+    )
     assert slopes[0].isfinite().all()
     assert (slopes[0] != 0).any()
     assert (slopes[1] is None) == (verb == "scores")
@@ -438,37 +542,67 @@ def test_backward_of_the_verbs(verb):
 ONE = {
     "beta": (lambda: kanerva.modern_hopfield(N, 0.3), lambda: kanerva.modern_hopfield(N, 0.4)),
     "default beta": (lambda: kanerva.attention(N), lambda: kanerva.attention(N, 0.3)),
-    "alpha": (lambda: kanerva.sparse_hopfield(N, 0.3), lambda: kanerva.sparse_hopfield(N, 0.3, alpha=1.5)),
-    "alpha 1": (lambda: kanerva.sparse_hopfield(N, 0.3, alpha=1.1), lambda: kanerva.sparse_hopfield(N, 0.3, alpha=1.0)),
+    "alpha": (
+        lambda: kanerva.sparse_hopfield(N, 0.3),
+        lambda: kanerva.sparse_hopfield(N, 0.3, alpha=1.5),
+    ),
+    "alpha 1": (
+        lambda: kanerva.sparse_hopfield(N, 0.3, alpha=1.1),
+        lambda: kanerva.sparse_hopfield(N, 0.3, alpha=1.0),
+    ),
     "order": (lambda: kanerva.dense(N, 2), lambda: kanerva.dense(N, 6)),
     "diagonal": (lambda: kanerva.hopfield(N), lambda: kanerva.hopfield(N, "kept")),
     "exponential beta": (lambda: kanerva.exponential(N, 0.1), lambda: kanerva.exponential(N, 2.0)),
     "radius": (lambda: kanerva.sdm_patterns(N, 3), lambda: kanerva.sdm_patterns(N, 7)),
-    "finite locations": (lambda: kanerva.sdm_patterns(N, 5), lambda: kanerva.sdm_patterns(N, 5, locations=300)),
-    "count of locations": (lambda: kanerva.sdm_patterns(N, 5, locations=100), lambda: kanerva.sdm_patterns(N, 5, locations=300)),
-    "seed of overlaps": (lambda: kanerva.sdm_patterns(N, 5, 100), lambda: kanerva.sdm_patterns(N, 5, 100, seed=1)),
+    "finite locations": (
+        lambda: kanerva.sdm_patterns(N, 5),
+        lambda: kanerva.sdm_patterns(N, 5, locations=300),
+    ),
+    "count of locations": (
+        lambda: kanerva.sdm_patterns(N, 5, locations=100),
+        lambda: kanerva.sdm_patterns(N, 5, locations=300),
+    ),
+    "seed of overlaps": (
+        lambda: kanerva.sdm_patterns(N, 5, 100),
+        lambda: kanerva.sdm_patterns(N, 5, 100, seed=1),
+    ),
     "neurons": (lambda: kanerva.sdm(N, 200, 5), lambda: kanerva.sdm(N, 300, 5)),
     "radius of neurons": (lambda: kanerva.sdm(N, 200, 5), lambda: kanerva.sdm(N, 200, 6)),
     "seed of neurons": (lambda: kanerva.sdm(N, 200, 5), lambda: kanerva.sdm(N, 200, 5, seed=1)),
-    "patterns": (lambda: kanerva.sdm(N, 200, patterns=5), lambda: kanerva.sdm(N, 200, patterns=100)),
-    "tie": (lambda: kanerva.sdm(N, 200, 5, tie="plus"), lambda: kanerva.sdm(N, 200, 5, tie="minus")),
+    "patterns": (
+        lambda: kanerva.sdm(N, 200, patterns=5),
+        lambda: kanerva.sdm(N, 200, patterns=100),
+    ),
+    "tie": (
+        lambda: kanerva.sdm(N, 200, 5, tie="plus"),
+        lambda: kanerva.sdm(N, 200, 5, tie="minus"),
+    ),
     "tie kept": (lambda: kanerva.sdm(N, 200, 5), lambda: kanerva.sdm(N, 200, 5, tie="keep")),
     "seed of ties": (
         lambda: Patterns(N, separation=separation.Linear(), activation=activation.Sign(seed=0)),
         lambda: Patterns(N, separation=separation.Linear(), activation=activation.Sign(seed=1)),
     ),
     "empty": (lambda: kanerva.sdm_patterns(N, 1), lambda: kanerva.sdm_patterns(N, 1, empty="keep")),
-    "method": (lambda: kanerva.sdm_attention(N, 3), lambda: kanerva.sdm_attention(N, 3, method="mse")),
+    "method": (
+        lambda: kanerva.sdm_attention(N, 3),
+        lambda: kanerva.sdm_attention(N, 3, method="mse"),
+    ),
     "similarity": (
         lambda: Patterns(N, separation=Softmax(0.5)),
         lambda: Patterns(N, similarity=similarity.closeness, separation=Softmax(0.5)),
     ),
-    "k": (lambda: Patterns(N, separation=separation.TopK(2, 0.1)), lambda: Patterns(N, separation=separation.TopK(3, 0.1))),
+    "k": (
+        lambda: Patterns(N, separation=separation.TopK(2, 0.1)),
+        lambda: Patterns(N, separation=separation.TopK(3, 0.1)),
+    ),
     "activation": (
         lambda: Patterns(N, separation=Softmax(0.5)),
         lambda: Patterns(N, separation=Softmax(0.5), activation=activation.Unit()),
     ),
-    "dtype": (lambda: kanerva.modern_hopfield(N, 0.5), lambda: kanerva.modern_hopfield(N, 0.5, dtype=torch.float16)),
+    "dtype": (
+        lambda: kanerva.modern_hopfield(N, 0.5),
+        lambda: kanerva.modern_hopfield(N, 0.5, dtype=torch.float16),
+    ),
 }
 
 
@@ -478,10 +612,20 @@ def test_every_option_changes_what_is_read(option):
     reads = []
     for build in ONE[option]:
         memory = build()
-        memory.write(*(bits.random(12, N, seed=seed, dtype=memory.dtype) for seed in (1,) * (2 - isinstance(memory, Patterns))))
+        memory.write(
+            *(
+                bits.random(12, N, seed=seed, dtype=memory.dtype)
+                for seed in (1,) * (2 - isinstance(memory, Patterns))
+            )
+        )
         query = bits.random(60, N, seed=2, dtype=memory.dtype)
         told = memory.explain(query)
-        reads.append(torch.cat([memory.read(query), told.weights if memory.separation.normalised else told.value], -1).double())
+        reads.append(
+            torch.cat(
+                [memory.read(query), told.weights if memory.separation.normalised else told.value],
+                -1,
+            ).double()
+        )
     assert not torch.equal(*reads)
 
 
@@ -511,7 +655,9 @@ def test_every_option_of_a_recall_changes_it():
     ends = [memory.recall(query, **plain)]
     for name, value in (("steps", 2), ("rate", 0.2), ("tolerance", 0.3), ("mask", mask)):
         ends.append(memory.recall(query, **(plain | {name: value})))
-        torch.testing.assert_close(memory.trace(query, **(plain | {name: value})).states[-1], ends[-1], rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            memory.trace(query, **(plain | {name: value})).states[-1], ends[-1], rtol=0, atol=1e-6
+        )
     assert not any(torch.equal(one, other) for one, other in itertools.combinations(ends, 2))
 
 
@@ -563,7 +709,9 @@ def test_no_size_of_chunk_changes_a_read(name):
     plain = [memory.read(query), memory.read(query, mask)]
     for budget in (1, 64 * memory.keys.shape[0] * 2, 64 * memory.keys.shape[0] * 3, 4000, 2**40):
         with kanerva.settings.use(budget=budget):
-            for whole, cut in zip(plain, [memory.read(query), memory.read(query, mask)], strict=True):
+            for whole, cut in zip(
+                plain, [memory.read(query), memory.read(query, mask)], strict=True
+            ):
                 torch.testing.assert_close(cut, whole)
             torch.testing.assert_close(memory.read(query[:1]), plain[0][:1])  # shorter than a chunk
             torch.testing.assert_close(filled(MEMORIES[name](), 7).read(query), plain[0])
@@ -582,7 +730,11 @@ def test_masks_in_every_form(name):
     verbs = ["read", "weights", "recall"] if memory.value_dim == memory.dim else ["read", "weights"]
     for verb in verbs:
         ask = getattr(memory, verb)
-        for free in (torch.ones(count, dtype=torch.bool), torch.zeros(count), torch.zeros(2, 1, count, dtype=torch.float64)):
+        for free in (
+            torch.ones(count, dtype=torch.bool),
+            torch.zeros(count),
+            torch.zeros(2, 1, count, dtype=torch.float64),
+        ):
             torch.testing.assert_close(ask(query, mask=free), ask(query))
         kept = ask(query, mask=half)
         assert name == "sdm" or not torch.equal(kept, ask(query))
@@ -598,7 +750,12 @@ def test_masks_in_every_form(name):
 @pytest.mark.parametrize("verb", ["read", "weights", "recall", "trace", "energy", "explain"])
 @pytest.mark.parametrize(
     "mask",
-    [torch.ones(5) > 0, torch.ones(2, 4) > 0, torch.ones(3, 1, 4) > 0, torch.ones(4, dtype=torch.int64)],
+    [
+        torch.ones(5) > 0,
+        torch.ones(2, 4) > 0,
+        torch.ones(3, 1, 4) > 0,
+        torch.ones(4, dtype=torch.int64),
+    ],
     ids=["5", "2x4", "3x1x4", "int"],
 )
 def test_a_mask_that_does_not_fit_is_refused(verb, mask):
@@ -626,11 +783,18 @@ DOWNHILL = {
     "hopfield kept": lambda: kanerva.hopfield(N, "kept"),
     "sparse_hopfield": lambda: kanerva.sparse_hopfield(N, 0.4, dtype=torch.float64),
     "entmax 1.5": lambda: kanerva.sparse_hopfield(N, 0.4, alpha=1.5, dtype=torch.float64),
-    "kernel density": lambda: Patterns(N, similarity=similarity.closeness, separation=Softmax(0.3), dtype=torch.float64),
+    "kernel density": lambda: Patterns(
+        N, similarity=similarity.closeness, separation=Softmax(0.3), dtype=torch.float64
+    ),
     "nearest": lambda: Patterns(N, separation=separation.Argmax(), dtype=torch.float64),
-    "power sign": lambda: Patterns(N, separation=separation.Power(3), activation=activation.Sign("keep")),
+    "power sign": lambda: Patterns(
+        N, separation=separation.Power(3), activation=activation.Sign("keep")
+    ),
     "exponential sign": lambda: Patterns(
-        N, separation=separation.Exponential(0.5), activation=activation.Sign("keep"), dtype=torch.float64
+        N,
+        separation=separation.Exponential(0.5),
+        activation=activation.Sign("keep"),
+        dtype=torch.float64,
     ),
 }
 
@@ -642,7 +806,9 @@ def test_energy_never_rises(name, rate):
     memory = filled(DOWNHILL[name](), 20)
     if memory.value_bits and rate != 1:
         pytest.skip("bits take whole steps only")
-    path = memory.trace(2 * asked(memory, 200) if not memory.key_bits else asked(memory, 200), steps=50, rate=rate)
+    path = memory.trace(
+        2 * asked(memory, 200) if not memory.key_bits else asked(memory, 200), steps=50, rate=rate
+    )
     assert (path.energies[0] > path.energies[-1]).any()
     assert (path.energies.diff(dim=0) <= 1e-6 * path.energies.abs().amax()).all()
 
@@ -689,12 +855,22 @@ print(memory.keys.nbytes)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the high-water mark is read from /proc")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the high-water mark is read from /proc"
+)
 @pytest.mark.parametrize("similar", ["dot", "agreement", "closeness", "cosine", "manhattan"])
 def test_a_million_patterns_stay_within_the_budget(similar):
     """Reading a million stored patterns takes no more than the budget; writing them moves them once when the room doubles."""
-    told = subprocess.run([sys.executable, "-c", SIZES, "1000000", similar], check=True, capture_output=True, text=True, timeout=600)
-    (_, writing, reading, masked), (stored,) = (map(int, line.split()) for line in told.stdout.splitlines())
+    told = subprocess.run(
+        [sys.executable, "-c", SIZES, "1000000", similar],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    (_, writing, reading, masked), (stored,) = (
+        map(int, line.split()) for line in told.stdout.splitlines()
+    )
     assert stored > 1_000_000 * 256 * 4
     assert writing < 2 * stored
     assert reading < 64 * 2**20
@@ -702,7 +878,9 @@ def test_a_million_patterns_stay_within_the_budget(similar):
 
 
 @pytest.mark.untyped  # the checks take longer than the work
-@pytest.mark.parametrize("build", [lambda: kanerva.modern_hopfield(8, 0.5), lambda: kanerva.sdm_patterns(16, 5)])
+@pytest.mark.parametrize(
+    "build", [lambda: kanerva.modern_hopfield(8, 0.5), lambda: kanerva.sdm_patterns(16, 5)]
+)
 def test_no_array_of_scores_is_larger_than_the_budget(build):
     """However many queries are asked at once, and along a recall too, they are compared a few at a time."""
     memory = filled(build(), 100)
@@ -728,7 +906,9 @@ def test_no_array_of_scores_is_larger_than_the_budget(build):
             memory.weights(query)
 
 
-@pytest.mark.parametrize("similar", [similarity.closeness, similarity.cosine], ids=lambda part: part.__name__)
+@pytest.mark.parametrize(
+    "similar", [similarity.closeness, similarity.cosine], ids=lambda part: part.__name__
+)
 def test_no_copy_of_all_keys_is_made(similar, monkeypatch):
     """Where comparing means moving or scaling the keys, they are taken a piece at a time."""
     pieces = []

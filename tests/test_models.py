@@ -127,7 +127,9 @@ def test_modern_hopfield_retrieves_within_its_bound(beta, radius):
     separation_ = 1 - products.fill_diagonal_(-2).amax(-1)
     bound = 2 * (count - 1) * torch.exp(-beta * (separation_ - 2 * radius))
     assert (error <= bound + 1e-12).all()
-    assert (beta, radius) != (60.0, 0.0) or (bound < 1e-3).double().mean() > 0.5  # it says something
+    assert (beta, radius) != (60.0, 0.0) or (
+        bound < 1e-3
+    ).double().mean() > 0.5  # it says something
     assert beta < 60 or error.max() < 0.05
 
 
@@ -175,7 +177,9 @@ CUES = (0, 8, 10, 12)
 @pytest.fixture(scope="module")
 def published():
     """Return 1024 random patterns of 64 bits, and cues whose own pattern is still the nearest, as the paper's experiment has them."""
-    patterns = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (1024, 64)) * 2.0 - 1).float()
+    patterns = torch.from_numpy(
+        np.random.default_rng(0).integers(0, 2, (1024, 64)) * 2.0 - 1
+    ).float()
     draw, cues = torch.Generator().manual_seed(1), {}
     for count in (0, 2, 4, 6, *CUES[1:]):
         cue = bits.flip(patterns, count, seed=draw)
@@ -198,7 +202,10 @@ RETRIEVAL = {
 def test_retrieval_of_random_patterns(published, radius):
     """Recall of 1024 patterns of 64 bits by SDM, and by the attention fitted to it (Bricken and Pehlevan 2021, their experiment)."""
     patterns, cues = published
-    memories = kanerva.sdm_patterns(64, radius), kanerva.sdm_attention(64, radius, method="published")
+    memories = (
+        kanerva.sdm_patterns(64, radius),
+        kanerva.sdm_attention(64, radius, method="published"),
+    )
     for memory, expected in zip(memories, RETRIEVAL[radius], strict=True):
         memory.write(patterns)
         reached = [overlap(memory.recall(cues[count]), patterns).mean().item() for count in CUES]
@@ -217,17 +224,24 @@ def test_retrieval_beyond_the_reach(published):
         assert overlap(memory.recall(cues[12]), patterns)[out].mean().item() == expected
     fitted = kanerva.sdm_attention(64, 5, method="published")
     fitted.write(patterns)
-    assert overlap(fitted.recall(cues[12]), patterns).mean().item() == pytest.approx(0.999, abs=0.005)
+    assert overlap(fitted.recall(cues[12]), patterns).mean().item() == pytest.approx(
+        0.999, abs=0.005
+    )
 
 
 def test_retrieval_with_real_locations(published):
     """A hundred thousand real locations: at radius 15 the chance that any is active decides, at 19 noise does (same experiment)."""
     patterns, cues = published
-    for radius, expected in ((15, {0: 0.704, 2: 0.418, 4: 0.264, 6: 0.162}), (19, {8: 0.989, 10: 0.945, 12: 0.830})):
+    for radius, expected in (
+        (15, {0: 0.704, 2: 0.418, 4: 0.264, 6: 0.162}),
+        (19, {8: 0.989, 10: 0.945, 12: 0.830}),
+    ):
         memory = kanerva.sdm(64, 100_000, radius)
         memory.write(patterns)
         for count, cosine in expected.items():
-            reached = overlap(memory.recall(cues[count][:500], steps=30), patterns[:500]).mean().item()
+            reached = (
+                overlap(memory.recall(cues[count][:500], steps=30), patterns[:500]).mean().item()
+            )
             assert reached == pytest.approx(cosine, abs=0.04), (radius, count)
 
 
@@ -278,7 +292,10 @@ def test_an_overloaded_memory_echoes_the_cue():
     cues = bits.flip(patterns[:64], 51, seed=1)
     assert overlap(cues, patterns[:64]).mean() == 1 - 2 * 51 / 256
     rules = {
-        **{f"Circle {radius}": (similarity.agreement, Circle(n, radius)) for radius in (80, 96, 103, 110)},
+        **{
+            f"Circle {radius}": (similarity.agreement, Circle(n, radius))
+            for radius in (80, 96, 103, 110)
+        },
         **{f"Softmax {beta}": (similarity.dot, Softmax(beta / n)) for beta in (4, 8, 16, 20, 30)},
     }
     right, effective = {}, {}
@@ -292,7 +309,9 @@ def test_an_overloaded_memory_echoes_the_cue():
             assert (read == cues).float().mean() > 0.98
     expected = {"Circle 80": 0.996, "Softmax 20": 0.876, "Softmax 30": 1.0}
     for name in rules:
-        assert right[name] == pytest.approx(expected.get(name, 1 - 51 / 256), abs=0.03 if name == "Softmax 20" else 0.01), name
+        assert right[name] == pytest.approx(
+            expected.get(name, 1 - 51 / 256), abs=0.03 if name == "Softmax 20" else 0.01
+        ), name
         assert (effective[name] > 1e4) == (name not in expected)
 
 
@@ -302,7 +321,12 @@ def test_an_overloaded_memory_echoes_the_cue_in_small():
     cues = bits.flip(patterns[:200], 20, seed=1)
     right, same = {}, {}
     for beta in (4, 50):
-        memory = Patterns(100, similarity=similarity.cosine, separation=separation.Softmax(float(beta)), activation=activation.Sign())
+        memory = Patterns(
+            100,
+            similarity=similarity.cosine,
+            separation=separation.Softmax(float(beta)),
+            activation=activation.Sign(),
+        )
         memory.write(patterns)
         read = memory.read(cues)
         right[beta] = (read == patterns[:200]).float().mean().item()

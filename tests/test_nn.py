@@ -14,7 +14,19 @@ from torch.nn.functional import normalize
 import kanerva
 from kanerva import nn, theory
 from kanerva.probe import CosineCircle, watch
-from kanerva.separation import Argmax, Cap, Circle, Compact, Difference, Entmax, Exponential, Linear, Normalised, Softmax, TopK
+from kanerva.separation import (
+    Argmax,
+    Cap,
+    Circle,
+    Compact,
+    Difference,
+    Entmax,
+    Exponential,
+    Linear,
+    Normalised,
+    Softmax,
+    TopK,
+)
 
 RULES = {
     "softmax": Softmax(2.0),
@@ -28,7 +40,9 @@ RULES = {
 
 
 def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+    return torch.randn(
+        *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    ).to(dtype)
 
 
 def close(one: Tensor, other: Tensor, atol: float = 1e-5) -> None:
@@ -46,7 +60,9 @@ def plain(attention: nn.Attention, query: Tensor, context: Tensor, keep: Tensor)
             keys = torch.cat([k[:, head], attention.persistent_key[head]])
             values = torch.cat([v[:, head], attention.persistent_value[head]])
             cosine = torch.nn.functional.cosine_similarity(q[:, None, head], keys[None], dim=-1)
-            powers = (attention.log_beta[head].exp() * cosine).exp() * torch.cat([keep[batch], torch.ones(len(q), len(keys) - len(k))], 1)
+            powers = (attention.log_beta[head].exp() * cosine).exp() * torch.cat(
+                [keep[batch], torch.ones(len(q), len(keys) - len(k))], 1
+            )
             reads.append(powers / powers.sum(1, keepdim=True) @ values)
         output.append(attention.out(torch.cat(reads, 1)))
     return torch.stack(output)
@@ -65,7 +81,9 @@ def test_read_heads_is_the_read_of_the_core_head_by_head(similarity):
     for b in range(2):
         for h in range(3):
             added = bias[0, h].masked_fill(~keep[b, 0], -math.inf)
-            same = kanerva.functional.read(query[b, h], key[b, h], value[b, h], part, Softmax(1.5), added)
+            same = kanerva.functional.read(
+                query[b, h], key[b, h], value[b, h], part, Softmax(1.5), added
+            )
             close(output[b, h], same)
     close(weights @ value, output)
 
@@ -75,7 +93,9 @@ def test_rows_with_nothing_left_are_zeros_and_so_are_their_gradients(name):
     query = draw(1, 2, 3, 8).requires_grad_()
     keep = torch.ones(1, 1, 3, 4, dtype=torch.bool)
     keep[:, :, 1] = False
-    output, weights = nn.read_heads(query, draw(1, 2, 4, 8, seed=1), draw(1, 2, 4, 5, seed=2), "cosine", RULES[name], keep)
+    output, weights = nn.read_heads(
+        query, draw(1, 2, 4, 8, seed=1), draw(1, 2, 4, 5, seed=2), "cosine", RULES[name], keep
+    )
     assert not output[:, :, 1].any()
     assert not weights[:, :, 1].any()
     if output.requires_grad:
@@ -90,13 +110,16 @@ def test_a_bias_of_minus_infinity_leaves_out():
     bias = torch.zeros(3).masked_fill(~keep, -math.inf)
     for rule in (Softmax(1.0), TopK(1, 1.0)):
         assert torch.equal(
-            nn.read_heads(query, key, value, "dot", rule, bias=bias)[0], nn.read_heads(query, key, value, "dot", rule, keep)[0]
+            nn.read_heads(query, key, value, "dot", rule, bias=bias)[0],
+            nn.read_heads(query, key, value, "dot", rule, keep)[0],
         )
 
 
 def test_without_keys_a_read_is_zeros():
     for rule in RULES.values():
-        output, weights = nn.read_heads(draw(1, 1, 2, 8), draw(1, 1, 0, 8), draw(1, 1, 0, 3), "cosine", rule)
+        output, weights = nn.read_heads(
+            draw(1, 1, 2, 8), draw(1, 1, 0, 8), draw(1, 1, 0, 3), "cosine", rule
+        )
         assert output.shape == (1, 1, 2, 3)
         assert not output.any()
         assert weights.shape == (1, 1, 2, 0)
@@ -120,7 +143,9 @@ def test_scores_are_wide_in_bfloat16_and_under_autocast():
 @pytest.mark.parametrize("bias", [True, False])
 def test_plain_attention_is_that_of_torch(bias):
     ours = nn.Attention(16, 4, normalise=False, bias=bias)
-    theirs = torch.nn.utils.skip_init(torch.nn.MultiheadAttention, 16, 4, bias=bias, batch_first=True)
+    theirs = torch.nn.utils.skip_init(
+        torch.nn.MultiheadAttention, 16, 4, bias=bias, batch_first=True
+    )
     parts = (ours.query, ours.key, ours.value)
     with torch.no_grad():
         theirs.in_proj_weight.copy_(torch.cat([part.weight for part in parts]))
@@ -132,7 +157,9 @@ def test_plain_attention_is_that_of_torch(bias):
             theirs.out_proj.bias.copy_(ours.out.bias)
     query, context = draw(3, 5, 16), draw(3, 7, 16, seed=1)
     mask = torch.arange(7) < torch.tensor([[7], [3], [1]])
-    output, weights = theirs(query, context, context, key_padding_mask=~mask, average_attn_weights=False)
+    output, weights = theirs(
+        query, context, context, key_padding_mask=~mask, average_attn_weights=False
+    )
     close(ours(query, context, mask), output)
     close(ours.weights(query, context, mask), weights)
     past = torch.ones(5, 5, dtype=torch.bool).triu(1)
@@ -154,7 +181,9 @@ def test_normalised_attention_is_the_formula():
 @pytest.mark.parametrize("normalise", [True, False])
 @pytest.mark.parametrize("causal", [True, False])
 def test_the_fast_path_is_the_slow_one_where_nothing_is_left_too(causal, normalise, persistent):
-    attention = nn.Attention(16, 2, normalise=normalise, persistent=persistent, separation=Softmax(1.7))
+    attention = nn.Attention(
+        16, 2, normalise=normalise, persistent=persistent, separation=Softmax(1.7)
+    )
     query = draw(3, 5, 16).requires_grad_()
     masks = (None, torch.arange(5) < torch.tensor([[0], [2], [5]]), draw(3, 5, 5, seed=1) > 0.8)
     for mask in masks:
@@ -165,10 +194,17 @@ def test_the_fast_path_is_the_slow_one_where_nothing_is_left_too(causal, normali
         slow = attention.out((weights @ values).transpose(1, 2).flatten(2))
         fast = attention(query, mask=mask, causal=causal)
         close(fast, slow)
-        both = [torch.autograd.grad(value.square().sum(), query, retain_graph=True)[0] for value in (fast, slow)]
+        both = [
+            torch.autograd.grad(value.square().sum(), query, retain_graph=True)[0]
+            for value in (fast, slow)
+        ]
         close(*both, atol=1e-4)
         if mask is not None and not persistent:
-            assert torch.equal(fast[0], attention.out.bias.expand(5, 16)) if mask.ndim == 2 else fast.isfinite().all()
+            assert (
+                torch.equal(fast[0], attention.out.bias.expand(5, 16))
+                if mask.ndim == 2
+                else fast.isfinite().all()
+            )
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -179,9 +215,18 @@ def test_any_rule_reads_in_place_of_softmax(name):
     query = draw(2, 5, 16).requires_grad_()
     mask = torch.arange(5) < torch.tensor([[3], [5]])
     weights = attention.weights(query, mask=mask, causal=True)
-    queries, keys = (normalize(part(query).reshape(2, 5, 2, 8).transpose(1, 2), dim=-1) for part in (attention.query, attention.key))
+    queries, keys = (
+        normalize(part(query).reshape(2, 5, 2, 8).transpose(1, 2), dim=-1)
+        for part in (attention.query, attention.key)
+    )
     keys = torch.cat([keys, normalize(attention.persistent_key, dim=-1).expand(2, -1, -1, -1)], 2)
-    keep = torch.cat([(mask[:, None] & torch.ones(5, 5, dtype=torch.bool).tril())[:, None], torch.ones(2, 1, 5, 2, dtype=torch.bool)], -1)
+    keep = torch.cat(
+        [
+            (mask[:, None] & torch.ones(5, 5, dtype=torch.bool).tril())[:, None],
+            torch.ones(2, 1, 5, 2, dtype=torch.bool),
+        ],
+        -1,
+    )
     close(weights, RULES[name](queries @ keys.mT, keep))
     attention(query, mask=mask, causal=True).square().sum().backward()
     assert query.grad.isfinite().all()
@@ -190,7 +235,9 @@ def test_any_rule_reads_in_place_of_softmax(name):
 
 def test_beta_starts_at_that_of_the_memory_with_the_best_signal_or_where_it_is_put():
     best = theory.radius.optimal(64, 1024, criterion="snr").radius
-    close(nn.Attention(128, 2).log_beta.exp(), torch.full((2,), theory.beta.fit(64, best).beta), 1e-4)
+    close(
+        nn.Attention(128, 2).log_beta.exp(), torch.full((2,), theory.beta.fit(64, best).beta), 1e-4
+    )
     close(nn.Attention(128, 2, beta=3).log_beta.exp(), torch.full((2,), 3.0))
     close(nn.Attention(128, 2, separation=Entmax(1.5, 7.0)).log_beta.exp(), torch.full((2,), 7.0))
     assert nn.Attention(128, 2, normalise=False).log_beta is None
@@ -211,17 +258,24 @@ def test_gradients_reach_every_parameter():
 def test_gradients_are_right(rule):
     attention = nn.Attention(4, 1, persistent=1, separation=rule).double()
     text, mask = draw(1, 3, 4, dtype=torch.float64), torch.tensor([[True, True, False]])
-    own = {name: parameter.detach().clone().requires_grad_() for name, parameter in attention.named_parameters()}
+    own = {
+        name: parameter.detach().clone().requires_grad_()
+        for name, parameter in attention.named_parameters()
+    }
 
     def read(text: Tensor, *parameters: Tensor) -> Tensor:
-        return torch.func.functional_call(attention, dict(zip(own, parameters, strict=True)), (text,), {"mask": mask})
+        return torch.func.functional_call(
+            attention, dict(zip(own, parameters, strict=True)), (text,), {"mask": mask}
+        )
 
     assert torch.autograd.gradcheck(read, (text.requires_grad_(), *own.values()))
 
 
 def test_circles_have_a_slope():
     query = draw(1, 1, 3, 8).requires_grad_()
-    nn.read_heads(query, draw(1, 1, 4, 8, seed=1), draw(1, 1, 4, 5, seed=2), "cosine", RULES["circle"])[0].square().sum().backward()
+    nn.read_heads(
+        query, draw(1, 1, 4, 8, seed=1), draw(1, 1, 4, 5, seed=2), "cosine", RULES["circle"]
+    )[0].square().sum().backward()
     assert query.grad.isfinite().all()
 
 
@@ -231,7 +285,9 @@ def test_a_query_depends_on_neither_batch_mates_nor_padding():
         attention = nn.Attention(16, 2, persistent=1, separation=rule)
         mask = torch.arange(6) < torch.tensor([[6], [4], [2]])
         together = attention(text, mask=mask)
-        other = attention(torch.where(mask[..., None], text, 100 * draw(3, 6, 16, seed=5)), mask=mask)
+        other = attention(
+            torch.where(mask[..., None], text, 100 * draw(3, 6, 16, seed=5)), mask=mask
+        )
         for row, length in enumerate((6, 4, 2)):
             close(together[row, :length], attention(text[row : row + 1, :length])[0])
             close(together[row, :length], other[row, :length])
@@ -240,7 +296,10 @@ def test_a_query_depends_on_neither_batch_mates_nor_padding():
 
 
 def test_states_and_copies_read_alike():
-    one, other = nn.Attention(16, 2, persistent=2).reset(1), nn.Attention(16, 2, persistent=2).reset(2)
+    one, other = (
+        nn.Attention(16, 2, persistent=2).reset(1),
+        nn.Attention(16, 2, persistent=2).reset(2),
+    )
     text = draw(2, 5, 16)
     assert not torch.allclose(one(text), other(text))
     other.load_state_dict(one.state_dict())
@@ -248,7 +307,10 @@ def test_states_and_copies_read_alike():
     assert torch.equal(one(text), copy.deepcopy(one)(text))
     assert torch.equal(nn.Attention(16, 2).query.weight, nn.Attention(16, 2).query.weight)
     generator = torch.Generator().manual_seed(1)
-    assert not torch.equal(nn.Attention(16, 2).reset(generator).query.weight, nn.Attention(16, 2).reset(generator).query.weight)
+    assert not torch.equal(
+        nn.Attention(16, 2).reset(generator).query.weight,
+        nn.Attention(16, 2).reset(generator).query.weight,
+    )
 
 
 def test_bfloat16_reads_nearly_alike():
@@ -294,30 +356,60 @@ def test_latents_read_an_input_of_any_length():
 
 
 def config(family: str) -> tuple[str, str, dict[str, Any]]:
-    heads = {"num_attention_heads": 4, "num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48}
+    heads = {
+        "num_attention_heads": 4,
+        "num_hidden_layers": 2,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+    }
     grouped = {**heads, "num_key_value_heads": 2, "vocab_size": 50, "head_dim": 8}
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     sides = {
-        f"{side}_{what}": size for side in ("encoder", "decoder") for what, size in (("layers", 2), ("attention_heads", 4), ("ffn_dim", 48))
+        f"{side}_{what}": size
+        for side in ("encoder", "decoder")
+        for what, size in (("layers", 2), ("attention_heads", 4), ("ffn_dim", 48))
     }
     return {
         "bert": ("bert", "Bert", {**heads, "vocab_size": 50}),
         "gpt2": (
             "gpt2",
             "GPT2",
-            {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 50, "n_positions": 32, "bos_token_id": 1, "eos_token_id": 2},
+            {
+                "n_embd": 32,
+                "n_layer": 2,
+                "n_head": 4,
+                "vocab_size": 50,
+                "n_positions": 32,
+                "bos_token_id": 1,
+                "eos_token_id": 2,
+            },
         ),
         "llama": ("llama", "Llama", grouped),
         "qwen3": ("qwen3", "Qwen3", grouped),
         "bart": (
             "bart",
             "Bart",
-            {"d_model": 32, "vocab_size": 50, **sides, **ids, "decoder_start_token_id": 2, "forced_eos_token_id": None},
+            {
+                "d_model": 32,
+                "vocab_size": 50,
+                **sides,
+                **ids,
+                "decoder_start_token_id": 2,
+                "forced_eos_token_id": None,
+            },
         ),
         "t5": (
             "t5",
             "T5",
-            {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": 50, "decoder_start_token_id": 0},
+            {
+                "d_model": 32,
+                "d_kv": 8,
+                "d_ff": 48,
+                "num_layers": 2,
+                "num_heads": 4,
+                "vocab_size": 50,
+                "decoder_start_token_id": 0,
+            },
         ),
         "vit": ("vit", "ViT", {**heads, "image_size": 16, "patch_size": 4}),
     }[family]
@@ -332,10 +424,17 @@ def build(family: str, implementation: str = "eager") -> torch.nn.Module:
     home = importlib.import_module(f"transformers.models.{module}.modeling_{module}")
     if "ALL_ATTENTION_FUNCTIONS" not in inspect.getsource(home):
         pytest.skip(f"{family} of this transformers does not look its attention up in the registry")
-    own = getattr(importlib.import_module(f"transformers.models.{module}.configuration_{module}"), f"{name}Config")
+    own = getattr(
+        importlib.import_module(f"transformers.models.{module}.configuration_{module}"),
+        f"{name}Config",
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = getattr(home, f"{name}Model")._from_config(own(**options), attn_implementation=implementation).eval()
+        model = (
+            getattr(home, f"{name}Model")
+            ._from_config(own(**options), attn_implementation=implementation)
+            .eval()
+        )
         for parameter in model.parameters():  # larger than they start: attention that is not flat
             if parameter.ndim > 1:
                 torch.nn.init.normal_(parameter, std=0.3)
@@ -378,10 +477,14 @@ def test_padding_on_the_left_and_a_cache_change_nothing(family):
         whole = model(text, position_ids=places).last_hidden_state
         left = torch.cat([text.new_zeros(1, 2), text], 1)
         mask = (torch.arange(9) > 1).long()[None]
-        padded = model(left, attention_mask=mask, position_ids=(torch.arange(9) - 2).clamp_min(0)[None]).last_hidden_state
+        padded = model(
+            left, attention_mask=mask, position_ids=(torch.arange(9) - 2).clamp_min(0)[None]
+        ).last_hidden_state
         close(padded[:, 2:], whole)
         first = model(text[:, :4], position_ids=places[:, :4], use_cache=True)
-        rest = model(text[:, 4:], position_ids=places[:, 4:], past_key_values=first.past_key_values).last_hidden_state
+        rest = model(
+            text[:, 4:], position_ids=places[:, 4:], past_key_values=first.past_key_values
+        ).last_hidden_state
     close(torch.cat([first.last_hidden_state, rest], 1), whole)
 
 
@@ -396,7 +499,10 @@ def test_a_circle_reads_inside_a_model_what_it_reads_alone():
         model(inputs("gpt2", False)["input_ids"])
     query, key, value = (part.reshape(2, 7, 4, 8).transpose(1, 2) for part in seen[0].split(32, -1))
     keep = torch.ones(7, 7, dtype=torch.bool).tril()
-    close(seen[1], nn.read_heads(query, key, value, "cosine", rule, keep)[0].transpose(1, 2).flatten(2))
+    close(
+        seen[1],
+        nn.read_heads(query, key, value, "cosine", rule, keep)[0].transpose(1, 2).flatten(2),
+    )
 
 
 def test_weights_come_back_where_the_model_hands_them_on():
@@ -418,7 +524,12 @@ def test_a_registered_model_can_be_watched():
     assert heads[0].attended == 4
 
 
-def call(rule: kanerva.separation.Separation, similarity: str = "dot", training: bool = False, **more: Any) -> tuple[Tensor, Tensor]:
+def call(
+    rule: kanerva.separation.Separation,
+    similarity: str = "dot",
+    training: bool = False,
+    **more: Any,
+) -> tuple[Tensor, Tensor]:
     """Call a registered function as a model does."""
     transformers = pytest.importorskip("transformers")
     attend = transformers.AttentionInterface()[nn.register("test", rule, similarity)]
@@ -447,14 +558,25 @@ def test_the_function_keeps_to_its_contract():
     close(call(Softmax(1.0), is_causal=False)[0], expect(logits / 2, everything))
     close(call(Softmax(1.0), scaling=None)[0], expect(logits / 8**0.5, past))
     close(call(Softmax(1.0), attention_mask=mask)[0], expect(logits / 2, mask))
-    close(call(Softmax(1.0), attention_mask=torch.zeros(mask.shape).masked_fill(~mask, low))[0], expect(logits / 2, mask))
+    close(
+        call(Softmax(1.0), attention_mask=torch.zeros(mask.shape).masked_fill(~mask, low))[0],
+        expect(logits / 2, mask),
+    )
     close(call(Softmax(1.0), attention_mask=bias)[0], expect(logits / 2 + bias, everything))
     close(call(Softmax(1.0), position_bias=bias)[0], expect(logits / 2 + bias, past))
-    close(call(Softmax(1.0), position_bias=bias, attention_mask=mask)[0], expect(logits / 2 + bias, mask))
-    close(call(Softmax(1.0), softcap=0.7)[0], expect(0.7 * torch.tanh(logits / 1.4), past))
-    close(call(Softmax(1.0), head_mask=torch.tensor([1.0, 0, 1, 1]))[0][:, :, 1], torch.zeros(2, 3, 5))
     close(
-        call(Softmax(4.0), "cosine")[0], (Softmax(4.0)(normalize(query, dim=-1) @ normalize(key, dim=-1).mT, past) @ value).transpose(1, 2)
+        call(Softmax(1.0), position_bias=bias, attention_mask=mask)[0],
+        expect(logits / 2 + bias, mask),
+    )
+    close(call(Softmax(1.0), softcap=0.7)[0], expect(0.7 * torch.tanh(logits / 1.4), past))
+    close(
+        call(Softmax(1.0), head_mask=torch.tensor([1.0, 0, 1, 1]))[0][:, :, 1], torch.zeros(2, 3, 5)
+    )
+    close(
+        call(Softmax(4.0), "cosine")[0],
+        (
+            Softmax(4.0)(normalize(query, dim=-1) @ normalize(key, dim=-1).mT, past) @ value
+        ).transpose(1, 2),
     )
     assert not call(Softmax(1.0), attention_mask=torch.zeros(2, 1, 3, 3, dtype=torch.bool))[0].any()
 
@@ -479,8 +601,14 @@ ATTENTION: dict[str, tuple[dict[str, Any], str]] = {
     "persistent": ({"persistent": -1}, "Attention: persistent must be an integer from 0"),
     "beta": ({"beta": 0.0}, "Attention: beta must be a finite number > 0"),
     "cold": ({"separation": Softmax(0.0)}, "Attention: beta must be a finite number > 0"),
-    "unused": ({"beta": 1.0, "normalise": False}, "beta must be left out where queries and keys are not normalised"),
-    "none": ({"beta": 1.0, "separation": Argmax()}, r"beta must be left out where Argmax\(\) has no temperature"),
+    "unused": (
+        {"beta": 1.0, "normalise": False},
+        "beta must be left out where queries and keys are not normalised",
+    ),
+    "none": (
+        {"beta": 1.0, "separation": Argmax()},
+        r"beta must be left out where Argmax\(\) has no temperature",
+    ),
     "separation": ({"separation": "softmax"}, "Attention: separation must be a separation"),
     "coupling": ({"separation": Difference(Exponential(1.0))}, "a rule without self-coupling"),
     "agreement": ({"separation": Circle(8, 2)}, "choose kanerva.probe.CosineCircle"),
@@ -505,7 +633,11 @@ def test_forward_refuses_in_a_sentence():
         ((text.double(),), {}, "query must be torch.float32, as the weights are"),
         ((text, text[:1]), {}, "context must be of batch 2"),
         ((text, text), {"causal": True}, "causal must be False with a context"),
-        ((text,), {"mask": torch.ones(2, 4, dtype=torch.bool)}, r"mask must be a bool tensor of shape \(2, 5\) or \(2, 5, 5\)"),
+        (
+            (text,),
+            {"mask": torch.ones(2, 4, dtype=torch.bool)},
+            r"mask must be a bool tensor of shape \(2, 5\) or \(2, 5, 5\)",
+        ),
         ((text,), {"mask": torch.ones(2, 5)}, "mask must be a bool tensor"),
     ]
     for args, options, sentence in bad:
@@ -534,9 +666,18 @@ def test_read_heads_refuses_in_a_sentence():
         ((query, key, value, "dot", Linear), "separation must be a separation"),
         ((query, key, value, "dot", Cap(8, 2)), 'choose similarity="cosine"'),
         ((query, key, value, "dot", Softmax(1.0), torch.ones(4)), "keep must be a bool tensor"),
-        ((query, key, value, "dot", Softmax(1.0), torch.ones(5, dtype=torch.bool)), "keep must be a bool tensor that broadcasts"),
-        ((query, key, value, "dot", Softmax(1.0), None, torch.ones(4, dtype=torch.bool)), "bias must be a floating tensor"),
-        ((query, key, value, "cosine", Cap(8, 2), None, torch.ones(4)), "bias must be None for Cap"),
+        (
+            (query, key, value, "dot", Softmax(1.0), torch.ones(5, dtype=torch.bool)),
+            "keep must be a bool tensor that broadcasts",
+        ),
+        (
+            (query, key, value, "dot", Softmax(1.0), None, torch.ones(4, dtype=torch.bool)),
+            "bias must be a floating tensor",
+        ),
+        (
+            (query, key, value, "cosine", Cap(8, 2), None, torch.ones(4)),
+            "bias must be None for Cap",
+        ),
         ((query / 0, key, value, "dot", Softmax(1.0)), "finite"),
     ]
     for args, sentence in bad:
@@ -569,5 +710,7 @@ def test_register_refuses_in_a_sentence(monkeypatch):
         with pytest.raises(kanerva.InputError, match=sentence):
             call(rule, **options)
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(kanerva.InputError, match=r"register: transformers must be installed.*kanerva\[hf\]"):
+    with pytest.raises(
+        kanerva.InputError, match=r"register: transformers must be installed.*kanerva\[hf\]"
+    ):
         nn.register("test", rule)

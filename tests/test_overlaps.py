@@ -26,26 +26,38 @@ RULES = (Softmax(20.0), Softmax(4.0), Entmax(1.5, 6.0), TopK(3, 8.0), Normalised
 )
 def test_it_ends_where_states_end(rule, count, queries, rate, steps, seed):
     source = torch.Generator().manual_seed(seed)
-    keys = torch.nn.functional.normalize(torch.randn(count, 50, generator=source, dtype=torch.float64), dim=-1)
+    keys = torch.nn.functional.normalize(
+        torch.randn(count, 50, generator=source, dtype=torch.float64), dim=-1
+    )
     query = keys[torch.randint(0, count, (queries,), generator=source)] + 0.2 * torch.randn(
         queries, 50, generator=source, dtype=torch.float64
     )
     rules = {"steps": steps, "rate": rate, "tolerance": 1e-9}
-    plain = dynamics.settle(lambda state: functional.read(state, keys, keys, dot, rule), query, **rules)
+    plain = dynamics.settle(
+        lambda state: functional.read(state, keys, keys, dot, rule), query, **rules
+    )
     found = overlaps.settle(query, keys, rule, **rules)
     torch.testing.assert_close(found.state, plain.state, rtol=0, atol=1e-8)
-    assert (found.steps - plain.steps).abs().max() <= 1  # a change may lie at the tolerance but for a rounding
+    assert (
+        found.steps - plain.steps
+    ).abs().max() <= 1  # a change may lie at the tolerance but for a rounding
     assert torch.equal(found.converged, plain.converged) or (found.steps != plain.steps).any()
 
 
 def test_memories_take_it_where_it_pays(monkeypatch):
     called = []
     settle = overlaps.settle
-    monkeypatch.setattr(overlaps, "settle", lambda *args, **more: called.append(1) or settle(*args, **more))
+    monkeypatch.setattr(
+        overlaps, "settle", lambda *args, **more: called.append(1) or settle(*args, **more)
+    )
     memory = kanerva.modern_hopfield(dim=300, beta=20.0)
-    keys = torch.nn.functional.normalize(torch.randn(40, 300, generator=torch.Generator().manual_seed(0)), dim=-1)
+    keys = torch.nn.functional.normalize(
+        torch.randn(40, 300, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
     memory.write(keys)
-    query = (keys + 0.02 * torch.randn(40, 300, generator=torch.Generator().manual_seed(1))).view(4, 10, 300)
+    query = (keys + 0.02 * torch.randn(40, 300, generator=torch.Generator().manual_seed(1))).view(
+        4, 10, 300
+    )
     recalled = memory.recall(query)
     assert called
     torch.testing.assert_close(recalled, memory.trace(query).states[-1], rtol=0, atol=1e-5)

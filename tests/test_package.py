@@ -17,7 +17,19 @@ import kanerva
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
-HEAVY = ["sklearn", "skimage", "PIL", "matplotlib", "jinja2", "numba", "scipy.special", "scipy.stats", "typer", "rich", "transformers"]
+HEAVY = [
+    "sklearn",
+    "skimage",
+    "PIL",
+    "matplotlib",
+    "jinja2",
+    "numba",
+    "scipy.special",
+    "scipy.stats",
+    "typer",
+    "rich",
+    "transformers",
+]
 SECONDS = 0.5
 CODE_LINES, PARAMETERS, FILE_LINES = 65, 8, 500
 
@@ -32,7 +44,13 @@ print(json.dumps([time.perf_counter() - start, sorted(sys.modules)]))
 
 def python(code: str, folder: Path) -> str:
     """Run code as a newcomer would, in a process of its own and away from the checkout; return what it printed."""
-    run = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True, encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
     assert run.returncode == 0, run.stderr
     return run.stdout
 
@@ -45,12 +63,16 @@ def module_name(path: Path) -> str:
 
 def called(value: object) -> bool:
     """Tell what users call, and so needs an example, from what they are handed: modules, constants, errors, named tuples."""
-    return inspect.isroutine(value) or (isinstance(value, type) and not issubclass(value, Exception | tuple))
+    return inspect.isroutine(value) or (
+        isinstance(value, type) and not issubclass(value, Exception | tuple)
+    )
 
 
 def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Return every function and method of a file."""
-    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
 
 
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
@@ -58,14 +80,20 @@ def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str
     counted = set(range(function.lineno, function.end_lineno + 1))
     if ast.get_docstring(function) is not None:
         counted -= set(range(function.body[0].lineno, function.body[0].end_lineno + 1))
-    return sum(1 for line in counted if lines[line - 1].strip() and not lines[line - 1].lstrip().startswith("#"))
+    return sum(
+        1
+        for line in counted
+        if lines[line - 1].strip() and not lines[line - 1].lstrip().startswith("#")
+    )
 
 
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Count what a caller may give: everything but self and cls."""
     taken = function.args
     named = [*taken.posonlyargs, *taken.args, *taken.kwonlyargs, taken.vararg, taken.kwarg]
-    return sum(1 for argument in named if argument is not None and argument.arg not in ("self", "cls"))
+    return sum(
+        1 for argument in named if argument is not None and argument.arg not in ("self", "cls")
+    )
 
 
 def test_import_is_light_and_quick(tmp_path):
@@ -73,7 +101,9 @@ def test_import_is_light_and_quick(tmp_path):
     for _ in range(3):  # the best of three: the machine may be busy
         seconds, loaded = json.loads(python(IMPORT, tmp_path))
         heavy = [name for name in HEAVY if name in loaded]
-        assert not heavy, f"import kanerva loads {', '.join(heavy)}: import them inside the functions that need them"
+        assert not heavy, (
+            f"import kanerva loads {', '.join(heavy)}: import them inside the functions that need them"
+        )
         costs.append(seconds)
         if seconds < SECONDS:
             break
@@ -95,15 +125,23 @@ def test_public_names_are_documented_with_an_example(name):
 
 
 def test_first_block_of_the_readme_runs(tmp_path):
-    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(
+        r"^```python\n(.*?)^```",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
     assert blocks, "README.md has no python block; its first one is what a newcomer pastes"
-    assert ">>>" not in blocks[0], "write the first block of README.md as plain code, to be pasted as it stands"
+    assert ">>>" not in blocks[0], (
+        "write the first block of README.md as plain code, to be pasted as it stands"
+    )
     assert python(blocks[0], tmp_path), "the first block of README.md should print what it did"
 
 
 def test_version_is_the_installed_one():
     installed = importlib.metadata.version("kanerva")
-    assert kanerva.__version__ == installed, "the version changed since .venv was made: touch pyproject.toml and run make again"
+    assert kanerva.__version__ == installed, (
+        "the version changed since .venv was made: touch pyproject.toml and run make again"
+    )
 
 
 def test_types_are_announced():
@@ -117,8 +155,16 @@ def test_parts_stay_small(path):
     found = functions(ast.parse(text))
     # The options of a command, and what an experiment can vary, are its parameters: there may be many; and kernels take numbers only.
     free = ("command(", "recipe(", "_compiled", "compiled")
-    commands = {function.name for function in found if any(word in ast.unparse(mark) for mark in function.decorator_list for word in free)}
-    long = [f"{function.name} ({code_lines(function, lines)} lines)" for function in found if code_lines(function, lines) > CODE_LINES]
+    commands = {
+        function.name
+        for function in found
+        if any(word in ast.unparse(mark) for mark in function.decorator_list for word in free)
+    }
+    long = [
+        f"{function.name} ({code_lines(function, lines)} lines)"
+        for function in found
+        if code_lines(function, lines) > CODE_LINES
+    ]
     wide = [
         f"{function.name} ({parameters(function)} parameters)"
         for function in found

@@ -26,7 +26,10 @@ def test_folded_memory_is_that_of_bits():
     torch.testing.assert_close(folded.weights(cues), exact.weights(cues))
 
 
-@pytest.mark.parametrize(("algorithm", "beta"), [("continuous_attention", 21.53975), ("continuous_attention_circle", 15.852765)])
+@pytest.mark.parametrize(
+    ("algorithm", "beta"),
+    [("continuous_attention", 21.53975), ("continuous_attention_circle", 15.852765)],
+)
 def test_attention_has_the_published_beta(algorithm, beta):
     assert _algorithms.memory(algorithm, 64, 11).separation.beta == pytest.approx(beta, abs=1e-5)
 
@@ -59,7 +62,10 @@ def test_where_nothing_answers_the_picture_stays():
     torch.testing.assert_close(found, asked)
 
 
-@pytest.mark.parametrize("call", [lambda: _algorithms.memory("sdm", 64, 9), lambda: _algorithms.few(64, 9, 1e9, draw="normal")])
+@pytest.mark.parametrize(
+    "call",
+    [lambda: _algorithms.memory("sdm", 64, 9), lambda: _algorithms.few(64, 9, 1e9, draw="normal")],
+)
 def test_unknown_names_are_refused(call):
     with pytest.raises(InputError, match="must be"):
         call()

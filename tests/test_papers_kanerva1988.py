@@ -13,7 +13,9 @@ from kanerva.lab.papers.kanerva1988 import critical, overlap
 
 
 def test_where_a_curve_first_meets_the_diagonal():
-    assert critical._crossing(range(0, 41, 10), [0, 5, 15, 35, 45]) == 25  # 5 below at 20, 5 above at 30
+    assert (
+        critical._crossing(range(0, 41, 10), [0, 5, 15, 35, 45]) == 25
+    )  # 5 below at 20, 5 above at 30
     assert critical._crossing(range(0, 31, 10), [0, 5, 20, 25]) == 20
     assert critical._crossing(range(0, 31, 10), [1, 12, 25, 35]) == 0  # never nearer
     assert critical._crossing(range(0, 31, 10), [0, 5, 15, 25]) is None
@@ -25,7 +27,9 @@ def test_locations_shared_are_counted_one_by_one():
     exact = kanerva.theory.circle.overlap(12, 4, 4000)
     for distance in (0, 1, 2, 5):
         # Over many centres of so small a space the count is that of these locations, a few percent from the mean.
-        assert overlap._shared(addresses, 4, distance, 2000, source) == pytest.approx(exact[distance], rel=0.05)
+        assert overlap._shared(addresses, 4, distance, 2000, source) == pytest.approx(
+            exact[distance], rel=0.05
+        )
 
 
 def test_a_clean_hopfield_read_errs_as_often_as_enumeration_says():
@@ -50,7 +54,14 @@ def test_keys_move_by_as_many_bits_as_asked(design):
         assert design != "hyperplane" or ((moved > 0).sum(-1) == 20).all()
     chances = jaeckel1989._chances(design, 100, 20)
     assert chances.sum() == pytest.approx(1)
-    pairs = (jaeckel1989._keys(design, 4000, 100, 20, source) != jaeckel1989._keys(design, 4000, 100, 20, source)).sum(-1).double()
+    pairs = (
+        (
+            jaeckel1989._keys(design, 4000, 100, 20, source)
+            != jaeckel1989._keys(design, 4000, 100, 20, source)
+        )
+        .sum(-1)
+        .double()
+    )
     mean = chances @ np.arange(101)
     assert pairs.mean().item() == pytest.approx(mean, abs=4 * pairs.std().item() / math.sqrt(4000))
 
@@ -59,5 +70,7 @@ def test_hyperplane_shares_stand_at_the_distance_of_their_keys():
     shares = np.exp(jaeckel1989._log_shares("hyperplane", 3, 1000, 100))
     assert shares.shape == (1001,)
     for common in (100, 90, 50, 3):
-        assert shares[2 * (100 - common)] == pytest.approx(math.comb(common, 3) / math.comb(1000, 3))
+        assert shares[2 * (100 - common)] == pytest.approx(
+            math.comb(common, 3) / math.comb(1000, 3)
+        )
     assert (shares[195:] == 0).all()

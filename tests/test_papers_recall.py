@@ -25,10 +25,14 @@ def test_rounded_counts_keep_the_mean_and_spread_by_less_than_one():
 
 
 def test_folded_cosines_weigh_as_the_bits_do():
-    cosines = torch.from_numpy(theory.circle.cosine(64, torch.arange(65.0).double().numpy())).float()
+    cosines = torch.from_numpy(
+        theory.circle.cosine(64, torch.arange(65.0).double().numpy())
+    ).float()
     expected = Circle(64, 15)(64 - torch.arange(65.0))
     assert torch.equal(_algorithms.Folded(64, 15)(cosines), expected)
-    between = _algorithms.Folded(64, 15)(torch.tensor([1.0, 1 - 2 * 2.9 / 64]))  # 2.9 bits are rounded down to 2
+    between = _algorithms.Folded(64, 15)(
+        torch.tensor([1.0, 1 - 2 * 2.9 / 64])
+    )  # 2.9 bits are rounded down to 2
     assert torch.allclose(between, Circle(64, 15)(torch.tensor([64.0, 62.0])))
 
 

@@ -38,8 +38,12 @@ def agree(got, expected, query, tolerance):
         assert (one is None) == (other is None)
         if one is not None:
             torch.testing.assert_close(one, other, **near)
-    if expected.value_dim == expected.dim and (expected.value_bits or not expected.key_bits):  # what was read can be asked with
-        torch.testing.assert_close(got.recall(query, steps=5), expected.recall(query, steps=5), **near)
+    if expected.value_dim == expected.dim and (
+        expected.value_bits or not expected.key_bits
+    ):  # what was read can be asked with
+        torch.testing.assert_close(
+            got.recall(query, steps=5), expected.recall(query, steps=5), **near
+        )
         assert torch.equal(got.trace(query, steps=5).steps, expected.trace(query, steps=5).steps)
     half = torch.arange(expected.keys.shape[0]) % 2 == 0
     torch.testing.assert_close(got.read(query, half), expected.read(query, half), **near)
@@ -60,7 +64,9 @@ BITS = {
     "bfloat16": lambda **store: kanerva.sdm_patterns(N, 40, dtype=torch.bfloat16, **store),
     "one": lambda **store: kanerva.hopfield(1, "kept", **store),
     "a word": lambda **store: kanerva.sdm_patterns(64, 24, value_bits=128, **store),
-    "no sign": lambda **store: Patterns(N, similarity=similarity.agreement, separation=Circle(N, 40), **store),
+    "no sign": lambda **store: Patterns(
+        N, similarity=similarity.agreement, separation=Circle(N, 40), **store
+    ),
 }
 
 
@@ -68,7 +74,11 @@ def both(name, count=30):
     """Return a packed and a plain memory of the same rows, and damaged keys to ask with."""
     packed, plain = BITS[name](storage="bits"), BITS[name]()
     keys = bits.random(count, plain.dim, seed=1, dtype=plain.dtype)
-    values = None if plain.autoassociative else bits.random(count, plain.value_dim, seed=2, dtype=plain.dtype)
+    values = (
+        None
+        if plain.autoassociative
+        else bits.random(count, plain.value_dim, seed=2, dtype=plain.dtype)
+    )
     for memory in (packed, plain):
         memory.write(keys[: count // 3], None if values is None else values[: count // 3])
         memory.write(keys[count // 3 :], None if values is None else values[count // 3 :])
@@ -124,7 +134,11 @@ def test_room_doubles_and_is_given_back(storage):
     assert torch.equal(memory.keys[:].float(), rows)
     memory.forget(memory.ids[100:])
     kept = memory._buffers["keys"]
-    assert kept.untyped_storage().nbytes() == kept.nbytes == 100 * 64 * (0.125 if storage == "bits" else 2)
+    assert (
+        kept.untyped_storage().nbytes()
+        == kept.nbytes
+        == 100 * 64 * (0.125 if storage == "bits" else 2)
+    )
     assert torch.equal(memory.keys[:].float(), rows[:100])
     assert memory.write(rows[:1]).item() == 500
 
@@ -144,9 +158,15 @@ def test_packed_patterns_are_forgotten_by_id(name):
 RULES = {
     "softmax": lambda **store: Patterns(20, separation=Softmax(0.3), **store),
     "hetero": lambda **store: Patterns(20, 7, separation=Softmax(0.3), **store),
-    "closeness": lambda **store: Patterns(20, similarity=similarity.closeness, separation=Softmax(0.1), **store),
-    "cosine": lambda **store: Patterns(20, 3, similarity=similarity.cosine, separation=separation.Entmax(1.5, 4.0), **store),
-    "manhattan": lambda **store: Patterns(20, similarity=similarity.manhattan, separation=Softmax(0.2), **store),
+    "closeness": lambda **store: Patterns(
+        20, similarity=similarity.closeness, separation=Softmax(0.1), **store
+    ),
+    "cosine": lambda **store: Patterns(
+        20, 3, similarity=similarity.cosine, separation=separation.Entmax(1.5, 4.0), **store
+    ),
+    "manhattan": lambda **store: Patterns(
+        20, similarity=similarity.manhattan, separation=Softmax(0.2), **store
+    ),
     "linear": lambda **store: Patterns(20, 2, separation=Linear(), **store),
 }
 
@@ -165,16 +185,23 @@ def test_a_rounded_memory_is_the_wide_memory_of_rounded_rows(name, storage):
     query = normal(6, 20, seed=2)
     assert narrow.read(query).dtype == narrow.dtype == torch.float32
     scale = wide.read(query).abs().amax().clamp_min(1)
-    torch.testing.assert_close(narrow.read(query) / scale, wide.read(query) / scale, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        narrow.read(query) / scale, wide.read(query) / scale, rtol=1e-6, atol=1e-6
+    )
     torch.testing.assert_close(narrow.weights(query), wide.weights(query), rtol=1e-5, atol=1e-6)
     assert not torch.equal(narrow.keys.float(), keys)
     with kanerva.settings.use(budget=2**16):
-        torch.testing.assert_close(narrow.read(query) / scale, wide.read(query) / scale, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            narrow.read(query) / scale, wide.read(query) / scale, rtol=1e-6, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("storage", NARROW)
 def test_everything_that_is_asked_of_a_rounded_memory(storage):
-    narrow, wide = kanerva.modern_hopfield(20, 0.5, storage=storage), kanerva.modern_hopfield(20, 0.5)
+    narrow, wide = (
+        kanerva.modern_hopfield(20, 0.5, storage=storage),
+        kanerva.modern_hopfield(20, 0.5),
+    )
     keys = normal(40, 20)
     narrow.write(keys)
     wide.write(keys.to(storage).float())
@@ -187,7 +214,10 @@ def test_gradients_of_a_query_are_those_of_the_plain_memory(storage):
     keys, slopes = bits.random(30, N, seed=0), []
     for kept in (storage, None):
         memory = Patterns(
-            N, separation=Softmax(nn.Parameter(torch.tensor(0.02))), activation=Sign() if kept == "bits" else None, storage=kept
+            N,
+            separation=Softmax(nn.Parameter(torch.tensor(0.02))),
+            activation=Sign() if kept == "bits" else None,
+            storage=kept,
         )
         memory.activation = kanerva.activation.Identity()
         memory.write(keys)
@@ -202,8 +232,14 @@ def test_gradients_of_a_query_are_those_of_the_plain_memory(storage):
 def test_what_is_beyond_the_range_is_refused_and_nothing_is_written():
     memory = kanerva.attention(4, value_dim=2, storage=torch.float16)
     memory.write(torch.eye(4), torch.ones(4, 2))
-    for keys, values, name in ((7e4 * torch.eye(4), torch.ones(4, 2), "keys"), (torch.eye(4), 7e4 * torch.ones(4, 2), "values")):
-        with pytest.raises(InputError, match=rf"^Patterns.write: {name} must be within the range of float16, .*; scale them down, or keep"):
+    for keys, values, name in (
+        (7e4 * torch.eye(4), torch.ones(4, 2), "keys"),
+        (torch.eye(4), 7e4 * torch.ones(4, 2), "values"),
+    ):
+        with pytest.raises(
+            InputError,
+            match=rf"^Patterns.write: {name} must be within the range of float16, .*; scale them down, or keep",
+        ):
             memory.write(keys, values)
         assert len(memory) == len(memory.ids) == 4
     assert memory.write(torch.eye(4)[0], torch.ones(2)).item() == 4
@@ -235,7 +271,9 @@ def test_round_trips(storage, tmp_path):
 
 def header(path):
     blob = path.read_bytes()
-    return json.loads(json.loads(blob[8 : 8 + struct.unpack("<Q", blob[:8])[0]])["__metadata__"]["kanerva"])
+    return json.loads(
+        json.loads(blob[8 : 8 + struct.unpack("<Q", blob[:8])[0]])["__metadata__"]["kanerva"]
+    )
 
 
 def test_the_header_tells_the_storage_and_older_files_stay_as_they_were(tmp_path):
@@ -244,7 +282,11 @@ def test_the_header_tells_the_storage_and_older_files_stay_as_they_were(tmp_path
     assert header(path)["format"] == 1
     assert "storage" not in header(path)
     kanerva.hopfield(8, dtype=torch.float64, storage="bits").save(path)
-    assert (header(path)["format"], header(path)["storage"], header(path)["dtype"]) == (2, "bits", "float64")
+    assert (header(path)["format"], header(path)["storage"], header(path)["dtype"]) == (
+        2,
+        "bits",
+        "float64",
+    )
     kanerva.hopfield(8, storage=torch.bfloat16).save(path)
     assert (header(path)["storage"], header(path)["dtype"]) == ("bfloat16", "float32")
 
@@ -256,7 +298,9 @@ def lies(path, change=None, **tensors):
     memory.save(path)
     told = header(path)
     content = safetensors.torch.load(path.read_bytes()) | tensors
-    path.write_bytes(safetensors.torch.save(content, {"kanerva": json.dumps(told | (change or {}))}))
+    path.write_bytes(
+        safetensors.torch.save(content, {"kanerva": json.dumps(told | (change or {}))})
+    )
 
 
 LIES = {
@@ -268,7 +312,13 @@ LIES = {
     "dtype missing": {"change": {"dtype": None}},
     "format older": {"change": {"format": 1}},
     "format newer": {"change": {"format": 3}},
-    "real numbers compared": {"change": {"similarity": "dot", "separation": {"name": "Linear"}, "activation": {"name": "Identity"}}},
+    "real numbers compared": {
+        "change": {
+            "similarity": "dot",
+            "separation": {"name": "Linear"},
+            "activation": {"name": "Identity"},
+        }
+    },
     "dim of other words": {"change": {"dim": 129}},
     "bits beyond": {"keys": torch.full((9, 2), -1)},
     "values beyond": {"_values": torch.full((9, 1), 2**33)},
@@ -294,7 +344,10 @@ def test_a_state_of_another_storage_is_refused_and_changes_nothing(dim):
     packed, plain = kanerva.hopfield(dim, storage="bits"), kanerva.hopfield(dim)
     for memory in (packed, plain):
         memory.write(rows)
-    rounded, exact = kanerva.modern_hopfield(3, 1.0, storage=torch.bfloat16), kanerva.modern_hopfield(3, 1.0)
+    rounded, exact = (
+        kanerva.modern_hopfield(3, 1.0, storage=torch.bfloat16),
+        kanerva.modern_hopfield(3, 1.0),
+    )
     exact.write(torch.full((1, 3), 1 / 3))
     beyond = packed.state_dict() | {"keys": torch.full_like(packed.keys.words, -2)}
     floats = packed.state_dict() | {"keys": packed.keys.words.double()}
@@ -351,7 +404,9 @@ def test_half_and_double_and_back(tmp_path):
 
 
 def test_the_line_that_describes_it():
-    assert repr(kanerva.hopfield(8)).endswith("8 -> 8, 0 stored, dot, Difference(part=Linear()), Sign(tie='keep', seed=0))")
+    assert repr(kanerva.hopfield(8)).endswith(
+        "8 -> 8, 0 stored, dot, Difference(part=Linear()), Sign(tie='keep', seed=0))"
+    )
     assert repr(kanerva.hopfield(8, storage="bits")).endswith(", kept as bits)")
     assert repr(kanerva.hopfield(8, storage=torch.bfloat16)).endswith(", kept as bfloat16)")
 
@@ -360,7 +415,10 @@ def test_the_line_that_describes_it():
 
 
 @pytest.mark.untyped
-@pytest.mark.parametrize("storage", ["float16", "packed", torch.int64, torch.int8, 16, True, torch.complex64, [torch.float16]])
+@pytest.mark.parametrize(
+    "storage",
+    ["float16", "packed", torch.int64, torch.int8, 16, True, torch.complex64, [torch.float16]],
+)
 def test_storages_that_there_are_not(storage):
     sentence = r'^Patterns: storage must be None, a floating dtype or "bits", but it was .*; choose torch.bfloat16 for half the room\.$'
     with pytest.raises(kanerva.InputTypeError, match=sentence):
@@ -369,12 +427,16 @@ def test_storages_that_there_are_not(storage):
 
 def test_real_numbers_are_not_kept_as_bits():
     with pytest.raises(
-        InputError, match=r"^Patterns: storage must be a floating dtype where keys are real numbers, but it was 'bits'; choose"
+        InputError,
+        match=r"^Patterns: storage must be a floating dtype where keys are real numbers, but it was 'bits'; choose",
     ):
         Patterns(4, separation=Linear(), storage="bits")
     with pytest.raises(InputError, match="where values are real numbers"):
         Patterns(4, 2, similarity=similarity.agreement, separation=Circle(4, 1), storage="bits")
-    with pytest.raises(InputError, match=r"^modern_hopfield: storage must be a floating dtype where keys are real numbers"):
+    with pytest.raises(
+        InputError,
+        match=r"^modern_hopfield: storage must be a floating dtype where keys are real numbers",
+    ):
         kanerva.modern_hopfield(4, 1.0, storage="bits")
 
 
@@ -417,7 +479,10 @@ def safe(path, **tensors):
 def test_a_mapped_memory_answers_as_one_that_was_written(name, kind, dtype, tmp_path):
     wide = torch.promote_types(dtype, torch.float32)
     plain = RULES[name](dtype=wide, storage=dtype)
-    keys, values = normal(300, 20, dtype=dtype), None if plain.autoassociative else normal(300, plain.value_dim, 1, dtype)
+    keys, values = (
+        normal(300, 20, dtype=dtype),
+        None if plain.autoassociative else normal(300, plain.value_dim, 1, dtype),
+    )
     plain.write(keys.to(wide), None if values is None else values.to(wide))
     tensors = {"keys": keys} | ({} if values is None else {"values": values})
     if kind == "one of several":
@@ -430,7 +495,11 @@ def test_a_mapped_memory_answers_as_one_that_was_written(name, kind, dtype, tmp_
         sources = {part: make(tmp_path / f"{part}.npy", rows) for part, rows in tensors.items()}
     mapped = Patterns.over(**sources, similarity=plain.similarity, separation=plain.separation)
     assert (mapped.dtype, mapped.storage, len(mapped)) == (wide, dtype, 300)
-    assert (mapped.dim, mapped.value_dim, mapped.autoassociative) == (20, plain.value_dim, values is None)
+    assert (mapped.dim, mapped.value_dim, mapped.autoassociative) == (
+        20,
+        plain.value_dim,
+        values is None,
+    )
     assert torch.equal(mapped.keys, keys)
     query = normal(5, 20, 2, wide)
     if name == "linear":  # whose sums over 300 rows are long
@@ -444,10 +513,16 @@ def test_a_mapped_memory_answers_as_one_that_was_written(name, kind, dtype, tmp_
 @pytest.mark.parametrize("name", ["sdm", "sdm hetero", "hopfield", "a word", "sdm attention"])
 def test_mapped_words_are_bits(name, tmp_path):
     packed, plain, query = both(name)
-    rows = {"keys": packed.keys.words} | ({} if plain.autoassociative else {"values": packed.values.words})
+    rows = {"keys": packed.keys.words} | (
+        {} if plain.autoassociative else {"values": packed.values.words}
+    )
     sources = {part: npy(tmp_path / f"{part}.npy", words) for part, words in rows.items()}
     lengths = plain.dim if plain.autoassociative else (plain.dim, plain.value_dim)
-    rules = {"similarity": plain.similarity, "separation": plain.separation, "activation": plain.activation}
+    rules = {
+        "similarity": plain.similarity,
+        "separation": plain.separation,
+        "activation": plain.activation,
+    }
     mapped = Patterns.over(**sources, **rules, bits=None if name == "a word" else lengths)
     assert mapped.storage == "bits"
     agree(mapped, plain, query, 1e-5)
@@ -459,7 +534,12 @@ def test_bits_may_lead_to_real_values(tmp_path):
     sources = npy(tmp_path / "keys.npy", bits.pack(keys)), npy(tmp_path / "values.npy", values)
     plain = Patterns(64, 3, similarity=similarity.agreement, separation=Circle(64, 24))
     plain.write(keys, values)
-    agree(Patterns.over(*sources, similarity=similarity.agreement, separation=Circle(64, 24)), plain, keys[:3], 1e-5)
+    agree(
+        Patterns.over(*sources, similarity=similarity.agreement, separation=Circle(64, 24)),
+        plain,
+        keys[:3],
+        1e-5,
+    )
 
 
 def test_the_rows_of_a_saved_memory_can_be_mapped(tmp_path):
@@ -470,7 +550,10 @@ def test_the_rows_of_a_saved_memory_can_be_mapped(tmp_path):
     agree(mapped, memory, normal(4, 20, 1), 1e-6)
     assert mapped.to(torch.float64).keys.dtype == torch.bfloat16
     assert mapped.read(normal(1, 20, dtype=torch.float64)).dtype == torch.float64
-    assert Patterns.over((tmp_path / "a", "keys"), separation=Softmax(0.5), dtype=torch.float16).dtype == torch.float16
+    assert (
+        Patterns.over((tmp_path / "a", "keys"), separation=Softmax(0.5), dtype=torch.float16).dtype
+        == torch.float16
+    )
 
 
 def test_no_rows(tmp_path):
@@ -489,9 +572,14 @@ def test_a_file_is_only_read(mapped, tmp_path):
     memory, path = mapped
     before = path.read_bytes()
     rows = torch.ones(1, 8)
-    for verb, asked in ((memory.write, rows), (memory.forget, [0]), (memory.save, tmp_path / "saved")):
+    for verb, asked in (
+        (memory.write, rows),
+        (memory.forget, [0]),
+        (memory.save, tmp_path / "saved"),
+    ):
         with pytest.raises(
-            InputError, match=r"memory must be one that holds its own rows, but it was over the file '.*rows.npy', which is"
+            InputError,
+            match=r"memory must be one that holds its own rows, but it was over the file '.*rows.npy', which is",
         ):
             verb(asked)
     assert [file.name for file in tmp_path.iterdir()] == ["rows.npy"]
@@ -532,7 +620,9 @@ def test_progress_is_told(dtype, tmp_path):
     """Of a read of many rows, after every block of them."""
     told, count = [], 200_000
     memory = Patterns.over(
-        safe(tmp_path / "a", rows=normal(count, 8, dtype=dtype)), similarity=similarity.closeness, separation=Softmax(1.0)
+        safe(tmp_path / "a", rows=normal(count, 8, dtype=dtype)),
+        similarity=similarity.closeness,
+        separation=Softmax(1.0),
     )
     with kanerva.settings.use(progress=lambda done, rows: told.append((done, rows))):
         memory.read(normal(2, 8))
@@ -579,19 +669,31 @@ print(len(memory), opened - before, anonymous() - before, (memory.read(query) ==
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(
     ("rule", "kind", "width", "mega"),
-    [("dot", "F32", 256, 200), ("dot", "BF16", 256, 200), ("closeness", "F32", 256, 200), ("agreement", "I64", 4, 48)],
+    [
+        ("dot", "F32", 256, 200),
+        ("dot", "BF16", 256, 200),
+        ("closeness", "F32", 256, 200),
+        ("agreement", "I64", 4, 48),
+    ],
 )
 def test_a_large_file_takes_little_memory(rule, kind, width, mega, tmp_path):
     """What is mapped can be dropped at any time; what a process holds beside that stays far below the file."""
     size = mega * 2**20
     count = size // (width * {"BF16": 2, "F32": 4, "I64": 8}[kind])
-    header = json.dumps({"rows": {"dtype": kind, "shape": [count, width], "data_offsets": [0, size]}}).encode()
+    header = json.dumps(
+        {"rows": {"dtype": kind, "shape": [count, width], "data_offsets": [0, size]}}
+    ).encode()
     header += b" " * (-len(header) % 8)
     with (tmp_path / "large").open("wb") as file:
         file.write(struct.pack("<Q", len(header)) + header)
         for _ in range(mega):
             file.write(b"\x3c" * 2**20)
-    run = subprocess.run([sys.executable, "-c", MEMORY, str(tmp_path / "large"), rule], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", MEMORY, str(tmp_path / "large"), rule],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert run.returncode == 0, run.stderr
     rows, opened, read, same = run.stdout.split()
     assert (int(rows), same) == (count, "True")
@@ -608,7 +710,9 @@ def test_a_file_larger_than_memory_opens(tmp_path):
     count = 2 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 512
     path = tmp_path / "hole.npy"
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "<f2", "fortran_order": False, "shape": (count, 256)})
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<f2", "fortran_order": False, "shape": (count, 256)}
+        )
         file.truncate(file.tell() + count * 512)
     memory = Patterns.over(path, separation=Softmax(1.0))
     assert len(memory) == count
@@ -641,7 +745,9 @@ def numpy_file(array, pickles=False):
 def shape_of(shape):
     """A .npy file whose header tells another shape than it has numbers for."""
     file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "<f4", "fortran_order": False, "shape": shape}
+    )
     return file.getvalue() + bytes(64)
 
 
@@ -652,40 +758,73 @@ BAD = {
     "json": (lambda: struct.pack("<Q", 4) + b"[{}]", "neither .npy nor .safetensors"),
     "json cut": (lambda: struct.pack("<Q", 4) + b"{{{{", "neither .npy nor .safetensors"),
     "json deep": (lambda: struct.pack("<Q", 10**5) + b"[" * 10**5, "neither .npy nor .safetensors"),
-    "a header longer than the file": (lambda: struct.pack("<Q", 2**60) + b"{}", "neither .npy nor .safetensors"),
+    "a header longer than the file": (
+        lambda: struct.pack("<Q", 2**60) + b"{}",
+        "neither .npy nor .safetensors",
+    ),
     "magic alone": (lambda: b"\x93NUMPY", "a damaged .npy file"),
     "header cut": (lambda: numpy_file(FLOATS)[:50], "a damaged .npy file"),
-    "header no dict": (lambda: numpy_file(FLOATS).replace(b"{'descr'", b"['descr'"), "a damaged .npy file"),
+    "header no dict": (
+        lambda: numpy_file(FLOATS).replace(b"{'descr'", b"['descr'"),
+        "a damaged .npy file",
+    ),
     "version": (lambda: b"\x93NUMPY\x09\x00" + numpy_file(FLOATS)[8:], "a damaged .npy file"),
     "rows cut": (lambda: numpy_file(FLOATS)[:-1], "cut short: 319 bytes instead of 320"),
-    "safetensors cut": (lambda: safetensors.torch.save({"rows": torch.ones(6, 8)})[:-1], "cut short: "),
+    "safetensors cut": (
+        lambda: safetensors.torch.save({"rows": torch.ones(6, 8)})[:-1],
+        "cut short: ",
+    ),
     "more rows than there are": (lambda: shape_of((10**15, 8)), "cut short: "),
-    "no rows of too many": (lambda: shape_of((0, 10**15)), "an array of shape (0, 1000000000000000)"),
+    "no rows of too many": (
+        lambda: shape_of((0, 10**15)),
+        "an array of shape (0, 1000000000000000)",
+    ),
     "negative rows": (lambda: shape_of((-1, -8)), "an array of shape (-1, -8)"),
     "one dimension": (lambda: numpy_file(FLOATS[0]), "an array of shape (8,)"),
     "three dimensions": (lambda: numpy_file(FLOATS[None]), "an array of shape (1, 6, 8)"),
     "no coordinates": (lambda: numpy_file(FLOATS[:, :0]), "an array of shape (6, 0)"),
-    "one number": (lambda: safetensors.torch.save({"rows": torch.ones(())}), "an array of shape ()"),
+    "one number": (
+        lambda: safetensors.torch.save({"rows": torch.ones(())}),
+        "an array of shape ()",
+    ),
     "integers": (lambda: numpy_file(FLOATS.astype(np.int32)), "an array of <i4"),
     "unsigned": (lambda: numpy_file(FLOATS.astype(np.uint64)), "an array of <u8"),
     "complex": (lambda: numpy_file(FLOATS.astype(np.complex64)), "an array of <c8"),
     "names": (lambda: numpy_file(np.zeros((6, 8), "f4,f4")), "an array of |V8"),
-    "big end first": (lambda: numpy_file(FLOATS.astype(">f4")), "an array of >f4, the other byte order"),
+    "big end first": (
+        lambda: numpy_file(FLOATS.astype(">f4")),
+        "an array of >f4, the other byte order",
+    ),
     "columns": (lambda: numpy_file(np.asfortranarray(FLOATS)), "an array in Fortran order"),
-    "objects": (lambda: numpy_file(FLOATS.astype(object), pickles=True), "an array of Python objects"),
+    "objects": (
+        lambda: numpy_file(FLOATS.astype(object), pickles=True),
+        "an array of Python objects",
+    ),
     "an archive": (lambda: b"PK\x03\x04" + bytes(100), "neither .npy nor .safetensors"),
     "no tensor": (lambda: safetensors.torch.save({}), "a file of 0 tensors ()"),
-    "two tensors": (lambda: safetensors.torch.save({"b": torch.ones(1, 2), "a": torch.ones(1, 2)}), "a file of 2 tensors (a, b)"),
+    "two tensors": (
+        lambda: safetensors.torch.save({"b": torch.ones(1, 2), "a": torch.ones(1, 2)}),
+        "a file of 2 tensors (a, b)",
+    ),
     "an entry of none": (lambda: entry(dtype=None), "a damaged safetensors file"),
     "a shape of text": (lambda: entry(shape="6, 8"), "a damaged safetensors file"),
     "a shape below 0": (lambda: entry(shape=[-6, -8]), "a damaged safetensors file"),
     "a shape of truth": (lambda: entry(shape=[True, 48]), "a damaged safetensors file"),
     "three offsets": (lambda: entry(data_offsets=[0, 192, 192]), "a damaged safetensors file"),
-    "offsets of another shape": (lambda: entry(data_offsets=[0, 191]), "at odds with itself: 191 bytes for shape (6, 8)"),
+    "offsets of another shape": (
+        lambda: entry(data_offsets=[0, 191]),
+        "at odds with itself: 191 bytes for shape (6, 8)",
+    ),
     "offsets backwards": (lambda: entry(data_offsets=[192, 0]), "at odds with itself: -192 bytes"),
     "offsets beyond": (lambda: entry(data_offsets=[192, 384]), "cut short: "),
-    "offsets between numbers": (lambda: entry(data_offsets=[1, 193], shape=[6, 8]), "a tensor at an odd place"),
-    "eight bits": (lambda: safetensors.torch.save({"rows": torch.ones(6, 8, dtype=torch.int8)}), "a tensor of I8"),
+    "offsets between numbers": (
+        lambda: entry(data_offsets=[1, 193], shape=[6, 8]),
+        "a tensor at an odd place",
+    ),
+    "eight bits": (
+        lambda: safetensors.torch.save({"rows": torch.ones(6, 8, dtype=torch.int8)}),
+        "a tensor of I8",
+    ),
 }
 
 
@@ -704,7 +843,10 @@ def test_bad_file(name, tmp_path):
 def test_what_is_said_of_the_values_names_them(tmp_path):
     good = npy(tmp_path / "a.npy", torch.ones(6, 8))
     for values, sentence in (
-        (tmp_path / "none", r"^Patterns.over: values must be a .npy file of rows, .*, but it was not there; check the path '.*none'\.$"),
+        (
+            tmp_path / "none",
+            r"^Patterns.over: values must be a .npy file of rows, .*, but it was not there; check the path '.*none'\.$",
+        ),
         (
             npy(tmp_path / "b.npy", torch.ones(5, 8)),
             r"^Patterns.over: values must be one for each key, but it was 5 for 6 keys; give a file",
@@ -740,10 +882,17 @@ def test_places_that_are_no_files(tmp_path):
 @pytest.mark.untyped
 def test_bits_that_are_none(tmp_path):
     words = npy(tmp_path / "words.npy", bits.pack(bits.random(5, 100, seed=0)))
-    floats, ones = npy(tmp_path / "floats.npy", normal(5, 100)), npy(tmp_path / "ones.npy", torch.ones(5, 100))
+    floats, ones = (
+        npy(tmp_path / "floats.npy", normal(5, 100)),
+        npy(tmp_path / "ones.npy", torch.ones(5, 100)),
+    )
     rules = {"similarity": similarity.agreement, "activation": Sign()}
     part = Circle(100, 40)
-    assert len(Patterns.over(ones, separation=part, **rules)) == len(Patterns.over(words, separation=part, bits=100, **rules)) == 5
+    assert (
+        len(Patterns.over(ones, separation=part, **rules))
+        == len(Patterns.over(words, separation=part, bits=100, **rules))
+        == 5
+    )
     for source, given, sentence in (
         (
             words,
@@ -752,17 +901,29 @@ def test_bits_that_are_none(tmp_path):
         ),
         (words, {"bits": 129}, "bits must be an integer from 65 to 128"),
         (words, {"bits": "100"}, "bits must be an integer from 65 to 128, but it was '100' (str)"),
-        (words, {"bits": (100, 100, 100)}, "bits must be one length, or one of keys and one of values"),
-        (ones, {"bits": 100}, "bits must be left out, unless rows are int64 words, but it was 100 for rows of float32; leave it out."),
+        (
+            words,
+            {"bits": (100, 100, 100)},
+            "bits must be one length, or one of keys and one of values",
+        ),
+        (
+            ones,
+            {"bits": 100},
+            "bits must be left out, unless rows are int64 words, but it was 100 for rows of float32; leave it out.",
+        ),
         (floats, {}, "keys must be -1/+1 bits, but it was float32 of shape (5, 100)"),
     ):
         with pytest.raises(InputError) as told:
             Patterns.over(source, separation=part, **rules, **given)
         assert str(told.value).startswith(f"Patterns.over: {sentence}")
-    with pytest.raises(InputError, match=r"keys must be 0 beyond bit 99 of each row, but it was not: bits are set there; make them with"):
+    with pytest.raises(
+        InputError,
+        match=r"keys must be 0 beyond bit 99 of each row, but it was not: bits are set there; make them with",
+    ):
         Patterns.over(words, separation=Circle(99, 40), bits=99, **rules)
     with pytest.raises(
-        InputError, match=r"^Patterns.over: keys must be floating rows, for these parts take real numbers, but it was int64"
+        InputError,
+        match=r"^Patterns.over: keys must be floating rows, for these parts take real numbers, but it was int64",
     ):
         Patterns.over(words, separation=Softmax(1.0))
 

@@ -33,7 +33,13 @@ def heads(layers=3, count=4, **changes):
 
 def curves(layers=2, count=3, radii=5):
     return [
-        {"layer": layer, "head": head, "radius": radius, "variation": radius / 10 + head / 100, "r2": 0.9 - radius / 10 - layer}
+        {
+            "layer": layer,
+            "head": head,
+            "radius": radius,
+            "variation": radius / 10 + head / 100,
+            "r2": 0.9 - radius / 10 - layer,
+        }
         for layer in range(layers)
         for head in range(count)
         for radius in range(1, radii + 1)
@@ -41,7 +47,13 @@ def curves(layers=2, count=3, radii=5):
 
 
 def effect(title, embedding, **more):
-    return {"title": title, "embedding": embedding, "nearest": embedding / 2, "neighbours": None, "unreached": 0.1} | more
+    return {
+        "title": title,
+        "embedding": embedding,
+        "nearest": embedding / 2,
+        "neighbours": None,
+        "unreached": 0.1,
+    } | more
 
 
 EFFECTS = [
@@ -50,14 +62,23 @@ EFFECTS = [
     effect("the nearest token alone", 0.8),
 ]
 SPOKEN = [
-    row | {"nearest": None, "loss": 4.0 - row["embedding"], "loss_before": 3.0, "divergence": 1 - row["embedding"]} for row in EFFECTS
+    row
+    | {
+        "nearest": None,
+        "loss": 4.0 - row["embedding"],
+        "loss_before": 3.0,
+        "divergence": 1 - row["embedding"],
+    }
+    for row in EFFECTS
 ]
 SWEEP = [effect("", 0.5 + radius / 20, radius=radius) for radius in (1, 3, 5)]
 
 
 def inside(figure):
     """Tell whether all that is written lies in the figure."""
-    return all(figure.bbox.contains(*corner) for box in boxes(figure) for corner in (box.min, box.max))
+    return all(
+        figure.bbox.contains(*corner) for box in boxes(figure) for corner in (box.min, box.max)
+    )
 
 
 def boxes(figure):
@@ -79,7 +100,9 @@ def test_maps_hold_the_numbers_of_the_rows(layers, count, across):
     figure = plot.head_maps(rows[::-1], ["beta", "radius"], across=across)
     maps = [axes.images[0].get_array() for axes in figure.axes if axes.images]
     for drawn, column in zip(maps, ("beta", "radius"), strict=True):
-        np.testing.assert_allclose(drawn, np.reshape([row[column] for row in rows], (layers, count)))
+        np.testing.assert_allclose(
+            drawn, np.reshape([row[column] for row in rows], (layers, count))
+        )
     axes = figure.axes[0]
     assert axes.get_ylim()[0] > axes.get_ylim()[1], "layer 0 is at the top"
     assert figure.get_size_inches()[0] == (4.4 if across == 1 else 8.8)
@@ -88,9 +111,19 @@ def test_maps_hold_the_numbers_of_the_rows(layers, count, across):
 
 
 def test_maps_write_numbers_where_they_fit():
-    assert [text.get_text() for text in plot.head_maps(heads(1, 2), ["beta"]).axes[0].texts] == ["2.0", "2.1"]
-    assert [text.get_text() for text in plot.head_maps(heads(1, 3), ["radius"]).axes[0].texts] == ["0", "1", "2"]
-    assert [text.get_text() for text in plot.head_maps(heads(1, 2), ["cosine"]).axes[0].texts] == ["0.10", "−0.90"]
+    assert [text.get_text() for text in plot.head_maps(heads(1, 2), ["beta"]).axes[0].texts] == [
+        "2.0",
+        "2.1",
+    ]
+    assert [text.get_text() for text in plot.head_maps(heads(1, 3), ["radius"]).axes[0].texts] == [
+        "0",
+        "1",
+        "2",
+    ]
+    assert [text.get_text() for text in plot.head_maps(heads(1, 2), ["cosine"]).axes[0].texts] == [
+        "0.10",
+        "−0.90",
+    ]
     assert not plot.head_maps(heads(2, 128), ["beta"]).axes[0].texts
 
 
@@ -106,7 +139,9 @@ def test_maps_name_the_layers_and_heads_that_there_are():
 def test_maps_hatch_what_is_missing():
     rows = [row | {"special": None} if row["index"] == 1 else row for row in heads()][:-1]
     (drawn,) = plot.head_maps(rows, ["special"]).axes[0].images
-    assert np.ma.getmaskarray(drawn.get_array()).tolist() == [[False, True, False, False]] * 2 + [[False, True, False, True]]
+    assert np.ma.getmaskarray(drawn.get_array()).tolist() == [[False, True, False, False]] * 2 + [
+        [False, True, False, True]
+    ]
     assert plot.head_maps(rows, ["special"]).axes[0].patch.get_hatch()
     assert not plot.head_maps(heads(), ["special"]).axes[0].patch.get_hatch()
     nothing = plot.head_maps(heads(special=None), ["special"])
@@ -118,21 +153,31 @@ def test_maps_hatch_what_is_missing():
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-@pytest.mark.parametrize("betas", [[4.0], [1.0, 1.5, 2.0], [100.0, 120.0], [0.0, 3.0], list(np.geomspace(2, 40, 128))])
+@pytest.mark.parametrize(
+    "betas", [[4.0], [1.0, 1.5, 2.0], [100.0, 120.0], [0.0, 3.0], list(np.geomspace(2, 40, 128))]
+)
 @pytest.mark.parametrize("optima", [OPTIMA, {"noise": 5.5, "snr": 5.6, "capacity": 5.7}, {}])
 def test_every_beta_is_counted_and_labels_keep_apart(betas, optima, narrow):
     figure = plot.beta_histogram([{"beta": beta} for beta in [*betas, None]], optima, narrow=narrow)
     (axes,) = figure.axes
     assert sum(bar.get_height() for bar in axes.patches) == len(betas)
-    assert [line.get_xdata()[0] for line in axes.lines] == [value for name, value in optima.items() if name != "patterns"]
+    assert [line.get_xdata()[0] for line in axes.lines] == [
+        value for name, value in optima.items() if name != "patterns"
+    ]
     assert inside(figure)
     drawn = boxes(figure)
     assert not any(one.overlaps(other) for one, other in itertools.combinations(drawn, 2))
 
 
 def test_betas_that_differ_fourfold_stand_on_a_log_scale():
-    assert plot.beta_histogram([{"beta": beta} for beta in (2.0, 30.0)], {}).axes[0].get_xscale() == "log"
-    assert plot.beta_histogram([{"beta": beta} for beta in (2.0, 3.0)], {}).axes[0].get_xscale() == "linear"
+    assert (
+        plot.beta_histogram([{"beta": beta} for beta in (2.0, 30.0)], {}).axes[0].get_xscale()
+        == "log"
+    )
+    assert (
+        plot.beta_histogram([{"beta": beta} for beta in (2.0, 3.0)], {}).axes[0].get_xscale()
+        == "linear"
+    )
 
 
 # Agreement and histograms
@@ -145,8 +190,12 @@ def test_agreement_has_a_line_for_each_head_and_their_median(narrow):
     figure = plot.agreement_curves(rows, narrow=narrow)
     variation, r2 = figure.axes
     assert len(variation.lines) == len(r2.lines) == 6 + 1
-    np.testing.assert_allclose(variation.lines[1].get_xydata(), [[radius, radius / 10 + 0.01] for radius in range(1, 6)])
-    np.testing.assert_allclose(variation.lines[-1].get_xydata(), [[radius, radius / 10 + 0.01] for radius in range(1, 6)])
+    np.testing.assert_allclose(
+        variation.lines[1].get_xydata(), [[radius, radius / 10 + 0.01] for radius in range(1, 6)]
+    )
+    np.testing.assert_allclose(
+        variation.lines[-1].get_xydata(), [[radius, radius / 10 + 0.01] for radius in range(1, 6)]
+    )
     assert r2.lines[0].get_xdata().tolist() == [2, 3, 4, 5]
     assert len({line.get_color() for line in variation.lines[:-1]}) == 2, "a colour for each layer"
     assert figure.get_size_inches()[0] == (4.4 if narrow else 8.0)
@@ -167,8 +216,16 @@ def test_of_many_layers_a_few_are_named():
 @pytest.mark.parametrize("narrow", [False, True])
 def test_histograms_have_a_line_for_each_layer(narrow):
     shares = [0.0, 0.2, 0.5, 0.3]
-    cosines = [{"layer": layer, "cosines": place / 10, "share": share} for layer in (0, 3) for place, share in enumerate(shares)]
-    inputs = [{"layer": layer, "inputs": float(place), "share": share} for layer in (0, 3) for place, share in enumerate(shares)]
+    cosines = [
+        {"layer": layer, "cosines": place / 10, "share": share}
+        for layer in (0, 3)
+        for place, share in enumerate(shares)
+    ]
+    inputs = [
+        {"layer": layer, "inputs": float(place), "share": share}
+        for layer in (0, 3)
+        for place, share in enumerate(shares)
+    ]
     left, right = plot.layer_histograms(inputs, cosines, narrow=narrow).axes
     assert len(left.lines) == len(right.lines) == 2
     np.testing.assert_allclose(left.lines[0].get_ydata()[1:], shares[1:])
@@ -186,7 +243,9 @@ def test_the_curve_stands_beside_the_named_replacements(narrow):
     np.testing.assert_allclose(kept.lines[0].get_xydata(), [[1, 0.55], [3, 0.65], [5, 0.75]])
     levels = [line.get_ydata()[0] for line in kept.lines if line.get_linestyle() == "--"]
     assert levels == [0.4, 0.95, 0.8]
-    assert [text.get_text().replace("\n", " ") for text in kept.texts] == [row["title"] for row in EFFECTS]
+    assert [text.get_text().replace("\n", " ") for text in kept.texts] == [
+        row["title"] for row in EFFECTS
+    ]
     np.testing.assert_allclose(empty.lines[0].get_ydata(), [0.1] * 3)
     assert inside(figure)
 
@@ -207,7 +266,9 @@ def test_the_curve_needs_no_replacements():
 def test_dots_stand_where_the_numbers_are_the_best_at_the_top(rows, narrow):
     figure = plot.replacement_bars(rows, narrow=narrow)
     axes = figure.axes[0]
-    assert axes.lines[0].get_xdata().tolist() == sorted((row["embedding"] for row in rows), reverse=True)
+    assert axes.lines[0].get_xdata().tolist() == sorted(
+        (row["embedding"] for row in rows), reverse=True
+    )
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
     assert len(figure.axes) == (3 if rows is SPOKEN else 1)
     if rows is SPOKEN:
@@ -269,21 +330,48 @@ def test_a_missing_package_names_the_extra(monkeypatch, call):
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: plot.head_maps([]), "plot.head_maps: rows must be one row or more, but it was empty"),
+        (
+            lambda: plot.head_maps([]),
+            "plot.head_maps: rows must be one row or more, but it was empty",
+        ),
         (lambda: plot.head_maps(heads(), []), "plot.head_maps: columns must be one column or more"),
         (lambda: plot.head_maps(heads(), ["absent"]), "the key 'absent'"),
         (lambda: plot.head_maps(heads(), across=0), "across must be an integer >= 1"),
-        (lambda: plot.head_maps(heads(beta=float("nan")), ["beta"]), "column 'beta', must be a finite number"),
-        (lambda: plot.beta_histogram([], OPTIMA), "plot.beta_histogram: rows must be one row or more"),
-        (lambda: plot.beta_histogram([{"beta": -1.0}], OPTIMA), "column 'beta', must be a finite number >= 0"),
-        (lambda: plot.beta_histogram([{"beta": 1.0}], {"snr": float("inf")}), "optima, 'snr', must be a finite number >= 0"),
+        (
+            lambda: plot.head_maps(heads(beta=float("nan")), ["beta"]),
+            "column 'beta', must be a finite number",
+        ),
+        (
+            lambda: plot.beta_histogram([], OPTIMA),
+            "plot.beta_histogram: rows must be one row or more",
+        ),
+        (
+            lambda: plot.beta_histogram([{"beta": -1.0}], OPTIMA),
+            "column 'beta', must be a finite number >= 0",
+        ),
+        (
+            lambda: plot.beta_histogram([{"beta": 1.0}], {"snr": float("inf")}),
+            "optima, 'snr', must be a finite number >= 0",
+        ),
         (lambda: plot.agreement_curves([]), "plot.agreement_curves: rows must be one row or more"),
         (lambda: plot.agreement_curves([{"layer": 0}]), "the key 'head'"),
-        (lambda: plot.layer_histograms([], []), "plot.layer_histograms: rows must be one row or more"),
-        (lambda: plot.replacement_curve([]), "plot.replacement_curve: rows must be one row or more"),
+        (
+            lambda: plot.layer_histograms([], []),
+            "plot.layer_histograms: rows must be one row or more",
+        ),
+        (
+            lambda: plot.replacement_curve([]),
+            "plot.replacement_curve: rows must be one row or more",
+        ),
         (lambda: plot.replacement_curve([{"radius": 1, "embedding": 1.0}]), "the key 'unreached'"),
-        (lambda: plot.replacement_bars([]), "plot.replacement_bars: rows must be dicts with one of embedding"),
-        (lambda: plot.replacement_bars([EFFECTS[0] | {"embedding": "high"}]), "column 'embedding', must be a finite number"),
+        (
+            lambda: plot.replacement_bars([]),
+            "plot.replacement_bars: rows must be dicts with one of embedding",
+        ),
+        (
+            lambda: plot.replacement_bars([EFFECTS[0] | {"embedding": "high"}]),
+            "column 'embedding', must be a finite number",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(call, sentence):

@@ -6,7 +6,13 @@ import kanerva
 from kanerva.lab.plot import Frame, correspondence, lines, svg
 
 ROWS = [
-    {"x": x, "y": None if (x, line) == (2, "b") else x * scale + seed, "line": line, "panel": panel, "seed": seed}
+    {
+        "x": x,
+        "y": None if (x, line) == (2, "b") else x * scale + seed,
+        "line": line,
+        "panel": panel,
+        "seed": seed,
+    }
     for x in (1, 2, 4)
     for line, scale in (("a", 1.0), ("b", 10.0))
     for panel in ("one", "two")
@@ -16,7 +22,11 @@ ROWS = [
 
 def drawn(axes):
     """Return the data of the lines of a panel that stand for rows."""
-    return {line.get_label(): line.get_xydata().tolist() for line in axes.lines if not line.get_label().startswith("_")}
+    return {
+        line.get_label(): line.get_xydata().tolist()
+        for line in axes.lines
+        if not line.get_label().startswith("_")
+    }
 
 
 def test_a_panel_and_a_line_for_each_value():

@@ -37,8 +37,16 @@ def test_the_radius_of_a_head_is_that_of_its_beta(beta, radius):
 def test_regimes_are_those_of_the_paper():
     optima = _fit.optima(N, 1024)
     assert optima == tuple(theory.beta.fit(N, radius).beta for radius in (15, 11, 5))
-    regimes = {beta: _fit.fit(seen(beta), 0, 1024, "binary") for beta in (3.0, 10.5, 15.0, 30.0, 90.0)}
-    assert [one.regime for one in regimes.values()] == ["noise", "noise", "snr", "capacity", "capacity"]
+    regimes = {
+        beta: _fit.fit(seen(beta), 0, 1024, "binary") for beta in (3.0, 10.5, 15.0, 30.0, 90.0)
+    }
+    assert [one.regime for one in regimes.values()] == [
+        "noise",
+        "noise",
+        "snr",
+        "capacity",
+        "capacity",
+    ]
     assert [one.outside for one in regimes.values()] == ["broader", "", "", "", "sharper"]
 
 
@@ -60,7 +68,9 @@ def test_agreement_is_that_of_the_weights_by_hand():
 def test_a_head_made_of_circles_is_matched_exactly():
     summary = seen(1.0, rows=8)
     part = probe.CosineCircle(N, 13)
-    summary.rows = [(part.log_weights(cosines.double()).float(), cosines) for _, cosines in summary.rows]
+    summary.rows = [
+        (part.log_weights(cosines.double()).float(), cosines) for _, cosines in summary.rows
+    ]
     summary.compared.clear()
     found = _fit.fit(summary, 0, None, "binary")
     assert found.matched == 13
@@ -93,11 +103,17 @@ def test_a_beta_beyond_all_radii_gets_the_smallest():
 def test_at_whole_distances_they_are_circles(bits, radius):
     distances = torch.arange(bits + 1.0, dtype=torch.float64)
     cosines = 1 - 2 * distances / bits
-    mine, theirs = probe.CosineCircle(bits, radius).log_weights(cosines), Circle(bits, radius).log_weights(bits - distances)
+    mine, theirs = (
+        probe.CosineCircle(bits, radius).log_weights(cosines),
+        Circle(bits, radius).log_weights(bits - distances),
+    )
     assert torch.equal(mine.isinf(), theirs.isinf())
     assert torch.allclose(mine[mine.isfinite()], theirs[mine.isfinite()], atol=1e-6)
     chosen = torch.tensor([0, 2 * radius if 2 * radius <= bits else 0, bits])
-    assert torch.allclose(probe.CosineCircle(bits, radius)(cosines[chosen]), Circle(bits, radius)((bits - distances)[chosen]))
+    assert torch.allclose(
+        probe.CosineCircle(bits, radius)(cosines[chosen]),
+        Circle(bits, radius)((bits - distances)[chosen]),
+    )
 
 
 def test_between_whole_distances_they_fall_and_end_at_twice_the_radius():
@@ -135,7 +151,10 @@ def test_rows_masks_and_dtypes():
         (lambda: probe.CosineCircle(8, 2).potential(torch.tensor([1.0])), "separation must be"),
         (lambda: _fit.fit(seen(9.0), 0, 1, "binary"), "patterns must be"),
         (lambda: _fit.fit(seen(9.0), 0, 9, "round"), "space must be"),
-        (lambda: _fit.fit(Summary(1, None, 4, 0), 0, None, "binary"), "head must be one that was watched"),
+        (
+            lambda: _fit.fit(Summary(1, None, 4, 0), 0, None, "binary"),
+            "head must be one that was watched",
+        ),
     ],
 )
 def test_bad_input_gets_a_sentence(break_it, argument):

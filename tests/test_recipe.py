@@ -46,9 +46,13 @@ def command(monkeypatch, capsys, tmp_path):
 
 
 def test_cells_are_the_product_of_the_sweeps():
-    assert grid(a=1, b=(2, 3), c=("x", "y")) == [{"a": 1, "b": b, "c": c} for b in (2, 3) for c in ("x", "y")]
+    assert grid(a=1, b=(2, 3), c=("x", "y")) == [
+        {"a": 1, "b": b, "c": c} for b in (2, 3) for c in ("x", "y")
+    ]
     cells = toys.squares.cells("quick", seed=5, given={"n": "7,8", "power": 3})
-    assert cells == [{"n": n, "power": 3.0, "seed": seed} for n, seed in ((7, 5), (8, 5), (7, 6), (8, 6))]
+    assert cells == [
+        {"n": n, "power": 3.0, "seed": seed} for n, seed in ((7, 5), (8, 5), (7, 6), (8, 6))
+    ]
     assert toys.squares.cells("paper") == [{"n": 100, "power": 2.0, "seed": 0}]
 
 
@@ -66,19 +70,36 @@ def test_parameters_come_from_the_signature():
     [
         (lambda: toys.squares.cells("huge"), "size must be one of"),
         (lambda: toys.squares.cells(given={"m": 1}), "set must be one of"),
-        (lambda: toys.squares.cells(given={"n": "1,two"}), "n must be whole numbers with commas between, but it was 'two'"),
+        (
+            lambda: toys.squares.cells(given={"n": "1,two"}),
+            "n must be whole numbers with commas between, but it was 'two'",
+        ),
         (lambda: toys.squares.cells(given={"n": "1.5"}), "n must be whole numbers"),
         (lambda: toys.squares.cells(given={"power": "nan"}), "power must be finite numbers"),
         (lambda: toys.squares.cells(given={"power": "1e400"}), "power must be finite numbers"),
-        (lambda: toys.squares.cells(given={"n": "9" * 5000}), "n must be whole numbers.*of 5000 characters"),
+        (
+            lambda: toys.squares.cells(given={"n": "9" * 5000}),
+            "n must be whole numbers.*of 5000 characters",
+        ),
         (lambda: toys.squares.cells(seed=-1), "seed must be"),
         (lambda: runner.run(toys.squares, jobs=0), "jobs must be"),
         (lambda: runner.run(toys.squares, jobs=-2), "jobs must be"),
         (lambda: runner.run(toys.uneven), "yield the same keys in the same order"),
-        (lambda: recipe("a", "b", "nobody1900", "c", quick=[], paper=[], draw=len), "source must be one of"),
-        (lambda: recipe("a", "b", "kanerva1988", "c", quick=grid(m=1), paper=[], draw=len)(toys.uneven.measure), "a must be made of cells"),
+        (
+            lambda: recipe("a", "b", "nobody1900", "c", quick=[], paper=[], draw=len),
+            "source must be one of",
+        ),
+        (
+            lambda: recipe("a", "b", "kanerva1988", "c", quick=grid(m=1), paper=[], draw=len)(
+                toys.uneven.measure
+            ),
+            "a must be made of cells",
+        ),
         (lambda: bibtex("nobody1900"), "key must be one of"),
-        (lambda: Check("a", "b", 0, 0, "c").judge([{"d": 1}]), "rows must be rows with the column 'b'"),
+        (
+            lambda: Check("a", "b", 0, 0, "c").judge([{"d": 1}]),
+            "rows must be rows with the column 'b'",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(call, text):
@@ -91,7 +112,9 @@ def test_rows_hold_no_nan(value):
     def measure(n: int):
         yield {"value": value}
 
-    one = recipe("toy.nan", "NaN", "kanerva1988", "nowhere", quick=grid(n=1), paper=[], draw=len)(measure)
+    one = recipe("toy.nan", "NaN", "kanerva1988", "nowhere", quick=grid(n=1), paper=[], draw=len)(
+        measure
+    )
     with pytest.raises(kanerva.InputError, match=r"column 'value'.*finite.*yield None"):
         runner.run(one)
 
@@ -108,9 +131,15 @@ def test_verdicts_say_what_they_found():
     stale = Check("a", "b", 1, 0, "c", reason="no longer").judge([{"b": 1}])
     assert not stale.ok
     assert "FAILED to differ" in stale.sentence()
-    assert Check("a", "b", 1, 0.1, "c").judge([{"b": 1.2}, {"b": None}]) == Verdict("a", 1.2, 1, 0.1, "c", False, "")
+    assert Check("a", "b", 1, 0.1, "c").judge([{"b": 1.2}, {"b": None}]) == Verdict(
+        "a", 1.2, 1, 0.1, "c", False, ""
+    )
     assert Check("a", "b", 1, 0.1, "c", aggregate="min").judge([{"b": 1.2}, {"b": 1}]).ok
-    assert Check("a", "b", 1, 0.1, "c", at={"d": 0.1}).judge([{"b": 1, "d": 0.1 + 1e-12}, {"b": 7, "d": 0.2}]).ok
+    assert (
+        Check("a", "b", 1, 0.1, "c", at={"d": 0.1})
+        .judge([{"b": 1, "d": 0.1 + 1e-12}, {"b": 7, "d": 0.2}])
+        .ok
+    )
 
 
 def test_a_recipe_travels_by_name():
@@ -125,7 +154,9 @@ def test_a_recipe_of_a_script_runs_in_processes_of_its_own(tmp_path):
         "def measured(n: int):\n    yield {'square': n * n}\n"
         "print([row['square'] for row in runner.run(measured, jobs=2).rows])\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=120, check=True
+    )
     assert done.stdout == "[1, 4]\n"
 
 
@@ -134,9 +165,16 @@ def test_a_recipe_of_a_script_runs_in_processes_of_its_own(tmp_path):
 
 def test_a_run_leaves_table_figure_and_manifest(tmp_path):
     seen = []
-    result = runner.run(toys.squares, tmp_path / "a" / "b", seed=3, progress=lambda *told: seen.append(told))
+    result = runner.run(
+        toys.squares, tmp_path / "a" / "b", seed=3, progress=lambda *told: seen.append(told)
+    )
     folder = tmp_path / "a" / "b"
-    assert sorted(path.name for path in folder.iterdir()) == ["figure.png", "figure.svg", "manifest.json", "table.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "figure.png",
+        "figure.svg",
+        "manifest.json",
+        "table.csv",
+    ]
     assert sorted(result.files) == sorted(folder.iterdir())
     with (folder / "table.csv").open() as file:
         table = list(csv.DictReader(file))
@@ -147,7 +185,14 @@ def test_a_run_leaves_table_figure_and_manifest(tmp_path):
     assert (manifest["cells"], manifest["rows"], manifest["seed"]) == (6, 12, 3)
     assert [check["ok"] for check in manifest["checks"]] == [True, None, True, True]
     assert seen == [("toy.squares", done, 6) for done in range(7)]
-    assert result.rows[0] == {"n": 1, "power": 2.0, "seed": 3, "repeat": 0, "square": 1.0, "word": "first, or so"}
+    assert result.rows[0] == {
+        "n": 1,
+        "power": 2.0,
+        "seed": 3,
+        "repeat": 0,
+        "square": 1.0,
+        "word": "first, or so",
+    }
     assert result.rows[1]["word"] is None
     again = runner.read(toys.squares, folder)
     assert (again.rows, again.verdicts) == (result.rows, result.verdicts)
@@ -177,7 +222,9 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, monkeypatch, trace):
     assert result.rows == whole.rows
     assert (tmp_path / "out" / "table.csv").read_text().startswith(kept)
     assert not (tmp_path / "out" / "unfinished.jsonl").exists()
-    assert runner.run(toys.squares, tmp_path / "out", seed=1).manifest["seed"] == 1  # a finished run is replaced
+    assert (
+        runner.run(toys.squares, tmp_path / "out", seed=1).manifest["seed"] == 1
+    )  # a finished run is replaced
 
 
 def test_what_is_left_of_a_run_that_had_hardly_begun_is_replaced(tmp_path):
@@ -205,7 +252,9 @@ def test_processes_and_a_cluster_give_the_same_table(tmp_path):
     alone = runner.run(toys.squares, tmp_path / "alone")
     side = runner.run(toys.squares, tmp_path / "side", jobs=2)
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        ) as cluster,
         distributed.Client(cluster),
         parallel_config(backend="dask"),
     ):
@@ -218,12 +267,18 @@ def test_processes_and_a_cluster_give_the_same_table(tmp_path):
 @pytest.mark.parametrize("moment", ["figure", "table", "manifest"])
 def test_a_run_that_is_stopped_while_it_ends_is_taken_up(tmp_path, monkeypatch, moment):
     whole = runner.run(toys.squares)
-    backwards = lambda recipe, cells, places, jobs: ((place, runner._cell(recipe, place, cells[place])[1]) for place in reversed(places))  # noqa: E731
+
+    def backwards(recipe, cells, places, jobs):
+        return ((place, runner._cell(recipe, place, cells[place])[1]) for place in reversed(places))
 
     def stop(*_):
         raise KeyboardInterrupt
 
-    ends = {"figure": (runner.plot, "save"), "table": (runner.report, "write_csv"), "manifest": (runner.report, "write_json")}
+    ends = {
+        "figure": (runner.plot, "save"),
+        "table": (runner.report, "write_csv"),
+        "manifest": (runner.report, "write_json"),
+    }
     with monkeypatch.context() as patch:
         patch.setattr(runner, "_measured", backwards)
         patch.setattr(*ends[moment], stop)
@@ -246,7 +301,10 @@ def test_a_table_that_others_changed_is_not_taken_up(tmp_path, monkeypatch):
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
     pytest.importorskip("fcntl")
-    with runner._alone(tmp_path), pytest.raises(kanerva.InputFileError, match="another run is at work"):
+    with (
+        runner._alone(tmp_path),
+        pytest.raises(kanerva.InputFileError, match="another run is at work"),
+    ):
         runner.run(toys.squares, tmp_path)
     runner.run(toys.squares, tmp_path)
     with pytest.raises(kanerva.InputFileError, match=r"holds a run of 'toy\.squares'"):
@@ -261,7 +319,13 @@ def test_what_is_refused_leaves_an_earlier_run_as_it_is(tmp_path):
         yield {"value": n}
 
     one = recipe(
-        "toy.some", "Some", "kanerva1988", "x", quick=grid(n=1), paper=[], draw=lambda rows: toys.draw([{"n": 1, "square": 1, "seed": 0}])
+        "toy.some",
+        "Some",
+        "kanerva1988",
+        "x",
+        quick=grid(n=1),
+        paper=[],
+        draw=lambda rows: toys.draw([{"n": 1, "square": 1, "seed": 0}]),
     )(measure)
     before = runner.run(one, tmp_path)
     with pytest.raises(kanerva.InputError, match="n must be positive"):
@@ -277,7 +341,9 @@ def test_words_that_read_as_numbers_are_refused(word):
     def measure(n: int):
         yield {"word": word}
 
-    one = recipe("toy.word", "Word", "kanerva1988", "x", quick=grid(n=1), paper=[], draw=len)(measure)
+    one = recipe("toy.word", "Word", "kanerva1988", "x", quick=grid(n=1), paper=[], draw=len)(
+        measure
+    )
     with pytest.raises(kanerva.InputError, match="a word that does not read as a number"):
         runner.run(one)
 
@@ -289,7 +355,9 @@ def test_words_come_back_as_they_were(tmp_path):
         yield from ({"word": word} for word in words)
 
     draw = lambda rows: toys.draw([{"n": 1, "square": 1, "seed": 0}])  # noqa: E731
-    one = recipe("toy.words", "Words", "kanerva1988", "x", quick=grid(n=1), paper=[], draw=draw)(measure)
+    one = recipe("toy.words", "Words", "kanerva1988", "x", quick=grid(n=1), paper=[], draw=draw)(
+        measure
+    )
     runner.run(one, tmp_path)
     assert [row["word"] for row in runner.read(one, tmp_path).rows] == words
     (tmp_path / "table.csv").write_text("n,word\n1\n")
@@ -302,7 +370,11 @@ def test_no_more_processes_than_cells(monkeypatch):
 
     asked = []
     parallel = joblib.Parallel
-    monkeypatch.setattr(joblib, "Parallel", lambda n_jobs, **more: asked.append(n_jobs) or parallel(n_jobs=1, **more))
+    monkeypatch.setattr(
+        joblib,
+        "Parallel",
+        lambda n_jobs, **more: asked.append(n_jobs) or parallel(n_jobs=1, **more),
+    )
     runner.run(toys.squares, jobs=100_000)
     assert asked == [6]
 
@@ -323,12 +395,20 @@ def test_list_and_show(command):
     code, out, _ = command("list")
     assert code == 0
     assert "toy.squares" in out
-    assert [one["name"] for one in json.loads(command("list", "--json")[1])] == ["toy.squares", "toy.wrong"]
+    assert [one["name"] for one in json.loads(command("list", "--json")[1])] == [
+        "toy.squares",
+        "toy.wrong",
+    ]
     out = command("show", "toy.squares")[1]
     assert "how often" in out
     assert "6 cells quick, 1 cells paper; 4 numbers are checked." in out
     told = json.loads(command("show", "toy.squares", "--json")[1])
-    assert told["parameters"][0] == {"name": "n", "kind": "int", "help": "a number", "default": None}
+    assert told["parameters"][0] == {
+        "name": "n",
+        "kind": "int",
+        "help": "a number",
+        "default": None,
+    }
 
 
 def test_run_prints_checks_and_ends_with_1_when_one_fails(command, tmp_path):
@@ -368,7 +448,10 @@ def test_an_interrupted_command_says_that_nothing_is_lost(command, monkeypatch):
         (("show", "nothing"), "name must be one of"),
         (("cite", "nothing"), "name must be one of"),
         (("run", "toy.squares", "--set", "n"), "set must be NAME=VALUE"),
-        (("run", "toy.squares", "--set", "n=1", "--set", "n=2"), "set must be given once for each parameter"),
+        (
+            ("run", "toy.squares", "--set", "n=1", "--set", "n=2"),
+            "set must be given once for each parameter",
+        ),
         (("run", "toy.squares", "--set", "n=x"), "n must be whole numbers"),
         (("run", "toy.squares", "--size", "huge"), "size must be one of"),
         (("run", "toy.squares", "--jobs", "0"), "jobs must be"),
@@ -391,7 +474,9 @@ def test_cite(command):
 def test_every_memory_and_recipe_has_a_source():
     assert {key for keys in MEMORIES.values() for key in keys} <= set(SOURCES)
     constructors = {
-        name for name in kanerva.__all__ if name in MEMORIES or getattr(getattr(kanerva, name), "__module__", "") == "kanerva.models"
+        name
+        for name in kanerva.__all__
+        if name in MEMORIES or getattr(getattr(kanerva, name), "__module__", "") == "kanerva.models"
     }
     assert constructors <= set(MEMORIES)
     for key in SOURCES:
@@ -402,11 +487,20 @@ def test_every_memory_and_recipe_has_a_source():
 def test_pages_put_what_differs_first(tmp_path):
     shelf = {one.name: one for one in (toys.squares,)}
     runner.run(toys.squares, tmp_path / "runs" / "toy.squares")
-    written = pages.write(shelf, {"figure 9": "it needs a telescope."}, tmp_path / "runs", tmp_path / "docs")
+    written = pages.write(
+        shelf, {"figure 9": "it needs a telescope."}, tmp_path / "runs", tmp_path / "docs"
+    )
     assert all(path.is_file() for path in written)
     text = (tmp_path / "docs" / "fidelity.md").read_text()
-    assert "Of 4 numbers 2 come out within their tolerance. Known to differ: 1. Not run here: 1." in text
-    assert text.index("it is a misprint") < text.index("figure 9: it needs a telescope.") < text.index("| square of 3 | 9 | 9 |")
+    assert (
+        "Of 4 numbers 2 come out within their tolerance. Known to differ: 1. Not run here: 1."
+        in text
+    )
+    assert (
+        text.index("it is a misprint")
+        < text.index("figure 9: it needs a telescope.")
+        < text.index("| square of 3 | 9 | 9 |")
+    )
     page = (tmp_path / "docs" / "recipes" / "toy.squares.md").read_text()
     assert "| `n` | a number | 1, 2, 3 | 100 |" in page
     assert "![Squares](toy.squares.png)" in page
@@ -418,5 +512,10 @@ def test_numbers_that_one_run_leaves_open_come_from_another(tmp_path):
     runner.run(toys.squares, tmp_path / "paper" / "toy.squares", size="paper", given={"power": 2})
     pages.write(shelf, {}, tmp_path / "quick", tmp_path / "docs", [tmp_path / "paper"])
     text = (tmp_path / "docs" / "fidelity.md").read_text()
-    assert "Of 4 numbers 3 come out within their tolerance. Known to differ: 1. Not run here: 0." in text
-    assert "| largest square | 9 | 9 | 0 | ok |" in text  # of the first run, not the 10,000 of the second
+    assert (
+        "Of 4 numbers 3 come out within their tolerance. Known to differ: 1. Not run here: 0."
+        in text
+    )
+    assert (
+        "| largest square | 9 | 9 | 0 | ok |" in text
+    )  # of the first run, not the 10,000 of the second

@@ -36,7 +36,10 @@ def test_is_described(name):
     named = [check.what for check in recipe.checks]
     assert len(named) == len(set(named)), "name each check so that it can be told from the others"
     assert all(check.source and "spec" not in check.source for check in recipe.checks)
-    assert len(recipe.cells("paper")) >= len(recipe.cells("quick")) or "seed" in recipe.cells("paper")[0]
+    assert (
+        len(recipe.cells("paper")) >= len(recipe.cells("quick"))
+        or "seed" in recipe.cells("paper")[0]
+    )
 
 
 def test_pages_are_those_of_the_recipes():

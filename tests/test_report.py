@@ -22,7 +22,12 @@ from kanerva import InputError, InputFileError, InputTypeError
 from kanerva._core import files
 from kanerva.lab import plot, report
 
-TITLES = {"hopfield": "Hopfield (1982)", "sdm": "SDM (1988)", "cue": "The cue", "nearest": "Nearest pattern"}
+TITLES = {
+    "hopfield": "Hopfield (1982)",
+    "sdm": "SDM (1988)",
+    "cue": "The cue",
+    "nearest": "Nearest pattern",
+}
 LEVELS = (0.0, 0.1, 0.25)
 COLUMNS = ["exact", "repaired", "effective", "seconds", "bytes"]
 
@@ -121,7 +126,16 @@ def test_recall_curves_leave_out_what_was_not_measured():
     np.testing.assert_allclose(axes.containers[0][0].get_xdata(orig=False), LEVELS[1:])
 
 
-@pytest.mark.parametrize("rows", [made_up(seeds=1), made_up(["sdm"]), made_up(["cue"]), made_up(exact=None), made_up(["sdm"], level=0.1)])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        made_up(seeds=1),
+        made_up(["sdm"]),
+        made_up(["cue"]),
+        made_up(exact=None),
+        made_up(["sdm"], level=0.1),
+    ],
+)
 def test_recall_curves_draw_the_least(rows):
     assert plot.png(plot.recall_curves(rows, across=3)).startswith(b"\x89PNG")
 
@@ -156,7 +170,10 @@ def test_weight_curves_have_a_line_each_and_mark_the_fall_to_zero():
     (axes,) = plot.weight_curves(weights()).axes
     assert axes.get_yscale() == "log"
     assert [list(line.get_xdata()) for line in axes.lines] == [[0, 10, 20], [20], [0, 10, 20, 30]]
-    assert [line.get_label() for line in axes.lines if not line.get_label().startswith("_")] == ["SDM", "Attention"]
+    assert [line.get_label() for line in axes.lines if not line.get_label().startswith("_")] == [
+        "SDM",
+        "Attention",
+    ]
 
 
 def test_weight_curves_draw_no_weight_at_all():
@@ -167,7 +184,10 @@ def test_weight_curves_draw_no_weight_at_all():
 
 @pytest.mark.parametrize("shape", [(8, 8, 8), (3, 8, 12, 3), (1, 1, 64), (12, 30, 5)])
 def test_gallery_shows_every_picture_inside_the_figure(shape):
-    pictures = [(title, np.linspace(-1, 1, int(np.prod(shape))).reshape(shape)) for title in ("original", "cue", "SDM", "Hopfield")]
+    pictures = [
+        (title, np.linspace(-1, 1, int(np.prod(shape))).reshape(shape))
+        for title in ("original", "cue", "SDM", "Hopfield")
+    ]
     (axes,) = plot.gallery(pictures).axes
     assert len(axes.images) == 4 * shape[0]
     assert [text.get_text() for text in axes.texts] == ["original", "cue", "SDM", "Hopfield"]
@@ -175,7 +195,9 @@ def test_gallery_shows_every_picture_inside_the_figure(shape):
     boxes = [image.get_extent() for image in axes.images]
     assert all(left < x0 < x1 < right and low < y0 < y1 < high for x0, x1, y0, y1 in boxes)
     lows = sorted({round(box[2], 6) for box in boxes})
-    assert all(lower + boxes[0][3] - boxes[0][2] < upper for lower, upper in itertools.pairwise(lows)), "rows stay apart"
+    assert all(
+        lower + boxes[0][3] - boxes[0][2] < upper for lower, upper in itertools.pairwise(lows)
+    ), "rows stay apart"
 
 
 def test_gallery_maps_minus_one_to_black_and_one_to_white():
@@ -205,7 +227,9 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone():
         before = dict(matplotlib.rcParams)
         drawing = plot.svg(plot.recall_curves(made_up()))
         assert dict(matplotlib.rcParams) == before
-    assert drawing == plot.svg(plot.recall_curves(made_up())), "the user's own settings change nothing"
+    assert drawing == plot.svg(plot.recall_curves(made_up())), (
+        "the user's own settings change nothing"
+    )
 
 
 def test_save_writes_both_forms(tmp_path):
@@ -286,7 +310,15 @@ def test_page_escapes_all_text():
 
 
 def test_page_does_without_what_is_not_given():
-    text = page(heading=("Digits", ""), verdicts=[], figures=[], notes=[], parameters=[], manifest={}, rows=made_up(seeds=1))
+    text = page(
+        heading=("Digits", ""),
+        verdicts=[],
+        figures=[],
+        notes=[],
+        parameters=[],
+        manifest={},
+        rows=made_up(seeds=1),
+    )
     reader = Reader(text)
     assert not reader.all("figure")
     assert "±" not in text
@@ -316,7 +348,10 @@ def test_summary_equals_the_means_worked_out_by_hand():
 def test_summary_keeps_what_was_not_measured_apart():
     (line,) = report.summarise(made_up(["sdm"], seeds=1), 0)
     assert line["repaired"] is line["repaired_sd"] is line["exact_sd"] is None
-    mixed = [row | {"class_kept": value} for row, value in zip(made_up(["sdm"])[:3], (None, 0.25, 0.75), strict=True)]
+    mixed = [
+        row | {"class_kept": value}
+        for row, value in zip(made_up(["sdm"])[:3], (None, 0.25, 0.75), strict=True)
+    ]
     assert report.summarise(mixed, 0)[0]["class_kept"] == 0.5
 
 
@@ -355,7 +390,14 @@ def test_numbers_are_written_the_way_they_are_read(column, value, text):
 
 def test_table_has_the_columns_asked_for():
     grid = report.table(report.summarise(made_up(), 0.25), ["title", *COLUMNS])
-    assert [column.header.plain for column in grid.columns] == ["memory", "exact", "repaired", "memories read", "time", "size"]
+    assert [column.header.plain for column in grid.columns] == [
+        "memory",
+        "exact",
+        "repaired",
+        "memories read",
+        "time",
+        "size",
+    ]
     assert grid.row_count == 4
     console = Console(width=80, file=io.StringIO())
     console.print(grid)
@@ -379,15 +421,24 @@ def test_csv_holds_every_digit_and_every_column(tmp_path):
 
 def test_json_holds_plain_things_and_what_is_nearly_plain(tmp_path):
     path = tmp_path / "manifest.json"
-    report.write_json({"n": np.int64(3), "x": np.arange(2.0), "p": Path("a"), "é": [None, True]}, path)
-    assert json.loads(path.read_text(encoding="utf-8")) == {"n": 3, "x": [0.0, 1.0], "p": "a", "é": [None, True]}
+    report.write_json(
+        {"n": np.int64(3), "x": np.arange(2.0), "p": Path("a"), "é": [None, True]}, path
+    )
+    assert json.loads(path.read_text(encoding="utf-8")) == {
+        "n": 3,
+        "x": [0.0, 1.0],
+        "p": "a",
+        "é": [None, True],
+    }
 
 
 def test_json_refuses_what_it_cannot_say_and_leaves_nothing(tmp_path):
     loop = []
     loop.append(loop)
     for obj in (float("nan"), [np.array([np.inf])], loop):
-        with pytest.raises(InputError, match=r"report\.write_json: obj must be finite and without loops"):
+        with pytest.raises(
+            InputError, match=r"report\.write_json: obj must be finite and without loops"
+        ):
             report.write_json(obj, tmp_path / "a.json")
     with pytest.raises(InputTypeError, match="made of dicts"):
         report.write_json({"a": object()}, tmp_path / "a.json")
@@ -406,7 +457,9 @@ def test_atomic_replaces_the_old_file_only_at_the_end(tmp_path):
     assert os.listdir(tmp_path) == ["a.txt"]
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError, KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")]
+)
 def test_atomic_leaves_nothing_behind_when_the_block_fails(tmp_path, error):
     path = tmp_path / "a.txt"
     path.write_text("old")
@@ -422,7 +475,9 @@ def test_atomic_leaves_nothing_behind_when_the_block_fails(tmp_path, error):
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.txt"]
     if expected is InputFileError:
-        assert str(caught.value).endswith("(no space left on device); make room on the disk or write elsewhere.")
+        assert str(caught.value).endswith(
+            "(no space left on device); make room on the disk or write elsewhere."
+        )
 
 
 def test_atomic_leaves_nothing_behind_when_the_move_fails(tmp_path, monkeypatch):
@@ -430,7 +485,9 @@ def test_atomic_leaves_nothing_behind_when_the_move_fails(tmp_path, monkeypatch)
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(InputFileError, match=r"report.write_csv: path must be a file that can be written.*quota"):
+    with pytest.raises(
+        InputFileError, match=r"report.write_csv: path must be a file that can be written.*quota"
+    ):
         report.write_csv([{"a": 1}], tmp_path / "a.csv")
     assert os.listdir(tmp_path) == []
 
@@ -499,16 +556,33 @@ def test_links_are_written_through(tmp_path):
         (lambda: plot.recall_curves([]), "plot.recall_curves: rows must be one row or more"),
         (lambda: plot.recall_curves(made_up(), "absent"), "the key 'absent'"),
         (lambda: plot.recall_curves(made_up(), across=0), "across must be an integer >= 1"),
-        (lambda: plot.recall_curves(made_up(exact=float("nan"))), "column 'exact', must be a finite number"),
-        (lambda: plot.recall_curves(made_up(exact="high")), "column 'exact', must be a finite number"),
-        (lambda: plot.recall_curves(made_up(level=None)), "column 'level', must be a finite number >= 0"),
-        (lambda: plot.recall_curves(made_up() + made_up(damage="mask")), "of one kind of damage, but it was flip and mask"),
         (
-            lambda: plot.weight_curves([{"memory": "a", "title": "A", "distance": 1, "weight": -1}]),
+            lambda: plot.recall_curves(made_up(exact=float("nan"))),
+            "column 'exact', must be a finite number",
+        ),
+        (
+            lambda: plot.recall_curves(made_up(exact="high")),
+            "column 'exact', must be a finite number",
+        ),
+        (
+            lambda: plot.recall_curves(made_up(level=None)),
+            "column 'level', must be a finite number >= 0",
+        ),
+        (
+            lambda: plot.recall_curves(made_up() + made_up(damage="mask")),
+            "of one kind of damage, but it was flip and mask",
+        ),
+        (
+            lambda: plot.weight_curves(
+                [{"memory": "a", "title": "A", "distance": 1, "weight": -1}]
+            ),
             "'weight', must be a finite number >= 0",
         ),
         (lambda: plot.gallery([]), "one pair of title and pictures"),
-        (lambda: plot.gallery([("a", np.zeros((1, 2, 2))), ("b", np.zeros((1, 3, 3)))]), "pictures of 'b' must be"),
+        (
+            lambda: plot.gallery([("a", np.zeros((1, 2, 2))), ("b", np.zeros((1, 3, 3)))]),
+            "pictures of 'b' must be",
+        ),
         (lambda: plot.gallery([("a", np.zeros((0, 2, 2)))]), "it was shape"),
         (lambda: plot.gallery([("a", np.full((1, 2, 2), 2.0))]), "values from 2 to 2"),
         (lambda: plot.gallery([("a", np.full((1, 2, 2), np.nan))]), "values from nan to nan"),
@@ -519,8 +593,14 @@ def test_links_are_written_through(tmp_path):
         (lambda: page(figures=[("a", "words")]), "SVG text with a viewBox"),
         (lambda: page(figures=[("a",)]), "one or two drawings"),
         (lambda: report.summarise([], 0.0), "report.summarise: rows must be one row or more"),
-        (lambda: report.summarise(made_up(), 0.3), "level must be one of 0, 0.1, 0.25, but it was 0.3"),
-        (lambda: report.summarise(made_up() + made_up(damage="mask"), 0.1), "of one kind of damage"),
+        (
+            lambda: report.summarise(made_up(), 0.3),
+            "level must be one of 0, 0.1, 0.25, but it was 0.3",
+        ),
+        (
+            lambda: report.summarise(made_up() + made_up(damage="mask"), 0.1),
+            "of one kind of damage",
+        ),
     ],
 )
 def test_bad_input_gets_the_sentence(call, sentence):
@@ -528,7 +608,10 @@ def test_bad_input_gets_the_sentence(call, sentence):
         call()
 
 
-@pytest.mark.parametrize(("package", "call"), [("matplotlib", lambda: plot.weight_curves(weights())), ("jinja2", lambda: page(figures=[]))])
+@pytest.mark.parametrize(
+    ("package", "call"),
+    [("matplotlib", lambda: plot.weight_curves(weights())), ("jinja2", lambda: page(figures=[]))],
+)
 def test_missing_packages_name_the_extra(monkeypatch, package, call):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setitem(sys.modules, f"{package}.style", None)

@@ -14,7 +14,21 @@ import kanerva
 from kanerva import bits, functional, settings
 from kanerva._engine import routes, select, stream
 from kanerva.bits import Packed
-from kanerva.separation import Argmax, Cap, Circle, Compact, Difference, Entmax, Exponential, Linear, Normalised, Power, Softmax, Step, TopK
+from kanerva.separation import (
+    Argmax,
+    Cap,
+    Circle,
+    Compact,
+    Difference,
+    Entmax,
+    Exponential,
+    Linear,
+    Normalised,
+    Power,
+    Softmax,
+    Step,
+    TopK,
+)
 from kanerva.similarity import agreement, closeness, cosine, dot, manhattan
 
 D = 24
@@ -66,10 +80,16 @@ def case(name, dtype=torch.float64, count=700, queries=21, width=5, seed=0):
     source = torch.Generator().manual_seed(seed)
     if name in BITS:
         keys = bits.random(count, D, seed=source, dtype=dtype)
-        query = bits.flip(keys[torch.randint(0, count, (queries,), generator=source)], 2, seed=source)
+        query = bits.flip(
+            keys[torch.randint(0, count, (queries,), generator=source)], 2, seed=source
+        )
     else:
-        keys = torch.nn.functional.normalize(torch.randn(count, D, generator=source, dtype=dtype), dim=-1)
-        query = keys[torch.randint(0, count, (queries,), generator=source)] + 0.1 * torch.randn(queries, D, generator=source, dtype=dtype)
+        keys = torch.nn.functional.normalize(
+            torch.randn(count, D, generator=source, dtype=dtype), dim=-1
+        )
+        query = keys[torch.randint(0, count, (queries,), generator=source)] + 0.1 * torch.randn(
+            queries, D, generator=source, dtype=dtype
+        )
     width = D if "difference" in name else width
     return query, keys, torch.randn(count, width, generator=source, dtype=dtype)
 
@@ -104,7 +124,10 @@ def test_far_reads_are_the_whole_ones(name, kind, engine, small):
         torch.testing.assert_close(found.value, expected.value, rtol=near, atol=near * scale)
 
 
-@pytest.mark.parametrize("name", [name for name, (_, rule) in (REAL | BITS).items() if not isinstance(rule, Circle | Cap)])
+@pytest.mark.parametrize(
+    "name",
+    [name for name, (_, rule) in (REAL | BITS).items() if not isinstance(rule, Circle | Cap)],
+)
 def test_far_energies_are_the_whole_ones(name, small):
     similarity, separation = (REAL | BITS)[name]
     if similarity not in (dot, closeness):
@@ -114,7 +137,12 @@ def test_far_energies_are_the_whole_ones(name, small):
         small("whole")
         expected = functional.energy(query, keys, similarity, separation, mask)
         small("far")
-        torch.testing.assert_close(functional.energy(query, keys, similarity, separation, mask), expected, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(
+            functional.energy(query, keys, similarity, separation, mask),
+            expected,
+            rtol=1e-9,
+            atol=1e-9,
+        )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -127,7 +155,12 @@ def test_packed_keys_and_values_are_read_as_their_bits(engine, small):
             small(route)
             with settings.use(engine=engine):
                 found = functional.read(query, packed, values, agreement, Circle(D, 9))
-            torch.testing.assert_close(found, functional.read(query, keys, plain, agreement, Circle(D, 9)), rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(
+                found,
+                functional.read(query, keys, plain, agreement, Circle(D, 9)),
+                rtol=1e-5,
+                atol=1e-5,
+            )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -136,7 +169,12 @@ def test_half_precision_keys_are_summed_in_float32(dtype, small):
     small("far")
     found = functional.field(query, keys, values, dot, Power(3)).value
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, functional.field(query.double(), keys.double(), values.double(), dot, Power(3)).value.float())
+    torch.testing.assert_close(
+        found,
+        functional.field(
+            query.double(), keys.double(), values.double(), dot, Power(3)
+        ).value.float(),
+    )
 
 
 @pytest.mark.parametrize("name", [*REAL, *BITS])
@@ -148,7 +186,9 @@ def test_gradients_of_far_reads_are_those_of_whole_ones(name, small):
     def gradients(budget):
         with settings.use(budget=budget):
             read = functional.read(query, keys, values, similarity, separation)
-            return torch.autograd.grad(read.square().sum(), (query, keys, values), allow_unused=True)
+            return torch.autograd.grad(
+                read.square().sum(), (query, keys, values), allow_unused=True
+            )
 
     for whole, cut in zip(gradients(2**28), gradients(2**16), strict=True):
         if whole is None:
@@ -163,14 +203,19 @@ def test_gradients_of_far_reads_are_those_of_whole_ones(name, small):
     lambda query, keys, values: functional.energy(query, keys, dot, Softmax(3.0)),
 ])  # fmt: skip
 def test_gradients_of_many_patterns_do_not_keep_their_scores(read):
-    query, keys, values = (part.requires_grad_() for part in case("softmax", torch.float32, 20_000, 50))
+    query, keys, values = (
+        part.requires_grad_() for part in case("softmax", torch.float32, 20_000, 50)
+    )
     kept = []
 
     def keep(tensor):
         kept.append(tensor.numel())
         return tensor
 
-    with settings.use(budget=2**22), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with (
+        settings.use(budget=2**22),
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+    ):
         read(query, keys, values).sum().backward()
     assert max(kept) < 50 * 20_000
 
@@ -192,14 +237,21 @@ def test_any_shape_and_split(name, count, queries, width, threads, seed):
         torch.set_num_threads(threads)
         routes.FEW = 0
         found = functional.field(query, keys, values, similarity, separation)
-        halves = [functional.field(part, keys, values, similarity, separation).value for part in query.split(max(1, queries // 2))]
+        halves = [
+            functional.field(part, keys, values, similarity, separation).value
+            for part in query.split(max(1, queries // 2))
+        ]
         routes.FEW = math.inf
         expected = functional.field(query, keys, values, similarity, separation)
     finally:
         torch.set_num_threads(before)
         routes.FEW = few
     assert torch.equal(found.empty, expected.empty)
-    close = partial(torch.testing.assert_close, rtol=1e-8, atol=1e-8 * max(1.0, float(expected.value.abs().max() if queries else 0)))
+    close = partial(
+        torch.testing.assert_close,
+        rtol=1e-8,
+        atol=1e-8 * max(1.0, float(expected.value.abs().max() if queries else 0)),
+    )
     close(found.value, expected.value)
     close(torch.cat(halves) if queries else found.value, found.value)
 
@@ -253,14 +305,23 @@ def test_threads_of_torch_are_left_as_they_were():
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_what_is_learned_is_read_without_a_gradient_where_none_is_asked(mode):
-    query, keys, values = (part.requires_grad_() for part in case("softmax", torch.float32, 20_000, 40))
-    rules = [(dot, Softmax(torch.nn.Parameter(torch.tensor(4.0)))), (closeness, Compact(1.5)), (dot, TopK(5, 2.0)), (cosine, Cap(D, 7.0))]
+    query, keys, values = (
+        part.requires_grad_() for part in case("softmax", torch.float32, 20_000, 40)
+    )
+    rules = [
+        (dot, Softmax(torch.nn.Parameter(torch.tensor(4.0)))),
+        (closeness, Compact(1.5)),
+        (dot, TopK(5, 2.0)),
+        (cosine, Cap(D, 7.0)),
+    ]
     for similarity, rule in rules:
         with mode():
             for asked in (query, query[:1]):
                 read = functional.read(asked, keys, values, similarity, rule)
                 assert not read.requires_grad
-                plain = functional.read(asked.double(), keys.double(), values.double(), similarity, rule)
+                plain = functional.read(
+                    asked.double(), keys.double(), values.double(), similarity, rule
+                )
                 torch.testing.assert_close(read.double(), plain, rtol=1e-4, atol=1e-4)
 
 
@@ -270,7 +331,9 @@ def test_reads_in_threads_of_ones_own():
     query, keys, values = case("power", torch.float32, 9000, 64)
     expected = functional.read(query, keys, values, dot, Power(3))
     with ThreadPoolExecutor(3) as pool:
-        several = list(pool.map(lambda _: functional.read(query, keys, values, dot, Power(3)), range(12)))
+        several = list(
+            pool.map(lambda _: functional.read(query, keys, values, dot, Power(3)), range(12))
+        )
     assert all(torch.equal(one, several[0]) for one in several)
     torch.testing.assert_close(several[0], expected)
 
@@ -278,9 +341,14 @@ def test_reads_in_threads_of_ones_own():
 def test_packed_keys_heed_what_a_mask_adds():
     query, keys, values = case("step on bits", torch.float32, 3000)
     added = torch.randn(3000, generator=torch.Generator().manual_seed(2))
-    found = functional.read(query, Packed(bits.pack(keys), D), values, agreement, Softmax(0.3), added)
+    found = functional.read(
+        query, Packed(bits.pack(keys), D), values, agreement, Softmax(0.3), added
+    )
     torch.testing.assert_close(
-        found, functional.read(query.double(), keys.double(), values.double(), agreement, Softmax(0.3), added).float()
+        found,
+        functional.read(
+            query.double(), keys.double(), values.double(), agreement, Softmax(0.3), added
+        ).float(),
     )
 
 
@@ -320,7 +388,9 @@ def test_other_dtypes_are_not_chosen_by_torch(name):
     query, keys, values = case(name, torch.float32, 4000, 40)
     expected = functional.read(query, keys, values, similarity, separation)
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(functional.read(query, keys, values, similarity, separation), expected)
+        torch.testing.assert_close(
+            functional.read(query, keys, values, similarity, separation), expected
+        )
 
 
 @pytest.mark.parametrize("similarity", [dot, closeness])
@@ -329,21 +399,29 @@ def test_equal_keys_share(similarity):
     keys[19_999] = keys[3]
     query[:] = keys[3]
     expected = (values[3] + values[19_999]) / 2
-    torch.testing.assert_close(functional.read(query, keys, values, similarity, Argmax()), expected.expand(40, -1))
+    torch.testing.assert_close(
+        functional.read(query, keys, values, similarity, Argmax()), expected.expand(40, -1)
+    )
 
 
 @pytest.mark.parametrize("similarity", [dot, closeness, cosine])
 def test_the_budget_may_change_before_gradients_are_taken(similarity):
-    query, keys, values = (part.requires_grad_() for part in case("softmax", torch.float64, 4000, 40))
+    query, keys, values = (
+        part.requires_grad_() for part in case("softmax", torch.float64, 4000, 40)
+    )
     for rule in (Softmax(3.0), TopK(5, 2.0)):
         with settings.use(budget=2**20):
             read = functional.read(query, keys, values, similarity, rule)
         cut = torch.autograd.grad(read.sum(), query)
-        whole = torch.autograd.grad(functional.read(query, keys, values, similarity, rule).sum(), query)
+        whole = torch.autograd.grad(
+            functional.read(query, keys, values, similarity, rule).sum(), query
+        )
         torch.testing.assert_close(cut, whole)
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own, of what it derives forward with
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit.script:DeprecationWarning"
+)  # torch's own, of what it derives forward with
 @pytest.mark.parametrize("name", ["softmax", "power", "top-k", "compact"])
 def test_derivatives_that_go_forward(name):
     similarity, separation = REAL[name]
@@ -351,9 +429,14 @@ def test_derivatives_that_go_forward(name):
     direction = query.flip(0)
     with torch.autograd.forward_ad.dual_level():
         dual = torch.autograd.forward_ad.make_dual(query, direction)
-        there = torch.autograd.forward_ad.unpack_dual(functional.read(dual, keys, values, similarity, separation)).tangent
+        there = torch.autograd.forward_ad.unpack_dual(
+            functional.read(dual, keys, values, similarity, separation)
+        ).tangent
     step = 1e-6
-    ends = [functional.read(query + side * step * direction, keys, values, similarity, separation) for side in (1, -1)]
+    ends = [
+        functional.read(query + side * step * direction, keys, values, similarity, separation)
+        for side in (1, -1)
+    ]
     slope = (ends[0] - ends[1]) / (2 * step)
     if name != "compact":  # whose weights jump at the edge of their reach
         torch.testing.assert_close(there, slope, rtol=1e-4, atol=1e-4)

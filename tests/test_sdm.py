@@ -23,10 +23,17 @@ class ByHand:
 
     def __init__(self, addresses, radius, value_bits):
         self.addresses, self.radius = np.asarray(addresses), radius
-        self.counters, self.written = np.zeros((len(self.addresses), value_bits), int), np.zeros(len(self.addresses), int)
+        self.counters, self.written = (
+            np.zeros((len(self.addresses), value_bits), int),
+            np.zeros(len(self.addresses), int),
+        )
 
     def active(self, key):
-        return [place for place, address in enumerate(self.addresses) if (address != key).sum() <= self.radius]
+        return [
+            place
+            for place, address in enumerate(self.addresses)
+            if (address != key).sum() <= self.radius
+        ]
 
     def write(self, key, value, end=None):
         for place in self.active(np.asarray(key)):
@@ -60,7 +67,9 @@ def tied(tie="random", count=40, seed=0):
 # Against loops over the definition.
 
 
-@pytest.mark.parametrize(("n", "value_bits", "radius"), [(33, 21, 13), (64, 64, 24), (9, 130, 3), (70, 1, 0)])
+@pytest.mark.parametrize(
+    ("n", "value_bits", "radius"), [(33, 21, 13), (64, 64, 24), (9, 130, 3), (70, 1, 0)]
+)
 def test_by_hand(n, value_bits, radius):
     memory = Locations(bits.random(200, n, seed=5), value_bits, separation=near(n, radius))
     oracle = ByHand(memory.keys[:], radius, value_bits)
@@ -72,7 +81,9 @@ def test_by_hand(n, value_bits, radius):
     assert (memory.counters.numpy() == np.column_stack([oracle.counters, oracle.written])).all()
     queries = torch.cat([keys, bits.flip(keys, n // 8, seed=8), bits.random(10, n, seed=9)])
     told = memory.explain(queries)
-    for query, value, mass, active, margin in zip(queries, told.value, told.mass, told.active, told.margin, strict=True):
+    for query, value, mass, active, margin in zip(
+        queries, told.value, told.mass, told.active, told.margin, strict=True
+    ):
         sums, written, count = oracle.sums(query)
         assert (mass, active) == (written, count)
         assert (value[sums != 0] == torch.from_numpy(np.sign(sums[sums != 0]))).all()
@@ -119,8 +130,17 @@ def test_heteroassociation_with_values_as_long_as_keys():
 
 def test_real_values_at_the_locations_of_bits():
     """With counters of floats a read over its mass is the mean of what was written near."""
-    memory = Locations(bits.random(2000, 64, seed=0), 3, separation=near(64, 24), activation=Identity(), counters=torch.float64).double()
-    key, values = bits.random(1, 64, seed=1, dtype=torch.float64), torch.tensor([[0.5, -2.0, 7.0], [1.5, 3.0, 7.0]]).double()
+    memory = Locations(
+        bits.random(2000, 64, seed=0),
+        3,
+        separation=near(64, 24),
+        activation=Identity(),
+        counters=torch.float64,
+    ).double()
+    key, values = (
+        bits.random(1, 64, seed=1, dtype=torch.float64),
+        torch.tensor([[0.5, -2.0, 7.0], [1.5, 3.0, 7.0]]).double(),
+    )
     memory.write(key.expand(2, -1), values)
     told = memory.explain(key[0])
     torch.testing.assert_close(told.value / told.mass, values.mean(0))
@@ -177,7 +197,9 @@ def test_a_write_that_would_overflow_writes_nothing(engine):
         memory.write(key)
         assert torch.equal(memory.counters, before)
         with pytest.raises(kanerva.InputError, match="passes 127"):
-            memory.write(key, -key)  # the values come back from the end, but the count of writes passes it
+            memory.write(
+                key, -key
+            )  # the values come back from the end, but the count of writes passes it
         assert torch.equal(memory.counters, before)
 
 
@@ -215,14 +237,18 @@ def test_saturation_is_clamping_one_by_one(engine, budget):
     oracle = ByHand(memory.keys[:], 9, 20)
     source = torch.Generator().manual_seed(5)
     keys = bits.flip(bits.random(1, 20, seed=source).expand(400, -1), 2, seed=source)
-    values = bits.random(1, 20, seed=source) * torch.where(torch.rand(400, 20, generator=source) < 0.85, 1.0, -1.0)
+    values = bits.random(1, 20, seed=source) * torch.where(
+        torch.rand(400, 20, generator=source) < 0.85, 1.0, -1.0
+    )
     with settings.use(engine=engine, budget=budget):
         for size in (100, 30, 1, 1, 268):
             memory.write(keys[:size], values[:size])
             for key, value in zip(keys[:size], values[:size], strict=True):
                 oracle.write(key, value, end=127)
             keys, values = keys[size:], values[size:]
-            assert (memory.counters.numpy() == np.column_stack([oracle.counters, oracle.written])).all()
+            assert (
+                memory.counters.numpy() == np.column_stack([oracle.counters, oracle.written])
+            ).all()
     assert memory.counters.aminmax() == (-127, 127)
     assert len(memory) == 400
 
@@ -242,8 +268,16 @@ def test_ends_are_minded_after_loading(tmp_path):
 
 @pytest.mark.parametrize("rule", [separation.Softmax(1.0), separation.Linear()])
 def test_integer_counters_hold_whole_weights_only(rule):
-    with pytest.raises(kanerva.InputError, match="floating dtype, unless bits are stored at the locations that a Step activates"):
-        Locations(bits.random(9, 20, seed=0), similarity=similarity.dot, separation=rule, activation=Sign())
+    with pytest.raises(
+        kanerva.InputError,
+        match="floating dtype, unless bits are stored at the locations that a Step activates",
+    ):
+        Locations(
+            bits.random(9, 20, seed=0),
+            similarity=similarity.dot,
+            separation=rule,
+            activation=Sign(),
+        )
 
 
 # Loss of locations.
@@ -367,14 +401,19 @@ def test_where_nothing_was_written_a_read_is_empty_and_no_tie():
 
 def test_too_few_locations_are_warned_of_by_number():
     """n = 64, d = 11 (Bricken and Pehlevan 2021): one in 1.99e7 points lies in a circle."""
-    with pytest.warns(UserWarning, match=r"0\.0503 of 1000000 locations would be active at radius 11: it takes 1\.988e\+07 locations"):
+    with pytest.warns(
+        UserWarning,
+        match=r"0\.0503 of 1000000 locations would be active at radius 11: it takes 1\.988e\+07 locations",
+    ):
         kanerva.sdm(bits=64, locations=1_000_000, radius=11)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         kanerva.sdm(bits=64, locations=1000, radius=25)
 
 
-@pytest.mark.parametrize(("n", "locations", "patterns", "radius"), [(256, 10_000, 100, 109), (1000, 10_000, 100, 462)])
+@pytest.mark.parametrize(
+    ("n", "locations", "patterns", "radius"), [(256, 10_000, 100, 109), (1000, 10_000, 100, 462)]
+)
 def test_the_radius_comes_from_theory(n, locations, patterns, radius):
     from scipy.stats import binom
 
@@ -395,12 +434,20 @@ def test_hopfield_is_a_memory_with_a_location_at_every_pattern():
     assert torch.equal(counters, patterns)
     network = kanerva.hopfield(80, diagonal="kept")
     network.write(patterns)
-    memory = Locations(patterns, similarity=similarity.dot, separation=separation.Linear(), activation=Sign("keep"), counters=torch.float32)
+    memory = Locations(
+        patterns,
+        similarity=similarity.dot,
+        separation=separation.Linear(),
+        activation=Sign("keep"),
+        counters=torch.float32,
+    )
     memory.counters[:, :-1] = counters
     memory.counters[:, -1] = 1
     for query in (patterns, bits.flip(patterns, 20, seed=source), bits.random(40, 80, seed=source)):
         field = query @ outer
-        assert torch.equal(functional.read(query, patterns, counters, similarity.dot, separation.Linear()), field)
+        assert torch.equal(
+            functional.read(query, patterns, counters, similarity.dot, separation.Linear()), field
+        )
         expected = torch.where(field == 0, query, field.sign())
         assert torch.equal(network.read(query), expected)
         answered = (query @ patterns.T).sum(-1) != 0  # the mass of weights of both signs may cancel
@@ -425,7 +472,9 @@ def within_its_spread(draws, published):
     """Tell whether one published draw, or the mean of a few, comes from where ours come from: three standard deviations."""
     draws = torch.tensor(draws, dtype=torch.float64)
     spread = draws.std(0) * math.sqrt(1 + 1 / len(draws))
-    return ((draws.mean(0) - torch.tensor(published, dtype=torch.float64)).abs() <= 3 * spread + 5e-4).all()
+    return (
+        (draws.mean(0) - torch.tensor(published, dtype=torch.float64)).abs() <= 3 * spread + 5e-4
+    ).all()
 
 
 def test_fault_tolerance():
@@ -439,7 +488,9 @@ def test_fault_tolerance():
         for share, memory in zip(shares, copies, strict=True):
             memory.kill(share, seed=seed)
         clean.append([(memory.read(patterns) != patterns).double().mean() for memory in copies])
-        noisy.append([(memory.recall(cues, steps=6) != patterns).double().mean() for memory in copies])
+        noisy.append(
+            [(memory.recall(cues, steps=6) != patterns).double().mean() for memory in copies]
+        )
     assert within_its_spread(clean, [0, 0, 0, 0, 0.0037, 0.028])
     assert within_its_spread(noisy, [0, 0, 0.0016, 0.070, 0.288, 0.396])
 
@@ -462,7 +513,18 @@ def test_alphabet():
 # Kanerva's own size: a thousand bits, a million locations, radius 451. Each memory is built in a process of its own.
 
 SHARED = {0: 1071.850, 10: 795.874, 50: 476.874, 100: 285.831, 200: 103.461, 300: 32.324}
-CURVE = {50: 1.0, 100: 23.4, 150: 87.7, 200: 176.0, 215: 204.0, 220: 211.0, 225: 223.6, 230: 231.8, 240: 246.2, 250: 263.9}
+CURVE = {
+    50: 1.0,
+    100: 23.4,
+    150: 87.7,
+    200: 176.0,
+    215: 204.0,
+    220: 211.0,
+    225: 223.6,
+    230: 231.8,
+    240: 246.2,
+    250: 263.9,
+}
 CURVE |= {300: 333.1, 400: 432.5, 500: 498.1}
 
 
@@ -471,27 +533,49 @@ def reference(seed, dtype, targets):
     import resource  # not there on Windows
 
     began, source = time.perf_counter(), torch.Generator().manual_seed(seed)
-    memory = kanerva.sdm(bits=1000, locations=1_000_000, radius=451, seed=seed, **({} if dtype == "int32" else {"counters": torch.int16}))
+    memory = kanerva.sdm(
+        bits=1000,
+        locations=1_000_000,
+        radius=451,
+        seed=seed,
+        **({} if dtype == "int32" else {"counters": torch.int16}),
+    )
     patterns = bits.random(10_000, 1000, seed=source)
     centres = patterns[:40]
 
     def active(keys):
-        return [set(near.tolist()) for near in functional.active(keys, memory.keys, memory.similarity, memory.separation)]
+        return [
+            set(near.tolist())
+            for near in functional.active(keys, memory.keys, memory.similarity, memory.separation)
+        ]
 
     circles = active(centres)
     shared = {0: sum(map(len, circles)) / 40}
     for distance in list(SHARED)[1:]:
         others = active(bits.flip(centres, distance, seed=source))
-        shared[distance] = sum(len(one & other) for one, other in zip(circles, others, strict=True)) / 40
+        shared[distance] = (
+            sum(len(one & other) for one, other in zip(circles, others, strict=True)) / 40
+        )
     writing = time.perf_counter()
     memory.write(patterns)
     reading = time.perf_counter()
     kept = patterns[:targets]
-    curve = {d: (memory.read(bits.flip(kept, d, seed=source)) != kept).sum(-1).double().mean().item() for d in CURVE}
+    curve = {
+        d: (memory.read(bits.flip(kept, d, seed=source)) != kept).sum(-1).double().mean().item()
+        for d in CURVE
+    }
     ended = time.perf_counter()
     seconds = {"write": reading - writing, "read": ended - reading, "all": ended - began}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
-    return {"shared": shared, "curve": curve, "seconds": seconds, "gibibytes": peak, "counter": int(memory.counters.abs().max())}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**30 if sys.platform == "darwin" else 2**20
+    )
+    return {
+        "shared": shared,
+        "curve": curve,
+        "seconds": seconds,
+        "gibibytes": peak,
+        "counter": int(memory.counters.abs().max()),
+    }
 
 
 @pytest.mark.slow
@@ -500,7 +584,12 @@ def test_kanervas_reference_memory():
     """The exact overlaps, and the curve of auto-associative reads that crosses the diagonal at the critical distance."""
     results = []
     for seed, dtype in ((0, "int32"), (1, "int16")):
-        done = subprocess.run([sys.executable, __file__, str(seed), dtype, "100"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, __file__, str(seed), dtype, "100"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         print(done.stdout)  # noqa: T201
         results.append(json.loads(done.stdout))
     for result, limit in zip(results, (6, 4), strict=True):
@@ -508,8 +597,14 @@ def test_kanervas_reference_memory():
         for distance, expected in SHARED.items():
             # Counts of independent locations: a binomial spread, over 40 pairs.
             assert abs(result["shared"][str(distance)] - expected) < 4 * math.sqrt(expected / 40)
-        assert all(abs(result["curve"][str(distance)] - expected) < 8 for distance, expected in CURVE.items())
-    mean = {distance: (results[0]["curve"][str(distance)] + results[1]["curve"][str(distance)]) / 2 for distance in CURVE}
+        assert all(
+            abs(result["curve"][str(distance)] - expected) < 8
+            for distance, expected in CURVE.items()
+        )
+    mean = {
+        distance: (results[0]["curve"][str(distance)] + results[1]["curve"][str(distance)]) / 2
+        for distance in CURVE
+    }
     assert mean[225] < 225
     assert mean[230] > 230
 

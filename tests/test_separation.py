@@ -92,7 +92,9 @@ def test_sparsemax_is_the_nearest_point_of_the_simplex():
     """At alpha = 2 the weights are a projection: found here by trying every support."""
     for scores in normal(25, 6, seed=3):
         points = []
-        for support in itertools.chain.from_iterable(itertools.combinations(range(6), k) for k in range(1, 7)):
+        for support in itertools.chain.from_iterable(
+            itertools.combinations(range(6), k) for k in range(1, 7)
+        ):
             chosen = list(support)
             p = torch.zeros(6, dtype=torch.float64)
             p[chosen] = scores[chosen] - (scores[chosen].sum() - 1) / len(chosen)
@@ -106,10 +108,18 @@ def test_entmax_at_its_ends():
     """Alpha = 1 is softmax, alpha near 1 is near it, in float32 too; a large alpha is the nearest key alone."""
     scores = normal(20, 50, scale=3)
     torch.testing.assert_close(Entmax(1.0, 0.7)(scores), (0.7 * scores).softmax(-1))
-    torch.testing.assert_close(Entmax(1 + 1e-6, 0.7)(scores), (0.7 * scores).softmax(-1), rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(Entmax(1.001)(scores.float()).double(), Entmax(1.001)(scores), rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(Entmax(1 + 1e-6)(scores.float()).double(), Entmax(1 + 1e-6)(scores), rtol=1e-3, atol=1e-5)
-    assert torch.equal(Entmax(10.0)(scores), torch.nn.functional.one_hot(scores.argmax(-1), 50).double())
+    torch.testing.assert_close(
+        Entmax(1 + 1e-6, 0.7)(scores), (0.7 * scores).softmax(-1), rtol=1e-3, atol=1e-5
+    )
+    torch.testing.assert_close(
+        Entmax(1.001)(scores.float()).double(), Entmax(1.001)(scores), rtol=1e-3, atol=1e-5
+    )
+    torch.testing.assert_close(
+        Entmax(1 + 1e-6)(scores.float()).double(), Entmax(1 + 1e-6)(scores), rtol=1e-3, atol=1e-5
+    )
+    assert torch.equal(
+        Entmax(10.0)(scores), torch.nn.functional.one_hot(scores.argmax(-1), 50).double()
+    )
     torch.testing.assert_close(Entmax(1.0).potential(scores), scores.logsumexp(-1))
 
 
@@ -129,11 +139,16 @@ def test_entmax_of_hard_cases(alpha):
     assert (rule(scores, mask)[~mask] == 0).all()
     assert rule.potential(scores, mask)[5] == -math.inf
     torch.testing.assert_close(rule.potential(scores, mask)[:5], rule.potential(scores[:5, :4]))
-    for large in (torch.tensor([1e4, 1e4 - 1, -1e4]), torch.tensor([1e4, 1e4 - 1e-2, 1e4 - 1e-2]) * 100):
+    for large in (
+        torch.tensor([1e4, 1e4 - 1, -1e4]),
+        torch.tensor([1e4, 1e4 - 1e-2, 1e4 - 1e-2]) * 100,
+    ):
         torch.testing.assert_close(rule(large), rule(large.double()).float(), rtol=1e-3, atol=1e-3)
         assert rule(large)[0] > 0.5
     leaf = scores.clone().requires_grad_()
-    (slope,) = torch.autograd.grad((rule(leaf, mask) * normal(6, 9, seed=4, dtype=torch.float32)).sum(), leaf)
+    (slope,) = torch.autograd.grad(
+        (rule(leaf, mask) * normal(6, 9, seed=4, dtype=torch.float32)).sum(), leaf
+    )
     assert slope.isfinite().all()
     assert (slope[~mask] == 0).all()
 
@@ -155,7 +170,9 @@ def test_entmax_of_many_scores_in_single_precision():
     """Sorting and summing a hundred thousand scores loses no digits that matter."""
     scores = normal(2, 100_000, scale=0.3)
     for alpha in (1.3, 1.5, 2.0):
-        torch.testing.assert_close(Entmax(alpha)(scores.float()).double(), Entmax(alpha)(scores), rtol=1e-2, atol=2e-6)
+        torch.testing.assert_close(
+            Entmax(alpha)(scores.float()).double(), Entmax(alpha)(scores), rtol=1e-2, atol=2e-6
+        )
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
@@ -163,16 +180,36 @@ def test_gradient_of_entmax(alpha):
     """Finite differences agree with the gradient in scores and in beta, and with the weights as slope of the potential."""
     scores = normal(3, 6, seed=1, scale=0.4 if alpha < 3 else 0.02).requires_grad_()
     beta = torch.tensor(0.8, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda s, b: Entmax(alpha, b)(s), (scores, beta), atol=1e-4, rtol=1e-3)
-    assert torch.autograd.gradcheck(lambda s, b: Entmax(alpha, b).potential(s), (scores, beta), atol=1e-4, rtol=1e-3)
+    assert torch.autograd.gradcheck(
+        lambda s, b: Entmax(alpha, b)(s), (scores, beta), atol=1e-4, rtol=1e-3
+    )
+    assert torch.autograd.gradcheck(
+        lambda s, b: Entmax(alpha, b).potential(s), (scores, beta), atol=1e-4, rtol=1e-3
+    )
     (slope,) = torch.autograd.grad(Entmax(alpha, 0.8).potential(scores).sum(), scores)
     torch.testing.assert_close(slope, Entmax(alpha, 0.8)(scores).detach())
 
 
 # Potentials
 
-SMOOTH = [Softmax(0.7), Exponential(0.4), Power(2), Power(3.5), Linear(), Entmax(1.0, 0.6), Entmax(1.3, 0.6)]
-KINKED = [Entmax(1.5, 0.6), Entmax(2.0, 0.6), Entmax(3.0, 0.1), TopK(3, 0.8), Argmax(), Step(0.3), Compact(0.2)]
+SMOOTH = [
+    Softmax(0.7),
+    Exponential(0.4),
+    Power(2),
+    Power(3.5),
+    Linear(),
+    Entmax(1.0, 0.6),
+    Entmax(1.3, 0.6),
+]
+KINKED = [
+    Entmax(1.5, 0.6),
+    Entmax(2.0, 0.6),
+    Entmax(3.0, 0.1),
+    TopK(3, 0.8),
+    Argmax(),
+    Step(0.3),
+    Compact(0.2),
+]
 
 
 @pytest.mark.parametrize("rule", SMOOTH + KINKED, ids=repr)
@@ -219,7 +256,14 @@ def test_closed_forms():
     assert Normalised(Step(0.5))(s).tolist() == pytest.approx([1 / 3, 0, 1 / 3, 1 / 3])
 
 
-EVERY = [*SMOOTH, *KINKED, Normalised(Power(3)), Normalised(Exponential(0.5)), Normalised(Compact(0.2)), Difference(Linear())]
+EVERY = [
+    *SMOOTH,
+    *KINKED,
+    Normalised(Power(3)),
+    Normalised(Exponential(0.5)),
+    Normalised(Compact(0.2)),
+    Difference(Linear()),
+]
 
 
 @pytest.mark.parametrize("rule", EVERY, ids=repr)
@@ -237,7 +281,16 @@ def test_a_mask_is_a_deletion(rule):
 
 
 @pytest.mark.parametrize(
-    "rule", [Softmax(1.0), Entmax(1.5), TopK(2, 1.0), Argmax(), Normalised(Power(30)), Normalised(Exponential(1.0))], ids=repr
+    "rule",
+    [
+        Softmax(1.0),
+        Entmax(1.5),
+        TopK(2, 1.0),
+        Argmax(),
+        Normalised(Power(30)),
+        Normalised(Exponential(1.0)),
+    ],
+    ids=repr,
 )
 def test_scores_of_any_size(rule):
     """Normalised weights do not overflow: scores of 1e4 give what float64 gives, finite and summing to one."""
@@ -257,8 +310,13 @@ def test_topk_keeps_all_that_tie_for_the_last_place():
     for k in (2, 3):
         torch.testing.assert_close(TopK(k, 1.0)(scores), expected)
         torch.testing.assert_close(TopK(k, 1.0)(scores.flip(0)), expected.flip(0))
-        assert TopK(k, 1.0).potential(scores).item() == pytest.approx(math.log(math.exp(3) + 2 * math.exp(2)))
-    torch.testing.assert_close(TopK(4, 1.0)(scores), scores[:4].softmax(-1).sum() * torch.tensor([3.0, 2, 1, 2, -math.inf]).softmax(-1))
+        assert TopK(k, 1.0).potential(scores).item() == pytest.approx(
+            math.log(math.exp(3) + 2 * math.exp(2))
+        )
+    torch.testing.assert_close(
+        TopK(4, 1.0)(scores),
+        scores[:4].softmax(-1).sum() * torch.tensor([3.0, 2, 1, 2, -math.inf]).softmax(-1),
+    )
     for k in (5, 99):
         torch.testing.assert_close(TopK(k, 1.0)(scores), scores.softmax(-1))
     mask = torch.tensor([False, True, True, True, True])
@@ -312,9 +370,18 @@ def test_circle_weights_are_ratios_of_whole_numbers(n, radius, distances):
     counts = [shared(n, radius, distance) for distance in distances]
     exact = [float(Fraction(count, sum(counts))) for count in counts]
     for dtype, tolerance in ((torch.float64, 1e-10), (torch.float32, 1e-5)):
-        weights = Circle(n, radius)(torch.tensor([n - distance for distance in distances], dtype=dtype))
-        np.testing.assert_allclose(weights.double().numpy(), exact, rtol=tolerance, atol=1e-37 if dtype == torch.float32 else 0)
-        assert [w == 0 for w in weights.tolist()] == [x < 1e-44 if dtype == torch.float32 else x == 0 for x in exact]
+        weights = Circle(n, radius)(
+            torch.tensor([n - distance for distance in distances], dtype=dtype)
+        )
+        np.testing.assert_allclose(
+            weights.double().numpy(),
+            exact,
+            rtol=tolerance,
+            atol=1e-37 if dtype == torch.float32 else 0,
+        )
+        assert [w == 0 for w in weights.tolist()] == [
+            x < 1e-44 if dtype == torch.float32 else x == 0 for x in exact
+        ]
 
 
 def test_circle_out_of_reach():
@@ -336,7 +403,10 @@ def literally(patterns, state, interaction):
     new, clear = [], []
     for j in range(len(state)):
         rest = [sum(x[i] * state[i] for i in range(len(state)) if i != j) for x in patterns]
-        terms = [(interaction(x[j] + r), interaction(-x[j] + r)) for x, r in zip(patterns, rest, strict=True)]
+        terms = [
+            (interaction(x[j] + r), interaction(-x[j] + r))
+            for x, r in zip(patterns, rest, strict=True)
+        ]
         gain, size = sum(up - down for up, down in terms), sum(up + down for up, down in terms)
         new.append(math.copysign(1, gain) if gain else state[j])
         clear.append(abs(gain) / size if size else 1)
@@ -346,7 +416,10 @@ def literally(patterns, state, interaction):
 INTERACTIONS = {
     "hopfield": (lambda n, dtype: kanerva.hopfield(n, dtype=dtype), lambda x: x * x),
     **{
-        f"dense {order}": (lambda n, dtype, order=order: kanerva.dense(n, order, dtype), lambda x, order=order: max(x, 0) ** order)
+        f"dense {order}": (
+            lambda n, dtype, order=order: kanerva.dense(n, order, dtype),
+            lambda x, order=order: max(x, 0) ** order,
+        )
         for order in (2, 2.5, 3, 4, 20, 30)
     },
     **{
@@ -368,13 +441,20 @@ def test_a_read_is_the_update_of_the_paper(name, n, count, dtype, rounding):
     Only decisions closer than a rounding may differ; those of a Hopfield network are whole numbers, and none does.
     """
     if dtype == torch.float32 and name in ("dense 20", "dense 30"):
-        pytest.skip("a score changes so much by one bit, in vectors so short, that float32 does not hold both")
+        pytest.skip(
+            "a score changes so much by one bit, in vectors so short, that float32 does not hold both"
+        )
     build, interaction = INTERACTIONS[name]
     memory = build(n, dtype)
-    patterns, states = bits.random(count, n, seed=n, dtype=dtype), bits.random(30, n, seed=2, dtype=dtype)
+    patterns, states = (
+        bits.random(count, n, seed=n, dtype=dtype),
+        bits.random(30, n, seed=2, dtype=dtype),
+    )
     memory.write(patterns)
     whole = [[int(x) for x in row] for row in patterns]
-    expected, clear = zip(*(literally(whole, [int(x) for x in state], interaction) for state in states), strict=True)
+    expected, clear = zip(
+        *(literally(whole, [int(x) for x in state], interaction) for state in states), strict=True
+    )
     settled = torch.tensor(clear) > (0 if name == "hopfield" else rounding)
     assert settled.float().mean() > 0.8
     read = memory.read(states)
@@ -398,7 +478,9 @@ def test_bits_on_which_nothing_is_gained_are_kept():
     assert kept.explain(half).mass == 0
     none = torch.zeros(1, dtype=torch.bool)
     for memory in (dense, hopfield, kept):
-        assert (memory.read(half, none) == 0).all()  # but where there is no pattern at all, there is no answer
+        assert (
+            memory.read(half, none) == 0
+        ).all()  # but where there is no pattern at all, there is no answer
 
 
 @pytest.mark.parametrize("name", INTERACTIONS)
@@ -419,13 +501,19 @@ def test_a_read_is_the_better_side_of_every_bit(name):
 
 def test_energies_are_those_of_the_papers():
     """Differences of energy between states are those of minus the sum of F over the patterns (over n, over beta)."""
-    patterns, states = bits.random(6, 20, seed=1, dtype=torch.float64), bits.random(9, 20, seed=2, dtype=torch.float64)
+    patterns, states = (
+        bits.random(6, 20, seed=1, dtype=torch.float64),
+        bits.random(9, 20, seed=2, dtype=torch.float64),
+    )
     overlaps = states @ patterns.T
     cases = [
         (kanerva.hopfield(20, dtype=torch.float64), -overlaps.square().sum(-1) / 2),
         (kanerva.dense(20, 4, dtype=torch.float64), -(overlaps.clamp_min(0) ** 4).sum(-1) / 4),
         (kanerva.exponential(20, 0.5, dtype=torch.float64), -(0.5 * overlaps).exp().sum(-1) / 0.5),
-        (kanerva.modern_hopfield(20, 0.5, dtype=torch.float64), -(0.5 * overlaps).exp().sum(-1).log() / 0.5),
+        (
+            kanerva.modern_hopfield(20, 0.5, dtype=torch.float64),
+            -(0.5 * overlaps).exp().sum(-1).log() / 0.5,
+        ),
     ]
     for memory, expected in cases:
         memory.write(patterns)
@@ -444,13 +532,22 @@ def test_log_densities_are_those_of_scikit_learn(beta):
     neighbors = pytest.importorskip("sklearn.neighbors")
     data = normal(60, 3, seed=1)
     query = data[:25] + 0.3 * normal(25, 3, seed=2) * beta**-0.5
-    for rule, kernel, width in ((Softmax(beta), "gaussian", beta**-0.5), (Compact(beta), "epanechnikov", (2 / beta) ** 0.5)):
-        theirs = neighbors.KernelDensity(kernel=kernel, bandwidth=width, rtol=0, atol=0).fit(data.numpy()).score_samples(query.numpy())
+    for rule, kernel, width in (
+        (Softmax(beta), "gaussian", beta**-0.5),
+        (Compact(beta), "epanechnikov", (2 / beta) ** 0.5),
+    ):
+        theirs = (
+            neighbors.KernelDensity(kernel=kernel, bandwidth=width, rtol=0, atol=0)
+            .fit(data.numpy())
+            .score_samples(query.numpy())
+        )
         ours = beta * rule.potential(similarity.closeness(query, data)).numpy()
         inside = np.isfinite(theirs) & (theirs > -600)
         assert inside.sum() >= 10
         assert (np.isinf(ours) | inside).all()
-        np.testing.assert_allclose(np.diff(ours[inside]), np.diff(theirs[inside]), rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(
+            np.diff(ours[inside]), np.diff(theirs[inside]), rtol=1e-8, atol=1e-8
+        )
         energies = functional.energy(query, data, similarity.closeness, rule)
         np.testing.assert_allclose(-beta * energies.numpy(), ours)
 
@@ -479,4 +576,6 @@ def test_scores_that_are_not_finite(rule):
             weights = rule(torch.tensor(none))
         except kanerva.InputError:
             continue
-        torch.testing.assert_close(weights, rule(torch.tensor([1.0, 0.0]), torch.tensor(none) > -math.inf))
+        torch.testing.assert_close(
+            weights, rule(torch.tensor([1.0, 0.0]), torch.tensor(none) > -math.inf)
+        )

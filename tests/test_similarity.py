@@ -13,7 +13,9 @@ from kanerva.similarity import Overlap
 
 
 def normal(*shape, seed=0, dtype=torch.float32):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+    return torch.randn(
+        *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    ).to(dtype)
 
 
 NUMPY = {
@@ -35,7 +37,10 @@ def test_scores_are_numpys(name, shape, dtype, tolerance):
     assert scores.shape == (*shape[:-1], 5)
     for i, key in enumerate(keys.double().numpy()):
         np.testing.assert_allclose(
-            scores[..., i].double().numpy(), NUMPY[name](query.double().numpy(), key), rtol=tolerance, atol=tolerance
+            scores[..., i].double().numpy(),
+            NUMPY[name](query.double().numpy(), key),
+            rtol=tolerance,
+            atol=tolerance,
         )
 
 
@@ -43,8 +48,12 @@ def test_agreement_counts_equal_bits():
     """It is exactly the number of places in which two vectors agree, however many bits."""
     for n in (1, 64, 1001):
         query, keys = bits.random(4, n, seed=1), bits.random(6, n, seed=2)
-        assert torch.equal(similarity.agreement(query, keys), (query[:, None] == keys).sum(-1).float())
-        assert torch.equal(n - similarity.agreement(query, keys), bits.hamming(query[:, None], keys).float())
+        assert torch.equal(
+            similarity.agreement(query, keys), (query[:, None] == keys).sum(-1).float()
+        )
+        assert torch.equal(
+            n - similarity.agreement(query, keys), bits.hamming(query[:, None], keys).float()
+        )
 
 
 @pytest.mark.parametrize("centre", [1e3, 1e4, 1e5])
@@ -54,15 +63,22 @@ def test_closeness_far_from_the_origin_keeps_its_digits(centre):
     exact = -(query.double()[:, None] - keys.double()).square().sum(-1) / 2
     naive = query @ keys.T - (query.square().sum(-1, keepdim=True) + keys.square().sum(-1)) / 2
     assert (naive.double() - exact).abs().max() > 0.01 * exact.abs().mean()
-    torch.testing.assert_close(similarity.closeness(query, keys).double(), exact, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        similarity.closeness(query, keys).double(), exact, rtol=1e-4, atol=1e-4
+    )
     assert similarity.closeness(keys, keys).diagonal().abs().max() < 1e-4
-    moved = functional.read(query, keys, keys, similarity.closeness, kanerva.separation.Softmax(1.0)).double()
+    moved = functional.read(
+        query, keys, keys, similarity.closeness, kanerva.separation.Softmax(1.0)
+    ).double()
     torch.testing.assert_close(moved, (exact.softmax(-1) @ keys.double()), rtol=1e-6, atol=1e-3)
 
 
 def test_cosine_of_nothing():
     """A vector of zeros is at cosine 0 from everything, and does not spoil a gradient."""
-    query, keys = torch.zeros(2, 4, requires_grad=True), torch.cat([torch.zeros(1, 4), torch.eye(4)])
+    query, keys = (
+        torch.zeros(2, 4, requires_grad=True),
+        torch.cat([torch.zeros(1, 4), torch.eye(4)]),
+    )
     scores = similarity.cosine(query, keys)
     assert (scores == 0).all()
     (slope,) = torch.autograd.grad(scores.sum(), query)
@@ -91,13 +107,18 @@ def pairs(distance, count, seed):
     return query, bits.flip(query.expand(count, N), distance, seed=seed + 1)
 
 
-@pytest.mark.parametrize(("distance", "locations"), [(0, 20_000), (8, 20_000), (8, 2000), (16, 20_000), (24, 5000), (30, 20_000), (0, 10)])
+@pytest.mark.parametrize(
+    ("distance", "locations"),
+    [(0, 20_000), (8, 20_000), (8, 2000), (16, 20_000), (24, 5000), (30, 20_000), (0, 10)],
+)
 def test_counts_are_poisson(distance, locations):
     """Over 20,000 different pairs at one distance, mean, variance and the whole histogram are those of a Poisson distribution."""
     query, keys = pairs(distance, 20_000, seed=3)
     if distance == 0:  # one pair a vector: ask each for itself
         keys = bits.random(20_000, N, seed=5)
-        counts = torch.cat([Overlap(N, RADIUS, locations)(part, part).diagonal() for part in keys.split(100)])
+        counts = torch.cat(
+            [Overlap(N, RADIUS, locations)(part, part).diagonal() for part in keys.split(100)]
+        )
     else:
         counts = Overlap(N, RADIUS, locations)(query, keys)[0]
     mean, counts = locations * fraction(N, RADIUS, distance), counts.double().numpy()
@@ -123,7 +144,12 @@ def test_counts_are_those_of_locations_that_were_drawn(distance):
     other = bits.flip(one, distance, seed=13)
     active = [(similarity.agreement(x, addresses) >= N - RADIUS).float() for x in (one, other)]
     real = (active[0] * active[1]).sum(-1).double()
-    drawn = torch.cat([Overlap(N, RADIUS, locations)(x[None], y[None])[0] for x, y in zip(one, other, strict=True)]).double()
+    drawn = torch.cat(
+        [
+            Overlap(N, RADIUS, locations)(x[None], y[None])[0]
+            for x, y in zip(one, other, strict=True)
+        ]
+    ).double()
     mean = locations * fraction(N, RADIUS, distance)
     for counts in (real, drawn):
         assert abs(counts.mean() - mean) < 4 * math.sqrt(mean / count)
@@ -151,7 +177,9 @@ def test_counts_of_pairs_are_not_tied_to_each_other():
     """The counts of one query with many keys tell nothing about those of another query with the same keys."""
     x, y = bits.random(60, N, seed=1), bits.random(4000, N, seed=2)
     shared = Overlap(N, 28, 1e4)
-    mean = torch.tensor([1e4 * fraction(N, 28, h) for h in range(N + 1)])[bits.hamming(x[:, None], y)]
+    mean = torch.tensor([1e4 * fraction(N, 28, h) for h in range(N + 1)])[
+        bits.hamming(x[:, None], y)
+    ]
     z = (shared(x, y) - mean) / mean.sqrt()
     correlations = torch.corrcoef(z)[~torch.eye(60, dtype=torch.bool)]
     assert correlations.abs().max() < 5 / math.sqrt(4000)
@@ -186,7 +214,9 @@ def test_reads_of_few_locations_are_worse_than_of_many():
     exact.write(patterns)
     assert right == sorted(right)
     assert right[0] < 0.8
-    assert right[-1] == pytest.approx((exact.read(cues) == patterns).float().mean().item(), abs=1e-3)
+    assert right[-1] == pytest.approx(
+        (exact.read(cues) == patterns).float().mean().item(), abs=1e-3
+    )
 
 
 @pytest.mark.untyped
@@ -198,4 +228,6 @@ def test_more_locations_than_floats_can_count_are_refused():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_manhattan_of_half_precision(dtype):
     query, keys = torch.tensor([[2.0, 0.0], [1.0, -1.0]], dtype=dtype), torch.eye(2, dtype=dtype)
-    assert torch.equal(similarity.manhattan(query, keys), torch.tensor([[-1.0, -3.0], [-1.0, -3.0]], dtype=dtype))
+    assert torch.equal(
+        similarity.manhattan(query, keys), torch.tensor([[-1.0, -3.0], [-1.0, -3.0]], dtype=dtype)
+    )

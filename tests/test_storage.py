@@ -56,7 +56,11 @@ def test_round_trip(name, tmp_path):
     same(loaded, memory, sample.query)
     if isinstance(memory, Patterns):
         values = None if sample.values is None else sample.values[:1]
-        assert loaded.write(sample.keys[:1], values).item() == memory.write(sample.keys[:1], values).item() == 12
+        assert (
+            loaded.write(sample.keys[:1], values).item()
+            == memory.write(sample.keys[:1], values).item()
+            == 12
+        )
         same(loaded, memory, sample.query)
     elif memory.overflow == "raise":
         for one in (memory, loaded):
@@ -75,7 +79,10 @@ def test_an_empty_memory_comes_back_empty(name, tmp_path):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_a_learned_beta_stays_a_parameter_of_the_same_value(dtype, tmp_path):
     beta = nn.Parameter(torch.tensor(0.1, dtype=dtype))
-    for name, part in (("a", separation.Softmax(beta)), ("b", separation.Normalised(separation.Exponential(beta)))):
+    for name, part in (
+        ("a", separation.Softmax(beta)),
+        ("b", separation.Normalised(separation.Exponential(beta))),
+    ):
         memory = Patterns(4, separation=part)
         memory.write(torch.eye(4))
         memory.save(tmp_path / name)
@@ -90,7 +97,11 @@ def test_a_learned_beta_stays_a_parameter_of_the_same_value(dtype, tmp_path):
 
 def test_floating_counters_keep_their_dtype(tmp_path):
     memory = Locations(
-        Packed.random(50, 64, seed=0), 3, separation=separation.Step(30), activation=activation.Identity(), counters=torch.float64
+        Packed.random(50, 64, seed=0),
+        3,
+        separation=separation.Step(30),
+        activation=activation.Identity(),
+        counters=torch.float64,
     )
     memory.write(bits.random(2, 64, seed=1), torch.full((2, 3), 1 / 3))
     memory.save(tmp_path / "a")
@@ -103,7 +114,10 @@ def test_floating_counters_keep_their_dtype(tmp_path):
 
 def test_parts_of_others_are_refused_and_leave_no_file(tmp_path):
     memory = Patterns(4, similarity=lambda q, k: q @ k.mT, separation=separation.Linear())
-    with pytest.raises(InputError, match=r"save: memory must be made of parts of this library, .*; save its state_dict instead\."):
+    with pytest.raises(
+        InputError,
+        match=r"save: memory must be made of parts of this library, .*; save its state_dict instead\.",
+    ):
         memory.save(tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
@@ -128,7 +142,9 @@ def untouched(path, before):
     assert len(kanerva.load(path)) == 2
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO]
+)
 @pytest.mark.parametrize("call", ["write_bytes", "fsync", "replace"])
 def test_a_failure_of_the_disk_keeps_the_old_file(call, number, saved, monkeypatch):
     path, new, before = saved
@@ -142,7 +158,9 @@ def test_a_failure_of_the_disk_keeps_the_old_file(call, number, saved, monkeypat
     with pytest.raises(kanerva.InputFileError) as told:
         new.save(path)
     monkeypatch.undo()
-    assert str(told.value).startswith(f"save: path must be a file that can be written, but it was {str(path)!r} (")
+    assert str(told.value).startswith(
+        f"save: path must be a file that can be written, but it was {str(path)!r} ("
+    )
     assert os.strerror(number).lower() in str(told.value)
     untouched(path, before)
 
@@ -156,7 +174,9 @@ def test_a_kill_between_writing_and_moving_keeps_the_old_file(saved):
         os.replace = lambda *_: os.kill(os.getpid(), 9)
         memory.save({str(path)!r})
     """
-    assert subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False).returncode == -9
+    assert (
+        subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False).returncode == -9
+    )
     assert path.read_bytes() == before
     left = [file for file in path.parent.iterdir() if file != path]
     assert len(left) == 1
@@ -176,8 +196,12 @@ def test_a_limit_on_the_size_of_files_keeps_the_old_file(saved):
         except kanerva.InputFileError as error:
             print(error)
     """
-    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
-    assert "(file too large); raise the limit on the size of files or write elsewhere." in run.stdout, run.stderr
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert (
+        "(file too large); raise the limit on the size of files or write elsewhere." in run.stdout
+    ), run.stderr
     untouched(path, before)
 
 
@@ -209,13 +233,18 @@ def places(folder):
         "no folder": (folder / "no" / "a", "no such file or directory); create the folder first."),
         "a folder": (folder, "a folder or a device; add a file name."),
         "the root": (Path("/"), "a folder or a device; add a file name."),
-        "a file for a folder": (folder / "file" / "a", "not a directory); name a path whose folders are folders."),
+        "a file for a folder": (
+            folder / "file" / "a",
+            "not a directory); name a path whose folders are folders.",
+        ),
         "a device": (Path(os.devnull), "a folder or a device; add a file name."),
         "a long name": (folder / ("x" * 300), "file name too long); choose a shorter name."),
     }
 
 
-@pytest.mark.parametrize("name", ["no folder", "a folder", "the root", "a file for a folder", "a device", "a long name"])
+@pytest.mark.parametrize(
+    "name", ["no folder", "a folder", "the root", "a file for a folder", "a device", "a long name"]
+)
 def test_places_where_no_file_can_be(name, tmp_path):
     memory = kanerva.hopfield(8)
     path, end = places(tmp_path)[name]
@@ -225,7 +254,8 @@ def test_places_where_no_file_can_be(name, tmp_path):
     assert str(told.value).endswith(end)
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
     with pytest.raises(
-        kanerva.InputFileError, match=r"^load: path must be the file of a memory saved by kanerva, but it was .*; check the path "
+        kanerva.InputFileError,
+        match=r"^load: path must be the file of a memory saved by kanerva, but it was .*; check the path ",
     ):
         kanerva.load(path)
 
@@ -234,7 +264,10 @@ def test_places_where_no_file_can_be(name, tmp_path):
 @pytest.mark.parametrize("path", [3, None, b"a", "a\0b", "\ud800", ["a"], 1.5])
 def test_names_that_no_file_can_have(path):
     for function in (kanerva.load, kanerva.hopfield(8).save):
-        with pytest.raises(kanerva.InputTypeError, match=r"path must be the name of a file, but it was .*; give a str or pathlib.Path"):
+        with pytest.raises(
+            kanerva.InputTypeError,
+            match=r"path must be the name of a file, but it was .*; give a str or pathlib.Path",
+        ):
             function(path)
 
 
@@ -255,10 +288,14 @@ def test_no_permission(tmp_path):
             except kanerva.InputFileError as error:
                 print(error)
     """
-    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+    )
     tmp_path.chmod(0o700)
     loading, saving = run.stdout.splitlines()
-    assert loading.startswith("load: path must be the file of a memory saved by kanerva, but it was not readable (permission denied);")
+    assert loading.startswith(
+        "load: path must be the file of a memory saved by kanerva, but it was not readable (permission denied);"
+    )
     assert saving.endswith("(permission denied); choose a place that you may write to.")
 
 
@@ -301,7 +338,21 @@ def broken(state, name):
     )
 
 
-@pytest.mark.parametrize("name", ["rows", "length", "dimensions", "numbers", "nan", "ids", "negative ids", "next", "next far", "dtype"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rows",
+        "length",
+        "dimensions",
+        "numbers",
+        "nan",
+        "ids",
+        "negative ids",
+        "next",
+        "next far",
+        "dtype",
+    ],
+)
 def test_a_broken_state_is_refused_and_changes_nothing(name):
     memory = filled("hopfield")
     other = copy.deepcopy(memory)
@@ -311,7 +362,8 @@ def test_a_broken_state_is_refused_and_changes_nothing(name):
     same(other, memory, memory.keys)
     part = {key: tensor for key, tensor in memory.state_dict().items() if key != "ids"}
     with pytest.raises(
-        InputError, match=r"load_state_dict: state must be as many rows of each of keys, ids, but it was \(12, 64\) of keys; load"
+        InputError,
+        match=r"load_state_dict: state must be as many rows of each of keys, ids, but it was \(12, 64\) of keys; load",
     ):
         other.load_state_dict(part, strict=False)
     same(other, memory, memory.keys)
@@ -321,7 +373,8 @@ def test_a_state_is_cast_only_where_nothing_is_lost():
     memory = kanerva.attention(64, 0.3, dtype=torch.float64)
     memory.write(torch.full((2, 64), 1 / 3, dtype=torch.float64))
     with pytest.raises(
-        InputError, match=r"keys must be numbers that torch.float32 holds, but it was float64 .*; build the memory with torch.float64"
+        InputError,
+        match=r"keys must be numbers that torch.float32 holds, but it was float64 .*; build the memory with torch.float64",
     ):
         kanerva.attention(64, 0.3).load_state_dict(memory.state_dict())
     wide, narrow = kanerva.sdm(64, 4000, 24), kanerva.sdm(64, 4000, 24, counters=torch.int8)
@@ -405,7 +458,9 @@ BAD = {
     "a torch file": lambda: torch_file(),
     "zeros": lambda: bytes(1000),
     "another safetensors file": lambda: safetensors.torch.save({"weight": torch.ones(3)}),
-    "of another program": lambda: safetensors.torch.save({"weight": torch.ones(3)}, {"format": "pt"}),
+    "of another program": lambda: safetensors.torch.save(
+        {"weight": torch.ones(3)}, {"format": "pt"}
+    ),
     "header size 0": lambda: struct.pack("<Q", 0) + BLOB[8:],
     "header size beyond the file": lambda: struct.pack("<Q", len(BLOB)) + BLOB[8:],
     "header size beyond all": lambda: struct.pack("<Q", 2**63) + BLOB[8:],
@@ -428,10 +483,14 @@ BAD = {
     "dtype of 8 bits": lambda: lies(BLOB, "ids", dtype="F8_E4M3", shape=[96]),
     "offsets beyond": lambda: lies(BLOB, "keys", data_offsets=[0, 10**9]),
     "offsets backwards": lambda: lies(BLOB, "keys", data_offsets=[3072, 0]),
-    "offsets of another": lambda: lies(BLOB, "keys", data_offsets=split(BLOB)[0]["_values"]["data_offsets"]),
+    "offsets of another": lambda: lies(
+        BLOB, "keys", data_offsets=split(BLOB)[0]["_values"]["data_offsets"]
+    ),
     "offsets negative": lambda: lies(BLOB, "keys", data_offsets=[-8, 3072]),
     "a tensor more": lambda: holds(BLOB, lambda t: t | {"more": torch.ones(3)}),
-    "many tensors more": lambda: holds(BLOB, lambda t: t | {f"more {i}": torch.ones(1) for i in range(100)}),
+    "many tensors more": lambda: holds(
+        BLOB, lambda t: t | {f"more {i}": torch.ones(1) for i in range(100)}
+    ),
     "a tensor less": lambda: holds(BLOB, lambda t: without(t, "ids")),
     "no tensor": lambda: holds(BLOB, lambda t: {}),
     "keys of one row": lambda: holds(BLOB, lambda t: t | {"keys": t["keys"][:1]}),
@@ -439,31 +498,49 @@ BAD = {
     "keys of inf": lambda: holds(LEARNED, lambda t: t | {"keys": t["keys"] * float("inf")}),
     "keys no bits": lambda: holds(BLOB, lambda t: t | {"keys": t["keys"] * 0.5}),
     "values no bits": lambda: holds(BLOB, lambda t: t | {"_values": t["_values"] * 0}),
-    "values of another dtype": lambda: holds(BLOB, lambda t: t | {"_values": t["_values"].double()}),
+    "values of another dtype": lambda: holds(
+        BLOB, lambda t: t | {"_values": t["_values"].double()}
+    ),
     "values longer": lambda: holds(BLOB, lambda t: t | {"_values": torch.ones(12, 41)}),
     "ids twice": lambda: holds(BLOB, lambda t: t | {"ids": t["ids"] * 0}),
     "ids negative": lambda: holds(BLOB, lambda t: t | {"ids": t["ids"] - 5}),
     "ids of floats": lambda: holds(BLOB, lambda t: t | {"ids": t["ids"].double()}),
     "next id given": lambda: holds(BLOB, lambda t: t | {"_next": torch.tensor(5)}),
     "next id beyond all": lambda: holds(BLOB, lambda t: t | {"_next": torch.tensor(2**63 - 1)}),
-    "next id of an empty memory negative": lambda: holds(NESTED, lambda t: t | {"_next": torch.tensor(-1)}),
+    "next id of an empty memory negative": lambda: holds(
+        NESTED, lambda t: t | {"_next": torch.tensor(-1)}
+    ),
     "beta of two numbers": lambda: holds(LEARNED, lambda t: t | {"beta": torch.ones(2)}),
     "beta below 0": lambda: holds(LEARNED, lambda t: t | {"beta": torch.tensor(-1.0)}),
     "beta of integers": lambda: holds(LEARNED, lambda t: t | {"beta": torch.tensor(1)}),
     "beta not learned": lambda: told(LEARNED, lambda m: m | {"learned": False}),
     "beta learned of none": lambda: told(BLOB, lambda m: m | {"learned": True}),
-    "addresses with more bits": lambda: holds(PLACES, lambda t: t | {"addresses": t["addresses"] | -(2**40)}),
-    "addresses of floats": lambda: holds(PLACES, lambda t: t | {"addresses": t["addresses"].double()}),
-    "no addresses": lambda: holds(PLACES, lambda t: t | {"addresses": t["addresses"][:0], "counters": t["counters"][:0]}),
-    "counters of another dtype": lambda: holds(PLACES, lambda t: t | {"counters": t["counters"].int()}),
-    "counters wider": lambda: holds(PLACES, lambda t: t | {"counters": t["counters"][:, :50].contiguous()}),
+    "addresses with more bits": lambda: holds(
+        PLACES, lambda t: t | {"addresses": t["addresses"] | -(2**40)}
+    ),
+    "addresses of floats": lambda: holds(
+        PLACES, lambda t: t | {"addresses": t["addresses"].double()}
+    ),
+    "no addresses": lambda: holds(
+        PLACES, lambda t: t | {"addresses": t["addresses"][:0], "counters": t["counters"][:0]}
+    ),
+    "counters of another dtype": lambda: holds(
+        PLACES, lambda t: t | {"counters": t["counters"].int()}
+    ),
+    "counters wider": lambda: holds(
+        PLACES, lambda t: t | {"counters": t["counters"][:, :50].contiguous()}
+    ),
     "stored below 0": lambda: holds(PLACES, lambda t: t | {"_stored": torch.tensor(-1)}),
     "description no json": lambda: told(BLOB, lambda m: "{"),
     "description no dict": lambda: told(BLOB, lambda m: [m]),
     "description null": lambda: told(BLOB, lambda m: "null"),
     "description deep": lambda: told(BLOB, lambda m: DEEP),
-    "description number of 5000 digits": lambda: told(BLOB, lambda m: json.dumps(m).replace('"dim": 64', '"dim": ' + "6" * 5000)),
-    "parts in parts in parts": lambda: told(NESTED, lambda m: json.dumps(m).replace(json.dumps(m["separation"]), MATRYOSHKA)),
+    "description number of 5000 digits": lambda: told(
+        BLOB, lambda m: json.dumps(m).replace('"dim": 64', '"dim": ' + "6" * 5000)
+    ),
+    "parts in parts in parts": lambda: told(
+        NESTED, lambda m: json.dumps(m).replace(json.dumps(m["separation"]), MATRYOSHKA)
+    ),
     "format newer": lambda: told(BLOB, lambda m: m | {"format": 2}),
     "format 0": lambda: told(BLOB, lambda m: m | {"format": 0}),
     "format true": lambda: told(BLOB, lambda m: m | {"format": True}),
@@ -488,29 +565,68 @@ BAD = {
     "similarity a separation": lambda: told(BLOB, lambda m: m | {"similarity": {"name": "Linear"}}),
     "similarity that the rule is not for": lambda: told(BLOB, lambda m: m | {"similarity": "dot"}),
     "separation a similarity": lambda: told(BLOB, lambda m: m | {"separation": "agreement"}),
-    "separation an activation": lambda: told(BLOB, lambda m: m | {"separation": {"name": "Identity"}}),
-    "separation abstract": lambda: told(BLOB, lambda m: m | {"separation": {"name": "Separation"}}),
-    "separation without a field": lambda: told(BLOB, lambda m: m | {"separation": without(m["separation"], "radius")}),
-    "separation with a field more": lambda: told(BLOB, lambda m: m | {"separation": m["separation"] | {"_log_share": 0}}),
-    "separation empty": lambda: told(BLOB, lambda m: m | {"separation": {}}),
-    "bits huge": lambda: told(BLOB, lambda m: m | {"separation": {"name": "Circle", "bits": 10**12, "radius": 3}}),
-    "bits huge everywhere": lambda: holds(
-        told(BLOB, lambda m: m | {"dim": 10**9, "separation": {"name": "Circle", "bits": 10**9, "radius": 3}}),
-        lambda t: t | {"keys": torch.ones(0, 10**9), "_values": t["_values"][:0], "ids": t["ids"][:0]},
+    "separation an activation": lambda: told(
+        BLOB, lambda m: m | {"separation": {"name": "Identity"}}
     ),
-    "bits text": lambda: told(BLOB, lambda m: m | {"separation": {"name": "Circle", "bits": "64", "radius": 3}}),
-    "radius text": lambda: told(BLOB, lambda m: m | {"separation": {"name": "Circle", "bits": 64, "radius": "3"}}),
-    "radius huge": lambda: told(BLOB, lambda m: m | {"separation": {"name": "Circle", "bits": 64, "radius": 10**12}}),
-    "locations nan": lambda: told(FINITE, lambda m: m | {"similarity": m["similarity"] | {"locations": float("nan")}}),
-    "locations text": lambda: told(FINITE, lambda m: m | {"similarity": m["similarity"] | {"locations": "1e6"}}),
-    "seed huge": lambda: told(FINITE, lambda m: m | {"similarity": m["similarity"] | {"seed": 2**63}}),
-    "part text": lambda: told(NESTED, lambda m: m | {"separation": {"name": "Normalised", "part": "Power"}}),
-    "part of itself": lambda: told(NESTED, lambda m: m | {"separation": {"name": "Normalised", "part": m["separation"]}}),
-    "part without weights": lambda: told(NESTED, lambda m: m | {"separation": {"name": "Normalised", "part": {"name": "Linear"}}}),
-    "order text": lambda: told(NESTED, lambda m: m | {"separation": {"name": "Power", "order": "3"}}),
+    "separation abstract": lambda: told(BLOB, lambda m: m | {"separation": {"name": "Separation"}}),
+    "separation without a field": lambda: told(
+        BLOB, lambda m: m | {"separation": without(m["separation"], "radius")}
+    ),
+    "separation with a field more": lambda: told(
+        BLOB, lambda m: m | {"separation": m["separation"] | {"_log_share": 0}}
+    ),
+    "separation empty": lambda: told(BLOB, lambda m: m | {"separation": {}}),
+    "bits huge": lambda: told(
+        BLOB, lambda m: m | {"separation": {"name": "Circle", "bits": 10**12, "radius": 3}}
+    ),
+    "bits huge everywhere": lambda: holds(
+        told(
+            BLOB,
+            lambda m: (
+                m | {"dim": 10**9, "separation": {"name": "Circle", "bits": 10**9, "radius": 3}}
+            ),
+        ),
+        lambda t: (
+            t | {"keys": torch.ones(0, 10**9), "_values": t["_values"][:0], "ids": t["ids"][:0]}
+        ),
+    ),
+    "bits text": lambda: told(
+        BLOB, lambda m: m | {"separation": {"name": "Circle", "bits": "64", "radius": 3}}
+    ),
+    "radius text": lambda: told(
+        BLOB, lambda m: m | {"separation": {"name": "Circle", "bits": 64, "radius": "3"}}
+    ),
+    "radius huge": lambda: told(
+        BLOB, lambda m: m | {"separation": {"name": "Circle", "bits": 64, "radius": 10**12}}
+    ),
+    "locations nan": lambda: told(
+        FINITE, lambda m: m | {"similarity": m["similarity"] | {"locations": float("nan")}}
+    ),
+    "locations text": lambda: told(
+        FINITE, lambda m: m | {"similarity": m["similarity"] | {"locations": "1e6"}}
+    ),
+    "seed huge": lambda: told(
+        FINITE, lambda m: m | {"similarity": m["similarity"] | {"seed": 2**63}}
+    ),
+    "part text": lambda: told(
+        NESTED, lambda m: m | {"separation": {"name": "Normalised", "part": "Power"}}
+    ),
+    "part of itself": lambda: told(
+        NESTED, lambda m: m | {"separation": {"name": "Normalised", "part": m["separation"]}}
+    ),
+    "part without weights": lambda: told(
+        NESTED, lambda m: m | {"separation": {"name": "Normalised", "part": {"name": "Linear"}}}
+    ),
+    "order text": lambda: told(
+        NESTED, lambda m: m | {"separation": {"name": "Power", "order": "3"}}
+    ),
     "activation unknown": lambda: told(BLOB, lambda m: m | {"activation": {"name": "exec"}}),
-    "tie unknown": lambda: told(BLOB, lambda m: m | {"activation": {"name": "Sign", "tie": "toss", "seed": 0}}),
-    "tie of other lengths": lambda: told(BLOB, lambda m: m | {"activation": {"name": "Sign", "tie": "keep", "seed": 0}}),
+    "tie unknown": lambda: told(
+        BLOB, lambda m: m | {"activation": {"name": "Sign", "tie": "toss", "seed": 0}}
+    ),
+    "tie of other lengths": lambda: told(
+        BLOB, lambda m: m | {"activation": {"name": "Sign", "tie": "keep", "seed": 0}}
+    ),
     "empty unknown": lambda: told(BLOB, lambda m: m | {"empty": "drop"}),
     "empty null": lambda: told(BLOB, lambda m: m | {"empty": None}),
     "overflow unknown": lambda: told(PLACES, lambda m: m | {"overflow": "wrap"}),
@@ -546,7 +662,10 @@ def works(memory):
         assert memory.read(query).isfinite().all()
         assert memory.explain(query).weights.isfinite().all()
         memory.write(
-            query, None if getattr(memory, "autoassociative", False) else bits.random(2, memory.value_dim, seed=0, dtype=memory.dtype)
+            query,
+            None
+            if getattr(memory, "autoassociative", False)
+            else bits.random(2, memory.value_dim, seed=0, dtype=memory.dtype),
         )
 
 
@@ -571,7 +690,9 @@ def test_the_tables_are_made_of_good_files(tmp_path):
 
 
 @pytest.mark.untyped
-@pytest.mark.parametrize("name", ["sdm_patterns hetero", "sdm int8", "attention learned", "epanechnikov"])
+@pytest.mark.parametrize(
+    "name", ["sdm_patterns hetero", "sdm int8", "attention learned", "epanechnikov"]
+)
 def test_every_flipped_bit_and_every_cut_of_the_header(name, tmp_path):
     blob = saved_as(filled(name))
     size = 8 + struct.unpack("<Q", blob[:8])[0]
@@ -581,11 +702,15 @@ def test_every_flipped_bit_and_every_cut_of_the_header(name, tmp_path):
         flipped[place] ^= 1 << int(draw.integers(8))
         seen[type(opened(tmp_path / "a", bytes(flipped)))] += 1
         assert isinstance(opened(tmp_path / "a", blob[:place]), str)
-    assert seen[str] > 0.8 * size  # a digit of a seed or a beta may change, and be another sound memory
+    assert (
+        seen[str] > 0.8 * size
+    )  # a digit of a seed or a beta may change, and be another sound memory
 
 
 @pytest.mark.untyped
-@pytest.mark.parametrize("name", ["sdm_patterns hetero", "sdm int8", "attention learned", "hopfield"])
+@pytest.mark.parametrize(
+    "name", ["sdm_patterns hetero", "sdm int8", "attention learned", "hopfield"]
+)
 def test_flipped_bits_and_cuts_anywhere(name, tmp_path):
     blob, draw = saved_as(filled(name)), np.random.default_rng(1)
     for count in [1, 2, 5, 20, 100] * 30:
@@ -622,7 +747,10 @@ def test_no_bad_file_makes_the_loader_take_memory(tmp_path):
     """
     (tmp_path / "good").write_bytes(BLOB)
     run = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "good"), str(tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "good"), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
     assert float(run.stdout) < 20
@@ -631,7 +759,9 @@ def test_no_bad_file_makes_the_loader_take_memory(tmp_path):
 def test_a_large_foreign_file_is_not_read(tmp_path):
     """A hole of 4 GiB under the header of another program: refused by its description, not by the memory it takes."""
     size = 2**32
-    header = json.dumps({"weight": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    header = json.dumps(
+        {"weight": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}
+    ).encode()
     header += b" " * (-len(header) % 8)
     path = tmp_path / "large"
     with path.open("wb") as file:
@@ -646,7 +776,10 @@ def test_nothing_in_a_file_is_run(tmp_path):
         def __reduce__(self):
             return (os.mkdir, (str(tmp_path / "trap"),))
 
-    for blob in (pickle.dumps(Trap()), told(BLOB, lambda m: m | {"class": f"os.mkdir({str(tmp_path / 'trap')!r})"})):
+    for blob in (
+        pickle.dumps(Trap()),
+        told(BLOB, lambda m: m | {"class": f"os.mkdir({str(tmp_path / 'trap')!r})"}),
+    ):
         assert isinstance(opened(tmp_path / "a", blob), str)
     assert not (tmp_path / "trap").exists()
 
@@ -655,7 +788,11 @@ def test_similarities_and_parts_of_the_allow_list_are_all_that_there_are():
     """A new part that can be written must be one that can be read."""
     from kanerva.memory import _parts
 
-    public = {getattr(module, name) for module in (similarity, separation, activation) for name in module.__all__}
+    public = {
+        getattr(module, name)
+        for module in (similarity, separation, activation)
+        for name in module.__all__
+    }
     abstract = {separation.Separation, activation.Activation}
     assert public - abstract == {*_parts.FUNCTIONS.values(), *_parts.CLASSES.values()}
     assert learned(0.5).requires_grad

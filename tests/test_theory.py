@@ -36,16 +36,22 @@ def by_double_sum(bits, radius, distance):
     total = 0
     for a in range(bits - distance + 1):
         least = max(0, bits - radius - a)
-        total += math.comb(bits - distance, a) * sum(math.comb(distance, c) for c in range(least, distance - least + 1))
+        total += math.comb(bits - distance, a) * sum(
+            math.comb(distance, c) for c in range(least, distance - least + 1)
+        )
     return total
 
 
 def by_lunes(bits, radius, distance):
     """Take the moving lune away from the whole circle (Kanerva's book)."""
-    row = itertools.accumulate(range(radius), lambda count, i: count * (bits - i) // (i + 1), initial=1)
+    row = itertools.accumulate(
+        range(radius), lambda count, i: count * (bits - i) // (i + 1), initial=1
+    )
     ball = sum(row)
     return ball - sum(
-        math.comb(j - 1, j // 2) * math.comb(bits - j, radius - j // 2) for j in range(1, distance + 1, 2) if radius >= j // 2
+        math.comb(j - 1, j // 2) * math.comb(bits - j, radius - j // 2)
+        for j in range(1, distance + 1, 2)
+        if radius >= j // 2
     )
 
 
@@ -69,7 +75,14 @@ def test_every_small_intersection_equals_enumeration(bits):
 
 
 TABLE_64 = {
-    0: (8303633, 32671244073, 927740240713, 224723513577529, 14414187542581429, 2402093292062053101),
+    0: (
+        8303633,
+        32671244073,
+        927740240713,
+        224723513577529,
+        14414187542581429,
+        2402093292062053101,
+    ),
     1: (1274786, 9003554258, 311949983890, 102591779307634, 8283023235502954, 1912631288881010650),
     2: (1274786, 9003554258, 311949983890, 102591779307634, 8283023235502954, 1912631288881010650),
     3: (231076, 3113898728, 131595643438, 57566255152834, 5658520746656254, 1669028079924547126),
@@ -103,8 +116,12 @@ def test_intersections_equal_the_double_sum(bits, size):
     assert curve == [by_double_sum(bits, size, distance) for distance in range(bits + 1)]
     assert curve == circle.intersection(bits, size, form="sum")
     for other in (0, size - 3, size + 1, bits - 2, bits):
-        assert circle.intersection(bits, size, other) == circle.intersection(bits, size, other, "sum")
-        assert circle.intersection(bits, size, other) == circle.intersection(bits, other, size, "sum")
+        assert circle.intersection(bits, size, other) == circle.intersection(
+            bits, size, other, "sum"
+        )
+        assert circle.intersection(bits, size, other) == circle.intersection(
+            bits, other, size, "sum"
+        )
 
 
 @pytest.mark.parametrize("bits", LARGE)
@@ -150,7 +167,9 @@ def test_logarithms_are_right_to_eleven_places_where_floats_overflow(bits, sizes
         assert np.abs(got[there] - exact[there]).max() < 1e-11
         assert abs(circle.log_activation(bits, size) - exact[0]) < 1e-11
     exact = [log_share(count, bits) for count in circle.intersection(bits, bits // 3, bits // 2)]
-    np.testing.assert_allclose(circle.log_fraction(bits, bits // 2, bits // 3), exact, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(
+        circle.log_fraction(bits, bits // 2, bits // 3), exact, rtol=0, atol=1e-11
+    )
 
 
 def test_kanervas_memory_has_the_overlaps_of_the_table():
@@ -164,7 +183,12 @@ def test_kanervas_memory_has_the_overlaps_of_the_table():
 
 
 @pytest.mark.parametrize(
-    ("bits", "size", "share"), [(1000, 451, 0.00107185004892367), (256, 103, 0.00106684558637787), (64, 24, 0.0299705947834996)]
+    ("bits", "size", "share"),
+    [
+        (1000, 451, 0.00107185004892367),
+        (256, 103, 0.00106684558637787),
+        (64, 24, 0.0299705947834996),
+    ],
 )
 def test_activation_is_the_share_of_the_space(bits, size, share):
     assert circle.activation(bits, size) == pytest.approx(share, rel=1e-13)
@@ -175,13 +199,19 @@ def test_activation_is_the_binomial_distribution(bits):
     from scipy.stats import binom
 
     sizes = np.arange(bits + 1)
-    np.testing.assert_allclose([circle.activation(bits, int(size)) for size in sizes], binom.cdf(sizes, bits, 0.5), rtol=1e-11)
+    np.testing.assert_allclose(
+        [circle.activation(bits, int(size)) for size in sizes],
+        binom.cdf(sizes, bits, 0.5),
+        rtol=1e-11,
+    )
     assert circle.activation(bits, bits) == 1
 
 
 def test_activation_of_many_bits_fades_but_its_logarithm_does_not():
     assert circle.activation(10_000, 3) == 0
-    assert circle.log_activation(10_000, 3) == pytest.approx(log_share(circle.ball(10_000, 3), 10_000), abs=1e-11)
+    assert circle.log_activation(10_000, 3) == pytest.approx(
+        log_share(circle.ball(10_000, 3), 10_000), abs=1e-11
+    )
 
 
 def test_results_belong_to_the_caller():
@@ -201,14 +231,19 @@ def test_cosines_bring_back_every_distance(bits):
     assert cosines.dtype == np.float64
     assert (cosines[0], cosines[-1]) == (1, -1)
     assert (circle.distance(bits, cosines) == distances).all()
-    assert [circle.distance(bits, circle.cosine(bits, d)) for d in range(min(bits, 50))] == list(range(min(bits, 50)))
+    assert [circle.distance(bits, circle.cosine(bits, d)) for d in range(min(bits, 50))] == list(
+        range(min(bits, 50))
+    )
     one, other = np.ones(bits), np.where(distances[1:] <= bits // 3, -1, 1)
     assert circle.distance(bits, float(one @ other / bits)) == bits // 3
 
 
 def test_cosines_between_two_distances_are_rounded_down():
     assert circle.distance(64, 1 - 1e-7) == 0
-    assert circle.distance(64, np.array([[0.99, 0.96875], [0.9687, -0.999]])).tolist() == [[0, 1], [1, 63]]
+    assert circle.distance(64, np.array([[0.99, 0.96875], [0.9687, -0.999]])).tolist() == [
+        [0, 1],
+        [1, 63],
+    ]
     assert circle.distance(64, 1 + 1e-7) == 0
     assert circle.distance(64, -1 - 1e-7) == 64
     assert isinstance(circle.distance(64, 0.5), int)
@@ -241,10 +276,19 @@ def test_quantile_is_exact_on_the_border(bits):
 
 @pytest.mark.parametrize(
     ("bits", "sizes"),
-    [(64, (5, 9, 11, 15, 19, 20, 27)), (784, (292, 308, 314, 332, 345, 349, 374)), (1000, (387, 405, 411, 433, 447, 451, 480))],
+    [
+        (64, (5, 9, 11, 15, 19, 20, 27)),
+        (784, (292, 308, 314, 332, 345, 349, 374)),
+        (1000, (387, 405, 411, 433, 447, 451, 480)),
+    ],
 )
 def test_quantiles_are_those_of_the_paper(bits, sizes):
-    assert tuple(radius.quantile(bits, share) for share in (4e-13, 1e-9, 1e-8, 1e-5, 3.7e-4, 1e-3, 0.1)) == sizes
+    assert (
+        tuple(
+            radius.quantile(bits, share) for share in (4e-13, 1e-9, 1e-8, 1e-5, 3.7e-4, 1e-3, 0.1)
+        )
+        == sizes
+    )
 
 
 SIGNAL = [(64, 100, math.inf, 12), (64, 512, math.inf, 11), (64, 1024, math.inf, 11), (64, 10_240, math.inf, 11), (64, 50_000, 2**64, 10),
@@ -314,7 +358,11 @@ def test_radius_of_the_noisiest_query(bits, patterns, locations, best, ties):
 def test_optima_of_many_bits_and_of_few():
     # p = (2 m 2^n)^(-1/3): the ball holds just enough points, compared as cubes of integers
     found = radius.optimal(10_000, 1000)
-    assert 2 * 1000 * circle.ball(10_000, found.radius) ** 3 >= 4**10_000 > 2 * 1000 * circle.ball(10_000, found.radius - 1) ** 3
+    assert (
+        2 * 1000 * circle.ball(10_000, found.radius) ** 3
+        >= 4**10_000
+        > 2 * 1000 * circle.ball(10_000, found.radius - 1) ** 3
+    )
     assert (found.activation, found.best) == (0, math.inf)
     assert radius.optimal(10_000, 1000, criterion="capacity").best == math.inf
     assert radius.optimal(1, 1, 1).radius == 0

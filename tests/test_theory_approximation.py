@@ -7,7 +7,18 @@ import pytest
 
 from kanerva.theory import approximation, beta, circle
 
-KANERVAS = {0: 1000.0, 1: 915.2, 10: 735.2, 50: 440.7, 100: 263.5, 150: 159.6, 200: 94.8, 300: 29.45, 400: 6.89, 500: 1.00}
+KANERVAS = {
+    0: 1000.0,
+    1: 915.2,
+    10: 735.2,
+    50: 440.7,
+    100: 263.5,
+    150: 159.6,
+    200: 94.8,
+    300: 29.45,
+    400: 6.89,
+    500: 1.00,
+}
 
 
 def test_the_continuous_overlaps_are_the_tabulated_ones():
@@ -19,12 +30,17 @@ def test_the_continuous_overlaps_are_the_tabulated_ones():
 
 def test_the_continuous_overlap_is_low_by_a_tenth():
     there = [0, 10, 100, 300, 400]
-    exact, continuous = circle.overlap(1000, 451, 1e6), circle.overlap(1000, 451, 1e6, "kanerva1988", activation=0.001)
+    exact, continuous = (
+        circle.overlap(1000, 451, 1e6),
+        circle.overlap(1000, 451, 1e6, "kanerva1988", activation=0.001),
+    )
     low = 1 - continuous[there] / exact[there]
     assert ((low > 0.06) & (low < 0.1)).all()
 
 
-@pytest.mark.parametrize(("bits", "size"), [(64, 11), (65, 32), (1000, 451), (1000, 499), (1000, 500), (1001, 500)])
+@pytest.mark.parametrize(
+    ("bits", "size"), [(64, 11), (65, 32), (1000, 451), (1000, 499), (1000, 500), (1001, 500)]
+)
 def test_the_continuous_formula_is_two_half_spaces_under_a_normal_density(bits, size):
     from scipy.special import ndtr, owens_t
 
@@ -36,7 +52,10 @@ def test_the_continuous_formula_is_two_half_spaces_under_a_normal_density(bits, 
     assert got[-1] == 0
 
 
-@pytest.mark.parametrize(("bits", "size"), [(64, 0), (64, 32), (1000, 499), (1040, 500), (1100, 3), (10_000, 4890), (10_000, 0)])
+@pytest.mark.parametrize(
+    ("bits", "size"),
+    [(64, 0), (64, 32), (1000, 499), (1040, 500), (1100, 3), (10_000, 4890), (10_000, 0)],
+)
 def test_the_continuous_formula_is_right_where_floats_vanish(bits, size):
     from scipy.integrate import quad
 
@@ -50,7 +69,9 @@ def test_the_continuous_formula_is_right_where_floats_vanish(bits, size):
         def integrand(u, low=low):
             return math.exp(-square * u * (low + u / 2)) / (1 + (low + u) ** 2)
 
-        expected = math.log(quad(integrand, 0, end, epsabs=0, epsrel=1e-11)[0] / math.pi) - square / 2 * bits / (bits - distance)
+        expected = math.log(
+            quad(integrand, 0, end, epsabs=0, epsrel=1e-11)[0] / math.pi
+        ) - square / 2 * bits / (bits - distance)
         assert got[distance] == pytest.approx(expected, rel=1e-14, abs=1e-9)
     assert np.isfinite(got[:-1]).all()
 
@@ -76,25 +97,36 @@ def test_each_step_towards_the_exponential_is_the_paper_one():
     bits, size = 64, 11
     d = np.arange(1, bits)
     front = 2 / (math.pi * np.sqrt(d * (bits - d)))
-    curves = {method: np.exp(circle.log_fraction(bits, size, method=method)) for method in approximation.METHODS}
-    np.testing.assert_allclose(curves["normal"][1:-1], front * np.exp(-(42**2) / (2 * (bits - d))), rtol=1e-12)
+    curves = {
+        method: np.exp(circle.log_fraction(bits, size, method=method))
+        for method in approximation.METHODS
+    }
+    np.testing.assert_allclose(
+        curves["normal"][1:-1], front * np.exp(-(42**2) / (2 * (bits - d))), rtol=1e-12
+    )
     exponential = np.exp(-(42**2) / 128) * np.exp(-(42**2) / (2 * 64**2) * np.arange(65))
     np.testing.assert_allclose(curves["taylor"][1:-1], front * exponential[1:-1], rtol=1e-12)
     np.testing.assert_allclose(curves["lower"], 4 / (math.pi * 64) * exponential, rtol=1e-12)
     assert curves["lower"][32] == pytest.approx(curves["taylor"][32])
-    assert curves["upper"][1] == pytest.approx(curves["taylor"][1] * approximation._terms(bits, size)[1])
+    assert curves["upper"][1] == pytest.approx(
+        curves["taylor"][1] * approximation._terms(bits, size)[1]
+    )
     assert (curves["upper"][23:] == 0).all()
     # not a bound: it lies above what it is named after
     assert (curves["lower"] > np.exp(circle.log_fraction(bits, size))).sum() > 20
     # the slope that is left is that of the leading beta
-    assert np.log(curves["lower"][0] / curves["lower"][1]) * bits / 2 == pytest.approx(beta.leading(bits, size))
+    assert np.log(curves["lower"][0] / curves["lower"][1]) * bits / 2 == pytest.approx(
+        beta.leading(bits, size)
+    )
 
 
 @pytest.mark.parametrize("bits", [1000, 10_000])
 def test_normal_densities_come_near_to_the_largest_term_of_many_bits(bits):
     size = bits // 2 - int(1.5 * math.sqrt(bits))
     d = np.arange(2, bits // 10, 2)
-    largest, normal = (circle.log_fraction(bits, size, method=method)[d] for method in ("largest", "normal"))
+    largest, normal = (
+        circle.log_fraction(bits, size, method=method)[d] for method in ("largest", "normal")
+    )
     assert np.abs(largest - normal).max() < 0.3
     assert abs(largest[-1] - normal[-1]) < 0.05
 

@@ -33,18 +33,26 @@ def lee_and_kim(dim, radius, cosine):
 
     def ring(phi):
         inside = 1 - (math.tan(low) / math.tan(phi)) ** 2 if phi else 1.0
-        return (math.sin(phi) / math.sin(high)) ** (dim - 2) * betainc((dim - 2) / 2, 0.5, max(inside, 0.0))
+        return (math.sin(phi) / math.sin(high)) ** (dim - 2) * betainc(
+            (dim - 2) / 2, 0.5, max(inside, 0.0)
+        )
 
-    faded = high - 50 * math.tan(high) / (dim - 2)  # below it the powers of sines are less than exp(-50) of the last
+    faded = high - 50 * math.tan(high) / (
+        dim - 2
+    )  # below it the powers of sines are less than exp(-50) of the last
     total, _ = quad(ring, max(low, faded), high, epsabs=0, epsrel=1e-10, limit=400)
-    front = gammaln(dim / 2) - gammaln((dim - 1) / 2) - math.log(math.pi) / 2  # the two areas' ratio, but for the factor 2
+    front = (
+        gammaln(dim / 2) - gammaln((dim - 1) / 2) - math.log(math.pi) / 2
+    )  # the two areas' ratio, but for the factor 2
     return front + (dim - 2) * math.log(math.sin(high)) + math.log(total)
 
 
 @pytest.mark.parametrize("size", RADII)
 def test_caps_in_64_dimensions_are_the_tabulated_ones(size):
     curve = cap.curve(64, size)
-    np.testing.assert_allclose(curve[[0, 1, 2, 4, 8]] / math.log(10), CAPS_64[size], rtol=0, atol=5.1e-6)
+    np.testing.assert_allclose(
+        curve[[0, 1, 2, 4, 8]] / math.log(10), CAPS_64[size], rtol=0, atol=5.1e-6
+    )
     first = {5: 19, 9: 31, 11: 37, 15: 46, 19: 54, 27: 63}[size]
     assert np.isfinite(curve[:first]).all()
     assert np.isneginf(curve[first:]).all()
@@ -54,7 +62,9 @@ def test_caps_in_64_dimensions_are_the_tabulated_ones(size):
 @pytest.mark.parametrize("rho", [0.02, 0.2, 0.45, 0.499])
 def test_caps_are_those_of_lee_and_kim(dim, rho):
     parts = 2 * math.acos(1 - 2 * rho)
-    angles = parts * np.array([0.0, 0.05, 0.3, 0.8] if dim < 5000 else [0.0, 0.05, 0.3])  # beyond, the formula underflows
+    angles = parts * np.array(
+        [0.0, 0.05, 0.3, 0.8] if dim < 5000 else [0.0, 0.05, 0.3]
+    )  # beyond, the formula underflows
     for cosine in np.cos(angles):
         got = cap.log_fraction(dim, rho * dim, float(cosine))
         assert got == pytest.approx(lee_and_kim(dim, rho * dim, cosine), abs=1e-8)
@@ -67,7 +77,10 @@ def test_one_cap_is_an_incomplete_beta_function(dim):
     for rho in (1e-12, 0.01, 0.3, 0.47, 0.4999999, 0.5, 0.50000001, 0.52, 0.7, 1.0):
         size = rho * dim
         # the same function from either end; each keeps the digits of its own last argument
-        outer, inner = betainc((dim - 1) / 2, 0.5, 4 * rho * (1 - rho)), betaincc(0.5, (dim - 1) / 2, (1 - 2 * rho) ** 2)
+        outer, inner = (
+            betainc((dim - 1) / 2, 0.5, 4 * rho * (1 - rho)),
+            betaincc(0.5, (dim - 1) / 2, (1 - 2 * rho) ** 2),
+        )
         half = (inner if 0.2 < rho < 0.8 else outer) / 2
         if half > 1e-290:
             share = half if rho <= 0.5 else 1 - half
@@ -92,7 +105,9 @@ def test_caps_hold_the_share_of_random_points(size):
     for cosine in (1.0, 0.9, 0.5, 0.0, -0.7, -1.0):
         other = cosine * points[:, 0] + math.sqrt(1 - cosine**2) * points[:, 1]
         share = np.mean((points[:, 0] >= 1 - size / 4) & (other >= 1 - size / 4))
-        assert math.exp(cap.log_fraction(8, size, cosine)) == pytest.approx(share, abs=5 * math.sqrt(0.25 / 200_000))
+        assert math.exp(cap.log_fraction(8, size, cosine)) == pytest.approx(
+            share, abs=5 * math.sqrt(0.25 / 200_000)
+        )
     exact = np.exp(cap.log_fraction(8, 3, np.array([1, 0.5, 0])))
     np.testing.assert_allclose(exact, [0.2582, 0.1237, 0.0631], atol=6e-5)
 
@@ -113,7 +128,11 @@ def test_caps_of_half_the_sphere_are_lunes_and_their_neighbours_are_close(dim):
 def test_caps_of_many_dimensions_are_finite_and_fall(share):
     dim = 10_000
     size = share * dim
-    meet = np.arange(dim + 1) * dim < 4 * size * (dim - size) if share <= 0.5 else np.ones(dim + 1, bool)
+    meet = (
+        np.arange(dim + 1) * dim < 4 * size * (dim - size)
+        if share <= 0.5
+        else np.ones(dim + 1, bool)
+    )
     curve = cap.curve(dim, size)
     assert (np.isfinite(curve) == meet).all()
     assert (curve[1:] <= curve[:-1]).all()
@@ -123,13 +142,23 @@ def test_caps_of_many_dimensions_are_finite_and_fall(share):
 
 def test_caps_that_touch_share_nothing():
     # d = 4 r (n - r) / n is a whole distance here, and rounding must not open a gap
-    for dim, size, distance in ((64, 16, 48), (100, 20, 64), (100, 10, 36), (1000, 300, 840), (250, 25, 90)):
+    for dim, size, distance in (
+        (64, 16, 48),
+        (100, 20, 64),
+        (100, 10, 36),
+        (1000, 300, 840),
+        (250, 25, 90),
+    ):
         curve = cap.curve(dim, size)
         assert curve[distance] == -math.inf < curve[distance - 1]
         assert cap.log_fraction(dim, size, 1 - 2 * distance / dim) == -math.inf
     assert np.isneginf(cap.curve(64, 0)).all()
     assert (cap.curve(64, 64) == 0).all()
-    assert (cap.log_activation(64, 0), cap.activation(64, 0), cap.activation(64, 64)) == (-math.inf, 0, 1)
+    assert (cap.log_activation(64, 0), cap.activation(64, 0), cap.activation(64, 64)) == (
+        -math.inf,
+        0,
+        1,
+    )
 
 
 def test_shares_keep_the_shape_of_the_cosines():
@@ -137,7 +166,9 @@ def test_shares_keep_the_shape_of_the_cosines():
     logs = cap.log_fraction(64, 20.5, cosines)
     assert (logs.shape, logs.dtype) == ((2, 3, 4), np.float64)
     assert isinstance(cap.log_fraction(64, 20.5, 0.5), float)
-    assert [cap.log_fraction(64, 20.5, float(cosine)) for cosine in cosines.flat] == logs.ravel().tolist()
+    assert [
+        cap.log_fraction(64, 20.5, float(cosine)) for cosine in cosines.flat
+    ] == logs.ravel().tolist()
     assert cap.log_fraction(64, 20.5, np.zeros((0, 3))).shape == (0, 3)
     assert cap.log_fraction(64, 20.5, 1 + 1e-7) == cap.log_fraction(64, 20.5)
 
@@ -148,9 +179,14 @@ def test_cap_quantile_is_the_inverse_of_activation(dim):
         size = cap.quantile(dim, share)
         assert 0 < size <= dim
         assert cap.activation(dim, size) == pytest.approx(share, rel=1e-10)
-    assert (cap.quantile(dim, 0.5), cap.quantile(dim, 1.0)) == (pytest.approx(dim / 2, rel=1e-15), dim)
+    assert (cap.quantile(dim, 0.5), cap.quantile(dim, 1.0)) == (
+        pytest.approx(dim / 2, rel=1e-15),
+        dim,
+    )
     smallest = cap.quantile(dim, 5e-324)
-    assert cap.log_activation(dim, smallest) == pytest.approx(math.log(5e-324), abs=0.5)  # a radius may be as coarse
+    assert cap.log_activation(dim, smallest) == pytest.approx(
+        math.log(5e-324), abs=0.5
+    )  # a radius may be as coarse
 
 
 # ---- beta ----
@@ -165,8 +201,12 @@ FITS_64 = [  # radius, published, ols, r2 of ols, mse, kl, leading, entropic, to
 ]
 
 
-@pytest.mark.parametrize(("size", "published", "ols", "r2", "mse", "kl", "leading", "entropic", "variation"), FITS_64)
-def test_fits_at_64_bits_are_the_tabulated_ones(size, published, ols, r2, mse, kl, leading, entropic, variation):
+@pytest.mark.parametrize(
+    ("size", "published", "ols", "r2", "mse", "kl", "leading", "entropic", "variation"), FITS_64
+)
+def test_fits_at_64_bits_are_the_tabulated_ones(
+    size, published, ols, r2, mse, kl, leading, entropic, variation
+):
     assert beta.fit(64, size, "published").beta == pytest.approx(published, abs=1e-6)
     assert beta.fit(64, size, "published").residual == pytest.approx(variation, abs=6e-4)
     assert beta.fit(64, size, "ols").beta == pytest.approx(ols, abs=1e-6)
@@ -196,7 +236,9 @@ def test_fits_at_more_bits_are_the_tabulated_ones(bits, size, published, ols, le
         assert beta.leading(bits, size) == pytest.approx(leading, abs=5e-4)
 
 
-@pytest.mark.parametrize(("bits", "size"), [(2, 1), (3, 1), (40, 1), (40, 11), (101, 50), (257, 100), (1000, 1)])
+@pytest.mark.parametrize(
+    ("bits", "size"), [(2, 1), (3, 1), (40, 1), (40, 11), (101, 50), (257, 100), (1000, 1)]
+)
 def test_fits_are_the_minima_of_what_they_minimise(bits, size):
     cosine = 1 - 2 * np.arange(bits + 1) / bits
     weights = np.array(circle.intersection(bits, size), float)
@@ -217,7 +259,9 @@ def test_fits_are_the_minima_of_what_they_minimise(bits, size):
         found = beta.fit(bits, size, method)
         tried = found.beta * np.concatenate([np.linspace(0.1, 4, 400), [1 - 1e-4, 1 + 1e-4]])
         assert loss(found.beta) <= min(map(loss, tried))
-        assert found.residual == pytest.approx(np.abs(weights - softmax(found.beta)).sum() / 2, abs=1e-12)
+        assert found.residual == pytest.approx(
+            np.abs(weights - softmax(found.beta)).sum() / 2, abs=1e-12
+        )
         assert found.reach == np.flatnonzero(there)[-1]
     mean = softmax(beta.fit(bits, size).beta) @ cosine
     assert mean == pytest.approx(weights @ cosine, abs=1e-13)
@@ -252,7 +296,9 @@ WIDER = {
 def test_fits_of_caps_and_over_all_distances_are_the_tabulated_ones(size):
     wide, published, ols = WIDER[size]
     assert beta.fit(64, size, "ols", reach=(0, 2 * size)).beta == pytest.approx(wide, abs=1e-6)
-    assert beta.fit(64, size, "published", space="continuous").beta == pytest.approx(published, abs=1e-5)
+    assert beta.fit(64, size, "published", space="continuous").beta == pytest.approx(
+        published, abs=1e-5
+    )
     assert beta.fit(64, size, "ols", space="continuous").beta == pytest.approx(ols, abs=1e-5)
 
 
@@ -278,9 +324,13 @@ def test_a_line_is_the_least_squares_line_through_the_distances_with_weight():
             assert found.beta == pytest.approx(slope, rel=1e-10)
             assert found.reach == np.flatnonzero(np.isfinite(logs))[-1]
             if there.size > 2:
-                assert found.r2 == pytest.approx(np.corrcoef(cosine, logs[there])[0, 1] ** 2, rel=1e-10)
+                assert found.r2 == pytest.approx(
+                    np.corrcoef(cosine, logs[there])[0, 1] ** 2, rel=1e-10
+                )
             n = there.size
-            assert beta.fit(64, 9, "published", space=space, reach=(first, last)).beta == pytest.approx(slope * n / (n - 1), rel=1e-10)
+            assert beta.fit(
+                64, 9, "published", space=space, reach=(first, last)
+            ).beta == pytest.approx(slope * n / (n - 1), rel=1e-10)
     assert beta.fit(64, 1, "ols", reach=(0, 2)).beta > 0
 
 
@@ -305,10 +355,15 @@ def test_steep_weights_are_fitted_where_they_vanish_as_numbers():
     found = beta.fit(10_000, 1, space="continuous")
     log_ratio = np.diff(cap.curve(10_000, 1)[:2])[0]
     assert found.beta == pytest.approx(-log_ratio * 5000, rel=1e-12)
-    assert beta.fit(10_000, 1, "mse", space="continuous").beta == pytest.approx(found.beta, rel=1e-12)
+    assert beta.fit(10_000, 1, "mse", space="continuous").beta == pytest.approx(
+        found.beta, rel=1e-12
+    )
 
 
-@pytest.mark.parametrize(("method", "at_10", "at_25"), [("kl", 15, 7), ("published", 15, 7), ("ols", 15, 6), ("mse", 16, 9)])
+@pytest.mark.parametrize(
+    ("method", "at_10", "at_25"),
+    [("kl", 15, 7), ("published", 15, 7), ("ols", 15, 6), ("mse", 16, 9)],
+)
 def test_learned_betas_are_the_radii_of_the_paper(method, at_10, at_25):
     for value, size in ((10.0, at_10), (25.0, at_25)):
         found = beta.radius(64, value, method)
@@ -316,12 +371,22 @@ def test_learned_betas_are_the_radii_of_the_paper(method, at_10, at_25):
 
 
 @pytest.mark.parametrize(
-    ("bits", "space"), [(3, "binary"), (3, "continuous"), (10, "continuous"), (64, "binary"), (64, "continuous"), (101, "binary")]
+    ("bits", "space"),
+    [
+        (3, "binary"),
+        (3, "continuous"),
+        (10, "continuous"),
+        (64, "binary"),
+        (64, "continuous"),
+        (101, "binary"),
+    ],
 )
 @pytest.mark.parametrize("method", ["kl", "ols", "published", "mse"])
 def test_radius_is_the_nearest_of_all(bits, space, method):
     least = 2 if method in ("ols", "published") else 1
-    betas = np.array([beta.fit(bits, size, method, space=space).beta for size in range(least, bits + 1)])
+    betas = np.array(
+        [beta.fit(bits, size, method, space=space).beta for size in range(least, bits + 1)]
+    )
     assert (betas[2:] <= betas[:-2] + 1e-9).all()
     assert betas.max() == betas[0]
     for value in np.concatenate([betas[:6], betas[6::9], betas[0] * np.linspace(0, 1, 9)]):

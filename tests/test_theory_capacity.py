@@ -13,21 +13,31 @@ from kanerva.theory import capacity, circle, pull, radius
 
 
 @pytest.mark.parametrize(
-    ("bits", "size", "patterns", "locations"), [(1000, 451, 10_000, 1e6), (64, 11, 1024, 2**64), (200, 82, 300, 20_000)]
+    ("bits", "size", "patterns", "locations"),
+    [(1000, 451, 10_000, 1e6), (64, 11, 1024, 2**64), (200, 82, 300, 20_000)],
 )
 def test_signal_and_fidelity_are_those_of_the_formula(bits, size, patterns, locations):
     from scipy.stats import norm
 
     p, others = circle.activation(bits, size), patterns - 1
-    z = p * locations / math.sqrt(p * locations + others * (p**2 * locations + (p**2 * locations) ** 2))
+    z = (
+        p
+        * locations
+        / math.sqrt(p * locations + others * (p**2 * locations + (p**2 * locations) ** 2))
+    )
     assert capacity.snr(bits, size, patterns, locations) == pytest.approx(z, rel=1e-10)
     assert capacity.bit(bits, size, patterns, locations) == pytest.approx(norm.cdf(z), rel=1e-12)
-    assert capacity.word(bits, size, patterns, locations) == pytest.approx(math.exp(bits * norm.logcdf(z)), rel=1e-10)
+    assert capacity.word(bits, size, patterns, locations) == pytest.approx(
+        math.exp(bits * norm.logcdf(z)), rel=1e-10
+    )
 
 
 def test_the_signal_is_that_of_the_best_radius_but_for_one_pattern():
     found = radius.optimal(1000, 10_000, 1_000_000)
-    near = [capacity.snr(1000, size, 10_000, 1_000_000) for size in range(found.radius - 5, found.radius + 6)]
+    near = [
+        capacity.snr(1000, size, 10_000, 1_000_000)
+        for size in range(found.radius - 5, found.radius + 6)
+    ]
     assert max(near) == pytest.approx(found.best, rel=1e-3)
     # the share asked for lies between those of the radius and of the next smaller one
     assert max(near) in (near[4], near[5])
@@ -36,7 +46,10 @@ def test_the_signal_is_that_of_the_best_radius_but_for_one_pattern():
 def test_bits_read_from_a_simulated_memory():
     draw = np.random.default_rng(3)
     bits, size, count, locations = 400, 174, 4000, 8000
-    addresses, keys, values = (draw.choice(np.array([-1, 1], np.float32), (rows, bits)) for rows in (locations, count, count))
+    addresses, keys, values = (
+        draw.choice(np.array([-1, 1], np.float32), (rows, bits))
+        for rows in (locations, count, count)
+    )
     active = (keys @ addresses.T >= bits - 2 * size).astype(np.float32)
     sums = active @ (active.T @ values)
     right = (sums * values > 0).mean() + 0.5 * (sums == 0).mean()
@@ -49,10 +62,18 @@ def test_most_patterns_are_the_published_ones():
         square = capacity.squared_quantile("test", 1000, fidelity)
         more = math.exp(capacity.log_others(math.log(share), math.log(1e6), square))
         assert more + 1 == pytest.approx(patterns, abs=1)
-    assert math.sqrt(capacity.squared_quantile("test", 1000, 0.5)) == pytest.approx(3.197589, abs=1e-6)
-    assert math.sqrt(capacity.squared_quantile("test", 1000, 0.99)) == pytest.approx(4.263771, abs=1e-6)
-    assert math.sqrt(capacity.squared_quantile("test", 64, 0.5)) == pytest.approx(2.298313, abs=1e-6)
-    assert math.exp(capacity.log_others(math.log(1.42264e-4), math.log(1e6), 2.33**2)) + 1 == pytest.approx(173_657, abs=1)
+    assert math.sqrt(capacity.squared_quantile("test", 1000, 0.5)) == pytest.approx(
+        3.197589, abs=1e-6
+    )
+    assert math.sqrt(capacity.squared_quantile("test", 1000, 0.99)) == pytest.approx(
+        4.263771, abs=1e-6
+    )
+    assert math.sqrt(capacity.squared_quantile("test", 64, 0.5)) == pytest.approx(
+        2.298313, abs=1e-6
+    )
+    assert math.exp(
+        capacity.log_others(math.log(1.42264e-4), math.log(1e6), 2.33**2)
+    ) + 1 == pytest.approx(173_657, abs=1)
 
 
 def test_no_radius_holds_more_than_the_best_share():
@@ -62,19 +83,28 @@ def test_no_radius_holds_more_than_the_best_share():
     assert 0.99 * best.best < counts[best.radius] <= max(counts.values()) <= best.best
 
 
-@pytest.mark.parametrize(("bits", "size", "count"), [(1000, 444, 10**6), (64, 5, math.inf), (64, 11, 2**64), (200, 82, 20_000.0)])
+@pytest.mark.parametrize(
+    ("bits", "size", "count"),
+    [(1000, 444, 10**6), (64, 5, math.inf), (64, 11, 2**64), (200, 82, 20_000.0)],
+)
 @pytest.mark.parametrize("fidelity", [1e-3, 0.5, 0.99, 1 - 1e-12])
 def test_patterns_locations_and_words_are_inverse(bits, size, count, fidelity):
     patterns = capacity.patterns(bits, size, count, fidelity)
-    assert capacity.patterns(bits, size, count, fidelity, "log2") == pytest.approx(math.log2(patterns))
+    assert capacity.patterns(bits, size, count, fidelity, "log2") == pytest.approx(
+        math.log2(patterns)
+    )
     if patterns > 5:
         whole = min(int(patterns), 2**63 - 1)
         assert capacity.word(bits, size, whole, count) >= fidelity * (1 - 1e-9)
-        assert capacity.word(bits, size, min(2 * whole, 2**63 - 1), count) <= fidelity or whole > 2**61
+        assert (
+            capacity.word(bits, size, min(2 * whole, 2**63 - 1), count) <= fidelity or whole > 2**61
+        )
         needed = capacity.locations(bits, size, whole, fidelity)
         assert needed <= (2.0**bits if count == math.inf else count) * (1 + 1e-9)
         assert capacity.patterns(bits, size, needed, fidelity) == pytest.approx(whole, rel=1e-9)
-        assert capacity.locations(bits, size, whole, fidelity, "log2") == pytest.approx(math.log2(needed))
+        assert capacity.locations(bits, size, whole, fidelity, "log2") == pytest.approx(
+            math.log2(needed)
+        )
 
 
 def test_one_active_location_takes_one_in_p():
@@ -83,12 +113,16 @@ def test_one_active_location_takes_one_in_p():
     assert capacity.locations(64, 64) == 1
     assert capacity.locations(10_000, 0, unit="log2") == pytest.approx(10_000)
     # with one pattern there is no noise but the number of active locations
-    assert capacity.locations(64, 11, 1) == pytest.approx(capacity.squared_quantile("test", 64, 0.5) * 2**64 / 927740240713)
+    assert capacity.locations(64, 11, 1) == pytest.approx(
+        capacity.squared_quantile("test", 64, 0.5) * 2**64 / 927740240713
+    )
 
 
 def test_memories_of_many_bits_have_logarithms():
     square = capacity.squared_quantile("test", 10_000, 0.5)
-    assert capacity.patterns(10_000, 100, unit="log2") == pytest.approx(10_000 - math.log2(square), abs=1e-6)
+    assert capacity.patterns(10_000, 100, unit="log2") == pytest.approx(
+        10_000 - math.log2(square), abs=1e-6
+    )
     assert capacity.word(10_000, 100, 10**6) == 1
     assert capacity.bit(10_000, 100, 10**6) == 1
     assert capacity.word(1100, 400, 2**40, 2**3000) == 1
@@ -117,7 +151,9 @@ def test_hopfield_networks():
 def test_dense_memories():
     for bits, degree in ((100, 3), (100, 4), (64, 7), (1000, 20)):
         odd = math.prod(range(1, 2 * degree - 2, 2))
-        assert capacity.dense(bits, degree) == pytest.approx(bits ** (degree - 1) / (2 * odd * math.log(bits)), rel=1e-12)
+        assert capacity.dense(bits, degree) == pytest.approx(
+            bits ** (degree - 1) / (2 * odd * math.log(bits)), rel=1e-12
+        )
     assert capacity.dense(500, 2) == pytest.approx(capacity.hopfield(500))
     logs = [capacity.dense(2000, degree, "log2") for degree in range(2, 1001)]
     assert logs == sorted(logs)
@@ -142,7 +178,8 @@ def test_modern_hopfield_networks_have_the_published_bases():
 
 
 @pytest.mark.parametrize(
-    ("dim", "beta", "scale", "failure"), [(20, 1.0, 3.0, 0.001), (75, 1.0, 1.0, 0.001), (64, 8.0, 1.0, 0.5), (300, 0.5, 2.0, 1.0)]
+    ("dim", "beta", "scale", "failure"),
+    [(20, 1.0, 3.0, 0.001), (75, 1.0, 1.0, 0.001), (64, 8.0, 1.0, 0.5), (300, 0.5, 2.0, 1.0)],
 )
 def test_modern_hopfield_networks_solve_lamberts_equation(dim, beta, scale, failure):
     from scipy.special import lambertw
@@ -151,13 +188,20 @@ def test_modern_hopfield_networks_solve_lamberts_equation(dim, beta, scale, fail
     a = 2 / (dim - 1) * (1 + math.log(2 * beta * scale**2 * failure * (dim - 1)))
     b = 2 * scale**2 * beta / 5
     assert found.base == pytest.approx(b / lambertw(math.exp(a + math.log(b))).real, rel=1e-12)
-    assert found.patterns == pytest.approx(math.sqrt(failure) * found.base ** ((dim - 1) / 4), rel=1e-10)
-    assert capacity.modern(dim, beta, scale, failure, "log2").patterns == pytest.approx(math.log2(found.patterns))
+    assert found.patterns == pytest.approx(
+        math.sqrt(failure) * found.base ** ((dim - 1) / 4), rel=1e-10
+    )
+    assert capacity.modern(dim, beta, scale, failure, "log2").patterns == pytest.approx(
+        math.log2(found.patterns)
+    )
 
 
 def test_modern_hopfield_networks_of_any_size_and_temperature():
     assert capacity.modern(100_000, 5.0, unit="log2").patterns > 1024
-    assert capacity.modern(100, 1e6, 1e3, unit="log2").patterns > capacity.modern(100, 1e6, unit="log2").patterns
+    assert (
+        capacity.modern(100, 1e6, 1e3, unit="log2").patterns
+        > capacity.modern(100, 1e6, unit="log2").patterns
+    )
 
 
 # ---- pull and nearest location ----
@@ -167,7 +211,9 @@ def test_modern_hopfield_networks_of_any_size_and_temperature():
 def test_the_pull_of_a_location_is_a_ratio_of_sums(bits):
     for size in range(bits + 1):
         same = sum(math.comb(bits - 1, k) for k in range(min(size, bits - 1) + 1))
-        assert pull.location(bits, size) == pytest.approx(float(Fraction(same, circle.ball(bits, size))), rel=1e-12)
+        assert pull.location(bits, size) == pytest.approx(
+            float(Fraction(same, circle.ball(bits, size))), rel=1e-12
+        )
     assert pull.location(bits, 0) == pytest.approx(1)
     assert pull.location(bits, bits) == 0.5
 
@@ -187,21 +233,27 @@ def test_the_nearest_location():
     assert pull.nearest(64, 2**64) == 0
     assert pull.nearest(10_000, 1e300) < radius.quantile(10_000, 1e-300) + 5
     for locations in (10, 1e4, 1e6):
-        assert radius.quantile(1000, 1 / locations) == pytest.approx(pull.nearest(1000, locations), abs=1)
+        assert radius.quantile(1000, 1 / locations) == pytest.approx(
+            pull.nearest(1000, locations), abs=1
+        )
 
 
 def test_the_chance_of_a_location_within_reach():
     assert pull.within(64, 15, 1e5) == pytest.approx(0.7042, abs=1e-4)  # 1 - exp(-1.218)
     for bits, size, locations in ((8, 2, 1), (8, 2, 20), (8, 7, 3), (5, 0, 2), (12, 5, 4)):
         p = Fraction(circle.ball(bits, size), 2**bits)
-        assert pull.within(bits, size, locations) == pytest.approx(float(1 - (1 - p) ** locations), rel=1e-12)
+        assert pull.within(bits, size, locations) == pytest.approx(
+            float(1 - (1 - p) ** locations), rel=1e-12
+        )
     assert pull.within(8, 8, 1) == 1
     assert pull.within(64, 11, 10) == pytest.approx(10 * circle.activation(64, 11), rel=1e-5)
     assert pull.within(10_000, 4000, 2**9000) == 1
     # the normal approximation in print, 1 - exp(-r Phi((d - n / 2) / sqrt(n / 4)))
     from scipy.special import ndtr
 
-    assert pull.within(1000, 425, 1e6) == pytest.approx(-math.expm1(-1e6 * ndtr(-75 / math.sqrt(250))), abs=0.05)
+    assert pull.within(1000, 425, 1e6) == pytest.approx(
+        -math.expm1(-1e6 * ndtr(-75 / math.sqrt(250))), abs=0.05
+    )
 
 
 # ---- bad input ----

@@ -66,13 +66,18 @@ def test_one_read_of_a_simulated_memory(noise):
 def test_the_pull_is_the_mean_over_all_patterns():
     for bits, size in ((1, 0), (1, 1), (8, 3), (9, 9), (64, 20), (101, 60)):
         mean = sum(
-            Fraction(math.comb(bits, k) * count * (bits - 2 * k), bits) for k, count in enumerate(circle.intersection(bits, size))
+            Fraction(math.comb(bits, k) * count * (bits - 2 * k), bits)
+            for k, count in enumerate(circle.intersection(bits, size))
         ) / Fraction(4**bits)
-        assert pull.query(bits, size, 1001, 700) == pytest.approx(float(mean * 1000 * 700), rel=1e-10, abs=1e-12)
+        assert pull.query(bits, size, 1001, 700) == pytest.approx(
+            float(mean * 1000 * 700), rel=1e-10, abs=1e-12
+        )
 
 
 def test_moments_of_the_noise_are_the_published_ones():
-    log_pull, log_square = critical._associative(circle.log_fraction(1000, 451) + math.log(1e6), 10_000, True)
+    log_pull, log_square = critical._associative(
+        circle.log_fraction(1000, 451) + math.log(1e6), 10_000, True
+    )
     assert math.exp(log_pull) == pytest.approx(128.61, abs=0.006)
     noise = math.exp(log_square[1000]) + math.exp(log_pull) ** 2 / 9999
     assert noise == pytest.approx(26_416, abs=0.6)
@@ -101,12 +106,17 @@ def test_kanervas_noise_is_that_of_his_formula():
     sigma = math.sqrt(p * p * r * m * (1 + h * h * r / (4 * p * p * n)))
     assert sigma == pytest.approx(106.23, abs=0.006)
     overlap = circle.overlap(1000, 451, 1e6, "kanerva1988", activation=p)
-    np.testing.assert_allclose(critical.curve(*MEMORY, **KANERVAS), n * ndtr(-overlap / sigma), rtol=1e-10)
+    np.testing.assert_allclose(
+        critical.curve(*MEMORY, **KANERVAS), n * ndtr(-overlap / sigma), rtol=1e-10
+    )
 
 
 def test_critical_distance_with_independent_noise():
     assert critical.distance(*MEMORY, noise="independent") == 164
-    best = {size: critical.distance(1000, size, 10_000, 1_000_000, "independent") for size in range(440, 456)}
+    best = {
+        size: critical.distance(1000, size, 10_000, 1_000_000, "independent")
+        for size in range(440, 456)
+    }
     assert max(best.values()) == 176
     assert [size for size, found in best.items() if found == 176] == [448, 449]
 
@@ -122,7 +132,10 @@ INDEPENDENT = [  # patterns, first radius, critical distances at it and the next
 @pytest.mark.parametrize(("patterns", "first", "expected"), INDEPENDENT)
 def test_critical_distances_at_64_bits(patterns, first, expected):
     for locations in (2**64, 2.0**64, math.inf):
-        found = [critical.distance(64, first + i, patterns, locations, "independent") for i in range(len(expected))]
+        found = [
+            critical.distance(64, first + i, patterns, locations, "independent")
+            for i in range(len(expected))
+        ]
         assert found == expected
     assert max(found) == radius.optimal(64, patterns, criterion="noise").best
 
@@ -130,7 +143,9 @@ def test_critical_distances_at_64_bits(patterns, first, expected):
 def test_more_locations_help_until_the_patterns_set_the_limit():
     saturated = {5: 10, 9: 18, 11: 22, 15: 30, 19: 26, 27: 0}
     for size, limit in saturated.items():
-        found = [critical.distance(64, size, 1024, 10.0**power, "independent") for power in range(3, 26)]
+        found = [
+            critical.distance(64, size, 1024, 10.0**power, "independent") for power in range(3, 26)
+        ]
         assert found == sorted(found)
         assert found[-1] == limit
         assert critical.distance(64, size, 1024, 2**64, "independent") == limit

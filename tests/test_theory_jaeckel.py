@@ -13,19 +13,31 @@ from kanerva.theory import beta, circle, jaeckel
 @pytest.mark.parametrize(("bits", "coordinates"), [(1, 1), (6, 1), (6, 2), (7, 3), (6, 6)])
 def test_selected_coordinates_equal_enumeration(bits, coordinates):
     locations = [
-        (at, wanted) for at in itertools.combinations(range(bits), coordinates) for wanted in itertools.product((0, 1), repeat=coordinates)
+        (at, wanted)
+        for at in itertools.combinations(range(bits), coordinates)
+        for wanted in itertools.product((0, 1), repeat=coordinates)
     ]
 
     def active(query):
-        return {(at, wanted) for at, wanted in locations if all(query[i] == value for i, value in zip(at, wanted, strict=True))}
+        return {
+            (at, wanted)
+            for at, wanted in locations
+            if all(query[i] == value for i, value in zip(at, wanted, strict=True))
+        }
 
     start = active((0,) * bits)
     assert len(start) / len(locations) == jaeckel.selected_activation(coordinates)
-    shared = [len(start & active((1,) * d + (0,) * (bits - d))) / len(locations) for d in range(bits + 1)]
-    np.testing.assert_allclose(np.exp(jaeckel.selected_log_fraction(bits, coordinates)), shared, rtol=1e-12)
+    shared = [
+        len(start & active((1,) * d + (0,) * (bits - d))) / len(locations) for d in range(bits + 1)
+    ]
+    np.testing.assert_allclose(
+        np.exp(jaeckel.selected_log_fraction(bits, coordinates)), shared, rtol=1e-12
+    )
 
 
-@pytest.mark.parametrize(("bits", "ones", "coordinates"), [(1, 1, 1), (7, 3, 1), (7, 4, 2), (8, 5, 3), (6, 6, 6)])
+@pytest.mark.parametrize(
+    ("bits", "ones", "coordinates"), [(1, 1, 1), (7, 3, 1), (7, 4, 2), (8, 5, 3), (6, 6, 6)]
+)
 def test_hyperplanes_equal_enumeration(bits, ones, coordinates):
     locations = list(itertools.combinations(range(bits), coordinates))
     first = set(range(ones))
@@ -36,7 +48,9 @@ def test_hyperplanes_equal_enumeration(bits, ones, coordinates):
     assert logs.shape == (ones + 1,)
     for shared in range(ones + 1):
         both = set(range(shared))
-        assert sum(both.issuperset(at) for at in locations) / len(locations) == pytest.approx(math.exp(logs[shared]))
+        assert sum(both.issuperset(at) for at in locations) / len(locations) == pytest.approx(
+            math.exp(logs[shared])
+        )
 
 
 def test_selected_coordinates_of_a_thousand_bits():
@@ -59,7 +73,11 @@ def test_the_kernel_is_the_share_that_stays_active():
     bits, coordinates = 100_000, 8
     logs = jaeckel.selected_log_fraction(bits, coordinates)
     cosine = circle.cosine(bits, np.arange(bits + 1))
-    np.testing.assert_allclose(jaeckel.selected_kernel(coordinates, cosine)[:50_000], np.exp(logs - logs[0])[:50_000], rtol=1e-3)
+    np.testing.assert_allclose(
+        jaeckel.selected_kernel(coordinates, cosine)[:50_000],
+        np.exp(logs - logs[0])[:50_000],
+        rtol=1e-3,
+    )
     assert jaeckel.selected_kernel(10, 1.0) == 1
     assert jaeckel.selected_kernel(10, -1) == 0
     assert jaeckel.selected_kernel(3, np.array([[0.0]])).tolist() == [[0.125]]
@@ -72,10 +90,15 @@ def test_the_kernel_is_the_share_that_stays_active():
 
 def test_many_bits_lose_no_digits():
     logs = jaeckel.selected_log_fraction(10_000, 700)
-    exact = [math.log(math.comb(10_000 - d, 700)) - math.log(math.comb(10_000, 700)) - 700 * math.log(2) for d in (0, 1, 5000, 9300)]
+    exact = [
+        math.log(math.comb(10_000 - d, 700)) - math.log(math.comb(10_000, 700)) - 700 * math.log(2)
+        for d in (0, 1, 5000, 9300)
+    ]
     np.testing.assert_allclose(logs[[0, 1, 5000, 9300]], exact, rtol=0, atol=1e-10)
     logs = jaeckel.hyperplane_log_fraction(10_000, 3000, 2500)
-    assert logs[-1] == pytest.approx(math.log(math.comb(3000, 2500)) - math.log(math.comb(10_000, 2500)), abs=1e-10)
+    assert logs[-1] == pytest.approx(
+        math.log(math.comb(3000, 2500)) - math.log(math.comb(10_000, 2500)), abs=1e-10
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,9 @@ from kanerva.bits import Packed
 INSTALLED = find_spec("triton") is not None
 # Interpreters of older versions stumble over NumPy 2.4.
 RECENT = INSTALLED and tuple(map(int, version("triton").split(".")[:2])) >= (3, 7)
-needs_triton = pytest.mark.skipif(not RECENT, reason="needs triton 3.7, which comes with builds of torch for CUDA")
+needs_triton = pytest.mark.skipif(
+    not RECENT, reason="needs triton 3.7, which comes with builds of torch for CUDA"
+)
 DTYPES = (torch.int8, torch.int16, torch.int32, torch.int64, torch.float32, torch.float64)
 
 
@@ -40,7 +42,9 @@ def case(n, count=70, queries=6, width=5, dtype=torch.int32, seed=0):
 
 def apart(query, places):
     """Compare every pair of vectors bit by bit."""
-    return torch.tensor([[int((np.asarray(q) != np.asarray(place)).sum()) for place in places] for q in query])
+    return torch.tensor(
+        [[int((np.asarray(q) != np.asarray(place)).sum()) for place in places] for q in query]
+    )
 
 
 def in_bfloat16(n, radius):
@@ -49,7 +53,9 @@ def in_bfloat16(n, radius):
     return products >= n - 2 * radius
 
 
-@pytest.mark.parametrize("n", [1, 2, 63, 64, 255, 256, 257, 300, 511, 512, 513, 600, 1000, 1001, 2047, 5000])
+@pytest.mark.parametrize(
+    "n", [1, 2, 63, 64, 255, 256, 257, 300, 511, 512, 513, 600, 1000, 1001, 2047, 5000]
+)
 def test_products_are_compared_exactly_where_bfloat16_is_chosen(n):
     for radius in range(-1, n + 1):
         chosen = gpu.product_dtype(gpu.FEW + 1, n, radius)
@@ -85,7 +91,12 @@ def test_products_find_what_is_near(n, budget):
 
 def test_pairs_are_cut_to_the_budget_and_one_query_is_the_least():
     with settings.use(budget=2 * 10 * gpu.PAIR_BYTES):
-        assert list(gpu._cut([4, 6, 1, 30, 0, 9])) == [slice(0, 2), slice(2, 3), slice(3, 4), slice(4, 6)]
+        assert list(gpu._cut([4, 6, 1, 30, 0, 9])) == [
+            slice(0, 2),
+            slice(2, 3),
+            slice(3, 4),
+            slice(4, 6),
+        ]
         assert list(gpu._cut([30])) == [slice(0, 1)]
 
 
@@ -97,7 +108,9 @@ def test_tensors_on_the_cpu_are_left_to_the_other_engines():
 def fresh(code, **environment):
     """Run Python anew, with warnings as errors."""
     command = [sys.executable, "-W", "error", *code]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=os.environ | environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=600, env=os.environ | environment
+    )
 
 
 def test_triton_is_not_imported_with_the_library():
@@ -147,7 +160,9 @@ def check_reads_and_writes():
                 assert written.dtype == dtype
                 assert torch.equal(written.long(), counters.long() + active.T @ values.long())
                 assert torch.equal(erased.long(), counters.long() - 3 * active.T @ values.long())
-                assert [one.tolist() for one in near] == [row.nonzero().flatten().tolist() for row in active]
+                assert [one.tolist() for one in near] == [
+                    row.nonzero().flatten().tolist() for row in active
+                ]
 
 
 def check_products_and_counts_give_the_same():
@@ -177,7 +192,10 @@ def check_runs():
 def check_floats_are_added_in_the_order_of_writing():
     """Sums of floats are those of the other engines to the last bit."""
     _, keys, query, _, _ = case(64, count=9, queries=40)
-    values, counters = torch.rand(40, 3, generator=torch.Generator().manual_seed(0)), torch.zeros(9, 3)
+    values, counters = (
+        torch.rand(40, 3, generator=torch.Generator().manual_seed(0)),
+        torch.zeros(9, 3),
+    )
     gpu.scatter(query, values, keys, counters, 64, 1)
     expected = torch.zeros(3)
     for value in values:
@@ -193,7 +211,9 @@ def check_counters_need_not_be_contiguous():
     written = counters.clone()
     gpu.scatter(query, values[:, ::2], keys, written.T[::2].T, 31, 1)
     assert torch.equal(written[:, 1::2], counters[:, 1::2])
-    assert torch.equal(written[:, ::2].long(), counters[:, ::2].long() + active.T @ values[:, ::2].long())
+    assert torch.equal(
+        written[:, ::2].long(), counters[:, ::2].long() + active.T @ values[:, ::2].long()
+    )
 
 
 def check_nobody_asks():

@@ -11,7 +11,15 @@ CHECKS = [
     Check("square of 3", "square", 9, 0, "arithmetic", at={"n": 3}),
     Check("square of 100", "square", 10_000, 0, "arithmetic", at={"n": 100}),
     Check("largest square", "square", 9, 0, "arithmetic", aggregate="max"),
-    Check("square of 2 in a misprint", "square", 5, 0, "a misprint", at={"n": 2}, reason="it is a misprint"),
+    Check(
+        "square of 2 in a misprint",
+        "square",
+        5,
+        0,
+        "a misprint",
+        at={"n": 2},
+        reason="it is a misprint",
+    ),
 ]
 
 
@@ -20,9 +28,20 @@ def draw(rows):
 
 
 @recipe(
-    "toy.squares", "Squares", "kanerva1988", "nowhere", quick=grid(n=(1, 2, 3), seed=(0, 1)), paper=grid(n=100), draw=draw, checks=CHECKS
+    "toy.squares",
+    "Squares",
+    "kanerva1988",
+    "nowhere",
+    quick=grid(n=(1, 2, 3), seed=(0, 1)),
+    paper=grid(n=100),
+    draw=draw,
+    checks=CHECKS,
 )
-def squares(n: Annotated[int, "a number"], power: Annotated[float, "how often"] = 2.0, seed: Annotated[int, "the first seed"] = 0):
+def squares(
+    n: Annotated[int, "a number"],
+    power: Annotated[float, "how often"] = 2.0,
+    seed: Annotated[int, "the first seed"] = 0,
+):
     """Square a number, twice in a row."""
     trace = os.environ.get("TOYS_TRACE")
     if trace:
@@ -41,7 +60,15 @@ def wrong(n: Annotated[int, "a number"], seed: Annotated[int, "unused"] = 0):
     yield {"square": n}
 
 
-@recipe("toy.uneven", "Rows that do not match", "kanerva1988", "nowhere", quick=grid(n=(1, 2)), paper=grid(n=1), draw=draw)
+@recipe(
+    "toy.uneven",
+    "Rows that do not match",
+    "kanerva1988",
+    "nowhere",
+    quick=grid(n=(1, 2)),
+    paper=grid(n=1),
+    draw=draw,
+)
 def uneven(n: Annotated[int, "a number"]):
     """Yield other columns in the second cell."""
     yield {"a": 1} if n == 1 else {"b": 1}

@@ -10,9 +10,9 @@ from . import probe as probe
 from . import separation as separation
 from . import similarity as similarity
 from . import theory as theory
-from ._core.checks import InputError as InputError
-from ._core.checks import InputFileError as InputFileError
-from ._core.checks import InputTypeError as InputTypeError
+from ._core.errors import InputError as InputError
+from ._core.errors import InputFileError as InputFileError
+from ._core.errors import InputTypeError as InputTypeError
 from ._core.settings import settings as settings
 from .check import check_memory as check_memory
 from .memory import Explanation as Explanation

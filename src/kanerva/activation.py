@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva import bits
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import door, refuse
 
 __all__ = ["Activation", "Identity", "Sign", "Unit"]
 
@@ -24,7 +25,9 @@ class Activation(ABC):
     """
 
     @abstractmethod
-    def __call__(self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch e"]:
+    def __call__(
+        self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]
+    ) -> Float[Tensor, "*batch e"]:
         """Activate ``field``."""
 
 
@@ -39,7 +42,10 @@ class Identity(Activation):
         0.5
     """
 
-    def __call__(self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch e"]:
+    @door
+    def __call__(
+        self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]
+    ) -> Float[Tensor, "*batch e"]:
         """Return ``field``."""
         return _given(self, field, query)
 
@@ -55,12 +61,17 @@ class Unit(Activation):
         [0.0, 1.0]
     """
 
-    def __call__(self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch e"]:
+    @door
+    def __call__(
+        self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]
+    ) -> Float[Tensor, "*batch e"]:
         """Return ``field`` over its length."""
         # Over its largest coordinate first: squares of what is very large or small leave the range of floats.
         field = _given(self, field, query)
         largest = field.detach().abs().amax(-1, keepdim=True)
-        return torch.nn.functional.normalize(field / torch.where(largest == 0, 1.0, largest), dim=-1)
+        return torch.nn.functional.normalize(
+            field / torch.where(largest == 0, 1.0, largest), dim=-1
+        )
 
 
 @dataclass(frozen=True)
@@ -83,11 +94,15 @@ class Sign(Activation):
     tie: str = "random"
     seed: int = 0
 
+    @door
     def __post_init__(self) -> None:
-        checks.choice("Sign", "tie", self.tie, ("random", "keep", "plus", "minus"))
-        checks.keep(self, seed=checks.integer("Sign", "seed", self.seed, 0, 2**63 - 1))
+        checks.choice("tie", self.tie, ("random", "keep", "plus", "minus"))
+        checks.keep(self, seed=checks.integer("seed", self.seed, 0, 2**63 - 1))
 
-    def __call__(self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch e"]:
+    @door
+    def __call__(
+        self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]
+    ) -> Float[Tensor, "*batch e"]:
         """Return the signs of ``field``, none of them zero."""
         tied = _given(self, field, query) == 0
         if not torch.compiler.is_compiling() and not tied.any():
@@ -107,11 +122,15 @@ class Sign(Activation):
 
 def _given(part: Activation, field: Tensor, query: Tensor) -> Tensor:
     """Return a field that can be activated."""
-    name = type(part).__name__
-    checks.finite(name, "field", checks.floats(name, "field", field))
+    arrays.finite("field", arrays.floats("field", field))
     keeps = isinstance(part, Sign) and part.tie == "keep"
-    checks.floats(name, "query", query, field.shape[-1] if keeps else None)
-    if query.shape != field.shape and checks.together(query.shape[:-1], field.shape[:-1]) != field.shape[:-1]:
+    arrays.floats("query", query, field.shape[-1] if keeps else None)
+    if (
+        query.shape != field.shape
+        and arrays.together(query.shape[:-1], field.shape[:-1]) != field.shape[:-1]
+    ):
         got = f"of shape {tuple(query.shape)} for a field of shape {tuple(field.shape)}"
-        checks.refuse(name, "query", "one for each field", got, "give both the same leading dimensions")
+        refuse(
+            "query", must="one for each field", got=got, do="give both the same leading dimensions"
+        )
     return field

@@ -8,9 +8,22 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, door, refuse
 
-__all__ = ["Packed", "fingerprint", "flip", "from_binary", "hamming", "majority", "pack", "random", "to_binary", "uniform", "unpack"]
+__all__ = [
+    "Packed",
+    "fingerprint",
+    "flip",
+    "from_binary",
+    "hamming",
+    "majority",
+    "pack",
+    "random",
+    "to_binary",
+    "uniform",
+    "unpack",
+]
 
 WORD = 64
 # 2^64 over the golden ratio, as a signed integer: the stride of SplitMix64.
@@ -32,13 +45,21 @@ class Packed:
         (torch.Size([1000, 100]), torch.Size([1000, 2]), True)
     """
 
+    @door
     def __init__(self, words: Int64[Tensor, "m words"], bits: int) -> None:
-        self.bits = checks.integer("Packed", "bits", bits, 1, checks.LONGEST)
-        self.words = checks.rows("Packed", "words", words, dim=-(-self.bits // WORD))
+        self.bits = checks.integer("bits", bits, 1, checks.LONGEST)
+        self.words = arrays.rows("words", words, dim=-(-self.bits // WORD))
         if words.dtype != torch.int64:
-            checks.refuse("Packed", "words", "int64", checks.describe(words), "make them with bits.pack", checks.InputTypeError)
-        if self.bits % WORD and not checks.tracing() and (words[:, -1] >> self.bits % WORD).any():
-            checks.refuse("Packed", "words", f"0 beyond bit {self.bits} of each row", "not: bits are set there", "make them with bits.pack")
+            refuse(
+                "words", words, must="int64", do="make them with bits.pack", error=InputTypeError
+            )
+        if self.bits % WORD and not arrays.tracing() and (words[:, -1] >> self.bits % WORD).any():
+            refuse(
+                "words",
+                must=f"0 beyond bit {self.bits} of each row",
+                got="not: bits are set there",
+                do="make them with bits.pack",
+            )
 
     @classmethod
     def wrap(cls, words: Int64[Tensor, "m words"], bits: int) -> "Packed":
@@ -48,12 +69,13 @@ class Packed:
         return packed
 
     @classmethod
+    @door
     def random(cls, count: int, bits: int, *, seed: int | torch.Generator) -> "Packed":
         """Draw uniform rows without ever unpacking them."""
-        count = checks.integer("Packed.random", "count", count, 0, checks.LONGEST)
-        bits = checks.integer("Packed.random", "bits", bits, 1, checks.LONGEST)
-        source = checks.generator("Packed.random", seed)
-        with checks.room("Packed.random", "count", f"{count} rows of {bits} bits"):
+        count = checks.integer("count", count, 0, checks.LONGEST)
+        bits = checks.integer("bits", bits, 1, checks.LONGEST)
+        source = arrays.generator(seed)
+        with checks.room("count", f"{count} rows of {bits} bits"):
             words = torch.empty(count, -(-bits // WORD), dtype=torch.int64)
         words.random_(-(2**63), None, generator=source)
         if bits % WORD:
@@ -68,14 +90,18 @@ class Packed:
     def __len__(self) -> int:
         return self.words.shape[0]
 
+    @door("Packed")
     def __getitem__(self, rows: slice) -> Float[Tensor, "rows bits"]:
         if not isinstance(rows, slice):
             do = "unpack one row i with packed[i : i + 1]"
-            checks.refuse("Packed", "rows", "a slice", checks.describe(rows), do, checks.InputTypeError)
+            refuse("rows", rows, must="a slice", do=do, error=InputTypeError)
         return unpack(self.words[rows], self.bits)
 
 
-def random(count: int, bits: int, *, seed: int | torch.Generator, dtype: torch.dtype = torch.float32) -> Float[Tensor, "count bits"]:
+@door("bits.random")
+def random(
+    count: int, bits: int, *, seed: int | torch.Generator, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "count bits"]:
     """Draw uniform -1/+1 vectors.
 
     Args:
@@ -92,14 +118,20 @@ def random(count: int, bits: int, *, seed: int | torch.Generator, dtype: torch.d
         >>> bits.random(2, 4, seed=0).shape
         torch.Size([2, 4])
     """
-    count = checks.integer("bits.random", "count", count, 0, checks.LONGEST)
-    width = checks.integer("bits.random", "bits", bits, 1, checks.LONGEST)
-    source, dtype = checks.generator("bits.random", seed), checks.floating("bits.random", dtype)
-    with checks.room("bits.random", "count", f"{count} rows of {width} bits"):
-        return torch.randint(0, 2, (count, width), generator=source, dtype=torch.int8).to(dtype) * 2 - 1
+    count = checks.integer("count", count, 0, checks.LONGEST)
+    width = checks.integer("bits", bits, 1, checks.LONGEST)
+    source, dtype = arrays.generator(seed), arrays.floating(dtype)
+    with checks.room("count", f"{count} rows of {width} bits"):
+        return (
+            torch.randint(0, 2, (count, width), generator=source, dtype=torch.int8).to(dtype) * 2
+            - 1
+        )
 
 
-def flip(x: Float[Tensor, "*batch bits"], count: int, *, seed: int | torch.Generator) -> Float[Tensor, "*batch bits"]:
+@door("bits.flip")
+def flip(
+    x: Float[Tensor, "*batch bits"], count: int, *, seed: int | torch.Generator
+) -> Float[Tensor, "*batch bits"]:
     """Flip exactly ``count`` different bits of every row, chosen at random.
 
     Args:
@@ -116,12 +148,15 @@ def flip(x: Float[Tensor, "*batch bits"], count: int, *, seed: int | torch.Gener
         >>> bits.hamming(x, bits.flip(x, 6, seed=1)).tolist()
         [6, 6, 6]
     """
-    checks.bipolar("bits.flip", "x", checks.floats("bits.flip", "x", x))
-    count = checks.integer("bits.flip", "count", count, 0, x.shape[-1])
-    order = torch.rand(x.shape, generator=checks.generator("bits.flip", seed)).argsort(-1)[..., :count].to(x.device)
+    arrays.bipolar("x", arrays.floats("x", x))
+    count = checks.integer("count", count, 0, x.shape[-1])
+    order = (
+        torch.rand(x.shape, generator=arrays.generator(seed)).argsort(-1)[..., :count].to(x.device)
+    )
     return x * torch.ones_like(x).scatter(-1, order, -1)
 
 
+@door("bits.hamming")
 def hamming(a: Shaped[Tensor, "*a bits"], b: Shaped[Tensor, "*b bits"]) -> Int64[Tensor, "*c"]:
     """Count the places in which two vectors differ; leading dimensions broadcast.
 
@@ -131,14 +166,22 @@ def hamming(a: Shaped[Tensor, "*a bits"], b: Shaped[Tensor, "*b bits"]) -> Int64
         >>> bits.hamming(torch.tensor([1.0, 1, -1]), torch.tensor([[1.0, -1, 1], [1, 1, -1]])).tolist()
         [2, 0]
     """
-    checks.vectors("bits.hamming", "b", b, checks.vectors("bits.hamming", "a", a).shape[-1])
-    if checks.together(a.shape, b.shape) is None:
+    arrays.vectors("b", b, arrays.vectors("a", a).shape[-1])
+    if arrays.together(a.shape, b.shape) is None:
         do = "give both the same leading dimensions, or none to one"
-        checks.refuse("bits.hamming", "b", f"of a shape that broadcasts with {tuple(a.shape)}", f"of shape {tuple(b.shape)}", do)
+        refuse(
+            "b",
+            must=f"of a shape that broadcasts with {tuple(a.shape)}",
+            got=f"of shape {tuple(b.shape)}",
+            do=do,
+        )
     return (a != b).sum(-1)
 
 
-def majority(x: Float[Tensor, "count bits"], *, seed: int | torch.Generator) -> Float[Tensor, "bits"]:
+@door("bits.majority")
+def majority(
+    x: Float[Tensor, "count bits"], *, seed: int | torch.Generator
+) -> Float[Tensor, "bits"]:
     """Return the bit that most rows hold, column by column; even splits are settled by a fair coin.
 
     Example:
@@ -147,13 +190,16 @@ def majority(x: Float[Tensor, "count bits"], *, seed: int | torch.Generator) -> 
         >>> bits.majority(torch.tensor([[1.0, -1], [1, 1], [-1, -1]]), seed=0).tolist()
         [1.0, -1.0]
     """
-    checks.bipolar("bits.majority", "x", checks.floats("bits.majority", "x", checks.rows("bits.majority", "x", x)))
+    arrays.bipolar("x", arrays.floats("x", arrays.rows("x", x)))
     votes = x.sum(0)
     coin = random(1, x.shape[-1], seed=seed, dtype=x.dtype)[0].to(x.device)
     return torch.where(votes == 0, coin, votes.sign())
 
 
-def from_binary(x: Shaped[Tensor, "*shape"], dtype: torch.dtype = torch.float32) -> Float[Tensor, "*shape"]:
+@door("bits.from_binary")
+def from_binary(
+    x: Shaped[Tensor, "*shape"], dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "*shape"]:
     """Turn 0/1 (or False/True) into -1/+1.
 
     Example:
@@ -162,12 +208,15 @@ def from_binary(x: Shaped[Tensor, "*shape"], dtype: torch.dtype = torch.float32)
         >>> bits.from_binary(torch.tensor([0, 1, 1])).tolist()
         [-1.0, 1.0, 1.0]
     """
-    checks.dense("bits.from_binary", "x", x, "a tensor of 0 and 1")
+    arrays.dense("x", x, "a tensor of 0 and 1")
     if not ((x == 0) | (x == 1)).all():
-        checks.refuse("bits.from_binary", "x", "0 or 1 everywhere", checks.describe(x), "compare with a threshold first, such as x > 0.5")
-    return x.to(checks.floating("bits.from_binary", dtype)) * 2 - 1
+        refuse(
+            "x", x, must="0 or 1 everywhere", do="compare with a threshold first, such as x > 0.5"
+        )
+    return x.to(arrays.floating(dtype)) * 2 - 1
 
 
+@door("bits.to_binary")
 def to_binary(x: Float[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
     """Turn -1/+1 into 0/1.
 
@@ -177,9 +226,10 @@ def to_binary(x: Float[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
         >>> bits.to_binary(torch.tensor([-1.0, 1.0])).tolist()
         [0, 1]
     """
-    return (checks.bipolar("bits.to_binary", "x", checks.floats("bits.to_binary", "x", x)) > 0).long()
+    return (arrays.bipolar("x", arrays.floats("x", x)) > 0).long()
 
 
+@door("bits.pack")
 def pack(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
     """Pack -1/+1 bits 64 to a word; what the last word has over stays 0.
 
@@ -189,7 +239,7 @@ def pack(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
         >>> bits.pack(torch.tensor([1.0, 1, -1, 1])).tolist()
         [11]
     """
-    return signs(checks.bipolar("bits.pack", "x", checks.vectors("bits.pack", "x", x)))
+    return signs(arrays.bipolar("x", arrays.vectors("x", x)))
 
 
 def signs(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
@@ -202,7 +252,10 @@ def signs(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
     return octets.view(torch.int64)
 
 
-def unpack(words: Int64[Tensor, "*batch words"], bits: int, dtype: torch.dtype = torch.float32) -> Shaped[Tensor, "*batch bits"]:
+@door("bits.unpack")
+def unpack(
+    words: Int64[Tensor, "*batch words"], bits: int, dtype: torch.dtype = torch.float32
+) -> Shaped[Tensor, "*batch bits"]:
     """Undo ``pack``: give back -1/+1 of ``dtype``.
 
     Example:
@@ -211,15 +264,16 @@ def unpack(words: Int64[Tensor, "*batch words"], bits: int, dtype: torch.dtype =
         >>> bits.unpack(torch.tensor([11]), 4).tolist()
         [1.0, 1.0, -1.0, 1.0]
     """
-    _hashes("bits.unpack", "words", checks.vectors("bits.unpack", "words", words))
-    bits = checks.integer("bits.unpack", "bits", bits, 1, words.shape[-1] * WORD, "give the width that was packed")
-    checks.floating("bits.unpack", dtype)
+    _hashes("words", arrays.vectors("words", words))
+    bits = checks.integer("bits", bits, 1, words.shape[-1] * WORD, "give the width that was packed")
+    arrays.floating(dtype)
     # Eight bits at a time are looked up: there are 256 of them.
     octet = torch.arange(256, device=words.device)[:, None] >> torch.arange(8, device=words.device)
     table = ((octet & 1) * 2 - 1).to(dtype)
     return table[words.contiguous().view(torch.uint8).long()].flatten(-2)[..., :bits]
 
 
+@door("bits.fingerprint")
 def fingerprint(x: Shaped[Tensor, "*batch bits"], seed: int) -> Int64[Tensor, "*batch"]:
     """Hash every row to a 64-bit integer that depends on its bits and the seed alone.
 
@@ -232,8 +286,8 @@ def fingerprint(x: Shaped[Tensor, "*batch bits"], seed: int) -> Int64[Tensor, "*
         >>> bool((bits.fingerprint(x, 1) == bits.fingerprint(x.flip(0), 1).flip(0)).all())
         True
     """
-    checks.vectors("bits.fingerprint", "x", x)
-    seed = checks.integer("bits.fingerprint", "seed", seed, 0, 2**63 - 1)
+    arrays.vectors("x", x)
+    seed = checks.integer("seed", seed, 0, 2**63 - 1)
     place = torch.arange(1, x.shape[-1] + 1, device=x.device)
     return mix(torch.where(x > 0, mix(place * GOLDEN + seed), 0).sum(-1))
 
@@ -245,6 +299,7 @@ def mix(x: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
     return x ^ _shift(x, 31)
 
 
+@door("bits.uniform")
 def uniform(x: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Read hashes as float64 numbers in [0, 1).
 
@@ -254,13 +309,13 @@ def uniform(x: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         >>> bits.uniform(torch.tensor([0, -1])).tolist()
         [0.0, 0.9999999999999999]
     """
-    return _shift(_hashes("bits.uniform", "x", x), 11).to(torch.float64) * 2.0**-53
+    return _shift(_hashes("x", x), 11).to(torch.float64) * 2.0**-53
 
 
-def _hashes(function: str, argument: str, x: Tensor) -> Tensor:
+def _hashes(argument: str, x: Tensor) -> Tensor:
     """Refuse what is not int64."""
-    if checks.dense(function, argument, x, "an int64 tensor").dtype != torch.int64:
-        checks.refuse(function, argument, "int64", checks.describe(x), "give what bits.pack made", checks.InputTypeError)
+    if arrays.dense(argument, x, "an int64 tensor").dtype != torch.int64:
+        refuse(argument, x, must="int64", do="give what bits.pack made", error=InputTypeError)
     return x
 
 

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from kanerva import bits
-from kanerva._core import checks
-from kanerva._core.checks import InputError
+from kanerva._core.errors import InputError, InputTypeError, describe, door, refuse
 from kanerva._core.settings import settings
 from kanerva.activation import Identity
 from kanerva.memory import Locations, Memory, Patterns, load
@@ -48,6 +47,7 @@ class Sample(NamedTuple):
         return memory
 
 
+@door
 def check_memory(memory: Memory) -> list[str]:
     """Run every law of the contract on a memory, as scikit-learn's ``check_estimator`` does on an estimator.
 
@@ -71,11 +71,16 @@ def check_memory(memory: Memory) -> list[str]:
     """
     if not isinstance(memory, Memory):
         do = "derive it from kanerva.Memory"
-        checks.refuse("check_memory", "memory", "a kanerva.Memory", checks.describe(memory), do, checks.InputTypeError)
+        refuse("memory", memory, must="a kanerva.Memory", do=do, error=InputTypeError)
     sample = draw(memory)
-    return [check.__doc__.rstrip(".") for check in CHECKS if check(sample) is not False and check.__doc__]
+    return [
+        check.__doc__.rstrip(".")
+        for check in CHECKS
+        if check(sample) is not False and check.__doc__
+    ]
 
 
+@door("check_memory")
 def draw(memory: Memory, seed: int = 0) -> Sample:
     """Draw vectors that suit a memory, and an empty copy of it."""
     source = torch.Generator().manual_seed(seed)
@@ -84,9 +89,13 @@ def draw(memory: Memory, seed: int = 0) -> Sample:
         empty.forget(empty.ids)
     elif len(empty):
         got = f"one with {len(empty)} items stored"
-        checks.refuse("check_memory", "memory", "empty, unless it can forget by id", got, "check a new one")
+        refuse("memory", must="empty, unless it can forget by id", got=got, do="check a new one")
     keys = _vectors(STORED, memory.dim, memory.key_bits, memory.dtype, source)
-    values = None if memory.autoassociative else _vectors(STORED, memory.value_dim, memory.value_bits, memory.dtype, source)
+    values = (
+        None
+        if memory.autoassociative
+        else _vectors(STORED, memory.value_dim, memory.value_bits, memory.dtype, source)
+    )
     if memory.key_bits:
         query = bits.flip(keys, memory.dim // 16, seed=source)
     else:
@@ -94,8 +103,14 @@ def draw(memory: Memory, seed: int = 0) -> Sample:
     return Sample(empty, keys, values, query)
 
 
-def _vectors(count: int, dim: int, binary: bool, dtype: torch.dtype, source: torch.Generator) -> Tensor:
-    drawn = bits.random(count, dim, seed=source) if binary else torch.randn(count, dim, generator=source)
+def _vectors(
+    count: int, dim: int, binary: bool, dtype: torch.dtype, source: torch.Generator
+) -> Tensor:
+    drawn = (
+        bits.random(count, dim, seed=source)
+        if binary
+        else torch.randn(count, dim, generator=source)
+    )
     return drawn.to(dtype)
 
 
@@ -106,7 +121,9 @@ def _tolerance(dtype: torch.dtype) -> float:
 def _same(law: str, got: Tensor, expected: Tensor) -> None:
     """Compare, bits exactly and numbers to a tolerance that suits their dtype."""
     if got.shape != expected.shape or got.dtype != expected.dtype:
-        raise ContractError(f"{law}: {got.dtype} {tuple(got.shape)} is not {expected.dtype} {tuple(expected.shape)}")
+        raise ContractError(
+            f"{law}: {got.dtype} {tuple(got.shape)} is not {expected.dtype} {tuple(expected.shape)}"
+        )
     tolerance = _tolerance(got.dtype)
     if not torch.allclose(got, expected, rtol=tolerance, atol=tolerance, equal_nan=False):
         raise ContractError(f"{law}: results differ by {(got - expected).abs().max():.3g}")
@@ -133,14 +150,26 @@ def shapes(sample: Sample) -> bool:
 def batch_mates(sample: Sample) -> bool:
     """a query never depends on its batch mates."""
     memory, query = sample.filled(), sample.query
-    _same("read alone or in a batch", torch.stack([memory.read(one) for one in query]), memory.read(query))
+    _same(
+        "read alone or in a batch",
+        torch.stack([memory.read(one) for one in query]),
+        memory.read(query),
+    )
     if memory.value_dim != memory.dim:
         return True
     # Few steps: a linear rule over real numbers has no rest, and grows.
     path = memory.trace(query, steps=3)
     alone = [memory.trace(one, steps=3) for one in query]
-    _same("recall alone or in a batch", torch.stack([one.states[-1] for one in alone]), path.states[-1])
-    _that("steps alone or in a batch", [int(one.steps) for one in alone] == path.steps.tolist(), f"{path.steps.tolist()}")
+    _same(
+        "recall alone or in a batch",
+        torch.stack([one.states[-1] for one in alone]),
+        path.states[-1],
+    )
+    _that(
+        "steps alone or in a batch",
+        [int(one.steps) for one in alone] == path.steps.tolist(),
+        f"{path.steps.tolist()}",
+    )
     return True
 
 
@@ -177,7 +206,9 @@ def empty(sample: Sample) -> bool:
         return False
     read = sample.memory.read(sample.query)
     _that("empty memory", (read == 0).all() and len(sample.memory) == 0, "it reads something")
-    _that("empty memory", (sample.memory.explain(sample.query).mass == 0).all(), "its mass is not 0")
+    _that(
+        "empty memory", (sample.memory.explain(sample.query).mass == 0).all(), "its mass is not 0"
+    )
     return True
 
 
@@ -189,11 +220,21 @@ def masks(sample: Sample) -> bool:
     _same("mask of True", memory.read(sample.query, kept), plain)
     _same("mask of float zeros", memory.read(sample.query, torch.zeros(kept.shape)), plain)
     if memory.empty == "zero":
-        _that("everything masked", (memory.read(sample.query, ~kept) == 0).all(), "it reads something")
-        _that("everything masked", (memory.read(sample.query, torch.where(kept, -torch.inf, 0.0)) == 0).all(), "it reads something")
+        _that(
+            "everything masked", (memory.read(sample.query, ~kept) == 0).all(), "it reads something"
+        )
+        _that(
+            "everything masked",
+            (memory.read(sample.query, torch.where(kept, -torch.inf, 0.0)) == 0).all(),
+            "it reads something",
+        )
     half = kept.clone()
     half[::2] = False
-    _same("float and bool masks", memory.read(sample.query, torch.where(half, 0.0, -torch.inf)), memory.read(sample.query, half))
+    _same(
+        "float and bool masks",
+        memory.read(sample.query, torch.where(half, 0.0, -torch.inf)),
+        memory.read(sample.query, half),
+    )
     rows = torch.stack([half if row % 2 else kept for row in range(STORED)])
     _same("a mask a query", memory.read(sample.query, rows)[0], plain[0])
     _same("a mask a query", memory.read(sample.query, rows)[1], memory.read(sample.query[1], half))
@@ -227,7 +268,12 @@ def downhill(sample: Sample) -> bool:
     memory = sample.filled()
     rule = memory.separation
     fits = memory.similarity is dot or (memory.similarity is closeness and rule.normalised)
-    if not (memory.autoassociative and fits and rule.gradient and isinstance(memory.activation, Identity)):
+    if not (
+        memory.autoassociative
+        and fits
+        and rule.gradient
+        and isinstance(memory.activation, Identity)
+    ):
         return False
     query = sample.query.detach().requires_grad_()
     (slope,) = torch.autograd.grad(memory.energy(query).sum(), query)
@@ -244,7 +290,11 @@ def falling(sample: Sample) -> bool:
     if energies is None or not torch.isfinite(energies).all():
         return False
     rise = (energies[1:] - energies[:-1]).amax()
-    _that("energy", rise <= _tolerance(memory.dtype) * energies.abs().amax().clamp_min(1), f"it rises by {rise:.3g}")
+    _that(
+        "energy",
+        rise <= _tolerance(memory.dtype) * energies.abs().amax().clamp_min(1),
+        f"it rises by {rise:.3g}",
+    )
     return True
 
 
@@ -287,14 +337,24 @@ def backward(sample: Sample) -> bool:
             return False
         leaves = [query, *memory.parameters()]
         slopes = torch.autograd.grad(read.sum(), leaves, allow_unused=True)
-        _that("gradient", all(slope is None or slope.isfinite().all() for slope in slopes), "it is not finite")
+        _that(
+            "gradient",
+            all(slope is None or slope.isfinite().all() for slope in slopes),
+            "it is not finite",
+        )
     return True
 
 
 def sentences(sample: Sample) -> bool:
     """Bad input gets a sentence that says which argument, what it must be, what it was and what to do."""
     memory = sample.filled()
-    wrong: list[Any] = [sample.query[..., :-1], sample.query.to(torch.int64), sample.query * torch.nan, [1.0], torch.ones(())]
+    wrong: list[Any] = [
+        sample.query[..., :-1],
+        sample.query.to(torch.int64),
+        sample.query * torch.nan,
+        [1.0],
+        torch.ones(()),
+    ]
     if memory.key_bits:
         wrong.append(sample.query * 0.5)
     verbs: tuple[Callable[..., Any], ...] = (memory.read, memory.write, memory.explain)
@@ -305,7 +365,7 @@ def sentences(sample: Sample) -> bool:
 
 
 def _refused(verb: Callable[..., Any], value: Any) -> None:
-    what = f"{verb.__name__} of {checks.describe(value)}"
+    what = f"{verb.__name__} of {describe(value)}"
     try:
         verb(value)
     except InputError as error:

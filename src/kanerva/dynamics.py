@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, describe, door, refuse
 
 __all__ = ["Path", "Settled", "chain", "flips", "settle", "trace"]
 
@@ -48,6 +49,7 @@ class Path(NamedTuple):
     converged: Bool[Tensor, "*batch"]
 
 
+@door
 def settle(
     step: Step,
     query: Float[Tensor, "*batch d"],
@@ -82,6 +84,7 @@ def settle(
     return last
 
 
+@door
 def trace(
     step: Step,
     query: Float[Tensor, "*batch d"],
@@ -115,16 +118,25 @@ def trace(
     return Path(states, None, moments[-1].steps, moments[-1].converged)
 
 
-def _states(step: Step, query: Tensor, steps: int, rate: float, tolerance: float, context: tuple[Tensor, ...]) -> Iterator[Settled]:
+def _states(
+    step: Step,
+    query: Tensor,
+    steps: int,
+    rate: float,
+    tolerance: float,
+    context: tuple[Tensor, ...],
+) -> Iterator[Settled]:
     """Yield the state of all queries before the first step and after each; only those still moving are computed."""
-    checks.finite("settle", "query", checks.floats("settle", "query", query))
-    steps = checks.integer("settle", "steps", steps, 0, checks.LONGEST)
-    rate = checks.number("settle", "rate", rate, 0, 1, open_low=True)
-    tolerance = checks.number("settle", "tolerance", tolerance, 0)
+    arrays.finite("query", arrays.floats("query", query))
+    steps = checks.integer("steps", steps, 0, checks.LONGEST)
+    rate = checks.number("rate", rate, 0, 1, open_low=True)
+    tolerance = checks.number("tolerance", tolerance, 0)
     batch, state = query.shape[:-1], query.reshape(-1, query.shape[-1])
-    if not isinstance(context, tuple) or any(not isinstance(part, Tensor) or part.shape[:1] != state.shape[:1] for part in context):
+    if not isinstance(context, tuple) or any(
+        not isinstance(part, Tensor) or part.shape[:1] != state.shape[:1] for part in context
+    ):
         must = f"a tuple of tensors with {len(state)} rows, one for each query"
-        checks.refuse("settle", "context", must, checks.describe(context), "give a row for each query")
+        refuse("context", context, must=must, do="give a row for each query")
     moving = torch.ones(len(state), dtype=torch.bool, device=state.device)
     taken = torch.zeros(len(state), dtype=torch.int64, device=state.device)
 
@@ -133,11 +145,11 @@ def _states(step: Step, query: Tensor, steps: int, rate: float, tolerance: float
 
     yield moment()
     for _ in range(steps):
-        rows = slice(None) if checks.tracing() or moving.all() else moving.nonzero().squeeze(-1)
-        if not checks.tracing() and not moving.any():
+        rows = slice(None) if arrays.tracing() or moving.all() else moving.nonzero().squeeze(-1)
+        if not arrays.tracing() and not moving.any():
             return
         here = state[rows]
-        there = _taken("settle", step, here, *(part[rows] for part in context))
+        there = _taken(step, here, *(part[rows] for part in context))
         there = there if rate == 1 else here + rate * (there - here)
         reach = tolerance * here.abs().amax(-1).clamp_min(1) if tolerance else 0.0
         moved = (there - here).abs().amax(-1) > reach
@@ -152,7 +164,10 @@ def _states(step: Step, query: Tensor, steps: int, rate: float, tolerance: float
         yield moment()
 
 
-def chain(step: Step, query: Float[Tensor, "*batch d"], length: int) -> Float[Tensor, "times *batch d"]:
+@door
+def chain(
+    step: Step, query: Float[Tensor, "*batch d"], length: int
+) -> Float[Tensor, "times *batch d"]:
     r"""Feed each read back as the next query: recall a sequence from its first element.
 
     .. math:: x_{t+1} = \text{step}(x_t), \quad x_0 = q
@@ -173,26 +188,42 @@ def chain(step: Step, query: Float[Tensor, "*batch d"], length: int) -> Float[Te
 
     Source: Kanerva 1988, on sequences.
     """
-    links = [checks.finite("chain", "query", checks.floats("chain", "query", query))]
-    for _ in range(checks.integer("chain", "length", length, 0, checks.LONGEST)):
-        links.append(_taken("chain", step, links[-1]))
+    links = [arrays.finite("query", arrays.floats("query", query))]
+    for _ in range(checks.integer("length", length, 0, checks.LONGEST)):
+        links.append(_taken(step, links[-1]))
     return torch.stack(links)
 
 
-def _taken(function: str, step: Step, state: Tensor, *context: Tensor) -> Tensor:
+def _taken(step: Step, state: Tensor, *context: Tensor) -> Tensor:
     """Take a step, and refuse one that does not end where another can begin."""
     if not callable(step):
         do = "give the read of a memory, or any function from queries to queries"
-        checks.refuse(function, "step", "a function of the query", checks.describe(step), do, checks.InputTypeError)
+        refuse("step", step, must="a function of the query", do=do, error=InputTypeError)
     there = step(state, *context)
-    if not isinstance(there, Tensor) or there.shape != state.shape or there.dtype != state.dtype or there.device != state.device:
+    if (
+        not isinstance(there, Tensor)
+        or there.shape != state.shape
+        or there.dtype != state.dtype
+        or there.device != state.device
+    ):
         must = f"a function that returns {str(state.dtype).removeprefix('torch.')} of shape {tuple(state.shape)}, as its query is"
-        checks.refuse(function, "step", must, f"one that returned {checks.describe(there)}", "return a state of the same kind")
-    if not checks.sound(there):
-        checks.refuse(function, "step", "a function with finite results", f"one that returned {checks.describe(there)}", "keep it bounded")
+        refuse(
+            "step",
+            must=must,
+            got=f"one that returned {describe(there)}",
+            do="return a state of the same kind",
+        )
+    if not arrays.sound(there):
+        refuse(
+            "step",
+            must="a function with finite results",
+            got=f"one that returned {describe(there)}",
+            do="keep it bounded",
+        )
     return there
 
 
+@door
 def flips(
     potential: Callable[[Tensor], Tensor],
     query: Float[Tensor, "*batch d"],
@@ -228,9 +259,9 @@ def flips(
 
     Source: Hopfield 1982, for Linear; Krotov and Hopfield 2016, for the others.
     """
-    checks.bipolar("flips", "keys", checks.floats("flips", "keys", checks.rows("flips", "keys", keys)))
-    checks.bipolar("flips", "query", checks.vectors("flips", "query", query, keys.shape[-1], keys.dtype))
-    draw, sweeps = checks.generator("flips", seed), checks.integer("flips", "sweeps", sweeps, 0, checks.LONGEST)
+    arrays.bipolar("keys", arrays.floats("keys", arrays.rows("keys", keys)))
+    arrays.bipolar("query", arrays.vectors("query", query, keys.shape[-1], keys.dtype))
+    draw, sweeps = arrays.generator(seed), checks.integer("sweeps", sweeps, 0, checks.LONGEST)
     state = query.reshape(-1, query.shape[-1]).clone()
     score = state @ keys.T
     level = _level(potential, score)
@@ -246,7 +277,10 @@ def flips(
             gain = _level(potential, turned)
             better = gain > level
             state[:, j] = torch.where(better, -state[:, j], state[:, j])
-            score, level = torch.where(better.unsqueeze(-1), turned, score), torch.where(better, gain, level)
+            score, level = (
+                torch.where(better.unsqueeze(-1), turned, score),
+                torch.where(better, gain, level),
+            )
         moving = moving & (state != before).any(-1)
     batch = query.shape[:-1]
     return Settled(state.reshape(query.shape), taken.reshape(batch), ~moving.reshape(batch))
@@ -256,11 +290,11 @@ def _level(potential: Callable[[Tensor], Tensor], score: Tensor) -> Tensor:
     """Return the potential of every query; beyond the range of floats no flip could be told from another."""
     must, do = "a function from scores (b, m) to (b,)", "give the potential of a separation"
     if not callable(potential):
-        checks.refuse("flips", "potential", must, checks.describe(potential), do, checks.InputTypeError)
+        refuse("potential", potential, must=must, do=do, error=InputTypeError)
     level = potential(score)
     if not isinstance(level, Tensor) or level.shape != score.shape[:-1]:
-        checks.refuse("flips", "potential", must, f"one that returned {checks.describe(level)}", do)
-    if not checks.sound(level):
+        refuse("potential", must=must, got=f"one that returned {describe(level)}", do=do)
+    if not arrays.sound(level):
         must, do = "finite for all scores", "choose a smaller beta or order, or store something"
-        checks.refuse("flips", "potential", must, f"one that returned {checks.describe(level)}", do)
+        refuse("potential", must=must, got=f"one that returned {describe(level)}", do=do)
     return level

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, describe, door, refuse
 from kanerva._engine import packed, prune, routes
 from kanerva._engine.prune import Coarse
 from kanerva._engine.routes import Field, radius, scans
@@ -20,7 +21,20 @@ from kanerva.bits import Packed
 from kanerva.separation import Separation, Softmax, Step
 from kanerva.similarity import Similarity, closeness, dot
 
-__all__ = ["Certified", "Coarse", "Field", "active", "certify", "coarse", "deposit", "energy", "field", "read", "scores", "weights"]
+__all__ = [
+    "Certified",
+    "Coarse",
+    "Field",
+    "active",
+    "certify",
+    "coarse",
+    "deposit",
+    "energy",
+    "field",
+    "read",
+    "scores",
+    "weights",
+]
 
 EXACT = (torch.float32, torch.float64)
 
@@ -28,7 +42,10 @@ Keys = Shaped[Tensor, "m d"] | Packed
 Values = Shaped[Tensor, "m e"] | Packed
 
 
-def scores(query: Float[Tensor, "*batch d"], keys: Keys, similarity: Similarity, mask: Mask = None) -> Float[Tensor, "*batch m"]:
+@door
+def scores(
+    query: Float[Tensor, "*batch d"], keys: Keys, similarity: Similarity, mask: Mask = None
+) -> Float[Tensor, "*batch m"]:
     """Compare queries with keys, and add what a float mask adds.
 
     Args:
@@ -47,13 +64,18 @@ def scores(query: Float[Tensor, "*batch d"], keys: Keys, similarity: Similarity,
         >>> functional.scores(torch.tensor([1.0, 2.0]), torch.eye(2), dot).tolist()
         [1.0, 2.0]
     """
-    _check("scores", query, keys, similarity)
+    _check(query, keys, similarity)
     rows_of(mask, query.shape[:-1], keys.shape[0])
-    return finite("scores", compare(query, keys, similarity, mask))
+    return finite(compare(query, keys, similarity, mask))
 
 
+@door
 def weights(
-    query: Float[Tensor, "*batch d"], keys: Keys, similarity: Similarity, separation: Separation, mask: Mask = None
+    query: Float[Tensor, "*batch d"],
+    keys: Keys,
+    similarity: Similarity,
+    separation: Separation,
+    mask: Mask = None,
 ) -> Float[Tensor, "*batch m"]:
     """Weigh every key: separation(similarity(query, keys)).
 
@@ -78,11 +100,12 @@ def weights(
         >>> functional.weights(torch.zeros(2), torch.eye(2), dot, Softmax(1.0)).tolist()
         [0.5, 0.5]
     """
-    _check("weights", query, keys, similarity, separation=separation)
+    _check(query, keys, similarity, separation=separation)
     rows_of(mask, query.shape[:-1], keys.shape[0])
     return _weights(query, keys, similarity, separation, mask)
 
 
+@door("read")
 def field(
     query: Float[Tensor, "*batch d"],
     keys: Keys,
@@ -114,13 +137,18 @@ def field(
         >>> functional.field(torch.ones(2), torch.eye(2), torch.eye(2), dot, Step(5)).empty.item()
         True
     """
-    _check("read", query, keys, similarity, separation=separation, values=values)
+    _check(query, keys, similarity, separation=separation, values=values)
     rows = query.reshape(-1, query.shape[-1])
-    value, empty = routes.field(rows, keys, values, similarity, separation, rows_of(mask, query.shape[:-1], keys.shape[0]))
-    finite("read", value)
-    return Field(value.reshape(*query.shape[:-1], values.shape[-1]), empty.reshape(query.shape[:-1]))
+    value, empty = routes.field(
+        rows, keys, values, similarity, separation, rows_of(mask, query.shape[:-1], keys.shape[0])
+    )
+    finite(value)
+    return Field(
+        value.reshape(*query.shape[:-1], values.shape[-1]), empty.reshape(query.shape[:-1])
+    )
 
 
+@door
 def read(
     query: Float[Tensor, "*batch d"],
     keys: Keys,
@@ -153,7 +181,7 @@ def read(
         >>> functional.read(torch.zeros(2), torch.eye(2), values, dot, Softmax(1.0)).item()
         2.0
     """
-    return narrow("read", field(query, keys, values, similarity, separation, mask).value, query.dtype)
+    return narrow(field(query, keys, values, similarity, separation, mask).value, query.dtype)
 
 
 class Certified(NamedTuple):
@@ -170,6 +198,7 @@ class Certified(NamedTuple):
     active: Int64[Tensor, "*batch"]
 
 
+@door
 def certify(
     query: Float[Tensor, "*batch d"],
     keys: Keys,
@@ -208,29 +237,54 @@ def certify(
         >>> found.active.tolist(), bool((found.bound < 1e-6).all())
         ([1, 1, 1], True)
     """
-    _check("certify", query, keys, dot, separation=separation, values=values)
+    _check(query, keys, dot, separation=separation, values=values)
     if type(separation) is not Softmax or float(separation.beta) <= 0:
-        checks.refuse("certify", "separation", "Softmax with beta > 0", repr(separation), "read without tolerance")
-    if isinstance(keys, Packed) or isinstance(values, Packed) or not values.is_floating_point() or query.dtype not in EXACT:
-        got = f"{checks.describe(query)} for keys {checks.describe(keys)}"
-        checks.refuse("certify", "query", "float32 or float64, for floating keys and values", got, "read without tolerance")
+        refuse(
+            "separation",
+            must="Softmax with beta > 0",
+            got=repr(separation),
+            do="read without tolerance",
+        )
+    if (
+        isinstance(keys, Packed)
+        or isinstance(values, Packed)
+        or not values.is_floating_point()
+        or query.dtype not in EXACT
+    ):
+        got = f"{describe(query)} for keys {describe(keys)}"
+        refuse(
+            "query",
+            must="float32 or float64, for floating keys and values",
+            got=got,
+            do="read without tolerance",
+        )
     if torch.is_grad_enabled() and any(part.requires_grad for part in (query, keys, values)):
         do = "read without tolerance, or under torch.no_grad()"
-        checks.refuse("certify", "query", "asked without a gradient, for what is left out has none", "to be trained", do)
-    tolerance = checks.number("certify", "tolerance", tolerance, torch.finfo(query.dtype).eps, 1)
+        refuse(
+            "query",
+            must="asked without a gradient, for what is left out has none",
+            got="to be trained",
+            do=do,
+        )
+    tolerance = checks.number("tolerance", tolerance, torch.finfo(query.dtype).eps, 1)
     rows = query.reshape(-1, query.shape[-1]).detach()
-    checks.finite("certify", "query", rows)
+    arrays.finite("query", rows)
     near = coarse(keys, values) if near is None else near
     value, bound, active = prune.pruned(rows, keys, values, float(separation.beta), tolerance, near)
     many = (active == 0).nonzero().squeeze(-1)
     if len(many):
-        plain = finite("read", routes.field(rows[many], keys, values, dot, separation, None).value)
+        plain = finite(routes.field(rows[many], keys, values, dot, separation, None).value)
         value, active = value.index_copy(0, many, plain), active.index_fill(0, many, len(keys))
-        bound = bound.index_copy(0, many, prune.plain_bound(rows[many], keys, float(separation.beta), near))
+        bound = bound.index_copy(
+            0, many, prune.plain_bound(rows[many], keys, float(separation.beta), near)
+        )
     batch = query.shape[:-1]
-    return Certified(value.reshape(*batch, values.shape[-1]), bound.reshape(batch), active.reshape(batch))
+    return Certified(
+        value.reshape(*batch, values.shape[-1]), bound.reshape(batch), active.reshape(batch)
+    )
 
 
+@door
 def coarse(keys: Keys, values: Values) -> Coarse:
     """Prepare keys for ``certify``: rounded, with what rounding loses.
 
@@ -249,17 +303,28 @@ def coarse(keys: Keys, values: Values) -> Coarse:
     """
     for name, rows in (("keys", keys), ("values", values)):
         if isinstance(rows, Packed):
-            checks.refuse("coarse", name, "floating rows", "bits.Packed", "read without tolerance", checks.InputTypeError)
-        checks.finite("coarse", name, checks.rows("coarse", name, rows, len(keys)))
+            refuse(
+                name,
+                must="floating rows",
+                got="bits.Packed",
+                do="read without tolerance",
+                error=InputTypeError,
+            )
+        arrays.finite(name, arrays.rows(name, rows, len(keys)))
     assert isinstance(keys, Tensor)
     assert isinstance(values, Tensor)
     if len(keys) == 0:
-        checks.refuse("coarse", "keys", "one row or more", "none", "write something first")
+        refuse("keys", must="one row or more", got="none", do="write something first")
     return prune.coarse(keys.detach(), values.detach())
 
 
+@door
 def energy(
-    query: Float[Tensor, "*batch d"], keys: Keys, similarity: Similarity, separation: Separation, mask: Mask = None
+    query: Float[Tensor, "*batch d"],
+    keys: Keys,
+    similarity: Similarity,
+    separation: Separation,
+    mask: Mask = None,
 ) -> Float[Tensor, "*batch"]:
     r"""Return the energy whose downhill step is one read, for values that are the keys.
 
@@ -286,16 +351,26 @@ def energy(
         >>> functional.energy(torch.tensor([2.0, 0.0]), torch.zeros(1, 2), closeness, Softmax(1.0)).item()
         2.0
     """
-    _check("energy", query, keys, similarity, separation=separation)
+    _check(query, keys, similarity, separation=separation)
     if similarity not in (dot, closeness):
         do = "choose one of the two, or follow the reads themselves"
-        checks.refuse("energy", "similarity", "dot or closeness", getattr(similarity, "__name__", repr(similarity)), do)
+        refuse(
+            "similarity",
+            must="dot or closeness",
+            got=getattr(similarity, "__name__", repr(similarity)),
+            do=do,
+        )
     rows = query.reshape(-1, query.shape[-1])
-    value = routes.energy(rows, keys, similarity, separation, rows_of(mask, query.shape[:-1], keys.shape[0])).reshape(query.shape[:-1])
+    value = routes.energy(
+        rows, keys, similarity, separation, rows_of(mask, query.shape[:-1], keys.shape[0])
+    ).reshape(query.shape[:-1])
     # A potential of -inf makes an energy of +inf, which is what nothing is worth; half the squared length must be finite.
-    return value + finite("energy", query.to(value.dtype).square().sum(-1) / 2) if similarity is dot else value
+    return (
+        value + finite(query.to(value.dtype).square().sum(-1) / 2) if similarity is dot else value
+    )
 
 
+@door
 def deposit(
     query: Float[Tensor, "n d"],
     values: Shaped[Tensor, "n e"],
@@ -329,7 +404,7 @@ def deposit(
         >>> counters.flatten().tolist()
         [7.0, 0.0]
     """
-    _check("deposit", query, keys, similarity, separation=separation)
+    _check(query, keys, similarity, separation=separation)
     times = _check_deposit(query, values, counters, keys.shape[0], times)
     if isinstance(keys, Packed) and isinstance(separation, Step) and scans(counters, similarity):
         packed.scatter(query, values, keys, counters, radius(keys, separation), times)
@@ -346,14 +421,16 @@ def deposit(
             weight = _weights(part, keys, similarity, separation)
             for rows in parts:
                 added = times * (weight[:, rows].T.to(exact) @ given)
-                counters[rows] = finite("deposit", counters[rows] + added.to(counters.dtype))
+                counters[rows] = finite(counters[rows] + added.to(counters.dtype))
     except BaseException:
         if before is not None:
             counters.copy_(before)
         raise
 
 
-def active(query: Float[Tensor, "n d"], keys: Keys, similarity: Similarity, separation: Separation) -> Iterator[Int64[Tensor, "_near"]]:
+def active(
+    query: Float[Tensor, "n d"], keys: Keys, similarity: Similarity, separation: Separation
+) -> Iterator[Int64[Tensor, "_near"]]:
     """Yield the places of the keys that each query gives any weight, in order.
 
     Args:
@@ -378,69 +455,121 @@ def active(query: Float[Tensor, "n d"], keys: Keys, similarity: Similarity, sepa
             yield weight.nonzero().squeeze(-1)
 
 
+@door("read")
 def rows_of(mask: Tensor | None, batch: torch.Size, count: int) -> Tensor | None:
     """Lay a mask out as one row a query, or one row for all of them."""
     if mask is None:
         return None
     must = f"a bool (True keeps) or floating tensor that broadcasts to {(*batch, count)}"
-    checks.dense("read", "mask", mask, must)
-    if mask.dtype not in (torch.bool, *checks.FLOATS) or checks.together(mask.shape, (*batch, count)) != (*batch, count):
-        checks.refuse("read", "mask", must, checks.describe(mask), "give one entry for each query and stored row")
-    if not checks.sound(mask) and not (mask.detach() < torch.inf).all():
-        checks.refuse("read", "mask", "finite, or -inf for what is left out", checks.describe(mask), "drop or fill its NaN and inf")
-    return mask.expand(1, count) if mask.ndim <= 1 else mask.expand(*batch, count).reshape(batch.numel(), count)
+    arrays.dense("mask", mask, must)
+    if mask.dtype not in (torch.bool, *arrays.FLOATS) or arrays.together(
+        mask.shape, (*batch, count)
+    ) != (*batch, count):
+        refuse("mask", mask, must=must, do="give one entry for each query and stored row")
+    if not arrays.sound(mask) and not (mask.detach() < torch.inf).all():
+        refuse(
+            "mask",
+            mask,
+            must="finite, or -inf for what is left out",
+            do="drop or fill its NaN and inf",
+        )
+    return (
+        mask.expand(1, count)
+        if mask.ndim <= 1
+        else mask.expand(*batch, count).reshape(batch.numel(), count)
+    )
 
 
-def narrow(function: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+def narrow(value: Tensor, dtype: torch.dtype) -> Tensor:
     """Return ``value`` in the query's own dtype, which may be too small for it."""
-    return value if value.dtype == dtype else finite(function, value.to(dtype))
+    return value if value.dtype == dtype else finite(value.to(dtype))
 
 
-def _check(function: str, query: Tensor, keys: Keys, similarity: Similarity, **more: Any) -> None:
+def _check(query: Tensor, keys: Keys, similarity: Similarity, **more: Any) -> None:
     """Refuse inputs that do not fit one another; their numbers are looked at as scores, weights and sums."""
-    checks.floats(function, "query", query)
-    words = keys.words if isinstance(keys, Packed) else checks.rows(function, "keys", keys, dim=query.shape[-1])
+    arrays.floats("query", query)
+    words = (
+        keys.words if isinstance(keys, Packed) else arrays.rows("keys", keys, dim=query.shape[-1])
+    )
     if isinstance(keys, Packed):
-        checks.bipolar(function, "query", query)
+        arrays.bipolar("query", query)
     if keys.shape[1] != query.shape[-1]:
         got = f"{query.shape[-1]} for keys of {keys.shape[1]}"
-        checks.refuse(function, "query", "as long as the keys", got, "give queries and keys the same length")
+        refuse(
+            "query", must="as long as the keys", got=got, do="give queries and keys the same length"
+        )
     tensors = {"keys": words}
     if "values" in more:
         values = more["values"]
-        tensors["values"] = checks.rows(function, "values", values.words if isinstance(values, Packed) else values, len(words))
+        tensors["values"] = arrays.rows(
+            "values", values.words if isinstance(values, Packed) else values, len(words)
+        )
     for name, tensor in tensors.items():
         if tensor.device != query.device:
             do = f"move one of them with {name}.to(query.device)"
-            checks.refuse(function, name, f"on {query.device}, as the query is", f"on {tensor.device}", do)
+            refuse(
+                name, must=f"on {query.device}, as the query is", got=f"on {tensor.device}", do=do
+            )
     if not callable(similarity) or isinstance(similarity, type):
         do = "take one from kanerva.similarity"
-        checks.refuse(function, "similarity", "a function of query and keys", checks.describe(similarity), do, checks.InputTypeError)
+        refuse(
+            "similarity",
+            similarity,
+            must="a function of query and keys",
+            do=do,
+            error=InputTypeError,
+        )
     if "separation" in more and not isinstance(more["separation"], Separation):
         must, do = "a part of kanerva.separation", "take one from kanerva.separation"
-        checks.refuse(function, "separation", must, checks.describe(more["separation"]), do, checks.InputTypeError)
+        refuse("separation", more["separation"], must=must, do=do, error=InputTypeError)
 
 
 def _check_deposit(query: Tensor, values: Tensor, counters: Tensor, count: int, times: int) -> int:
     """Refuse values and counters that do not fit queries and keys, and values that the counters cannot hold."""
-    checks.rows("deposit", "query", query)
-    checks.finite("deposit", "values", checks.rows("deposit", "values", values, len(query)))
-    checks.rows("deposit", "counters", counters, count, values.shape[1])
+    arrays.rows("query", query)
+    arrays.finite("values", arrays.rows("values", values, len(query)))
+    arrays.rows("counters", counters, count, values.shape[1])
     for name, tensor in (("values", values), ("counters", counters)):
-        if tensor.dtype not in (*checks.FLOATS, *checks.INTEGERS):
+        if tensor.dtype not in (*arrays.FLOATS, *arrays.INTEGERS):
             do = f"convert it with {name}.to(torch.float32)"
-            checks.refuse("deposit", name, "of a signed integer or a floating dtype", checks.describe(tensor), do, checks.InputTypeError)
-    if values.is_floating_point() and not counters.is_floating_point() and not (values == values.round()).all():
-        checks.refuse("deposit", "values", "whole numbers for integer counters", checks.describe(values), "give floating counters")
+            refuse(
+                name,
+                tensor,
+                must="of a signed integer or a floating dtype",
+                do=do,
+                error=InputTypeError,
+            )
+    if (
+        values.is_floating_point()
+        and not counters.is_floating_point()
+        and not (values == values.round()).all()
+    ):
+        refuse(
+            "values", values, must="whole numbers for integer counters", do="give floating counters"
+        )
     for name, tensor in (("values", values), ("counters", counters)):
         if tensor.requires_grad and torch.is_grad_enabled():
-            checks.refuse("deposit", name, "without a gradient", "to be trained", "write under torch.no_grad()")
-    if any(step == 0 and size > 1 for step, size in zip(counters.stride(), counters.shape, strict=True)):
-        checks.refuse("deposit", "counters", "numbers of their own", "an expanded tensor, whose rows share them", "give counters.clone()")
-    return checks.integer("deposit", "times", times, -(2**31), 2**31, "give 1 to write and -1 to take back")
+            refuse(
+                name,
+                must="without a gradient",
+                got="to be trained",
+                do="write under torch.no_grad()",
+            )
+    if any(
+        step == 0 and size > 1 for step, size in zip(counters.stride(), counters.shape, strict=True)
+    ):
+        refuse(
+            "counters",
+            must="numbers of their own",
+            got="an expanded tensor, whose rows share them",
+            do="give counters.clone()",
+        )
+    return checks.integer("times", times, -(2**31), 2**31, "give 1 to write and -1 to take back")
 
 
-def _weights(query: Tensor, keys: Keys, similarity: Similarity, separation: Separation, mask: Mask = None) -> Tensor:
+def _weights(
+    query: Tensor, keys: Keys, similarity: Similarity, separation: Separation, mask: Mask = None
+) -> Tensor:
     """Weigh every key."""
     compared = compare(query, keys, similarity, mask)
-    return compared if compared.shape[-1] == 0 else finite("weights", separation(compared, left(mask)))
+    return compared if compared.shape[-1] == 0 else finite(separation(compared, left(mask)))

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanerva import bits
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.theory import circle
 
 __all__ = ["Overlap", "agreement", "closeness", "cosine", "dot", "manhattan"]
@@ -23,6 +24,7 @@ __all__ = ["Overlap", "agreement", "closeness", "cosine", "dot", "manhattan"]
 Similarity = Callable[[Tensor, Tensor], Tensor]
 
 
+@door
 def dot(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[Tensor, "*batch m"]:
     r"""Score by the scalar product.
 
@@ -34,11 +36,14 @@ def dot(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[T
         >>> similarity.dot(torch.tensor([1.0, 2.0]), torch.eye(2)).tolist()
         [1.0, 2.0]
     """
-    _pair("dot", query, keys)
-    return _scored("dot", query, keys, query @ keys.mT)
+    _pair(query, keys)
+    return _scored(query, keys, query @ keys.mT)
 
 
-def cosine(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[Tensor, "*batch m"]:
+@door
+def cosine(
+    query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
+) -> Float[Tensor, "*batch m"]:
     r"""Score by the cosine of the angle; a vector of zeros, or shorter than 1e-12, is at cosine 0 from everything.
 
     .. math:: s_i = \frac{q \cdot k_i}{|q| |k_i|}
@@ -49,11 +54,14 @@ def cosine(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Floa
         >>> similarity.cosine(torch.tensor([3.0, 4.0]), torch.eye(2)).tolist()
         [0.60..., 0.80...]
     """
-    _pair("cosine", query, keys)
+    _pair(query, keys)
     return _direction("query", query) @ _direction("keys", keys).mT
 
 
-def closeness(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[Tensor, "*batch m"]:
+@door
+def closeness(
+    query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
+) -> Float[Tensor, "*batch m"]:
     r"""Score by minus half the squared distance, the exponent of a Gaussian.
 
     .. math:: s_i = -\tfrac12 |q - k_i|^2
@@ -64,15 +72,18 @@ def closeness(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> F
         >>> similarity.closeness(torch.tensor([2.0, 0.0]), torch.eye(2)).tolist()
         [-0.5, -2.5]
     """
-    _pair("closeness", query, keys)
+    _pair(query, keys)
     # Distances do not change when everything moves together; near the origin their squares lose fewer digits.
     origin = keys[:1].detach().sum(0)
     near, away = query - origin, keys - origin
     scores = near @ away.mT - 0.5 * (near.square().sum(-1, keepdim=True) + away.square().sum(-1))
-    return _scored("closeness", query, keys, scores)
+    return _scored(query, keys, scores)
 
 
-def agreement(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[Tensor, "*batch m"]:
+@door
+def agreement(
+    query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
+) -> Float[Tensor, "*batch m"]:
     r"""Score -1/+1 vectors by how many of their d bits agree, which is d minus the Hamming distance.
 
     .. math:: s_i = \tfrac12 (d + q \cdot k_i)
@@ -83,11 +94,14 @@ def agreement(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> F
         >>> similarity.agreement(torch.tensor([1.0, 1.0, -1.0]), torch.tensor([[1.0, -1.0, -1.0]])).tolist()
         [2.0]
     """
-    _pair("agreement", query, keys)
-    return _scored("agreement", query, keys, (query @ keys.mT + query.shape[-1]) * 0.5)
+    _pair(query, keys)
+    return _scored(query, keys, (query @ keys.mT + query.shape[-1]) * 0.5)
 
 
-def manhattan(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[Tensor, "*batch m"]:
+@door
+def manhattan(
+    query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
+) -> Float[Tensor, "*batch m"]:
     r"""Score by minus the sum of absolute differences.
 
     .. math:: s_i = -\sum_j |q_j - k_{ij}|
@@ -98,40 +112,51 @@ def manhattan(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> F
         >>> similarity.manhattan(torch.tensor([2.0, 0.0]), torch.eye(2)).tolist()
         [-1.0, -3.0]
     """
-    _pair("manhattan", query, keys)
+    _pair(query, keys)
     # Of half precisions torch takes no distances.
     exact = torch.promote_types(query.dtype, torch.float32)
     rows = query.unsqueeze(-2) if query.ndim == 1 else query
     distance: Tensor = torch.cdist(rows.to(exact), keys.to(exact), p=1.0).to(query.dtype)
-    return _scored("manhattan", query, keys, -(distance.squeeze(-2) if query.ndim == 1 else distance))
+    return _scored(query, keys, -(distance.squeeze(-2) if query.ndim == 1 else distance))
 
 
-def _pair(function: str, query: Tensor, keys: Tensor) -> None:
+def _pair(query: Tensor, keys: Tensor) -> None:
     """Refuse a query and keys that cannot be compared; their numbers are looked at only where the scores are odd."""
-    checks.floats(function, "query", query)
-    checks.rows(function, "keys", keys, dim=query.shape[-1])
+    arrays.floats("query", query)
+    arrays.rows("keys", keys, dim=query.shape[-1])
     if keys.dtype != query.dtype or keys.device != query.device:
-        must, got = f"{query.dtype} on {query.device}, as the query is", f"{keys.dtype} on {keys.device}"
-        checks.refuse(function, "keys", must, got, "convert it with keys.to(query)", checks.InputTypeError)
+        must, got = (
+            f"{query.dtype} on {query.device}, as the query is",
+            f"{keys.dtype} on {keys.device}",
+        )
+        refuse(
+            "keys", must=must, got=got, do="convert it with keys.to(query)", error=InputTypeError
+        )
 
 
-def _scored(function: str, query: Tensor, keys: Tensor, scores: Tensor) -> Tensor:
+def _scored(query: Tensor, keys: Tensor, scores: Tensor) -> Tensor:
     """Return scores that are finite; say which input is to blame for others."""
-    if not checks.sound(scores):
-        checks.finite(function, "query", query)
-        checks.finite(function, "keys", keys)
-        must, do = f"small enough that its scores stay within {scores.dtype}", "scale queries and keys down, or take torch.float64"
-        checks.refuse(function, "query", must, "too large: they overflow", do)
+    if not arrays.sound(scores):
+        arrays.finite("query", query)
+        arrays.finite("keys", keys)
+        must, do = (
+            f"small enough that its scores stay within {scores.dtype}",
+            "scale queries and keys down, or take torch.float64",
+        )
+        refuse("query", must=must, got="too large: they overflow", do=do)
     return scores
 
 
 def _direction(argument: str, rows: Tensor) -> Tensor:
     """Scale rows to length one."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    if not checks.sound(length):
-        checks.finite("cosine", argument, rows)
-        must, do = f"small enough that lengths stay within {rows.dtype}", "scale queries and keys down, or take torch.float64"
-        checks.refuse("cosine", argument, must, "too large: a length overflows", do)
+    if not arrays.sound(length):
+        arrays.finite(argument, rows)
+        must, do = (
+            f"small enough that lengths stay within {rows.dtype}",
+            "scale queries and keys down, or take torch.float64",
+        )
+        refuse(argument, must=must, got="too large: a length overflows", do=do)
     return rows / length.clamp_min(1e-12)
 
 
@@ -171,32 +196,57 @@ class Overlap:
     _counts: Tensor = field(init=False, repr=False, compare=False)
     _starts: Tensor = field(init=False, repr=False, compare=False)
 
+    @door
     def __post_init__(self) -> None:
-        bits = checks.integer("Overlap", "bits", self.bits, 1, checks.BITS)
+        bits = checks.integer("bits", self.bits, 1, checks.BITS)
         do = "give a Hamming distance that leaves some bits out"
-        radius = checks.integer("Overlap", "radius", self.radius, 0, bits - 1, do)
-        locations = checks.plain("Overlap", "locations", self.locations, 1)
-        seed = checks.integer("Overlap", "seed", self.seed, 0, 2**63 - 1)
+        radius = checks.integer("radius", self.radius, 0, bits - 1, do)
+        locations = checks.plain("locations", self.locations, 1)
+        seed = checks.integer("seed", self.seed, 0, 2**63 - 1)
         checks.keep(self, bits=bits, radius=radius, locations=locations, seed=seed)
         means = np.exp(circle.log_fraction(self.bits, self.radius) + math.log(self.locations))
         if means[0] > LARGEST:
             do = "give fewer, or leave locations out of sdm_patterns for an unlimited memory"
-            checks.refuse("Overlap", "locations", f"few enough to share {LARGEST:g} at most", f"{locations:g}, sharing {means[0]:g}", do)
+            refuse(
+                "locations",
+                must=f"few enough to share {LARGEST:g} at most",
+                got=f"{locations:g}, sharing {means[0]:g}",
+                do=do,
+            )
         counts, starts = _poisson(means)
-        checks.keep(self, _means=torch.from_numpy(means), _counts=torch.from_numpy(counts), _starts=torch.from_numpy(starts))
+        checks.keep(
+            self,
+            _means=torch.from_numpy(means),
+            _counts=torch.from_numpy(counts),
+            _starts=torch.from_numpy(starts),
+        )
 
-    def __call__(self, query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[Tensor, "*batch m"]:
+    @door("Overlap")
+    def __call__(
+        self, query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
+    ) -> Float[Tensor, "*batch m"]:
         """Draw the shared counts ``(..., m)``."""
         distance = (self.bits - agreement(query, keys)).round().long()
-        if not checks.tracing() and distance.numel() and not 0 <= distance.amin() <= distance.amax() <= self.bits:
-            must, do = f"{self.bits} bits of -1/+1, as the keys are", "turn 0/1 into -1/+1 with kanerva.bits.from_binary"
-            checks.refuse("Overlap", "query", must, checks.describe(query), do)
-        pair = bits.mix(bits.fingerprint(query, self.seed)).unsqueeze(-1) + bits.mix(bits.fingerprint(keys, self.seed))
+        if (
+            not arrays.tracing()
+            and distance.numel()
+            and not 0 <= distance.amin() <= distance.amax() <= self.bits
+        ):
+            must, do = (
+                f"{self.bits} bits of -1/+1, as the keys are",
+                "turn 0/1 into -1/+1 with kanerva.bits.from_binary",
+            )
+            refuse("query", query, must=must, do=do)
+        pair = bits.mix(bits.fingerprint(query, self.seed)).unsqueeze(-1) + bits.mix(
+            bits.fingerprint(keys, self.seed)
+        )
         return self._quantile(distance, bits.uniform(bits.mix(pair))).to(query.dtype)
 
     def _quantile(self, distance: Tensor, u: Tensor) -> Tensor:
         """Turn uniform numbers into Poisson counts, whose mean depends on the distance."""
-        counts, starts, means = (table.to(u.device) for table in (self._counts, self._starts, self._means))
+        counts, starts, means = (
+            table.to(u.device) for table in (self._counts, self._starts, self._means)
+        )
         small = torch.searchsorted(counts, distance + u, right=True) - starts[distance]
         # Cornish and Fisher's expansion, right to a rounding where the mean is large.
         mean, z = means[distance], torch.special.ndtri(u.clamp_min(2.0**-53))

@@ -8,7 +8,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays
+from kanerva._core.errors import InputError, InputFileError, refuse
 from kanerva._core.files import atomic
 
 # The second format tells what rows are kept in; a memory that keeps them in its own dtype is still written in the first.
@@ -22,9 +23,13 @@ MUST = "a memory saved by kanerva"
 
 def write(path: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
     """Write ``tensors`` with ``config`` in the header; an existing file is replaced at the very end."""
-    header = {"kanerva": json.dumps({"format": 2 if "storage" in config else 1} | config, allow_nan=False)}
-    content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header)
-    with atomic(path, "save") as temporary:
+    header = {
+        "kanerva": json.dumps({"format": 2 if "storage" in config else 1} | config, allow_nan=False)
+    }
+    content = save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header
+    )
+    with atomic(path) as temporary:
         temporary.write_bytes(content)
 
 
@@ -34,27 +39,57 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if not path.is_file():
             got = "a folder" if path.is_dir() else "a device" if path.exists() else "not there"
             do = f"check the path {str(path)!r}"
-            checks.refuse("load", "path", f"the file of {MUST}", got, do, checks.InputFileError)
+            refuse("path", must=f"the file of {MUST}", got=got, do=do, error=InputFileError)
         # The description comes first: of a file that is none of ours, however large, nothing more is read.
         with safe_open(path, framework="pt") as file:
             header = _header((file.metadata() or {}).get("kanerva"))
             slices = {name: file.get_slice(name) for name in file.keys()[:TENSORS]}
             odd = [name for name, part in slices.items() if part.get_dtype() not in DTYPES]
             tensors = {} if odd else {name: file.get_tensor(name) for name in slices}
-    except checks.InputError:
+    except InputError:
         raise
     except OSError as error:
         got = f"not readable ({(error.strerror or type(error).__name__).lower()})"
-        checks.refuse("load", "path", f"the file of {MUST}", got, f"check the path {str(path)!r}", checks.InputFileError)
+        refuse(
+            "path",
+            must=f"the file of {MUST}",
+            got=got,
+            do=f"check the path {str(path)!r}",
+            error=InputFileError,
+        )
     # What the reader of the format raises of a file that lies about itself is not all of one kind.
-    except (SafetensorError, ValueError, RuntimeError, MemoryError, TypeError, LookupError, AttributeError) as error:
+    except (
+        SafetensorError,
+        ValueError,
+        RuntimeError,
+        MemoryError,
+        TypeError,
+        LookupError,
+        AttributeError,
+    ) as error:
         got = f"a damaged or foreign file ({' '.join(str(error).split())[:120]})"
-        checks.refuse("load", "path", MUST, got, "give a whole file that memory.save wrote", checks.InputFileError)
+        refuse(
+            "path",
+            must=MUST,
+            got=got,
+            do="give a whole file that memory.save wrote",
+            error=InputFileError,
+        )
     if odd:
-        checks.refuse("load", f"tensor {odd[0]!r} of the file", f"one of {', '.join(DTYPES)}", "of another dtype", "save the memory again")
+        refuse(
+            f"tensor {odd[0]!r} of the file",
+            must=f"one of {', '.join(DTYPES)}",
+            got="of another dtype",
+            do="save the memory again",
+        )
     for name, tensor in tensors.items():
-        if not checks.sound(tensor):
-            checks.refuse("load", f"tensor {name!r} of the file", "finite", "not: it holds NaN or infinity", "save the memory again")
+        if not arrays.sound(tensor):
+            refuse(
+                f"tensor {name!r} of the file",
+                must="finite",
+                got="not: it holds NaN or infinity",
+                do="save the memory again",
+            )
     return tensors, header
 
 
@@ -64,10 +99,21 @@ def _header(text: str | None) -> dict[str, Any]:
     number = told.get("format") if isinstance(told, dict) else None
     if not isinstance(told, dict) or type(number) is not int or number < 1:
         do = "give a file that memory.save wrote"
-        checks.refuse("load", "path", MUST, "a safetensors file without its description", do, checks.InputFileError)
+        refuse(
+            "path",
+            must=MUST,
+            got="a safetensors file without its description",
+            do=do,
+            error=InputFileError,
+        )
     if number > FORMAT:
-        checks.refuse("load", "path", f"of format {FORMAT} or older", f"of format {number}", "update kanerva to read it")
+        refuse(
+            "path",
+            must=f"of format {FORMAT} or older",
+            got=f"of format {number}",
+            do="update kanerva to read it",
+        )
     if number != (2 if "storage" in told else 1):
         got = f"of format {number} {'with' if 'storage' in told else 'without'} a storage"
-        checks.refuse("load", "path", "a sound file", got, "save the memory again")
+        refuse("path", must="a sound file", got=got, do="save the memory again")
     return told

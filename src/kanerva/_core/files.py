@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from kanerva._core import checks
+from kanerva._core.errors import InputError, InputFileError, refuse
 
 __all__ = ["atomic", "folder", "writing"]
 
@@ -25,7 +25,7 @@ REMEDIES = {
 
 
 @contextmanager
-def atomic(path: str | os.PathLike[str], function: str = "atomic") -> Iterator[Path]:
+def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Lend a temporary path; when the block ends well, move what was written there to ``path``.
 
     The temporary file lies in the same folder and keeps the ending of the name. It is gone when the block fails, and
@@ -33,7 +33,6 @@ def atomic(path: str | os.PathLike[str], function: str = "atomic") -> Iterator[P
 
     Args:
         path: the file to write; its folder must exist.
-        function: whom an error message names.
 
     Returns:
         a context manager that yields the temporary ``Path``.
@@ -54,30 +53,35 @@ def atomic(path: str | os.PathLike[str], function: str = "atomic") -> Iterator[P
     try:
         # Moving a file onto a device such as /dev/null would remove the device.
         if target.exists() and not target.is_file():
-            checks.refuse(function, "path", "a file", f"{str(path)!r}, a folder or a device", "add a file name", checks.InputFileError)
+            refuse(
+                "path",
+                must="a file",
+                got=f"{str(path)!r}, a folder or a device",
+                do="add a file name",
+                error=InputFileError,
+            )
         yield temporary
         with temporary.open("r+b") as file:
             os.fsync(file.fileno())
         if target.exists():
             temporary.chmod(target.stat().st_mode)
         os.replace(temporary, target)
-    except checks.InputFileError:
+    except InputFileError:
         raise
     except OSError as error:
         do = REMEDIES.get(error.errno or 0, "check the path and the disk")
         got = f"{str(path)!r} ({(error.strerror or type(error).__name__).lower()})"
-        checks.refuse(function, "path", "a file that can be written", got, do, checks.InputFileError)
+        refuse("path", must="a file that can be written", got=got, do=do, error=InputFileError)
     finally:
         with suppress(OSError):
             temporary.unlink()
 
 
-def folder(path: str | os.PathLike[str], function: str) -> Path:
+def folder(path: str | os.PathLike[str]) -> Path:
     """Make a folder if it is not there.
 
     Args:
         path: the folder.
-        function: whom an error message names.
 
     Returns:
         its ``Path``.
@@ -88,21 +92,20 @@ def folder(path: str | os.PathLike[str], function: str) -> Path:
     Example:
         >>> import pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as home:
-        ...     folder(pathlib.Path(home, "a", "b"), "run").is_dir()
+        ...     folder(pathlib.Path(home, "a", "b")).is_dir()
         True
     """
-    with writing(path, function):
+    with writing(path):
         Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str], function: str) -> Iterator[None]:
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what the operating system refuses, while the block writes to a folder, into a sentence about ``out``.
 
     Args:
         path: the folder.
-        function: whom an error message names.
 
     Returns:
         a context manager.
@@ -111,14 +114,14 @@ def writing(path: str | os.PathLike[str], function: str) -> Iterator[None]:
         InputFileError: if the operating system refuses.
 
     Example:
-        >>> with writing("runs", "run"):
+        >>> with writing("runs"):
         ...     pass
     """
     try:
         yield
-    except checks.InputError:
+    except InputError:
         raise
     except OSError as error:
         got = f"{str(path)!r} ({(error.strerror or type(error).__name__).lower()})"
         do = REMEDIES.get(error.errno or 0, "choose a folder that can be made")
-        checks.refuse(function, "out", "a folder that can be written", got, do, checks.InputFileError)
+        refuse("out", must="a folder that can be written", got=got, do=do, error=InputFileError)

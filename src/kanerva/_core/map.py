@@ -16,12 +16,19 @@ import torch
 from torch import Tensor
 
 from kanerva._core import checks
+from kanerva._core.errors import InputError, InputFileError, InputTypeError, refuse
 
 Source = str | os.PathLike[str] | tuple[str | os.PathLike[str], str]
 
 MUST = "a .npy file of rows, or a .safetensors file and the name of a tensor in it"
 NPY = {"<f2": torch.float16, "<f4": torch.float32, "<f8": torch.float64, "<i8": torch.int64}
-SAFE = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64, "I64": torch.int64}
+SAFE = {
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "I64": torch.int64,
+}
 # A longer header is none: safetensors itself stops here.
 HEADER = 100_000_000
 # Not in Python's own module before 3.13. Without it Linux counts a private map against the memory of the machine.
@@ -37,23 +44,27 @@ class Layout(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Which argument of which function a file was given for, and its path."""
+    """The argument that a file was given for, and its path."""
 
-    function: str
     argument: str
     path: Path
 
     def refuse(self, got: str, do: str = "", must: str = MUST) -> NoReturn:
         """Say what is wrong with the file."""
-        checks.refuse(self.function, self.argument, must, got, do or f"check the path {str(self.path)!r}", checks.InputFileError)
+        refuse(
+            self.argument,
+            must=must,
+            got=got,
+            do=do or f"check the path {str(self.path)!r}",
+            error=InputFileError,
+        )
 
 
-def rows(function: str, argument: str, source: Source) -> Tensor:
+def rows(argument: str, source: Source) -> Tensor:
     """Map the rows of a file; none of them is read.
 
     Args:
-        function: whom an error message names.
-        argument: and which argument of it.
+        argument: the argument that an error names.
         source: the path of a file, or that of a safetensors file and the name of a tensor in it.
 
     Returns:
@@ -63,29 +74,43 @@ def rows(function: str, argument: str, source: Source) -> Tensor:
         InputFileError: no such file, a damaged one, or one that holds something else.
     """
     path, name = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
-    place = Place(function, argument, _path(function, argument, path))
+    place = Place(argument, _path(argument, path))
     if name is not None and not isinstance(name, str):
         do = "give (path, name)"
-        checks.refuse(function, argument, "a path, or a path and the name of a tensor", checks.describe(source), do, checks.InputTypeError)
+        refuse(
+            argument,
+            source,
+            must="a path, or a path and the name of a tensor",
+            do=do,
+            error=InputTypeError,
+        )
     try:
         if not place.path.is_file():
-            place.refuse("a folder" if place.path.is_dir() else "a device" if place.path.exists() else "not there")
+            place.refuse(
+                "a folder"
+                if place.path.is_dir()
+                else "a device"
+                if place.path.exists()
+                else "not there"
+            )
         with place.path.open("rb") as file:
             plain = file.read(6) == b"\x93NUMPY"
             file.seek(0)
-            return _map(place, file, _npy(place, file, name) if plain else _safetensors(place, file, name))
-    except checks.InputError:
+            return _map(
+                place, file, _npy(place, file, name) if plain else _safetensors(place, file, name)
+            )
+    except InputError:
         raise
     except OSError as error:
         place.refuse(f"not readable ({(error.strerror or type(error).__name__).lower()})")
 
 
-def _path(function: str, argument: str, path: object) -> Path:
+def _path(argument: str, path: object) -> Path:
     """Return the name of a file as a ``Path``."""
     try:
-        return checks.path(function, path)
-    except checks.InputError as error:
-        checks.refuse(function, argument, error.must, error.got, error.do, checks.InputTypeError)
+        return checks.path(path)
+    except InputError as error:
+        refuse(argument, must=error.must, got=error.got, do=error.do, error=InputTypeError)
 
 
 def _npy(place: Place, file: BinaryIO, name: str | None) -> Layout:
@@ -94,22 +119,40 @@ def _npy(place: Place, file: BinaryIO, name: str | None) -> Layout:
         place.refuse(f"a .npy file, which has no tensor {name!r}", "give its path alone")
     try:
         version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(version)
         if read is None:
             raise ValueError(f"of version {version}")
         shape, columns, dtype = read(file)
     # What NumPy raises of a header that lies about itself is not all of one kind.
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, LookupError) as error:
-        place.refuse(f"a damaged .npy file ({' '.join(str(error).split())[:120]})", "save it again with numpy.save")
+        place.refuse(
+            f"a damaged .npy file ({' '.join(str(error).split())[:120]})",
+            "save it again with numpy.save",
+        )
     if dtype.hasobject:
-        place.refuse("an array of Python objects", "save an array of numbers; objects are never unpickled")
+        place.refuse(
+            "an array of Python objects", "save an array of numbers; objects are never unpickled"
+        )
     if dtype.str.startswith(">"):
-        place.refuse(f"an array of {dtype.str}, the other byte order", f"save array.astype({'<' + dtype.str[1:]!r})")
+        place.refuse(
+            f"an array of {dtype.str}, the other byte order",
+            f"save array.astype({'<' + dtype.str[1:]!r})",
+        )
     if dtype.str not in NPY:
         do = "save it as one of these; torch.bfloat16 goes into a safetensors file"
-        place.refuse(f"an array of {dtype.str}", do, "rows of float16, float32, float64, or int64 words of bits.pack")
+        place.refuse(
+            f"an array of {dtype.str}",
+            do,
+            "rows of float16, float32, float64, or int64 words of bits.pack",
+        )
     if columns and sum(size > 1 for size in shape) > 1:
-        place.refuse("an array in Fortran order, one column after the other", "save numpy.ascontiguousarray(array)")
+        place.refuse(
+            "an array in Fortran order, one column after the other",
+            "save numpy.ascontiguousarray(array)",
+        )
     return Layout(NPY[dtype.str], tuple(shape), file.tell())
 
 
@@ -122,20 +165,33 @@ def _safetensors(place: Place, file: BinaryIO, name: str | None) -> Layout:
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict):
-        place.refuse("neither .npy nor .safetensors, or damaged", "save the array with numpy.save or safetensors.torch.save_file")
+        place.refuse(
+            "neither .npy nor .safetensors, or damaged",
+            "save the array with numpy.save or safetensors.torch.save_file",
+        )
     told.pop("__metadata__", None)
     if name is None and len(told) != 1:
-        place.refuse(f"a file of {len(told)} tensors ({', '.join(sorted(told)[:8])})", "give (path, name of one)")
+        place.refuse(
+            f"a file of {len(told)} tensors ({', '.join(sorted(told)[:8])})",
+            "give (path, name of one)",
+        )
     entry = told.get(next(iter(told)) if name is None else name)
     if entry is None:
-        place.refuse(f"a file without the tensor {name!r}", f"give one of {', '.join(sorted(told)[:8]) or 'another file'}")
+        place.refuse(
+            f"a file without the tensor {name!r}",
+            f"give one of {', '.join(sorted(told)[:8]) or 'another file'}",
+        )
     again = "save it again with safetensors.torch.save_file"
     kind = entry.get("dtype") if isinstance(entry, dict) else None
     shape, span = _numbers(entry, "shape"), _numbers(entry, "data_offsets")
     if not isinstance(kind, str) or shape is None or span is None or len(span) != 2:
         place.refuse("a damaged safetensors file", again)
     if kind not in SAFE:
-        place.refuse(f"a tensor of {kind[:20]}", "save it as one of these", f"rows of one of {', '.join(SAFE)}")
+        place.refuse(
+            f"a tensor of {kind[:20]}",
+            "save it as one of these",
+            f"rows of one of {', '.join(SAFE)}",
+        )
     layout = Layout(SAFE[kind], shape, 8 + length + span[0])
     if math.prod(shape) * layout.dtype.itemsize != span[1] - span[0]:
         place.refuse(f"at odds with itself: {span[1] - span[0]} bytes for shape {shape}", again)
@@ -147,7 +203,11 @@ def _safetensors(place: Place, file: BinaryIO, name: str | None) -> Layout:
 def _numbers(entry: Any, key: str) -> tuple[int, ...] | None:
     """Return sizes or offsets that a header tells; None where they are none."""
     told = entry.get(key) if isinstance(entry, dict) else None
-    return tuple(told) if isinstance(told, list) and all(type(number) is int and number >= 0 for number in told) else None
+    return (
+        tuple(told)
+        if isinstance(told, list) and all(type(number) is int and number >= 0 for number in told)
+        else None
+    )
 
 
 def _map(place: Place, file: BinaryIO, layout: Layout) -> Tensor:
@@ -158,11 +218,18 @@ def _map(place: Place, file: BinaryIO, layout: Layout) -> Tensor:
     count = math.prod(shape)
     end, size = start + count * dtype.itemsize, os.fstat(file.fileno()).st_size
     if size < end:
-        place.refuse(f"cut short: {size} bytes instead of {end}", "copy or save the whole file again")
+        place.refuse(
+            f"cut short: {size} bytes instead of {end}", "copy or save the whole file again"
+        )
     if count == 0:
         return torch.empty(shape, dtype=dtype)
     if sys.platform == "win32":
         whole = mmap.mmap(file.fileno(), end, access=mmap.ACCESS_COPY)
     else:
-        whole = mmap.mmap(file.fileno(), end, flags=mmap.MAP_PRIVATE | NORESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+        whole = mmap.mmap(
+            file.fileno(),
+            end,
+            flags=mmap.MAP_PRIVATE | NORESERVE,
+            prot=mmap.PROT_READ | mmap.PROT_WRITE,
+        )
     return torch.frombuffer(whole, dtype=dtype, count=count, offset=start).reshape(shape)

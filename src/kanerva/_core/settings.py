@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kanerva._core import checks
+from kanerva._core.errors import InputTypeError, door, refuse
 
 __all__ = ["settings"]
 
@@ -47,33 +48,39 @@ class Settings:
         return self._budget
 
     @budget.setter
+    @door("settings")
     def budget(self, value: int) -> None:
-        self._budget = checks.integer("settings", "budget", value, 1, None, "give the bytes that a read may use, such as 256 * 2**20")
+        self._budget = checks.integer(
+            "budget", value, 1, None, "give the bytes that a read may use, such as 256 * 2**20"
+        )
 
     @property
     def engine(self) -> str:
         return self._engine
 
     @engine.setter
+    @door("settings")
     def engine(self, value: str) -> None:
-        self._engine = checks.choice("settings", "engine", value, ENGINES)
+        self._engine = checks.choice("engine", value, ENGINES)
 
     @property
     def progress(self) -> Progress | None:
         return self._progress
 
     @progress.setter
+    @door("settings")
     def progress(self, value: Progress | None) -> None:
         if value is not None and not callable(value):
             do = "give a function of two numbers, done and in all"
-            checks.refuse("settings", "progress", "a function or None", checks.describe(value), do, checks.InputTypeError)
+            refuse("progress", value, must="a function or None", do=do, error=InputTypeError)
         self._progress = value
 
     @contextmanager
+    @door("settings.use")
     def use(self, **values: Any) -> Iterator["Settings"]:
         """Set some of the settings for the length of a ``with`` block."""
         for name in values:
-            checks.choice("settings.use", "name", name, ("budget", "engine", "progress"))
+            checks.choice("name", name, ("budget", "engine", "progress"))
         before = {name: getattr(self, name) for name in values}
         try:
             for name, value in values.items():

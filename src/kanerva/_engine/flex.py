@@ -20,10 +20,21 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputError, door, refuse
 from kanerva._core.settings import settings
 from kanerva._engine.scores import learns
-from kanerva.separation import Cap, Circle, Compact, Exponential, Normalised, Power, Separation, Softmax, Step
+from kanerva.separation import (
+    Cap,
+    Circle,
+    Compact,
+    Exponential,
+    Normalised,
+    Power,
+    Separation,
+    Softmax,
+    Step,
+)
 from kanerva.similarity import Similarity, agreement, closeness, cosine, dot
 
 # Largest difference from the exact log-weights that a read takes: a rounding of float32 where they are about ten.
@@ -61,6 +72,7 @@ class Fit:
 
 
 @lru_cache(maxsize=64)
+@door
 def log_weight_fit(separation: Circle | Cap, tolerance: float = TOLERANCE) -> Fit:
     r"""Fit the logarithm of what two circles or caps share by the shortest Chebyshev series within a tolerance.
 
@@ -88,22 +100,48 @@ def log_weight_fit(separation: Circle | Cap, tolerance: float = TOLERANCE) -> Fi
         >>> log_weight_fit(Circle(64, 5)).degree  # through all six values
         5
     """
-    tolerance = checks.number("log_weight_fit", "tolerance", tolerance, 0, open_low=True)
-    numbers, place, rest = _circle_places(separation) if isinstance(separation, Circle) else _cap_places(separation)
+    tolerance = checks.number("tolerance", tolerance, 0, open_low=True)
+    numbers, place, rest = (
+        _circle_places(separation) if isinstance(separation, Circle) else _cap_places(separation)
+    )
     terms, error = _shortest(place, rest, tolerance)
     if error > tolerance:
         do = "give a larger one, or look the exact table up"
-        checks.refuse("log_weight_fit", "tolerance", f"at least {1.5 * error:.1g} for {separation!r}", f"{tolerance:g}", do)
-    return Fit(_circle if isinstance(separation, Circle) else _cap, (*numbers, *terms), len(terms) - 1, error)
+        refuse(
+            "tolerance",
+            must=f"at least {1.5 * error:.1g} for {separation!r}",
+            got=f"{tolerance:g}",
+            do=do,
+        )
+    return Fit(
+        _circle if isinstance(separation, Circle) else _cap,
+        (*numbers, *terms),
+        len(terms) - 1,
+        error,
+    )
 
 
-def reads(query: Tensor, keys: Any, values: Any, similarity: Similarity, separation: Separation) -> bool:
+def reads(
+    query: Tensor, keys: Any, values: Any, similarity: Similarity, separation: Separation
+) -> bool:
     """Tell whether a read without a mask or a gradient is taken here: float32 on a GPU, in lengths that a fused kernel can hold."""
-    if checks.tracing() or not isinstance(keys, Tensor) or not isinstance(values, Tensor) or query.device.type != "cuda" or not _fuses():
+    if (
+        arrays.tracing()
+        or not isinstance(keys, Tensor)
+        or not isinstance(values, Tensor)
+        or query.device.type != "cuda"
+        or not _fuses()
+    ):
         return False
     learned = learns(query, keys, values, separation.temperature())
-    plain = query.dtype == keys.dtype == values.dtype == torch.float32 and not learned and len(keys) > 0
-    fits = query.shape[-1] <= WIDEST and values.shape[-1] <= WIDEST and similarity in (dot, agreement, cosine, closeness)
+    plain = (
+        query.dtype == keys.dtype == values.dtype == torch.float32 and not learned and len(keys) > 0
+    )
+    fits = (
+        query.shape[-1] <= WIDEST
+        and values.shape[-1] <= WIDEST
+        and similarity in (dot, agreement, cosine, closeness)
+    )
     return plain and fits and takes(separation, query.shape[-1])
 
 
@@ -117,8 +155,14 @@ def takes(separation: Separation, dim: int) -> bool:
     if isinstance(separation, Normalised):
         return isinstance(separation.part, Power | Compact | Exponential | Step)
     if isinstance(separation, Softmax):
-        return not (isinstance(separation.beta, Tensor) and separation.beta.requires_grad and torch.is_grad_enabled())
-    return isinstance(separation, Cap) or (isinstance(separation, Circle) and separation.bits == dim)
+        return not (
+            isinstance(separation.beta, Tensor)
+            and separation.beta.requires_grad
+            and torch.is_grad_enabled()
+        )
+    return isinstance(separation, Cap) or (
+        isinstance(separation, Circle) and separation.bits == dim
+    )
 
 
 def flex_read(
@@ -152,6 +196,7 @@ def flex_read(
     return flex_field(query, keys, values, similarity, separation, tolerance)[0].to(query.dtype)
 
 
+@door("flex_read")
 def flex_field(
     query: Float[Tensor, "*batch d"],
     keys: Float[Tensor, "m d"],
@@ -161,20 +206,35 @@ def flex_field(
     tolerance: float = TOLERANCE,
 ) -> tuple[Float[Tensor, "*batch e"], Bool[Tensor, "*batch"]]:
     """Return what ``flex_read`` does, in float32 where the query is narrower, and which queries nothing answered."""
-    if not takes(separation, query.shape[-1]) or similarity not in (dot, agreement, cosine, closeness):
+    if not takes(separation, query.shape[-1]) or similarity not in (
+        dot,
+        agreement,
+        cosine,
+        closeness,
+    ):
         must = "Softmax, Circle of as many bits, Cap or a normalised Power, Compact, Exponential or Step, of a similarity that is a product"
-        checks.refuse("flex_read", "separation", must, f"{separation!r} of {similarity!r}", "take functional.read")
+        refuse(
+            "separation",
+            must=must,
+            got=f"{separation!r} of {similarity!r}",
+            do="take functional.read",
+        )
     # Comparisons lose NaN, and a look-up would go astray.
-    checks.finite("read", "query", query)
+    arrays.finite("query", query)
     rows = query.reshape(-1, query.shape[-1])
     wide = torch.promote_types(query.dtype, torch.float32)
-    value, empty = rows.new_zeros(len(rows), values.shape[-1], dtype=wide), torch.ones(len(rows), dtype=torch.bool, device=rows.device)
+    value, empty = (
+        rows.new_zeros(len(rows), values.shape[-1], dtype=wide),
+        torch.ones(len(rows), dtype=torch.bool, device=rows.device),
+    )
     if len(rows) and len(keys):
         near, away, change = _products(rows, keys, similarity)
         rule, numbers = _rule(separation, tolerance)
         table = numbers.to(rows.device, wide)
 
-        def weigh(score: Tensor, batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        def weigh(
+            score: Tensor, batch: Tensor, head: Tensor, row: Tensor, column: Tensor
+        ) -> Tensor:
             return rule(change(score, row, column), table)
 
         value, mass = _attend(_padded(near), _padded(away), _padded(values), weigh)
@@ -182,7 +242,9 @@ def flex_field(
     return value.reshape(*query.shape[:-1], values.shape[-1]), empty.reshape(query.shape[:-1])
 
 
-def _products(query: Tensor, keys: Tensor, similarity: Similarity) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor, Tensor], Tensor]]:
+def _products(
+    query: Tensor, keys: Tensor, similarity: Similarity
+) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor, Tensor], Tensor]]:
     """Return vectors to multiply, and the function that turns their products into scores."""
     if similarity is agreement:
         bits = float(query.shape[-1])
@@ -216,7 +278,7 @@ def _circle_rule(part: Circle, tolerance: float) -> tuple[Rule, Tensor]:
     """Return the series of a circle where it is short, else its exact table."""
     try:
         fit = log_weight_fit(part, tolerance)
-    except checks.InputError:
+    except InputError:
         fit = None
     if fit is None or fit.degree >= SHORT:
         exact = part.log_weights(torch.arange(part.bits, -1, -1, dtype=torch.float64))
@@ -255,7 +317,9 @@ def _circle(score: Tensor, numbers: Numbers) -> Tensor:
     """Sum the series in half the distance; numbers: bits, J, 2 / J, terms."""
     half = torch.ceil((numbers[0] - torch.round(score)) * 0.5)
     inside = half <= numbers[1]
-    return torch.where(inside, _series(torch.where(inside, half, 0.0) * numbers[2] - 1, numbers, 3), -math.inf)
+    return torch.where(
+        inside, _series(torch.where(inside, half, 0.0) * numbers[2] - 1, numbers, 3), -math.inf
+    )
 
 
 def _cap(score: Tensor, numbers: Numbers) -> Tensor:
@@ -266,7 +330,9 @@ def _cap(score: Tensor, numbers: Numbers) -> Tensor:
     tangent = gap / (2 - gap)
     z = (tangent.sqrt() + tangent / (1 + (1 + tangent).sqrt())).log1p()
     left = (-(tangent * numbers[1]).clamp_max(1 - torch.finfo(score.dtype).eps)).log1p()
-    return torch.where(inside, _series(z * numbers[2] - 1, numbers, 4) + numbers[3] * left, -math.inf)
+    return torch.where(
+        inside, _series(z * numbers[2] - 1, numbers, 4) + numbers[3] * left, -math.inf
+    )
 
 
 def _series(x: Tensor, numbers: Numbers, start: int) -> Tensor:
@@ -277,12 +343,18 @@ def _series(x: Tensor, numbers: Numbers, start: int) -> Tensor:
     return x * one - two + numbers[start]
 
 
-def _circle_places(part: Circle) -> tuple[tuple[float, ...], NDArray[np.float64], NDArray[np.float64]]:
+def _circle_places(
+    part: Circle,
+) -> tuple[tuple[float, ...], NDArray[np.float64], NDArray[np.float64]]:
     """Return what the rule of a circle depends on, and its log-weights at each half distance in reach, as places in [-1, 1]."""
     half = np.arange(min(part.radius, (part.bits + 1) // 2) + 1).astype(np.float64)
     logs = part.log_weights(torch.from_numpy(part.bits - np.maximum(2 * half - 1, 0))).numpy()
     end = float(half[-1])
-    return (float(part.bits), end, 2 / max(1.0, end)), half * (2 / max(1.0, end)) - 1, logs - logs[0]
+    return (
+        (float(part.bits), end, 2 / max(1.0, end)),
+        half * (2 / max(1.0, end)) - 1,
+        logs - logs[0],
+    )
 
 
 def _cap_places(part: Cap) -> tuple[tuple[float, ...], NDArray[np.float64], NDArray[np.float64]]:
@@ -293,14 +365,20 @@ def _cap_places(part: Cap) -> tuple[tuple[float, ...], NDArray[np.float64], NDAr
     place = np.cos(np.pi * (np.arange(PLACES) + 0.5) / PLACES)
     cosines = 1 - 2 * np.tanh((place + 1) / 2 * end) ** 2
     tangent = (1 - cosines) / (1 + cosines)
-    logs = part.log_weights(torch.from_numpy(cosines)).numpy() - part.dim / 2 * np.log1p(-steep * tangent)
+    logs = part.log_weights(torch.from_numpy(cosines)).numpy() - part.dim / 2 * np.log1p(
+        -steep * tangent
+    )
     return (2 * square, steep, 2 / end, part.dim / 2), place, logs
 
 
-def _shortest(place: NDArray[np.float64], logs: NDArray[np.float64], tolerance: float) -> tuple[list[float], float]:
+def _shortest(
+    place: NDArray[np.float64], logs: NDArray[np.float64], tolerance: float
+) -> tuple[list[float], float]:
     """Return the shortest Chebyshev series that passes within ``tolerance`` of ``logs``, else the longest, and how near it passes."""
     # Fitted at places that crowd at the ends, and with more weight there, as the series does whose largest error is the least.
-    chosen = np.unique(((1 - np.cos(np.linspace(0, np.pi, NODES))) / 2 * (len(place) - 1)).round().astype(int))
+    chosen = np.unique(
+        ((1 - np.cos(np.linspace(0, np.pi, NODES))) / 2 * (len(place) - 1)).round().astype(int)
+    )
     node, wanted = place[chosen], logs[chosen]
     weight = (1 - node**2 + 1e-3) ** -0.25
     basis = np.polynomial.chebyshev.chebvander(node, min(LONG, len(node)) - 1)
@@ -323,7 +401,9 @@ def _padded(rows: Tensor) -> Tensor:
     return torch.nn.functional.pad(rows, (0, width - rows.shape[-1]))[None, None]
 
 
-def _attend(query: Tensor, keys: Tensor, values: Tensor, weigh: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
+def _attend(
+    query: Tensor, keys: Tensor, values: Tensor, weigh: Callable[..., Tensor]
+) -> tuple[Tensor, Tensor]:
     """Call torch's flexible attention: its values, and the log of each query's mass."""
     from torch.nn.attention import flex_attention
 
@@ -333,7 +413,9 @@ def _attend(query: Tensor, keys: Tensor, values: Tensor, weigh: Callable[..., Te
     with warnings.catch_warnings():
         if query.device.type != "cuda":
             warnings.filterwarnings("ignore", message="flex_attention called without torch.compile")
-            value, extra = flex_attention.flex_attention(query, keys, values, score_mod=weigh, scale=1.0, **more)
+            value, extra = flex_attention.flex_attention(
+                query, keys, values, score_mod=weigh, scale=1.0, **more
+            )
         else:
             value, extra = _fused()(query, keys, values, score_mod=weigh, scale=1.0, **more)
     return value, extra if isinstance(extra, Tensor) else extra.lse

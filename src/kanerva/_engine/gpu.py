@@ -69,7 +69,9 @@ def product_dtype(queries: int, bits: int, radius: int) -> torch.dtype | None:
     return torch.float32 if bits <= 2**24 else torch.float64
 
 
-def distances(asked: Int64[Tensor, "b words"], words: Int64[Tensor, "m words"]) -> Int32[Tensor, "b m"]:
+def distances(
+    asked: Int64[Tensor, "b words"], words: Int64[Tensor, "m words"]
+) -> Int32[Tensor, "b m"]:
     """Count the bits in which packed queries and keys differ."""
     result = torch.empty(len(asked), len(words), dtype=torch.int32, device=words.device)
     _launch_compare(asked, words, 0, result)
@@ -112,11 +114,22 @@ def scatter(
             last = counts.cumsum(0)
             with _device_of(counters):
                 _scatter[len(places), -(-width // block)](
-                    given[rows][part], row[order], places, last - counts, last, counters, width, *counters.stride(), block=block, **PLAIN
+                    given[rows][part],
+                    row[order],
+                    places,
+                    last - counts,
+                    last,
+                    counters,
+                    width,
+                    *counters.stride(),
+                    block=block,
+                    **PLAIN,
                 )
 
 
-def near(query: Float[Tensor, "b n"], keys: Packed, radius: int) -> Iterator[Int64[Tensor, "_active"]]:
+def near(
+    query: Float[Tensor, "b n"], keys: Packed, radius: int
+) -> Iterator[Int64[Tensor, "_active"]]:
     """Yield the locations within ``radius`` of each query, in order."""
     for _, marks in _marked(query, keys, radius):
         for row in marks:
@@ -129,7 +142,12 @@ def _marked(query: Tensor, keys: Packed, radius: int) -> Iterator[tuple[slice, T
     for start in range(0, len(query), size):
         rows = slice(start, start + size)
         dtype = product_dtype(len(query[rows]), keys.bits, radius)
-        yield rows, count_bits(query[rows], keys, radius) if dtype is None else multiply(query[rows], keys, radius, dtype)
+        yield (
+            rows,
+            count_bits(query[rows], keys, radius)
+            if dtype is None
+            else multiply(query[rows], keys, radius, dtype),
+        )
 
 
 def count_bits(query: Float[Tensor, "b n"], keys: Packed, radius: int) -> Bool[Tensor, "b m"]:
@@ -139,10 +157,20 @@ def count_bits(query: Float[Tensor, "b n"], keys: Packed, radius: int) -> Bool[T
     return marks.view(torch.bool)
 
 
-def multiply(query: Float[Tensor, "b n"], keys: Packed, radius: int, dtype: torch.dtype) -> Bool[Tensor, "b m"]:
+def multiply(
+    query: Float[Tensor, "b n"], keys: Packed, radius: int, dtype: torch.dtype
+) -> Bool[Tensor, "b m"]:
     """Mark the keys within ``radius`` of each query by their products in ``dtype``, unpacking as many as fit a quarter of the budget."""
-    asked, marks = query.to(dtype), torch.empty(len(query), len(keys), dtype=torch.bool, device=query.device)
-    size = max(1, settings.budget // 4 // (keys.bits * (2 + 3 * dtype.itemsize) + len(query) * (1 + dtype.itemsize)))
+    asked, marks = (
+        query.to(dtype),
+        torch.empty(len(query), len(keys), dtype=torch.bool, device=query.device),
+    )
+    size = max(
+        1,
+        settings.budget
+        // 4
+        // (keys.bits * (2 + 3 * dtype.itemsize) + len(query) * (1 + dtype.itemsize)),
+    )
     for start in range(0, len(keys), size):
         rows = slice(start, start + size)
         with rounded_once(query.device):
@@ -198,7 +226,16 @@ def _add(table: Tensor, places: Tensor, first: Tensor, last: Tensor, exact: torc
     total = table.new_empty(len(first), width, dtype=exact)
     with _device_of(table):
         _gather[len(first), -(-width // block)](
-            places.contiguous(), first, last, table, total, width, *table.stride(), block=block, rows=max(1, 1024 // block), **PLAIN
+            places.contiguous(),
+            first,
+            last,
+            table,
+            total,
+            width,
+            *table.stride(),
+            block=block,
+            rows=max(1, 1024 // block),
+            **PLAIN,
         )
     return total
 
@@ -250,8 +287,16 @@ def _compare(
     for start in range(0, width, piece):
         word = start + tl.arange(0, piece)
         inside = (word < width)[None, :]
-        mine = tl.load(asked + query[:, None] * width + word[None, :], mask=(query < queries)[:, None] & inside, other=0)
-        theirs = tl.load(words + place[:, None] * width + word[None, :], mask=(place < count)[:, None] & inside, other=0)
+        mine = tl.load(
+            asked + query[:, None] * width + word[None, :],
+            mask=(query < queries)[:, None] & inside,
+            other=0,
+        )
+        theirs = tl.load(
+            words + place[:, None] * width + word[None, :],
+            mask=(place < count)[:, None] & inside,
+            other=0,
+        )
         # Sums of 2, 4 and 8 neighbouring bits, then of all bytes at once; the compiler knows it as one instruction.
         bits = (mine[:, None, :] ^ theirs[None, :, :]).to(tl.uint64, bitcast=True)
         bits = bits - ((bits >> 1) & 0x5555555555555555)
@@ -312,7 +357,9 @@ def _scatter(
     spot = counters + tl.load(places + stretch) * row_step + column * column_step
     sums = tl.load(spot, mask=column < width, other=0)
     for at in range(tl.load(first + stretch), tl.load(last + stretch)):
-        sums += tl.load(values + tl.load(queries + at) * width + column, mask=column < width, other=0)
+        sums += tl.load(
+            values + tl.load(queries + at) * width + column, mask=column < width, other=0
+        )
     tl.store(spot, sums, mask=column < width)
 
 

@@ -18,7 +18,15 @@ from kanerva._engine.scores import chunks, finite
 from kanerva.dynamics import Settled
 
 
-def settle(query: Tensor, keys: Tensor, weigh: Callable[[Tensor], Tensor], *, steps: int, rate: float, tolerance: float) -> Settled:
+def settle(
+    query: Tensor,
+    keys: Tensor,
+    weigh: Callable[[Tensor], Tensor],
+    *,
+    steps: int,
+    rate: float,
+    tolerance: float,
+) -> Settled:
     """Do what ``dynamics.settle`` does with reads.
 
     Args:
@@ -30,7 +38,11 @@ def settle(query: Tensor, keys: Tensor, weigh: Callable[[Tensor], Tensor], *, st
         tolerance: as a share of the largest coordinate, or of 1.
     """
     batch, start = query.shape[:-1], query.reshape(-1, query.shape[-1])
-    gram, length, size = keys @ keys.mT, keys.abs().sum(-1).clamp_min(torch.finfo(keys.dtype).tiny), keys.abs().amax()
+    gram, length, size = (
+        keys @ keys.mT,
+        keys.abs().sum(-1).clamp_min(torch.finfo(keys.dtype).tiny),
+        keys.abs().amax(),
+    )
     scores, summed = start @ keys.mT, start.new_zeros(len(start), len(keys))
     widest = start.abs().amax(-1)
     taken = torch.zeros(len(start), dtype=torch.int64, device=start.device)
@@ -56,7 +68,7 @@ def settle(query: Tensor, keys: Tensor, weigh: Callable[[Tensor], Tensor], *, st
             moving[which] = (new - old).abs().amax(-1) > tolerance * old.abs().amax(-1).clamp_min(1)
     left = (1 - rate) ** taken.to(start.dtype)
     state = torch.where(taken[:, None] > 0, left[:, None] * start + summed @ keys, start)
-    finite("settle", state)
+    finite(state)
     return Settled(state.reshape(query.shape), taken.reshape(batch), ~moving.reshape(batch))
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core.errors import refuse
 from kanerva._core.settings import settings
 from kanerva._engine import threads
 from kanerva.bits import Packed, signs
@@ -29,7 +29,11 @@ def scans(values: Shaped[Tensor, "m e"]) -> bool:
     """Tell whether packed bits that stand for ``values`` are searched here rather than by torch."""
     if _on_gpu(values):
         return settings.engine in ("auto", "triton") and _triton().scans(values)
-    plain = values.device.type == "cpu" and not values.requires_grad and values.dtype not in (torch.float16, torch.bfloat16)
+    plain = (
+        values.device.type == "cpu"
+        and not values.requires_grad
+        and values.dtype not in (torch.float16, torch.bfloat16)
+    )
     return plain and settings.engine != "torch"
 
 
@@ -40,7 +44,9 @@ def gather(
     if _on_gpu(counters):
         return _triton().gather(query, keys, counters, radius)
     table = counters.numpy()
-    total = np.zeros((len(query), table.shape[1]), np.float64 if table.dtype.kind == "f" else np.int64)
+    total = np.zeros(
+        (len(query), table.shape[1]), np.float64 if table.dtype.kind == "f" else np.int64
+    )
     empty = np.ones(len(query), bool)
     for rows, marks in _marked(query, keys, radius):
         _share(_kernels().gather, len(marks), len(marks) * len(keys), marks, table, total[rows])
@@ -65,10 +71,14 @@ def scatter(
     given = (times * values).to(counters.dtype).numpy()
     for rows, marks in _marked(query, keys, radius):
         # A thread takes some of the locations, with every query: no two threads change the same counter.
-        _share(_kernels().scatter, marks.shape[1], len(marks) * len(keys), marks, table, given[rows])
+        _share(
+            _kernels().scatter, marks.shape[1], len(marks) * len(keys), marks, table, given[rows]
+        )
 
 
-def near(query: Float[Tensor, "b n"], keys: Packed, radius: int) -> Iterator[Int64[Tensor, "_active"]]:
+def near(
+    query: Float[Tensor, "b n"], keys: Packed, radius: int
+) -> Iterator[Int64[Tensor, "_active"]]:
     """Yield the locations within ``radius`` of each query, in order."""
     if _on_gpu(query):
         yield from _triton().near(query, keys, radius)
@@ -94,7 +104,9 @@ def _places(marks: NDArray[np.int64]) -> NDArray[np.int64]:
     """Turn the marks of one query into the places of the locations."""
     # Most words mark nothing, and are passed over whole.
     words = np.flatnonzero(marks)
-    places, bits = np.nonzero(np.unpackbits(marks[words].view(np.uint8).reshape(-1, 8), axis=1, bitorder="little"))
+    places, bits = np.nonzero(
+        np.unpackbits(marks[words].view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
+    )
     return words[places] * 64 + bits
 
 
@@ -114,7 +126,7 @@ def compiled() -> Any:
     kernels = _numba()
     if kernels is None and settings.engine == "numba":
         do = 'install it with: pip install "kanerva[fast]"'
-        checks.refuse("settings", "engine", "one that is installed", "'numba', which is not", do)
+        refuse("engine", must="one that is installed", got="'numba', which is not", do=do)
     return kernels
 
 
@@ -139,7 +151,7 @@ def _triton() -> Any:
 
     if kernels.triton is None and settings.engine == "triton":
         do = "install a build of torch for CUDA, or choose 'auto'"
-        checks.refuse("settings", "engine", "one that is installed", "'triton', which is not", do)
+        refuse("engine", must="one that is installed", got="'triton', which is not", do=do)
     return kernels
 
 
@@ -147,7 +159,14 @@ class _NumPy:
     """The kernels on NumPy alone."""
 
     @staticmethod
-    def mark(start: int, stop: int, words: NDArray[Any], asked: NDArray[Any], radius: int, marks: NDArray[np.int64]) -> None:
+    def mark(
+        start: int,
+        stop: int,
+        words: NDArray[Any],
+        asked: NDArray[Any],
+        radius: int,
+        marks: NDArray[np.int64],
+    ) -> None:
         """Mark, in columns of ``marks``, the locations at most ``radius`` bits from each query."""
         # NumPy counts the bits of the absolute value of signed words.
         words, asked = words.view(np.uint64), asked.view(np.uint64)
@@ -163,14 +182,22 @@ class _NumPy:
                 octets[row, column * 8 : column * 8 + len(active)] = active
 
     @staticmethod
-    def gather(start: int, stop: int, marks: NDArray[np.int64], counters: NDArray[Any], total: NDArray[Any]) -> None:
+    def gather(
+        start: int, stop: int, marks: NDArray[np.int64], counters: NDArray[Any], total: NDArray[Any]
+    ) -> None:
         """Add to rows of ``total`` the counters of the locations marked there."""
         for row in range(start, stop):
             for places in _NumPy._pieces(_places(marks[row]), counters):
                 total[row] += counters[places].sum(0, dtype=total.dtype)
 
     @staticmethod
-    def scatter(start: int, stop: int, marks: NDArray[np.int64], counters: NDArray[Any], values: NDArray[Any]) -> None:
+    def scatter(
+        start: int,
+        stop: int,
+        marks: NDArray[np.int64],
+        counters: NDArray[Any],
+        values: NDArray[Any],
+    ) -> None:
         """Add each row of ``values`` to the counters of the locations marked for it in columns of ``marks``."""
         for row, value in enumerate(values):
             for places in _NumPy._pieces(64 * start + _places(marks[row, start:stop]), counters):

@@ -48,7 +48,11 @@ class Coarse(NamedTuple):
 
 def coarse(keys: Tensor, values: Rows) -> Coarse:
     """Round keys, to bfloat16 where the processor multiplies that faster, and measure what is lost."""
-    rounded = keys if keys.dtype == torch.bfloat16 or not _fast(keys.device.type) else keys.to(torch.bfloat16)
+    rounded = (
+        keys
+        if keys.dtype == torch.bfloat16 or not _fast(keys.device.type)
+        else keys.to(torch.bfloat16)
+    )
     length = away = size = 0.0
     for start in range(0, len(keys), 4096):
         exact, near = keys[start : start + 4096].double(), rounded[start : start + 4096].double()
@@ -62,11 +66,15 @@ def coarse(keys: Tensor, values: Rows) -> Coarse:
 @cache
 def _fast(device: str) -> bool:
     """Tell whether products of bfloat16 are summed in float32, and fast."""
-    return device == "cuda" or (bool(torch._C._has_mkldnn) and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+    return device == "cuda" or (
+        bool(torch._C._has_mkldnn) and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    )
 
 
 @unmixed
-def pruned(query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: float, near: Coarse) -> tuple[Tensor, Tensor, Tensor]:
+def pruned(
+    query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: float, near: Coarse
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return sums ``(b, e)``, bounds of their error ``(b,)``, and of how many keys ``(b,)`` they were made; 0 where too many matter.
 
     Args:
@@ -80,12 +88,17 @@ def pruned(query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: fl
     # Scores, what is compared with them and where they are large: about so many bytes for each query and key.
     size = max(1, settings.budget // (8 * len(keys)))
     starts = range(0, max(1, len(query)), size)
-    parts = [_pruned(query[start : start + size], keys, values, beta, tolerance, near) for start in starts]
+    parts = [
+        _pruned(query[start : start + size], keys, values, beta, tolerance, near)
+        for start in starts
+    ]
     value, bound, active = together(parts)
     return value, bound, active
 
 
-def _pruned(query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: float, near: Coarse) -> tuple[Tensor, Tensor, Tensor]:
+def _pruned(
+    query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: float, near: Coarse
+) -> tuple[Tensor, Tensor, Tensor]:
     """Prune for as many queries as fit the budget."""
     count = len(keys)
     window = math.log(2 * count / tolerance) / beta
@@ -104,19 +117,28 @@ def _pruned(query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: f
     places, rows = places[~full[rows]], rows[~full[rows]]
     # A few pairs at a time, so that copies of keys and values fit the budget.
     most = max(1, settings.budget // (32 * max(keys.shape[1], values.shape[1])))
-    pairs = [(places[start : start + most], rows[start : start + most]) for start in range(0, max(1, len(rows)), most)]
-    exact = torch.cat([(query.double()[row] * take(keys, place).double()).sum(-1) for place, row in pairs])
+    pairs = [
+        (places[start : start + most], rows[start : start + most])
+        for start in range(0, max(1, len(rows)), most)
+    ]
+    exact = torch.cat(
+        [(query.double()[row] * take(keys, place).double()).sum(-1) for place, row in pairs]
+    )
     top = exact.new_full((len(query),), -torch.inf).scatter_reduce(0, rows, exact, "amax")
     weights = (beta * (exact - top[rows])).exp()
     mass = torch.zeros_like(top).index_add(0, rows, weights).clamp_min(1)
     value = exact.new_zeros(len(query), values.shape[1])
     for turn, (place, row) in enumerate(pairs):
-        value.index_add_(0, row, take(values, place).double() * weights[turn * most : (turn + 1) * most, None])
+        value.index_add_(
+            0, row, take(values, place).double() * weights[turn * most : (turn + 1) * most, None]
+        )
     value = (value / mass[:, None]).to(query.dtype)
     left = 2 * near.size * (count - found) * math.exp(-beta * window) / mass
     # What the last rounding of the result adds, and sums of float64, which are right to far less.
     moved = _moved(query, keys, beta, near, 2.0**-53)
-    rounding = value.abs().amax(-1).double() * torch.finfo(query.dtype).eps / 2 + near.size * (1e-12 + 2 * moved)
+    rounding = value.abs().amax(-1).double() * torch.finfo(query.dtype).eps / 2 + near.size * (
+        1e-12 + 2 * moved
+    )
     return value, left + rounding, torch.where(full, 0, found)
 
 
@@ -168,7 +190,16 @@ def _above(scores: Tensor, floor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         count = reached.sum(0)
         reached &= count <= ROOM
     words = words.nonzero()
-    some = torch.cat([(words * 8 + torch.arange(8, device=words.device)).flatten(), torch.arange(even, len(flat), device=words.device)])
+    some = torch.cat(
+        [
+            (words * 8 + torch.arange(8, device=words.device)).flatten(),
+            torch.arange(even, len(flat), device=words.device),
+        ]
+    )
     some = some[flat[some]]
     places, columns = some // scores.shape[1], some % scores.shape[1]
-    return places, columns, torch.bincount(columns, minlength=scores.shape[1]) if count is None else count
+    return (
+        places,
+        columns,
+        torch.bincount(columns, minlength=scores.shape[1]) if count is None else count,
+    )

@@ -16,10 +16,23 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays
 from kanerva._core.settings import settings
 from kanerva._engine import flex, packed, select, stream
-from kanerva._engine.scores import SCORE_BYTES, Mask, Rows, chunks, compare, learns, left, mask_of, pieces, together, unmixed, wide
+from kanerva._engine.scores import (
+    SCORE_BYTES,
+    Mask,
+    Rows,
+    chunks,
+    compare,
+    learns,
+    left,
+    mask_of,
+    pieces,
+    together,
+    unmixed,
+    wide,
+)
 from kanerva.bits import Packed
 from kanerva.separation import Difference, Exponential, Separation, Softmax, Step
 from kanerva.similarity import Similarity, agreement, dot
@@ -41,20 +54,38 @@ class Field(NamedTuple):
 
 
 @unmixed
-def field(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separation: Separation, mask: Mask) -> Field:
+def field(
+    query: Tensor,
+    keys: Rows,
+    values: Rows,
+    similarity: Similarity,
+    separation: Separation,
+    mask: Mask,
+) -> Field:
     """Sum the values by their weights, for queries ``(b, d)`` and a mask ``(b or 1, m)``."""
     count = keys.shape[0]
     if count == 0:
         nothing = query.new_zeros(len(query), values.shape[1], dtype=wide(query.dtype))
         return Field(nothing, torch.ones_like(nothing[:, 0], dtype=torch.bool))
-    if mask is None and isinstance(separation, Step) and isinstance(keys, Packed) and scans(values, similarity):
+    if (
+        mask is None
+        and isinstance(separation, Step)
+        and isinstance(keys, Packed)
+        and scans(values, similarity)
+    ):
         assert isinstance(values, Tensor)
         # An engine cuts the queries itself: it keeps one bit for a score.
         return Field(*packed.gather(query, keys, values, radius(keys, separation)))
     softmax = _softmax(separation)
     # Torch's attention tells nobody how far it is.
     told = settings.progress is not None and len(query) * count > FEW
-    if not told and mask is None and similarity is dot and softmax is not None and _attends(query, keys, values, softmax.beta):
+    if (
+        not told
+        and mask is None
+        and similarity is dot
+        and softmax is not None
+        and _attends(query, keys, values, softmax.beta)
+    ):
         # On the CPU torch's attention never builds the scores, so its queries need not be cut to fit them.
         width = values.shape[-1] if query.device.type == "cpu" else count
         attended = _all([_attend(part, keys, values, softmax) for part, _ in chunks(query, width)])
@@ -64,23 +95,30 @@ def field(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separ
         assert isinstance(keys, Tensor)
         assert isinstance(values, Tensor)
         return Field(*flex.flex_field(query, keys, values, similarity, separation))
-    if len(query) * count > FEW and _streams(values) and not checks.tracing():
+    if len(query) * count > FEW and _streams(values) and not arrays.tracing():
         found = _far(query, keys, values, similarity, separation, mask)
         if found is not None:
             return found
     again = _anew(_whole, query, count, learns(query, keys, values, mask, separation.temperature()))
-    return _all([Field(*again(part, keys, values, similarity, separation, kept)) for part, kept in chunks(query, count, mask)])
+    return _all(
+        [
+            Field(*again(part, keys, values, similarity, separation, kept))
+            for part, kept in chunks(query, count, mask)
+        ]
+    )
 
 
 @unmixed
-def energy(query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask) -> Tensor:
+def energy(
+    query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask
+) -> Tensor:
     """Return minus the potential, for queries ``(b, d)`` and a mask ``(b or 1, m)``."""
     count = keys.shape[0]
     if count == 0:
         worth = torch.inf if separation.normalised else 0.0
         return torch.full((len(query),), worth, dtype=wide(query.dtype), device=query.device)
     learned = learns(query, keys, mask, separation.temperature())
-    if len(query) * count > FEW and not checks.tracing() and not learned:
+    if len(query) * count > FEW and not arrays.tracing() and not learned:
         potential = stream.potential(query, keys, similarity, separation, mask)
         if potential is not None:
             return -potential
@@ -95,12 +133,19 @@ def energy(query: Tensor, keys: Rows, similarity: Similarity, separation: Separa
 
 def _anew(work: Callable[..., Any], query: Tensor, count: int, learned: bool) -> Callable[..., Any]:
     """Return work that keeps no scores for gradients where they are many: they are worked out anew on the way back."""
-    if not learned or checks.tracing() or len(query) * count * SCORE_BYTES <= settings.budget:
+    if not learned or arrays.tracing() or len(query) * count * SCORE_BYTES <= settings.budget:
         return work
     return partial(stream.anew, work)
 
 
-def _far(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separation: Separation, mask: Mask) -> Field | None:
+def _far(
+    query: Tensor,
+    keys: Rows,
+    values: Rows,
+    similarity: Similarity,
+    separation: Separation,
+    mask: Mask,
+) -> Field | None:
     """Read without ever building all scores; None where the rule cannot, or where sums are not finite, which is said elsewhere."""
     if learns(query, keys, values, mask, separation.temperature()):
         # All at once, torch remembers every score for the way back.
@@ -112,19 +157,33 @@ def _far(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separa
         sums = select.read(found, values, separation)
         return _mended(Field(*sums), found.full, query, keys, values, similarity, separation, mask)
     sums = stream.summed(query, keys, values, similarity, separation, mask)
-    return Field(*sums) if sums is not None and checks.sound(sums[0]) else None
+    return Field(*sums) if sums is not None and arrays.sound(sums[0]) else None
 
 
 def _mended(
-    field: Field, full: Tensor, query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separation: Separation, mask: Mask
+    field: Field,
+    full: Tensor,
+    query: Tensor,
+    keys: Rows,
+    values: Rows,
+    similarity: Similarity,
+    separation: Separation,
+    mask: Mask,
 ) -> Field:
     """Read again, from all keys, for queries to which too many matter."""
     rows = full.nonzero().squeeze(-1)
     if len(rows) == 0:
         return field
     kept = mask_of(mask, rows)
-    again = _all([_whole(part, keys, values, similarity, separation, some) for part, some in chunks(query[rows], len(keys), kept)])
-    return Field(field.value.index_copy(0, rows, again.value), field.empty.index_copy(0, rows, again.empty))
+    again = _all(
+        [
+            _whole(part, keys, values, similarity, separation, some)
+            for part, some in chunks(query[rows], len(keys), kept)
+        ]
+    )
+    return Field(
+        field.value.index_copy(0, rows, again.value), field.empty.index_copy(0, rows, again.empty)
+    )
 
 
 def _all(parts: list[Field]) -> Field:
@@ -137,15 +196,28 @@ def _streams(values: Rows) -> bool:
     return isinstance(values, Packed) or values.is_floating_point()
 
 
-def _whole(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separation: Separation, mask: Tensor | None) -> Field:
+def _whole(
+    query: Tensor,
+    keys: Rows,
+    values: Rows,
+    similarity: Similarity,
+    separation: Separation,
+    mask: Tensor | None,
+) -> Field:
     """Sum the values by weights that are all built first: any rule, with gradients."""
     compared = compare(query, keys, similarity, mask)
     weight, coupling = separation(compared, left(mask)), separation.coupling(compared, left(mask))
     if isinstance(values, Tensor) and values.dtype == weight.dtype:
         value = weight @ values
     else:
-        exact = weight.dtype if isinstance(values, Packed) or values.is_floating_point() else torch.float64
-        summed = (weight[:, rows].to(exact) @ values[rows].to(exact) for rows in pieces(*values.shape))
+        exact = (
+            weight.dtype
+            if isinstance(values, Packed) or values.is_floating_point()
+            else torch.float64
+        )
+        summed = (
+            weight[:, rows].to(exact) @ values[rows].to(exact) for rows in pieces(*values.shape)
+        )
         value = torch.stack(list(summed)).sum(0).to(weight.dtype)
     if coupling is None:
         # The largest and the smallest being zero says that all are, much faster than comparing each.
@@ -153,7 +225,11 @@ def _whole(query: Tensor, keys: Rows, values: Rows, similarity: Similarity, sepa
         return Field(value, (known.amax(-1) == 0) & (known.amin(-1) == 0))
     # A rule that compares both values of a bit answers also where they are worth the same.
     kept = left(mask)
-    there = torch.ones_like(weight[:, 0], dtype=torch.bool) if kept is None else kept.any(-1).expand(len(query))
+    there = (
+        torch.ones_like(weight[:, 0], dtype=torch.bool)
+        if kept is None
+        else kept.any(-1).expand(len(query))
+    )
     return Field(value - coupling * query.to(value.dtype), ~there)
 
 
@@ -166,7 +242,12 @@ def _softmax(separation: Separation) -> Softmax | None:
 
 def _attends(query: Tensor, keys: Rows, values: Rows, beta: float | Tensor) -> bool:
     """Tell whether torch's attention takes the read, and is the faster way: one dtype, and no gradient asked for."""
-    if checks.tracing() or isinstance(keys, Packed) or isinstance(values, Packed) or learns(query, keys, values, beta):
+    if (
+        arrays.tracing()
+        or isinstance(keys, Packed)
+        or isinstance(values, Packed)
+        or learns(query, keys, values, beta)
+    ):
         return False
     if not query.dtype == wide(query.dtype) == keys.dtype == values.dtype:
         return False
@@ -176,7 +257,12 @@ def _attends(query: Tensor, keys: Rows, values: Rows, beta: float | Tensor) -> b
     # sums millions of patterns for one query in one go, which costs digits: blocks of keys are as fast there, and right.
     few = 1 < len(query) <= 32 and keys.numel() >= 2**21
     lies = keys.stride(-1) == values.stride(-1) == 1  # else torch would build the scores
-    return keys.shape == values.shape and lies and not few and not (len(query) == 1 and keys.numel() >= 2**25)
+    return (
+        keys.shape == values.shape
+        and lies
+        and not few
+        and not (len(query) == 1 and keys.numel() >= 2**25)
+    )
 
 
 def _attend(query: Tensor, keys: Rows, values: Rows, separation: Softmax) -> Field:
@@ -184,18 +270,28 @@ def _attend(query: Tensor, keys: Rows, values: Rows, separation: Softmax) -> Fie
     assert isinstance(keys, Tensor)
     assert isinstance(values, Tensor)
     scaled = (separation.beta * query).to(query.dtype).contiguous()
-    value = torch.nn.functional.scaled_dot_product_attention(scaled[None, None], keys[None, None], values[None, None], scale=1.0)[0, 0]
+    value = torch.nn.functional.scaled_dot_product_attention(
+        scaled[None, None], keys[None, None], values[None, None], scale=1.0
+    )[0, 0]
     # Zeros may stand for scores that all overflowed, which torch takes for masked ones: look again.
     zero = value[:, 0] == 0
     if zero.any() and (zero := (value.amax(-1) == 0) & (value.amin(-1) == 0)).any():
-        parts = [_whole(part, keys, values, dot, separation, None).value for part, _ in chunks(query[zero], len(keys))]
+        parts = [
+            _whole(part, keys, values, dot, separation, None).value
+            for part, _ in chunks(query[zero], len(keys))
+        ]
         value[zero] = torch.cat(parts)
     return Field(value, torch.zeros(len(query), dtype=torch.bool, device=query.device))
 
 
 def scans(values: Rows, similarity: Similarity) -> bool:
     """Tell whether an engine can find the active keys among packed bits, and sum or change their values."""
-    return isinstance(values, Tensor) and similarity is agreement and not checks.tracing() and packed.scans(values)
+    return (
+        isinstance(values, Tensor)
+        and similarity is agreement
+        and not arrays.tracing()
+        and packed.scans(values)
+    )
 
 
 def radius(keys: Packed, separation: Step) -> int:

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays
+from kanerva._core.errors import InputTypeError, describe, refuse
 from kanerva._core.settings import settings
 from kanerva.bits import Packed
 from kanerva.similarity import Similarity, agreement, dot, manhattan
@@ -31,7 +32,7 @@ def unmixed(work: Callable[..., Result]) -> Callable[..., Result]:
 
     @wraps(work)
     def done(query: Tensor, *more: Any) -> Result:
-        if checks.tracing() or not torch.is_autocast_enabled(query.device.type):
+        if arrays.tracing() or not torch.is_autocast_enabled(query.device.type):
             return work(query, *more)
         with torch.autocast(query.device.type, enabled=False):
             return work(query, *more)
@@ -39,7 +40,9 @@ def unmixed(work: Callable[..., Result]) -> Callable[..., Result]:
     return done
 
 
-def chunks(rows: Tensor, width: int, mask: Tensor | None = None) -> Iterator[tuple[Tensor, Tensor | None]]:
+def chunks(
+    rows: Tensor, width: int, mask: Tensor | None = None
+) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Cut rows of queries, and the mask with them, so that ``width`` scores a row fit the budget; at least one chunk."""
     size = max(1, settings.budget // (SCORE_BYTES * max(1, width)))
     for start in range(0, max(1, len(rows)), size):
@@ -64,7 +67,9 @@ def together(parts: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
 
 def learns(*several: object) -> bool:
     """Tell whether a gradient is asked for."""
-    return torch.is_grad_enabled() and any(isinstance(tensor, Tensor) and tensor.requires_grad for tensor in several)
+    return torch.is_grad_enabled() and any(
+        isinstance(tensor, Tensor) and tensor.requires_grad for tensor in several
+    )
 
 
 def pieces(count: int, width: int) -> Iterator[slice]:
@@ -75,7 +80,11 @@ def pieces(count: int, width: int) -> Iterator[slice]:
 
 def blocks(keys: Rows, dtype: torch.dtype, similarity: Similarity) -> Iterator[Tensor]:
     """Yield keys in ``dtype``: whole where nothing of their size is built on the way to the scores, else a piece at a time."""
-    if isinstance(keys, Tensor) and keys.dtype == dtype and similarity in (dot, agreement, manhattan):
+    if (
+        isinstance(keys, Tensor)
+        and keys.dtype == dtype
+        and similarity in (dot, agreement, manhattan)
+    ):
         yield keys
     else:
         yield from (keys[rows].to(dtype) for rows in pieces(*keys.shape))
@@ -85,11 +94,25 @@ def compare(query: Tensor, keys: Rows, similarity: Similarity, mask: Mask = None
     """Compare queries with keys, and add what a float mask adds."""
     query = query.to(wide(query.dtype))
     parts = [similarity(query, block) for block in blocks(keys, query.dtype, similarity)]
-    result = torch.cat(parts, -1) if all(isinstance(part, Tensor) for part in parts) and len(parts) > 1 else parts[0]
-    if not isinstance(result, Tensor) or result.shape != (*query.shape[:-1], keys.shape[0]) or result.dtype not in checks.FLOATS:
+    result = (
+        torch.cat(parts, -1)
+        if all(isinstance(part, Tensor) for part in parts) and len(parts) > 1
+        else parts[0]
+    )
+    if (
+        not isinstance(result, Tensor)
+        or result.shape != (*query.shape[:-1], keys.shape[0])
+        or result.dtype not in arrays.FLOATS
+    ):
         must = f"a function that gives a float for each query and key, {(*query.shape[:-1], keys.shape[0])}"
-        got = f"one that gave {checks.describe(result)}"
-        checks.refuse("read", "similarity", must, got, "return query @ keys.mT or the like", checks.InputTypeError)
+        got = f"one that gave {describe(result)}"
+        refuse(
+            "similarity",
+            must=must,
+            got=got,
+            do="return query @ keys.mT or the like",
+            error=InputTypeError,
+        )
     return added(result, mask)
 
 
@@ -105,12 +128,17 @@ def left(mask: Mask) -> Tensor | None:
     return mask > -torch.inf if mask is not None and mask.is_floating_point() else mask
 
 
-def finite(function: str, value: Tensor) -> Tensor:
+def finite(value: Tensor) -> Tensor:
     """Refuse sums that overflowed rather than hand out NaN."""
-    return value if checks.sound(value) else overflow(function, value)
+    return value if arrays.sound(value) else overflow(value)
 
 
-def overflow(function: str, value: Tensor) -> NoReturn:
+def overflow(value: Tensor) -> NoReturn:
     """Say that a sum overflowed."""
     do = "scale the data or beta down, store in float64, or wrap the separation in Normalised"
-    checks.refuse(function, "query", f"such that weights and sums stay within {value.dtype}", "too large: they overflow", do)
+    refuse(
+        "query",
+        must=f"such that weights and sums stay within {value.dtype}",
+        got="too large: they overflow",
+        do=do,
+    )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays
 from kanerva._core.settings import settings
 from kanerva._engine import threads, tiles
 from kanerva._engine.scores import Mask, Rows, left, mask_of, part_of, wide
@@ -35,7 +35,9 @@ class Found(NamedTuple):
     full: Tensor
 
 
-def search(query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask) -> Found | None:
+def search(
+    query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask
+) -> Found | None:
     """Find what each query's rule can reach; None where the rule does not tell, or tells too late."""
     query = query.to(wide(query.dtype))
     room = max(ROOM, 4 * getattr(separation, "k", 1))
@@ -46,7 +48,14 @@ def search(query: Tensor, keys: Rows, similarity: Similarity, separation: Separa
     if len(query) > many:
         starts = range(0, len(query), many)
         several = [
-            search(query[start : start + many], keys, similarity, separation, mask_of(mask, slice(start, start + many))) for start in starts
+            search(
+                query[start : start + many],
+                keys,
+                similarity,
+                separation,
+                mask_of(mask, slice(start, start + many)),
+            )
+            for start in starts
         ]
         return _stacked([part for part in several if part is not None])
     look = _Look(keys, similarity, separation, room)
@@ -57,7 +66,9 @@ def search(query: Tensor, keys: Rows, similarity: Similarity, separation: Separa
     # Much that was kept before the largest score was met lies below the reach that is known by now.
     again, _ = look(query[rows], mask_of(mask, rows), floor[rows])
     width = max(found.scores.shape[1], again.scores.shape[1])
-    scores = _padded(found.scores, width, -torch.inf).index_copy(0, rows, _padded(again.scores, width, -torch.inf))
+    scores = _padded(found.scores, width, -torch.inf).index_copy(
+        0, rows, _padded(again.scores, width, -torch.inf)
+    )
     places = _padded(found.places, width, 0).index_copy(0, rows, _padded(again.places, width, 0))
     return Found(scores, places, found.full.index_copy(0, rows, again.full))
 
@@ -66,7 +77,11 @@ def _stacked(parts: list[Found]) -> Found:
     """Put together what was found for different queries."""
     width = max(part.scores.shape[1] for part in parts)
     scores = torch.cat([_padded(part.scores, width, -torch.inf) for part in parts])
-    return Found(scores, torch.cat([_padded(part.places, width, 0) for part in parts]), torch.cat([part.full for part in parts]))
+    return Found(
+        scores,
+        torch.cat([_padded(part.places, width, 0) for part in parts]),
+        torch.cat([part.full for part in parts]),
+    )
 
 
 class _Look(NamedTuple):
@@ -86,27 +101,43 @@ class _Look(NamedTuple):
 
         def found(span: slice) -> list[_Search]:
             several = [
-                _Search(query[start : start + many], self.room, None if floor is None else floor[start : start + many]) for start in starts
+                _Search(
+                    query[start : start + many],
+                    self.room,
+                    None if floor is None else floor[start : start + many],
+                )
+                for start in starts
             ]
             for rows, part in cut(self.keys, span, query):
                 compared = tiles.facing(part, self.similarity, query, origin)
                 for start, one in zip(starts, several, strict=True):
-                    one.take(self._scores(one.query, compared, tile(mask, slice(start, start + many), rows)), rows.start, self.separation)
+                    one.take(
+                        self._scores(
+                            one.query, compared, tile(mask, slice(start, start + many), rows)
+                        ),
+                        rows.start,
+                        self.separation,
+                    )
                 told(rows.stop - rows.start)
             return several
 
         parts = threads.share(found, spans(self.keys, query))
         tall = [_merged([one.found() for one in same]) for same in zip(*parts, strict=True)]
         highest = torch.cat(
-            [torch.stack([one.floor for one in same if one.floor is not None]).amax(0) for same in zip(*parts, strict=True)]
+            [
+                torch.stack([one.floor for one in same if one.floor is not None]).amax(0)
+                for same in zip(*parts, strict=True)
+            ]
         )
         return _stacked(tall), highest
 
-    def _scores(self, query: Tensor, compared: Callable[[Tensor, Mask], Tensor], kept: Mask) -> Tensor:
+    def _scores(
+        self, query: Tensor, compared: Callable[[Tensor, Mask], Tensor], kept: Mask
+    ) -> Tensor:
         """Compare queries with a block of keys; -inf where the mask leaves a key out."""
         scores = compared(query, kept)
         # Where scores are ordered, NaN is lost.
-        checks.finite(type(self.separation).__name__, "scores", scores)
+        arrays.finite("scores", scores)
         there = left(kept)
         return scores if there is None else scores.masked_fill(~there, -torch.inf)
 
@@ -119,7 +150,9 @@ def _merged(parts: list[Found]) -> Found:
 
 def read(found: Found, values: Rows, separation: Separation) -> tuple[Tensor, Tensor]:
     """Return the weighted sums ``(b, e)`` of what was found, and which of them are empty ``(b,)``."""
-    weights = separation(found.scores.masked_fill(found.scores == -torch.inf, 0.0), found.scores > -torch.inf)
+    weights = separation(
+        found.scores.masked_fill(found.scores == -torch.inf, 0.0), found.scores > -torch.inf
+    )
     value = weights.new_zeros(len(weights), values.shape[1])
     for start in range(0, len(weights), TALL):
         part = weights[start : start + TALL]
@@ -155,7 +188,9 @@ class _Search:
         if self.floor is None:
             self.floor = separation.reach(scores)
         assert self.floor is not None
-        tiles.pick(scores, start, self.floor.squeeze(-1), self.scores, self.places, self.count, self.full)
+        tiles.pick(
+            scores, start, self.floor.squeeze(-1), self.scores, self.places, self.count, self.full
+        )
         if bool((self.count > self.room // 2).any()):
             self._raise(separation.reach(self.scores))
         if bool(self.full.any()):

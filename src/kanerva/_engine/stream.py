@@ -17,10 +17,20 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from kanerva._core import checks
+from kanerva._core import arrays
 from kanerva._core.settings import settings
 from kanerva._engine import threads, tiles
-from kanerva._engine.scores import SCORE_BYTES, Mask, Rows, compare, left, mask_of, part_of, together, wide
+from kanerva._engine.scores import (
+    SCORE_BYTES,
+    Mask,
+    Rows,
+    compare,
+    left,
+    mask_of,
+    part_of,
+    together,
+    wide,
+)
 from kanerva.separation import Separation
 from kanerva.separation._base import Partial
 from kanerva.similarity import Similarity
@@ -55,7 +65,12 @@ class Sums(NamedTuple):
 
 
 def summed(
-    query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separation: Separation, mask: Mask
+    query: Tensor,
+    keys: Rows,
+    values: Rows,
+    similarity: Similarity,
+    separation: Separation,
+    mask: Mask,
 ) -> tuple[Tensor, Tensor] | None:
     """Return the weighted sums ``(b, e)`` and which of them are empty ``(b,)``; None where the rule does not weigh block by block."""
     query = query.to(wide(query.dtype))
@@ -63,8 +78,14 @@ def summed(
 
     def gathered(span: slice) -> list[Sums | None]:
         starts = range(0, max(1, len(query)), MANY)
-        several = [(query[start : start + MANY], mask_of(mask, slice(start, start + MANY))) for start in starts]
-        return [_gather(rows, keys, values, similarity, separation, kept, span, told) for rows, kept in several]
+        several = [
+            (query[start : start + MANY], mask_of(mask, slice(start, start + MANY)))
+            for start in starts
+        ]
+        return [
+            _gather(rows, keys, values, similarity, separation, kept, span, told)
+            for rows, kept in several
+        ]
 
     done = []
     for place, parts in enumerate(zip(*threads.share(gathered, spans(keys, query)), strict=True)):
@@ -77,14 +98,25 @@ def summed(
 
 
 def learned(
-    query: Tensor, keys: Rows, values: Rows, similarity: Similarity, separation: Separation, mask: Mask
+    query: Tensor,
+    keys: Rows,
+    values: Rows,
+    similarity: Similarity,
+    separation: Separation,
+    mask: Mask,
 ) -> tuple[Tensor, Tensor] | None:
     """Do as ``summed`` does where gradients are asked for: what a block of keys was weighed by is worked out again on the way back."""
     query = query.to(wide(query.dtype))
 
-    def part(query: Tensor, keys: Rows, values: Rows, kept: Tensor | None) -> tuple[Tensor | None, ...] | None:
+    def part(
+        query: Tensor, keys: Rows, values: Rows, kept: Tensor | None
+    ) -> tuple[Tensor | None, ...] | None:
         weighed = separation.partial(compare(query, keys, similarity, kept), left(kept))
-        return None if weighed is None else tuple(_sums(weighed, tiles.numbers(values, query.dtype), left(kept)))
+        return (
+            None
+            if weighed is None
+            else tuple(_sums(weighed, tiles.numbers(values, query.dtype), left(kept)))
+        )
 
     done = []
     for tall in range(0, max(1, len(query)), MANY):
@@ -93,7 +125,13 @@ def learned(
         parts: list[Sums | None] = []
         for start in range(0, len(keys), size):
             rows = slice(start, start + size)
-            found = anew(part, asked, part_of(keys, rows), part_of(values, rows), None if kept is None else kept[:, rows])
+            found = anew(
+                part,
+                asked,
+                part_of(keys, rows),
+                part_of(values, rows),
+                None if kept is None else kept[:, rows],
+            )
             if found is None:
                 return None
             parts.append(Sums(*found))
@@ -115,7 +153,9 @@ def anew(work: Callable[..., Any], *given: Any) -> Any:
     return checkpoint(limited, *given, use_reentrant=False, preserve_rng_state=False)
 
 
-def potential(query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask) -> Tensor | None:
+def potential(
+    query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask
+) -> Tensor | None:
     """Return the potential ``(b,)`` of the scores; None where it is not made of the potentials of blocks."""
     if separation.join(query.new_zeros(1, 1, dtype=wide(query.dtype))) is None:
         return None
@@ -133,7 +173,9 @@ def potential(query: Tensor, keys: Rows, similarity: Similarity, separation: Sep
             block = tiles.numbers(part, query.dtype)
             for place, tall in enumerate(range(0, max(1, len(query)), many)):
                 asked, kept = query[tall : tall + many], tile(mask, slice(tall, tall + many), rows)
-                found[place].append(separation.potential(compare(asked, block, similarity, kept), left(kept)))
+                found[place].append(
+                    separation.potential(compare(asked, block, similarity, kept), left(kept))
+                )
         return torch.cat([joined(parts) for parts in found])
 
     return joined(threads.share(of_span, spans(keys, query)))
@@ -150,7 +192,11 @@ def _gather(
     told: Callable[[int], None],
 ) -> Sums | None:
     """Gather the sums of some queries from a span of the keys; None where the rule cannot."""
-    total, many, origin = None, height(query), tiles.numbers(part_of(keys, slice(0, 1)), query.dtype)
+    total, many, origin = (
+        None,
+        height(query),
+        tiles.numbers(part_of(keys, slice(0, 1)), query.dtype),
+    )
     for rows, block in cut(keys, span, query):
         compared = tiles.facing(block, similarity, query, origin)
         value = tiles.numbers(block if values is keys else part_of(values, rows), query.dtype)
@@ -159,7 +205,7 @@ def _gather(
             kept = tile(mask, tall, rows)
             scores = compared(query[tall], kept)
             # Rules that compare lose NaN; the plain route says what is wrong.
-            weighed = tiles.weigh(separation, scores, kept) if checks.sound(scores) else None
+            weighed = tiles.weigh(separation, scores, kept) if arrays.sound(scores) else None
             if weighed is None:
                 return None
             total = _nothing(query, values.shape[1], weighed) if total is None else total
@@ -170,9 +216,18 @@ def _gather(
 
 def _nothing(query: Tensor, width: int, like: Partial) -> Sums:
     """Begin sums of what blocks give."""
-    mass, coupling = (None if part is None else query.new_zeros(len(query), 1) for part in (like.mass, like.coupling))
+    mass, coupling = (
+        None if part is None else query.new_zeros(len(query), 1)
+        for part in (like.mass, like.coupling)
+    )
     shift = query.new_full((len(query), 1), -torch.inf)
-    return Sums(query.new_zeros(len(query), width), shift, mass, coupling, torch.zeros_like(shift, dtype=torch.bool))
+    return Sums(
+        query.new_zeros(len(query), width),
+        shift,
+        mass,
+        coupling,
+        torch.zeros_like(shift, dtype=torch.bool),
+    )
 
 
 def _some_of(sums: Sums, rows: slice) -> Sums:
@@ -213,8 +268,14 @@ def _total(parts: Sequence[Sums | None]) -> Sums | None:
             return None
         shift = torch.maximum(total.shift, other.shift)
         first, second = ((part.shift - _base(shift)).exp() for part in (total, other))
-        both = ((total.value, other.value), (total.mass, other.mass), (total.coupling, other.coupling))
-        value, mass, coupling = (None if one is None or two is None else one * first + two * second for one, two in both)
+        both = (
+            (total.value, other.value),
+            (total.mass, other.mass),
+            (total.coupling, other.coupling),
+        )
+        value, mass, coupling = (
+            None if one is None or two is None else one * first + two * second for one, two in both
+        )
         assert value is not None
         total = Sums(value, shift, mass, coupling, total.some | other.some)
     return total
@@ -250,7 +311,11 @@ def height(query: Tensor) -> int:
 def spans(keys: Rows, query: Tensor) -> list[slice]:
     """Share the keys among threads on the CPU, where that is worth it."""
     much = len(query) * len(keys) >= TILE or len(keys) * query.shape[1] >= 4 * BLOCK
-    return threads.spans(len(keys), 64) if much and query.device.type == "cpu" else [slice(0, len(keys))]
+    return (
+        threads.spans(len(keys), 64)
+        if much and query.device.type == "cpu"
+        else [slice(0, len(keys))]
+    )
 
 
 def cut(keys: Rows, span: slice, query: Tensor) -> Iterator[tuple[slice, Rows]]:

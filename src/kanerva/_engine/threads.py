@@ -21,7 +21,9 @@ def spans(count: int, size: int = 1) -> list[slice]:
     blocks = -(-count // size)
     threads = max(1, min(torch.get_num_threads(), blocks))
     width = -(-blocks // threads) * size
-    return [slice(start, min(start + width, count)) for start in range(0, max(1, count), max(1, width))]
+    return [
+        slice(start, min(start + width, count)) for start in range(0, max(1, count), max(1, width))
+    ]
 
 
 def share(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -26,7 +26,11 @@ FEW = 4
 
 def kernels(tensor: Tensor) -> Any:
     """Return the compiled kernels where they can work on a tensor; None where torch must."""
-    plain = tensor.device.type == "cpu" and tensor.dtype in FLOATS and not (tensor.requires_grad and torch.is_grad_enabled())
+    plain = (
+        tensor.device.type == "cpu"
+        and tensor.dtype in FLOATS
+        and not (tensor.requires_grad and torch.is_grad_enabled())
+    )
     return packed.compiled() if plain and settings.engine in ("auto", "numba") else None
 
 
@@ -42,7 +46,9 @@ def numbers(rows: Rows, dtype: torch.dtype) -> Tensor:
     return written
 
 
-def facing(keys: Rows, similarity: Similarity, query: Tensor, origin: Tensor) -> Callable[[Tensor, Tensor | None], Tensor]:
+def facing(
+    keys: Rows, similarity: Similarity, query: Tensor, origin: Tensor
+) -> Callable[[Tensor, Tensor | None], Tensor]:
     """Return what compares queries, such as ``query``, with a block of keys, of which what all need is worked out once.
 
     Distances are taken from ``origin``, the same for all blocks, so that equal keys have equal scores. Scores that are not finite
@@ -59,8 +65,12 @@ def facing(keys: Rows, similarity: Similarity, query: Tensor, origin: Tensor) ->
         return lambda asked, kept: added(torch.addmm(half, asked / 2, rows.mT), kept)
     if similarity is cosine:
         length = torch.linalg.vector_norm(rows, dim=-1).clamp_min(1e-12)
-        length = torch.where(length.isfinite(), length, torch.nan)  # what overflows must not look like an angle
-        return lambda asked, kept: added((torch.nn.functional.normalize(asked, dim=-1, eps=1e-12) @ rows.mT).div_(length), kept)
+        length = torch.where(
+            length.isfinite(), length, torch.nan
+        )  # what overflows must not look like an angle
+        return lambda asked, kept: added(
+            (torch.nn.functional.normalize(asked, dim=-1, eps=1e-12) @ rows.mT).div_(length), kept
+        )
     if similarity is closeness and compiled is not None and len(query) <= FEW:
         return lambda asked, kept: added(_close(compiled, asked, rows), kept)
     if similarity is closeness:
@@ -92,7 +102,11 @@ def _close(compiled: Any, query: Tensor, keys: Tensor) -> Tensor:
 
 def weigh(separation: Separation, scores: Tensor, kept: Tensor | None) -> Partial | None:
     """Weigh a tile as a rule does, of scores that nobody needs any more; None where it does not weigh block by block."""
-    compiled = kernels(scores) if kept is None and scores.dtype == torch.float32 and scores.is_contiguous() else None
+    compiled = (
+        kernels(scores)
+        if kept is None and scores.dtype == torch.float32 and scores.is_contiguous()
+        else None
+    )
     strange = 0
     if compiled is not None and type(separation) is Circle:
         strange = compiled.look_up(scores.numpy(), _table(separation))
@@ -123,7 +137,15 @@ def _shape(separation: Cap) -> tuple[float, float, float, float, NDArray[np.floa
     return separation._square, separation._ratio, stretch, separation.dim / 2, terms
 
 
-def pick(scores: Tensor, start: int, floor: Tensor, kept: Tensor, places: Tensor, count: Tensor, full: Tensor) -> None:
+def pick(
+    scores: Tensor,
+    start: int,
+    floor: Tensor,
+    kept: Tensor,
+    places: Tensor,
+    count: Tensor,
+    full: Tensor,
+) -> None:
     """Append what reaches the floor of its row to what is kept there, in place; say which rows have no room for all.
 
     Args:
@@ -143,7 +165,11 @@ def pick(scores: Tensor, start: int, floor: Tensor, kept: Tensor, places: Tensor
     found = (scores >= floor[:, None]) & (scores > -torch.inf)
     rows, columns = found.nonzero(as_tuple=True)
     # The how-manieth of its row each one is, after those that are there already.
-    order = count[rows] + torch.arange(len(rows), device=rows.device) - (found.sum(-1).cumsum(0) - found.sum(-1))[rows]
+    order = (
+        count[rows]
+        + torch.arange(len(rows), device=rows.device)
+        - (found.sum(-1).cumsum(0) - found.sum(-1))[rows]
+    )
     fits = order < kept.shape[1]
     kept[rows[fits], order[fits]] = scores[rows[fits], columns[fits]]
     places[rows[fits], order[fits]] = start + columns[fits]

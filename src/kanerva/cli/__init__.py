@@ -6,7 +6,7 @@ import sys
 from rich.console import Console
 from rich.text import Text
 
-from kanerva._core import checks
+from kanerva._core.errors import InputError
 from kanerva.cli import bench, probe, recall, recipes, theory  # noqa: F401  # importing a command adds it
 from kanerva.cli._app import app
 
@@ -20,6 +20,6 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # where a terminal cannot show a letter
     try:
         app()
-    except checks.InputError as error:
+    except InputError as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(Text(f"kanerva: {error}"))
         sys.exit(2)

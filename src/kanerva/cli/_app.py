@@ -22,7 +22,9 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version")] = False) -> None:
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version")] = False,
+) -> None:
     """Associative memory: store, damage, recall, compare."""
     if version:
         from kanerva import __version__
@@ -35,7 +37,11 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def bar() -> Iterator[Callable[[str, int, int], None]]:
     """Show a progress bar on the error stream; yield what moves it: what is being done, parts done, parts in all."""
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
     ) as progress:
         task = progress.add_task("")
 

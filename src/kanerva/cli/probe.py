@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kanerva._core import checks
+from kanerva._core.errors import InputFileError, door, refuse
 from kanerva.cli._app import app, bar, grid
 
 __all__: list[str] = []  # what there is to call is the command
@@ -17,7 +18,13 @@ MODEL = "A folder with a model of transformers and its tokenizer, an installed p
 REPLACE = "What to put in the place of every head: circles, matched, caps, sparse, topk, settled, nearest or uniform; again for more"
 # What is shown of a head, and with how many digits after the point.
 HEADS = {
-    **{"beta": ("beta", 1), "radius": ("radius", 0), "regime": ("regime", 0), "effective": ("tokens\nused", 1), "phase": ("phase", 0)},
+    **{
+        "beta": ("beta", 1),
+        "radius": ("radius", 0),
+        "regime": ("regime", 0),
+        "effective": ("tokens\nused", 1),
+        "phase": ("phase", 0),
+    },
     **{
         "special": ("on\nspecial", 2),
         "variation": ("apart", 2),
@@ -33,26 +40,59 @@ MEASURES = {
         "neighbours": "of ten\nstay",
         "last": "cosine of\nlast layer",
     },
-    **{"divergence": "divergence\n(nats)", "loss": "loss\n(nats)", "loss_before": "loss\nbefore", "unreached": "found\nnothing"},
+    **{
+        "divergence": "divergence\n(nats)",
+        "loss": "loss\n(nats)",
+        "loss_before": "loss\nbefore",
+        "unreached": "found\nnothing",
+    },
 }
 
 
 @app.command()
+@door
 def probe(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)],
-    text: Annotated[Path | None, typer.Option(help="A file with a text on each line; 520 sentences of the package, unless given")] = None,
+    text: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with a text on each line; 520 sentences of the package, unless given"
+        ),
+    ] = None,
     texts: Annotated[int, typer.Option(help="Take the first so many texts; 0 for all")] = 0,
-    replace: Annotated[list[str] | None, typer.Option(help=REPLACE + "  [default: circles, matched, nearest, uniform]")] = None,
-    layers: Annotated[str, typer.Option(help="Attentions to look at, such as 0,5; all unless given", metavar="LIST")] = "",
-    space: Annotated[str, typer.Option(help="binary, circles of bits, or continuous, caps of the sphere")] = "binary",
-    patterns: Annotated[int, typer.Option(help="Patterns that the best radii are for; 0 for as many as a head attends to")] = 0,
-    sweep: Annotated[bool, typer.Option(help="Replace all heads by circles of one radius after another")] = True,
-    controls: Annotated[bool, typer.Option(help="Compare with random weights, and with keys in another order")] = True,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(help=REPLACE + "  [default: circles, matched, nearest, uniform]"),
+    ] = None,
+    layers: Annotated[
+        str,
+        typer.Option(help="Attentions to look at, such as 0,5; all unless given", metavar="LIST"),
+    ] = "",
+    space: Annotated[
+        str, typer.Option(help="binary, circles of bits, or continuous, caps of the sphere")
+    ] = "binary",
+    patterns: Annotated[
+        int,
+        typer.Option(
+            help="Patterns that the best radii are for; 0 for as many as a head attends to"
+        ),
+    ] = 0,
+    sweep: Annotated[
+        bool, typer.Option(help="Replace all heads by circles of one radius after another")
+    ] = True,
+    controls: Annotated[
+        bool, typer.Option(help="Compare with random weights, and with keys in another order")
+    ] = True,
     batch: Annotated[int, typer.Option(help="Texts a call")] = 32,
-    length: Annotated[int, typer.Option(help="Tokens a text at most; 0 for as many as the model takes")] = 0,
+    length: Annotated[
+        int, typer.Option(help="Tokens a text at most; 0 for as many as the model takes")
+    ] = 0,
     device: Annotated[str, typer.Option(help="Where the model works: cpu, cuda, mps")] = "cpu",
     seed: Annotated[int, typer.Option(help="Seed of what is chosen at random")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for the report and its tables  [default: runs/probe-MODEL]")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the report and its tables  [default: runs/probe-MODEL]"),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON")] = False,
 ) -> None:
     """Read the heads of MODEL as memories, put memories in their place, and report what is lost."""
@@ -69,7 +109,7 @@ def probe(
         length=length,
         seed=seed,
     )
-    read = _texts(text)[: checks.integer("probe", "texts", texts, 0) or None]
+    read = _texts(text)[: checks.integer("texts", texts, 0) or None]
     loaded = probing.load(model, device)
     with bar() as show:
         found = probing.examine(loaded, read, plan, show)
@@ -85,7 +125,10 @@ def _tell(found: Any, written: list[Path]) -> None:
     talk = Console(highlight=False)
     table = _whole(grid("head", *(title for title, _ in HEADS.values())))
     for row in found.rows:
-        table.add_row(f"{row['layer']}.{row['index']}", *(_cell(row[name], digits) for name, (_, digits) in HEADS.items()))
+        table.add_row(
+            f"{row['layer']}.{row['index']}",
+            *(_cell(row[name], digits) for name, (_, digits) in HEADS.items()),
+        )
     talk.print(table)
     if found.effects:
         known = [name for name in MEASURES if any(row[name] is not None for row in found.effects)]
@@ -99,7 +142,11 @@ def _tell(found: Any, written: list[Path]) -> None:
     if written[-1].suffix == ".html":
         talk.print(Text(f"Report: {written[-1]}"))
     else:
-        talk.print(Text(f'Tables: {written[0].parent}. For figures and a report: pip install "kanerva[plot]"'))
+        talk.print(
+            Text(
+                f'Tables: {written[0].parent}. For figures and a report: pip install "kanerva[plot]"'
+            )
+        )
 
 
 def _whole(table: Any) -> Any:
@@ -121,7 +168,12 @@ def _layers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(layer) for layer in text.split(",")) if text else ()
     except ValueError:
-        checks.refuse("probe", "layers", "whole numbers with commas between", repr(text), "write --layers 0,5")
+        refuse(
+            "layers",
+            must="whole numbers with commas between",
+            got=repr(text),
+            do="write --layers 0,5",
+        )
 
 
 def _texts(path: Path | None) -> list[str]:
@@ -134,4 +186,10 @@ def _texts(path: Path | None) -> list[str]:
         return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         got = f"{str(path)!r} ({type(error).__name__})"
-        checks.refuse("probe", "text", "a file of UTF-8 text", got, "name one with a text on each line", checks.InputFileError)
+        refuse(
+            "text",
+            must="a file of UTF-8 text",
+            got=got,
+            do="name one with a text on each line",
+            error=InputFileError,
+        )

@@ -8,12 +8,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kanerva._core import checks
+from kanerva._core.errors import named, refuse
 from kanerva.cli._app import app, grid
 
 __all__: list[str] = []  # what there is to call is the command
 
-HEADS = {"snr": "most\nsignal\nto noise", "capacity": "most\npatterns", "noise": "most\nnoise\ncorrected", "given": "yours"}
+HEADS = {
+    "snr": "most\nsignal\nto noise",
+    "capacity": "most\npatterns",
+    "noise": "most\nnoise\ncorrected",
+    "given": "yours",
+}
 METHODS = {
     "kl": "least divergence",
     "ols": "least squares",
@@ -31,13 +36,19 @@ NOISES = {
 
 
 @app.command()
-@checks.named(other="radius")
+@named(other="radius")
 def theory(
     bits: Annotated[int, typer.Option(help="Dimension n")] = 64,
     patterns: Annotated[int, typer.Option(help="How many patterns are to be stored")] = 1024,
-    locations: Annotated[str, typer.Option(help="How many hard locations, such as 1e6; all is one at every point")] = "all",
-    radius: Annotated[int | None, typer.Option(help="A radius of your own, beside the optimal ones")] = None,
-    fidelity: Annotated[float, typer.Option(help="Probability that a whole pattern is read right, for the capacity")] = 0.5,
+    locations: Annotated[
+        str, typer.Option(help="How many hard locations, such as 1e6; all is one at every point")
+    ] = "all",
+    radius: Annotated[
+        int | None, typer.Option(help="A radius of your own, beside the optimal ones")
+    ] = None,
+    fidelity: Annotated[
+        float, typer.Option(help="Probability that a whole pattern is read right, for the capacity")
+    ] = 0.5,
     json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON")] = False,
 ) -> None:
     """Say what theory knows of a sparse distributed memory: radii, beta, critical distances, capacity."""
@@ -45,10 +56,24 @@ def theory(
 
     designs = overview.describe(bits, patterns, _count(locations), fidelity=fidelity, other=radius)
     if json_:
-        typer.echo(json.dumps({"bits": bits, "patterns": patterns, "locations": locations, "fidelity": fidelity, "designs": designs}))
+        typer.echo(
+            json.dumps(
+                {
+                    "bits": bits,
+                    "patterns": patterns,
+                    "locations": locations,
+                    "fidelity": fidelity,
+                    "designs": designs,
+                }
+            )
+        )
         return
     talk = Console(highlight=False)
-    where = "a location at every point" if locations == "all" else f"{_count(locations):,.15g} locations"
+    where = (
+        "a location at every point"
+        if locations == "all"
+        else f"{_count(locations):,.15g} locations"
+    )
     talk.print(Text(f"{bits:,} bits, {patterns:,} patterns, {where}", style="bold"))
     table = grid("", *(HEADS[design["criterion"]] for design in designs))
     for place, column in enumerate(table.columns):
@@ -56,9 +81,17 @@ def theory(
     for name, cells in _lines(designs, fidelity):
         table.add_row(Text(name, style="" if name.startswith(" ") else "bold"), *map(Text, cells))
     talk.print(table)
-    talk.print(Text("beta is per unit of cosine; distances are in bits. What theory has no answer for is –."))
+    talk.print(
+        Text(
+            "beta is per unit of cosine; distances are in bits. What theory has no answer for is –."
+        )
+    )
     if len(designs) < 3 + (radius is not None):
-        talk.print(Text("A criterion that no radius meets is left out: store fewer patterns, or give more bits or locations."))
+        talk.print(
+            Text(
+                "A criterion that no radius meets is left out: store fewer patterns, or give more bits or locations."
+            )
+        )
 
 
 def _lines(designs: list[dict[str, Any]], fidelity: float) -> list[tuple[str, list[str]]]:
@@ -70,11 +103,17 @@ def _lines(designs: list[dict[str, Any]], fidelity: float) -> list[tuple[str, li
         ("active locations", [_power(design["log2_active"]) for design in designs]),
         ("beta", ["" for _ in designs]),
     ]
-    lines += [(f"  {words}", [_number(design["beta"][method], 3) for design in designs]) for method, words in METHODS.items()]
+    lines += [
+        (f"  {words}", [_number(design["beta"][method], 3) for design in designs])
+        for method, words in METHODS.items()
+    ]
     lines.append(("  on the sphere", [_number(design["beta_continuous"], 3) for design in designs]))
     lines.append(("  straightness R²", [_number(design["r2"], 3) for design in designs]))
     lines.append(("critical distance", ["" for _ in designs]))
-    lines += [(f"  {words}", [_number(design["critical"][noise], 0) for design in designs]) for noise, words in NOISES.items()]
+    lines += [
+        (f"  {words}", [_number(design["critical"][noise], 0) for design in designs])
+        for noise, words in NOISES.items()
+    ]
     lines += [
         ("signal to noise", [_number(design["snr"], 2) for design in designs]),
         ("whole pattern right", [_chance(design["word"]) for design in designs]),
@@ -116,4 +155,4 @@ def _count(text: str) -> float:
     except ValueError:
         pass
     got = repr(text) if len(text) <= 60 else f"of {len(text)} characters"
-    checks.refuse("theory", "locations", "a number below 1.8e308, or all", got, "write --locations 1e6")
+    refuse("locations", must="a number below 1.8e308, or all", got=got, do="write --locations 1e6")

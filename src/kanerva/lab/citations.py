@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from kanerva._core import checks
+from kanerva._core.errors import door
 
 __all__ = ["MEMORIES", "SOURCES", "Source", "bibtex"]
 
@@ -36,10 +37,23 @@ class Source(NamedTuple):
         return f"{' and '.join(names) if len(names) < 3 else names[0] + ' and others'} {self.year}"
 
 
-VENUES = {"book": "publisher", "article": "journal", "inproceedings": "booktitle", "incollection": "booktitle", "phdthesis": "school"}
+VENUES = {
+    "book": "publisher",
+    "article": "journal",
+    "inproceedings": "booktitle",
+    "incollection": "booktitle",
+    "phdthesis": "school",
+}
 
 SOURCES = {
-    "kanerva1988": Source("book", "Kanerva, Pentti", "Sparse Distributed Memory", 1988, "MIT Press", {"address": "Cambridge, MA"}),
+    "kanerva1988": Source(
+        "book",
+        "Kanerva, Pentti",
+        "Sparse Distributed Memory",
+        1988,
+        "MIT Press",
+        {"address": "Cambridge, MA"},
+    ),
     "kanerva1993": Source(
         "incollection",
         "Kanerva, Pentti",
@@ -174,6 +188,7 @@ MEMORIES: dict[str, tuple[str, ...]] = {
 }
 
 
+@door
 def bibtex(key: str) -> str:
     """Write a publication as a BibTeX entry.
 
@@ -197,7 +212,7 @@ def bibtex(key: str) -> str:
           address = {Cambridge, MA},
         }
     """
-    source = SOURCES[checks.choice("bibtex", "key", key, tuple(SOURCES))]
+    source = SOURCES[checks.choice("key", key, tuple(SOURCES))]
     fields = {"author": source.authors, "title": f"{{{source.title}}}", "year": str(source.year)}
     if source.where:
         fields[VENUES[source.kind]] = source.where

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva import models, theory
-from kanerva._core import checks
+from kanerva._core.errors import door, refuse
 from kanerva.memory import Memory
 
 __all__ = ["ENTRIES", "Entry", "Facts", "Parameter", "choose", "measure"]
@@ -99,10 +99,15 @@ def measure(x: Float[Tensor, "m n"], seed: int = 0) -> Facts:
     same = (x[rows].square().sum(-1)[:, None] - 2 * dots + x.square().sum(-1)) <= 1e-6 * own.abs()
     gap = (own - dots.masked_fill(same, -math.inf).amax(1, keepdim=True)).flatten()
     gap = gap[gap.isfinite() & (gap > 0)]
-    return Facts(len(x), x.shape[1], float(gap.median()) if len(gap) else float(own.abs().mean()) or 1.0)
+    return Facts(
+        len(x), x.shape[1], float(gap.median()) if len(gap) else float(own.abs().mean()) or 1.0
+    )
 
 
-def choose(names: list[str], facts: Facts, given: Mapping[str, Number]) -> dict[str, list[Parameter]]:
+@door("recall")
+def choose(
+    names: list[str], facts: Facts, given: Mapping[str, Number]
+) -> dict[str, list[Parameter]]:
     """Choose the parameters of some entries, by theory or as given.
 
     Args:
@@ -123,18 +128,30 @@ def choose(names: list[str], facts: Facts, given: Mapping[str, Number]) -> dict[
     """
     chosen: dict[str, list[Parameter]] = {}
     for name in sorted(names, key=list(ENTRIES).index):
-        mine = {key.partition(".")[2]: value for key, value in given.items() if key.partition(".")[0] == name}
-        picked = {parameter.name: parameter for parameter in ENTRIES[name].pick(facts, chosen | {"given": _given(mine)})}
+        mine = {
+            key.partition(".")[2]: value
+            for key, value in given.items()
+            if key.partition(".")[0] == name
+        }
+        picked = {
+            parameter.name: parameter
+            for parameter in ENTRIES[name].pick(facts, chosen | {"given": _given(mine)})
+        }
         for key, value in mine.items():
             if key not in picked:
                 known = ", ".join(f"{name}.{parameter}" for parameter in picked)
-                checks.refuse("recall", "set", f"one of {known}" if known else f"left out for {name}", f"{name}.{key}", "check its name")
+                refuse(
+                    "set",
+                    must=f"one of {known}" if known else f"left out for {name}",
+                    got=f"{name}.{key}",
+                    do="check its name",
+                )
             picked[key] = Parameter(key, value, "given")
         chosen[name] = list(picked.values())
     strange = [key for key in given if key.partition(".")[0] not in names]
     if strange:
         must = f"NAME.PARAMETER=VALUE with a name among {', '.join(names)}"
-        checks.refuse("recall", "set", must, strange[0], "name a memory that takes part")
+        refuse("set", must=must, got=strange[0], do="name a memory that takes part")
     return chosen
 
 
@@ -143,7 +160,9 @@ def _given(values: Mapping[str, Number]) -> list[Parameter]:
 
 
 def _value(chosen: Chosen, entry: str, name: str) -> Number | None:
-    return next((parameter.value for parameter in chosen.get(entry, []) if parameter.name == name), None)
+    return next(
+        (parameter.value for parameter in chosen.get(entry, []) if parameter.name == name), None
+    )
 
 
 def _hopfield(facts: Facts, chosen: Chosen) -> list[Parameter]:
@@ -153,10 +172,19 @@ def _hopfield(facts: Facts, chosen: Chosen) -> list[Parameter]:
 def _dense(facts: Facts, chosen: Chosen) -> list[Parameter]:
     # Patterns recalled without error: n^(k-1) / (2 (2k-3)!! ln n) for order k (Krotov and Hopfield 2016).
     order, odd = 3, 3
-    while facts.dim ** (order - 1) < facts.patterns * 2 * odd * math.log(max(facts.dim, 3)) and order < 20:
+    while (
+        facts.dim ** (order - 1) < facts.patterns * 2 * odd * math.log(max(facts.dim, 3))
+        and order < 20
+    ):
         order += 1
         odd *= 2 * order - 3
-    return [Parameter("order", order, f"the least, from 3, that holds {facts.patterns} random patterns without error")]
+    return [
+        Parameter(
+            "order",
+            order,
+            f"the least, from 3, that holds {facts.patterns} random patterns without error",
+        )
+    ]
 
 
 def _exponential(facts: Facts, chosen: Chosen) -> list[Parameter]:
@@ -165,7 +193,11 @@ def _exponential(facts: Facts, chosen: Chosen) -> list[Parameter]:
 
 def _beta(facts: Facts) -> Parameter:
     beta = math.log(100 * max(facts.patterns - 1, 1)) / facts.gap
-    return Parameter("beta", float(f"{beta:.3g}"), "leaves all other patterns at most 1 % of the weight, at the median pattern")
+    return Parameter(
+        "beta",
+        float(f"{beta:.3g}"),
+        "leaves all other patterns at most 1 % of the weight, at the median pattern",
+    )
 
 
 def _modern(facts: Facts, chosen: Chosen) -> list[Parameter]:
@@ -173,12 +205,17 @@ def _modern(facts: Facts, chosen: Chosen) -> list[Parameter]:
 
 
 def _sparse(facts: Facts, chosen: Chosen) -> list[Parameter]:
-    return [_beta(facts)._replace(why="that of the modern Hopfield network"), Parameter("alpha", 2.0, "sparsemax, as in the paper")]
+    return [
+        _beta(facts)._replace(why="that of the modern Hopfield network"),
+        Parameter("alpha", 2.0, "sparsemax, as in the paper"),
+    ]
 
 
 def _sdm(facts: Facts, chosen: Chosen) -> list[Parameter]:
     most = COUNTERS // (4 * (facts.dim + 1))
-    locations = max(1000, int(float(f"{most:.0e}")) if float(f"{most:.0e}") <= most else int(0.9 * most))
+    locations = max(
+        1000, int(float(f"{most:.0e}")) if float(f"{most:.0e}") <= most else int(0.9 * most)
+    )
     locations = int(_value(chosen, "given", "locations") or locations)
     best = theory.radius.optimal(facts.dim, facts.patterns, locations)
     why = f"best signal to noise for {facts.patterns} random patterns, p = (2 M T)^(-1/3); activates {best.activation * locations:.0f}"
@@ -190,13 +227,29 @@ def _sdm(facts: Facts, chosen: Chosen) -> list[Parameter]:
 
 def _sdm_patterns(facts: Facts, chosen: Chosen) -> list[Parameter]:
     best = theory.radius.optimal(facts.dim, facts.patterns)
-    return [Parameter("radius", best.radius, f"best signal to noise for {facts.patterns} random patterns and unlimited locations")]
+    return [
+        Parameter(
+            "radius",
+            best.radius,
+            f"best signal to noise for {facts.patterns} random patterns and unlimited locations",
+        )
+    ]
 
 
 def _attention(facts: Facts, chosen: Chosen) -> list[Parameter]:
-    radius = _value(chosen, "given", "radius") or _value(chosen, "sdm_patterns", "radius") or _sdm_patterns(facts, chosen)[0].value
+    radius = (
+        _value(chosen, "given", "radius")
+        or _value(chosen, "sdm_patterns", "radius")
+        or _sdm_patterns(facts, chosen)[0].value
+    )
     beta = theory.beta.fit(facts.dim, int(radius)).beta
-    return [Parameter("radius", radius, f"that of the SDM it matches; the fitted beta is {beta:.3g} per unit of cosine")]
+    return [
+        Parameter(
+            "radius",
+            radius,
+            f"that of the SDM it matches; the fitted beta is {beta:.3g} per unit of cosine",
+        )
+    ]
 
 
 ENTRIES: dict[str, Entry] = {

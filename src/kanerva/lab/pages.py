@@ -4,7 +4,8 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kanerva._core import checks, files
+from kanerva._core import files
+from kanerva._core.errors import InputFileError, door, refuse
 from kanerva.lab import plot, runner
 from kanerva.lab.citations import SOURCES
 from kanerva.lab.recipe import Recipe, Verdict
@@ -15,8 +16,13 @@ __all__ = ["fidelity", "index", "page", "values", "write"]
 MADE = "<!-- Written by `kanerva pages` from finished runs: change the recipe, not this page. -->"
 
 
+@door("pages")
 def write(
-    recipes: Mapping[str, Recipe], absent: Mapping[str, str], runs: str | Path, out: str | Path, more: Sequence[str | Path] = ()
+    recipes: Mapping[str, Recipe],
+    absent: Mapping[str, str],
+    runs: str | Path,
+    out: str | Path,
+    more: Sequence[str | Path] = (),
 ) -> list[Path]:
     """Write ``recipes/NAME.md`` with its figure for each recipe, ``recipes/README.md``, ``fidelity.md`` and drawn images.
 
@@ -43,18 +49,32 @@ def write(
         ...     [path.name for path in pages.write(few, {}, folder, folder + "/docs")]
         ['sdm.weights.md', 'sdm.weights.png', 'README.md', 'correspondence.png', 'fidelity.md']
     """
-    results = {name: _together([runner.read(recipe, Path(run, name)) for run in (runs, *more)]) for name, recipe in recipes.items()}
-    home = files.folder(Path(out, "recipes"), "pages")
+    results = {
+        name: _together([runner.read(recipe, Path(run, name)) for run in (runs, *more)])
+        for name, recipe in recipes.items()
+    }
+    home = files.folder(Path(out, "recipes"))
     written = []
     for name, recipe in recipes.items():
         written += [_text(home / f"{name}.md", page(recipe, results[name]))]
         drawn = Path(runs, name, "figure.png")
         if not drawn.is_file():
             do = 'pip install "kanerva[plot]" and run it again'
-            checks.refuse("pages", "runs", "runs with figures", f"one without {str(drawn)!r}", do, checks.InputFileError)
+            refuse(
+                "runs",
+                must="runs with figures",
+                got=f"one without {str(drawn)!r}",
+                do=do,
+                error=InputFileError,
+            )
         written.append(_picture(home / f"{name}.png", drawn.read_bytes()))
     written.append(_text(home / "README.md", index(recipes, results)))
-    written.append(_picture(files.folder(Path(out, "images"), "pages") / "correspondence.png", plot.png(plot.correspondence())))
+    written.append(
+        _picture(
+            files.folder(Path(out, "images")) / "correspondence.png",
+            plot.png(plot.correspondence()),
+        )
+    )
     written.append(_text(Path(out, "fidelity.md"), fidelity(recipes, results, absent)))
     return written
 
@@ -71,7 +91,11 @@ def page(recipe: Recipe, result: Result) -> str:
     """
     source = SOURCES[recipe.source]
     parameters = [
-        (f"`{one.name}`", one.help, *(values([cell[one.name] for cell in recipe.cells(size)]) for size in recipe.sizes))
+        (
+            f"`{one.name}`",
+            one.help,
+            *(values([cell[one.name] for cell in recipe.cells(size)]) for size in recipe.sizes),
+        )
         for one in recipe.parameters
     ]
     checks = [_line(verdict) for verdict in result.verdicts]
@@ -107,7 +131,12 @@ def index(recipes: Mapping[str, Recipe], results: Mapping[str, Result]) -> str:
         True
     """
     lines = [
-        (f"[{name}]({name}.md)", recipe.title, SOURCES[recipe.source].short(), _duration(results[name].manifest["seconds"]))
+        (
+            f"[{name}]({name}.md)",
+            recipe.title,
+            SOURCES[recipe.source].short(),
+            _duration(results[name].manifest["seconds"]),
+        )
         for name, recipe in recipes.items()
     ]
     return "\n".join(
@@ -127,7 +156,9 @@ def index(recipes: Mapping[str, Recipe], results: Mapping[str, Result]) -> str:
 HEADS = ("number", "expected", "ours", "tolerance", "verdict", "who says so")
 
 
-def fidelity(recipes: Mapping[str, Recipe], results: Mapping[str, Result], absent: Mapping[str, str]) -> str:
+def fidelity(
+    recipes: Mapping[str, Recipe], results: Mapping[str, Result], absent: Mapping[str, str]
+) -> str:
     """Write every number that a source gives beside ours; first those that differ or could not be run.
 
     Args:
@@ -162,7 +193,9 @@ def fidelity(recipes: Mapping[str, Recipe], results: Mapping[str, Result], absen
     ]
     for name, result in results.items():
         for reason, verdicts in _reasons(result.verdicts).items():
-            told = "; ".join(f"{v.what}: ours {v.value:.6g}, theirs {v.expected:.6g}" for v in verdicts)
+            told = "; ".join(
+                f"{v.what}: ours {v.value:.6g}, theirs {v.expected:.6g}" for v in verdicts
+            )
             lines.append(f"* [{name}](recipes/{name}.md): {reason} ({verdicts[0].source}). {told}.")
     lines += ["", "## What was not run", ""]
     for what, reason in absent.items():
@@ -170,7 +203,9 @@ def fidelity(recipes: Mapping[str, Recipe], results: Mapping[str, Result], absen
     for name, verdicts in unrun.items():
         if verdicts:
             ends = f"from “{verdicts[0].what}” to “{verdicts[-1].what}”"
-            lines.append(f"* [{name}](recipes/{name}.md): {len(verdicts)} numbers of another size or other data, {ends}.")
+            lines.append(
+                f"* [{name}](recipes/{name}.md): {len(verdicts)} numbers of another size or other data, {ends}."
+            )
     for name, recipe in recipes.items():
         checks = [_line(verdict) for verdict in results[name].verdicts if verdict.ok is not None]
         if checks:
@@ -186,14 +221,17 @@ def values(taken: Sequence[object]) -> str:
         >>> values([64, 64, 0.5])
         '64, 0.5'
     """
-    told = [f"{value:g}" if isinstance(value, float) else str(value) for value in dict.fromkeys(taken)]
+    told = [
+        f"{value:g}" if isinstance(value, float) else str(value) for value in dict.fromkeys(taken)
+    ]
     return ", ".join(told) if len(told) < 13 else f"{told[0]} … {told[-1]} ({len(told)} values)"
 
 
 def _together(results: Sequence[Result]) -> Result:
     """Fill what the first run leaves open with what the others found."""
     found = [
-        next((verdict for verdict in same if verdict.ok is not None), same[0]) for same in zip(*(r.verdicts for r in results), strict=True)
+        next((verdict for verdict in same if verdict.ok is not None), same[0])
+        for same in zip(*(r.verdicts for r in results), strict=True)
     ]
     return results[0]._replace(verdicts=found)
 
@@ -210,7 +248,14 @@ def _reasons(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
 def _line(verdict: Verdict) -> tuple[str, ...]:
     ours = "not run" if verdict.value is None else f"{verdict.value:.7g}"
     word = {None: "–", True: "differs" if verdict.reason else "ok", False: "**FAILED**"}[verdict.ok]
-    return (verdict.what, f"{verdict.expected:.7g}", ours, f"{verdict.tolerance:.2g}", word, verdict.source)
+    return (
+        verdict.what,
+        f"{verdict.expected:.7g}",
+        ours,
+        f"{verdict.tolerance:.2g}",
+        word,
+        verdict.source,
+    )
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -223,20 +268,28 @@ def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str
 def _duration(seconds: float) -> str:
     if seconds < 10:
         return "seconds"
-    return "half a minute" if seconds < 45 else "a minute" if seconds < 90 else f"{round(seconds / 60)} minutes"
+    return (
+        "half a minute"
+        if seconds < 45
+        else "a minute"
+        if seconds < 90
+        else f"{round(seconds / 60)} minutes"
+    )
 
 
 def _picture(path: Path, drawn: bytes) -> Path:
     """Write a picture in 64 colours: a quarter of the bytes, and no difference to the eye."""
     from PIL import Image
 
-    with files.atomic(path, "pages") as temporary, Image.open(io.BytesIO(drawn)) as picture:
-        few = picture.convert("RGB").quantize(64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    with files.atomic(path) as temporary, Image.open(io.BytesIO(drawn)) as picture:
+        few = picture.convert("RGB").quantize(
+            64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+        )
         few.save(temporary, format="PNG", optimize=True)
     return path
 
 
 def _text(path: Path, text: str) -> Path:
-    with files.atomic(path, "pages") as temporary:
+    with files.atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

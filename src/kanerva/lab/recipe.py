@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, get_type_hints
 
-from kanerva._core.checks import choice, integer, refuse
+from kanerva._core.checks import choice, integer
+from kanerva._core.errors import door, refuse
 from kanerva.lab import citations
 
 __all__ = ["Check", "Parameter", "Recipe", "Verdict", "grid", "recipe"]
@@ -22,7 +23,11 @@ Value = str | int | float | None
 Row = dict[str, Any]  # text, numbers and None
 Cell = dict[str, Any]
 SIZES = ("quick", "paper")
-AGGREGATES: dict[str, Callable[[list[float]], float]] = {"mean": statistics.fmean, "min": min, "max": max}
+AGGREGATES: dict[str, Callable[[list[float]], float]] = {
+    "mean": statistics.fmean,
+    "min": min,
+    "max": max,
+}
 
 
 class Parameter(NamedTuple):
@@ -103,6 +108,7 @@ class Check:
     aggregate: str = "mean"
     reason: str = ""
 
+    @door
     def judge(self, rows: Iterable[Row]) -> Verdict:
         """Look the number up in the rows of a table and compare it.
 
@@ -114,16 +120,31 @@ class Check:
             >>> Check("error", "error", 0.0, 0.1, "theory").judge([{"error": 0.25}]).ok
             False
         """
-        chosen = [row for row in rows if all(_same(row.get(name), value) for name, value in self.at.items())]
+        chosen = [
+            row
+            for row in rows
+            if all(_same(row.get(name), value) for name, value in self.at.items())
+        ]
         if any(self.column not in row for row in chosen):
             got = f"rows with {', '.join(map(repr, chosen[0]))}"
-            refuse("Check.judge", "rows", f"rows with the column {self.column!r}", got, "yield it, or name another column")
+            must = f"rows with the column {self.column!r}"
+            refuse("rows", must=must, got=got, do="yield it, or name another column")
         values = [float(value) for row in chosen if (value := row[self.column]) is not None]
         if not values:
-            return Verdict(self.what, None, self.expected, self.tolerance, self.source, None, self.reason)
+            return Verdict(
+                self.what, None, self.expected, self.tolerance, self.source, None, self.reason
+            )
         value = AGGREGATES[self.aggregate](values)
         near = abs(value - self.expected) <= self.tolerance + 1e-12 * abs(self.expected)
-        return Verdict(self.what, value, self.expected, self.tolerance, self.source, near != bool(self.reason), self.reason)
+        return Verdict(
+            self.what,
+            value,
+            self.expected,
+            self.tolerance,
+            self.source,
+            near != bool(self.reason),
+            self.reason,
+        )
 
 
 @dataclass(frozen=True)
@@ -153,12 +174,14 @@ class Recipe:
     checks: Sequence[Check]
     draw: Callable[[list[Row]], Any]
 
+    @door("recipe")
     def __post_init__(self) -> None:
         known = {parameter.name for parameter in self.parameters}
         for cell in itertools.chain(*self.sizes.values()):
             if not set(cell) <= known:
                 got, do = ", ".join(set(cell) - known), f"name one of {', '.join(sorted(known))}"
-                refuse("recipe", self.name, "made of cells that its generator takes", got, do)
+                must = "made of cells that its generator takes"
+                refuse(self.name, must=must, got=got, do=do)
 
     @property
     def about(self) -> str:
@@ -172,11 +195,20 @@ class Recipe:
         found = []
         for name, one in inspect.signature(self.measure).parameters.items():
             hint = hints[name]
-            kind, words = (hint.__origin__, hint.__metadata__[0]) if hasattr(hint, "__metadata__") else (hint, "")
-            found.append(Parameter(name, kind, words, None if one.default is one.empty else one.default))
+            kind, words = (
+                (hint.__origin__, hint.__metadata__[0])
+                if hasattr(hint, "__metadata__")
+                else (hint, "")
+            )
+            found.append(
+                Parameter(name, kind, words, None if one.default is one.empty else one.default)
+            )
         return found
 
-    def cells(self, size: str = "quick", seed: int = 0, given: Mapping[str, str | Value] | None = None) -> list[Cell]:
+    @door
+    def cells(
+        self, size: str = "quick", seed: int = 0, given: Mapping[str, str | Value] | None = None
+    ) -> list[Cell]:
         """Return the cells of a run: what the generator is called with, one after the other.
 
         Args:
@@ -195,13 +227,13 @@ class Recipe:
             >>> [cell["radius"] for cell in RECIPES["sdm.weights"].cells(given={"bits": "64", "radius": "9,11"})]
             [9, 11]
         """
-        cells = self.sizes[choice(self.name, "size", size, SIZES)]
-        seed = integer(self.name, "seed", seed, 0, 2**31)
+        cells = self.sizes[choice("size", size, SIZES)]
+        seed = integer("seed", seed, 0, 2**31)
         known = {parameter.name: parameter for parameter in self.parameters}
         sweeps = {}
         for name, text in (given or {}).items():
-            choice(self.name, "set", name, tuple(known))
-            sweeps[name] = tuple(_value(self.name, known[name], part) for part in str(text).split(","))
+            choice("set", name, tuple(known))
+            sweeps[name] = tuple(_value(known[name], part) for part in str(text).split(","))
         defaults = {name: parameter.default for name, parameter in known.items()}
         found: dict[tuple[Value, ...], Cell] = {}
         for cell in cells:
@@ -232,6 +264,7 @@ class Recipe:
         return (_found, (home.__name__, name)) if known else super().__reduce__()
 
 
+@door
 def recipe(
     name: str,
     title: str,
@@ -275,10 +308,19 @@ def recipe(
         >>> [next(squares.measure(**cell))["square"] for cell in squares.cells()]
         [4, 9]
     """
-    choice("recipe", "source", source, tuple(citations.SOURCES))
+    choice("source", source, tuple(citations.SOURCES))
 
     def made(measure: Callable[..., Iterator[Row]]) -> Recipe:
-        return Recipe(name, title, measure, source, figure, {"quick": list(quick), "paper": list(paper)}, tuple(checks), draw)
+        return Recipe(
+            name,
+            title,
+            measure,
+            source,
+            figure,
+            {"quick": list(quick), "paper": list(paper)},
+            tuple(checks),
+            draw,
+        )
 
     return made
 
@@ -297,7 +339,9 @@ def grid(**sweeps: Value | Sequence[Value]) -> list[Cell]:
         >>> grid(bits=64, radius=(5, 9))
         [{'bits': 64, 'radius': 5}, {'bits': 64, 'radius': 9}]
     """
-    columns = [values if isinstance(values, tuple | list) else (values,) for values in sweeps.values()]
+    columns = [
+        values if isinstance(values, tuple | list) else (values,) for values in sweeps.values()
+    ]
     return [dict(zip(sweeps, values, strict=True)) for values in itertools.product(*columns)]
 
 
@@ -307,7 +351,7 @@ def _same(value: Value, wanted: Value) -> bool:
     return value == wanted
 
 
-def _value(function: str, parameter: Parameter, text: str) -> Value:
+def _value(parameter: Parameter, text: str) -> Value:
     """Read a value of ``--set`` as what the parameter is."""
     try:
         value: Value = parameter.kind(text)
@@ -317,7 +361,8 @@ def _value(function: str, parameter: Parameter, text: str) -> Value:
         pass
     must = {int: "whole numbers", float: "finite numbers"}.get(parameter.kind, "words")
     got = repr(text) if len(text) <= 60 else f"of {len(text)} characters"
-    refuse(function, parameter.name, f"{must} with commas between", got, f"write --set {parameter.name}=VALUE")
+    do = f"write --set {parameter.name}=VALUE"
+    refuse(parameter.name, must=f"{must} with commas between", got=got, do=do)
 
 
 def _found(home: str, name: str) -> Any:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kanerva._core import checks, files
+from kanerva._core.errors import InputFileError, door, refuse
 from kanerva.lab import plot, report
 from kanerva.lab.recipe import Cell, Recipe, Row, Value, Verdict
 
@@ -48,6 +49,7 @@ class Result(NamedTuple):
         return all(verdict.ok is not False for verdict in self.verdicts)
 
 
+@door
 def run(
     recipe: Recipe,
     folder: str | Path | None = None,
@@ -96,14 +98,22 @@ def run(
     """
     start = time.perf_counter()
     cells = recipe.cells(size, seed, given)
-    if jobs is not None and (checks.integer("run", "jobs", jobs, -1) == 0):
-        checks.refuse("run", "jobs", "1 or more, or -1 for one a core", "0", "leave it out for one")
-    request = {"recipe": recipe.name, "version": version("kanerva"), "size": size, "seed": seed, "given": dict(given or {})}
+    if jobs is not None and (checks.integer("jobs", jobs, -1) == 0):
+        refuse("jobs", must="1 or more, or -1 for one a core", got="0", do="leave it out for one")
+    request = {
+        "recipe": recipe.name,
+        "version": version("kanerva"),
+        "size": size,
+        "seed": seed,
+        "given": dict(given or {}),
+    }
     with _alone(None if folder is None else Path(folder)) as home:
         log = _Log(home, request, cells)
         if progress:
             progress(recipe.name, len(log.done), len(cells))
-        for index, rows in _measured(recipe, cells, [place for place in range(len(cells)) if place not in log.done], jobs):
+        for index, rows in _measured(
+            recipe, cells, [place for place in range(len(cells)) if place not in log.done], jobs
+        ):
             log.add(index, rows)
             if progress:
                 progress(recipe.name, len(log.done), len(cells))
@@ -114,6 +124,7 @@ def run(
     return Result(recipe.name, rows, verdicts, manifest, files)
 
 
+@door
 def read(recipe: Recipe, folder: str | Path) -> Result:
     """Read back a run that was finished, and judge its rows.
 
@@ -142,12 +153,26 @@ def read(recipe: Recipe, folder: str | Path) -> Result:
         rows = _parse((folder / TABLE).read_bytes().decode())
     except (OSError, ValueError) as error:
         do = f"run it first: kanerva run {recipe.name} --out {folder}"
-        checks.refuse("read", "folder", "that of a finished run", f"{str(folder)!r} ({error})", do, checks.InputFileError)
+        refuse(
+            "folder",
+            must="that of a finished run",
+            got=f"{str(folder)!r} ({error})",
+            do=do,
+            error=InputFileError,
+        )
     name = manifest.get("recipe") if isinstance(manifest, dict) else None
     if name != recipe.name:
         got = f"one of {name!r}"
-        checks.refuse("read", "folder", f"that of a run of {recipe.name!r}", got, "name its folder", checks.InputFileError)
-    return Result(recipe.name, rows, recipe.judge(rows), manifest, [folder / TABLE, folder / MANIFEST])
+        refuse(
+            "folder",
+            must=f"that of a run of {recipe.name!r}",
+            got=got,
+            do="name its folder",
+            error=InputFileError,
+        )
+    return Result(
+        recipe.name, rows, recipe.judge(rows), manifest, [folder / TABLE, folder / MANIFEST]
+    )
 
 
 @contextmanager
@@ -156,8 +181,8 @@ def _alone(folder: Path | None) -> Iterator[Path | None]:
     if folder is None:
         yield None
         return
-    files.folder(folder, "run")
-    with files.writing(folder, "run"), tempfile.TemporaryFile(dir=folder):
+    files.folder(folder)
+    with files.writing(folder), tempfile.TemporaryFile(dir=folder):
         pass
     try:
         import fcntl
@@ -169,8 +194,11 @@ def _alone(folder: Path | None) -> Iterator[Path | None]:
         try:
             fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            got, do = f"{str(folder)!r}, where another run is at work", "wait for it to end, or choose another --out"
-            checks.refuse("run", "out", "a folder of its own", got, do, checks.InputFileError)
+            got, do = (
+                f"{str(folder)!r}, where another run is at work",
+                "wait for it to end, or choose another --out",
+            )
+            refuse("out", must="a folder of its own", got=got, do=do, error=InputFileError)
         except OSError:  # a file system without such locks
             pass
         yield folder
@@ -184,6 +212,7 @@ class _Log:
     Nothing is written before the first cell is whole: what is refused leaves an earlier run as it is.
     """
 
+    @door("run")
     def __init__(self, folder: Path | None, request: dict[str, Any], cells: Sequence[Cell]) -> None:
         self.folder, self.request, self.cells = folder, request, cells
         self.done: dict[int, str] = {}
@@ -191,7 +220,7 @@ class _Log:
         if folder is None:
             return
         self.table_path, self.journal_path = folder / TABLE, folder / JOURNAL
-        with files.writing(folder, "run"):
+        with files.writing(folder):
             if self.journal_path.exists():
                 self._resume()
             else:
@@ -205,7 +234,13 @@ class _Log:
             return
         if name != self.request["recipe"]:
             got = f"{str(folder)!r}, which holds a run of {name!r}"
-            checks.refuse("run", "out", "a folder of its own", got, "choose another --out, or remove the folder", checks.InputFileError)
+            refuse(
+                "out",
+                must="a folder of its own",
+                got=got,
+                do="choose another --out, or remove the folder",
+                error=InputFileError,
+            )
 
     def _resume(self) -> None:
         """Take up what an interrupted run left; a row that was being written is cut off."""
@@ -215,19 +250,35 @@ class _Log:
         if len(told) > 1 and told[0] != json.loads(json.dumps(self.request)):
             do = "repeat its command to finish it, choose another --out, or remove the folder"
             got = f"{str(self.folder)!r}, where another run is unfinished"
-            checks.refuse("run", "out", "a folder of its own", got, do, checks.InputFileError)
+            refuse("out", must="a folder of its own", got=got, do=do, error=InputFileError)
         kept = [cell for cell in told[1:] if cell["end"] <= len(raw)]
         if not kept:
             return
         ends = [raw.find(b"\n") + 1, *(cell["end"] for cell in kept)]
-        sizes = {cell["cell"]: end - start for cell, start, end in zip(kept, ends[:-1], ends[1:], strict=True)}
+        sizes = {
+            cell["cell"]: end - start
+            for cell, start, end in zip(kept, ends[:-1], ends[1:], strict=True)
+        }
         if self._cut(raw, ends[0], sizes):
             os.truncate(self.table_path, ends[-1])
-            os.truncate(self.journal_path, sum(map(len, journal.splitlines(keepends=True)[: 1 + len(kept)])))
-        elif len(kept) < len(self.cells) or not self._cut(raw, ends[0], dict(sorted(sizes.items()))):
+            os.truncate(
+                self.journal_path, sum(map(len, journal.splitlines(keepends=True)[: 1 + len(kept)]))
+            )
+        elif len(kept) < len(self.cells) or not self._cut(
+            raw, ends[0], dict(sorted(sizes.items()))
+        ):
             # Only a run that was stopped while it ended has put the table into the order of the cells.
-            got, do = f"changed since by others in {str(self.folder)!r}", "bring the table back, or remove the folder"
-            checks.refuse("run", "out", "a folder with the table as the run left it", got, do, checks.InputFileError)
+            got, do = (
+                f"changed since by others in {str(self.folder)!r}",
+                "bring the table back, or remove the folder",
+            )
+            refuse(
+                "out",
+                must="a folder with the table as the run left it",
+                got=got,
+                do=do,
+                error=InputFileError,
+            )
 
     def _cut(self, raw: bytes, place: int, sizes: Mapping[int, int]) -> bool:
         """Cut a table into cells of these sizes in bytes, and tell whether each begins with what its cell was called with."""
@@ -246,15 +297,21 @@ class _Log:
         self._append(self.table_path, "", fresh=True)
         self._append(self.journal_path, json.dumps(self.request) + "\n", fresh=True)
 
+    @door("run")
     def add(self, index: int, rows: list[Row]) -> None:
         """Keep the rows of a cell that is whole: first the rows, then the line that says so."""
         head, text = _format(rows)
         if self.head and head and head != self.head:
-            checks.refuse("run", "rows", f"with the columns {self.head.strip()}", head.strip(), "yield the same keys in the same order")
+            refuse(
+                "rows",
+                must=f"with the columns {self.head.strip()}",
+                got=head.strip(),
+                do="yield the same keys in the same order",
+            )
         begun, first, self.head = bool(self.done), not self.head, self.head or head
         self.done[index] = text
         if self.folder is not None:
-            with files.writing(self.folder, "run"):
+            with files.writing(self.folder):
                 if not begun:
                     self._begin(self.folder)
                 end = self._append(self.table_path, (head if first else "") + text)
@@ -273,7 +330,9 @@ class _Log:
             return file.tell()
 
 
-def _measured(recipe: Recipe, cells: Sequence[Cell], places: Sequence[int], jobs: int | None) -> Iterator[tuple[int, list[Row]]]:
+def _measured(
+    recipe: Recipe, cells: Sequence[Cell], places: Sequence[int], jobs: int | None
+) -> Iterator[tuple[int, list[Row]]]:
     """Measure cells as joblib is told to, and hand each over as it ends."""
     import joblib
 
@@ -281,12 +340,21 @@ def _measured(recipe: Recipe, cells: Sequence[Cell], places: Sequence[int], jobs
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
     with warnings.catch_warnings():
         # A worker that has used much memory is replaced by a fresh one, which is as it should be.
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+        warnings.filterwarnings(
+            "ignore", "A worker stopped while some jobs were given", UserWarning
+        )
         try:
-            yield from parallel(joblib.delayed(_cell)(recipe, place, cells[place]) for place in places)
+            yield from parallel(
+                joblib.delayed(_cell)(recipe, place, cells[place]) for place in places
+            )
         except BrokenExecutor:
             do = "give fewer, or ask for less; the same command goes on from there"
-            checks.refuse("run", "jobs", "few enough for the memory of this machine", f"{jobs}, and one of them was killed", do)
+            refuse(
+                "jobs",
+                must="few enough for the memory of this machine",
+                got=f"{jobs}, and one of them was killed",
+                do=do,
+            )
 
 
 def _cell(recipe: Recipe, place: int, cell: Cell) -> tuple[int, list[Row]]:
@@ -295,7 +363,9 @@ def _cell(recipe: Recipe, place: int, cell: Cell) -> tuple[int, list[Row]]:
         both = set(row) & set(cell)
         if both:
             do = "give the measured column another name"
-            checks.refuse(recipe.name, "rows", "without the names of parameters", ", ".join(sorted(both)), do)
+            refuse(
+                "rows", must="without the names of parameters", got=", ".join(sorted(both)), do=do
+            )
         rows.append(cell | {name: _plain(value) for name, value in row.items()})
     return place, rows
 
@@ -316,16 +386,26 @@ def _format(rows: Sequence[Row]) -> tuple[str, str]:
     head = buffer.getvalue()
     for row in rows:
         if list(row) != list(rows[0]):
-            checks.refuse("run", "rows", f"with the columns {head.strip()}", ",".join(row), "yield the same keys in the same order")
+            refuse(
+                "rows",
+                must=f"with the columns {head.strip()}",
+                got=",".join(row),
+                do="yield the same keys in the same order",
+            )
         for name, value in row.items():
             # CSV would give back a number for the first, and two lines for the second.
             if isinstance(value, str) and (_value(value) not in (value, None) or "\r" in value):
                 must = "a word that does not read as a number, without carriage returns"
-                checks.refuse(
-                    "run", f"rows, column {name!r},", must, checks.describe(value), "write it with a letter before it, or with \\n"
+                refuse(
+                    f"rows, column {name!r},",
+                    value,
+                    must=must,
+                    do="write it with a letter before it, or with \\n",
                 )
             if not (value is None or isinstance(value, str)):
-                checks.number("run", f"rows, column {name!r},", value, do="yield None where there is no value")
+                checks.number(
+                    f"rows, column {name!r},", value, do="yield None where there is no value"
+                )
     writer.writerows(rows)
     return head, buffer.getvalue()[len(head) :]
 
@@ -359,7 +439,13 @@ def _value(text: str) -> Value:
     return text
 
 
-def _manifest(recipe: Recipe, request: dict[str, Any], cells: Sequence[Cell], rows: Sequence[Row], seconds: float) -> dict[str, Any]:
+def _manifest(
+    recipe: Recipe,
+    request: dict[str, Any],
+    cells: Sequence[Cell],
+    rows: Sequence[Row],
+    seconds: float,
+) -> dict[str, Any]:
     names = ("torch", "numpy", "scipy")
     versions = {"python": platform.python_version()} | {name: version(name) for name in names}
     return {
@@ -374,7 +460,9 @@ def _manifest(recipe: Recipe, request: dict[str, Any], cells: Sequence[Cell], ro
     }
 
 
-def _finish(recipe: Recipe, folder: Path, rows: list[Row], verdicts: list[Verdict], manifest: dict[str, Any]) -> list[Path]:
+def _finish(
+    recipe: Recipe, folder: Path, rows: list[Row], verdicts: list[Verdict], manifest: dict[str, Any]
+) -> list[Path]:
     """Write what a finished run leaves: the figure, the table in order, the manifest; then the journal goes."""
     files = [folder / TABLE, folder / MANIFEST]
     if find_spec("matplotlib"):

@@ -11,7 +11,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from kanerva import dynamics, functional
-from kanerva._core import archive, checks
+from kanerva._core import archive, arrays, checks
+from kanerva._core.errors import InputError, InputTypeError, door, refuse, within
 from kanerva._core.settings import settings
 from kanerva.activation import Activation, Sign
 from kanerva.bits import Packed
@@ -52,17 +53,23 @@ class Memory(nn.Module, ABC):
         [0, 0, 0, 0, 0]
     """
 
-    def __init__(self, similarity: Similarity, separation: Separation, activation: Activation, empty: str) -> None:
+    @door
+    def __init__(
+        self, similarity: Similarity, separation: Separation, activation: Activation, empty: str
+    ) -> None:
         super().__init__()
-        for name, part, kind in (("separation", separation, Separation), ("activation", activation, Activation)):
+        for name, part, kind in (
+            ("separation", separation, Separation),
+            ("activation", activation, Activation),
+        ):
             if not isinstance(part, kind):
                 do = f"take one from kanerva.{name}"
-                checks.refuse(type(self).__name__, name, f"a part of kanerva.{name}", checks.describe(part), do, checks.InputTypeError)
+                refuse(name, part, must=f"a part of kanerva.{name}", do=do, error=InputTypeError)
         if not callable(similarity) or isinstance(similarity, type | Separation | Activation):
             must, do = "a function of query and keys", "take one from kanerva.similarity"
-            checks.refuse(type(self).__name__, "similarity", must, checks.describe(similarity), do, checks.InputTypeError)
+            refuse("similarity", similarity, must=must, do=do, error=InputTypeError)
         self.similarity, self.activation = similarity, activation
-        self.empty = checks.choice(type(self).__name__, "empty", empty, EMPTY)
+        self.empty = checks.choice("empty", empty, EMPTY)
         self._separation = separation
         beta = separation.temperature()
         self.register_parameter("beta", beta if isinstance(beta, nn.Parameter) else None)
@@ -72,19 +79,33 @@ class Memory(nn.Module, ABC):
         name = _parts.name(self.similarity)
         inner = getattr(self._separation, "part", self._separation)
         expects = self._separation.expects or inner.expects
-        where = type(self).__name__
         if expects and name not in expects:
             must = f"{' or '.join(expects)} for {self._separation}"
-            checks.refuse(where, "similarity", must, name, "choose that similarity, or another separation")
+            refuse(
+                "similarity",
+                must=must,
+                got=name,
+                do="choose that similarity, or another separation",
+            )
         for part in (inner, self.similarity):
             length = {Circle: "bits", Overlap: "bits", Cap: "dim"}.get(type(part))
             if length and getattr(part, length) != self.dim:
-                must, got = f"{self.dim}, the length of the keys", f"{getattr(part, length)} in {_parts.name(part)}"
-                checks.refuse(where, length, must, got, "give keys and parts the same length")
-        keeps = self.empty == "keep" or (isinstance(self.activation, Sign) and self.activation.tie == "keep")
+                must, got = (
+                    f"{self.dim}, the length of the keys",
+                    f"{getattr(part, length)} in {_parts.name(part)}",
+                )
+                refuse(length, must=must, got=got, do="give keys and parts the same length")
+        keeps = self.empty == "keep" or (
+            isinstance(self.activation, Sign) and self.activation.tie == "keep"
+        )
         if (keeps or isinstance(self._separation, Difference)) and self.value_dim != self.dim:
             got = f"{self.value_dim} for keys of {self.dim}"
-            checks.refuse(where, "value_dim", "the length of the keys, to keep the query's own", got, 'choose another "tie" or "empty"')
+            refuse(
+                "value_dim",
+                must="the length of the keys, to keep the query's own",
+                got=got,
+                do='choose another "tie" or "empty"',
+            )
 
     @property
     def separation(self) -> Separation:
@@ -120,7 +141,9 @@ class Memory(nn.Module, ABC):
         """Whether the values are the keys themselves, so that a read has an energy."""
 
     @abstractmethod
-    def write(self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None) -> Tensor | None:
+    def write(
+        self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None
+    ) -> Tensor | None:
         """Store ``values`` under ``keys``."""
 
     @abstractmethod
@@ -135,14 +158,15 @@ class Memory(nn.Module, ABC):
         return True
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Memory":
-        checks.floating(f"{type(self).__name__}.to", fn(torch.empty(0, dtype=self.dtype, device=self._home)).dtype)
+        with within(f"{type(self).__name__}.to"):
+            arrays.floating(fn(torch.empty(0, dtype=self.dtype, device=self._home)).dtype)
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
         """Describe the memory in one line."""
         separation = self._separation
         if self.beta is not None:
-            with suppress(checks.InputError):  # training may have led it out of its range
+            with suppress(InputError):  # training may have led it out of its range
                 separation = separation.with_beta(self.beta.item())
         parts = [_parts.name(self.similarity), repr(separation), repr(self.activation)]
         parts += [] if self.beta is None else ["beta is learned"]
@@ -157,7 +181,11 @@ class Memory(nn.Module, ABC):
     @property
     def key_bits(self) -> bool:
         """Whether keys and queries are -1/+1."""
-        compares = self.similarity is agreement or isinstance(self.similarity, Overlap) or isinstance(self._separation, Difference)
+        compares = (
+            self.similarity is agreement
+            or isinstance(self.similarity, Overlap)
+            or isinstance(self._separation, Difference)
+        )
         return compares or (self.autoassociative and self.value_bits)
 
     @property
@@ -165,7 +193,10 @@ class Memory(nn.Module, ABC):
         """Whether values are -1/+1."""
         return isinstance(self.activation, Sign)
 
-    def scores(self, query: Float[Tensor, "*batch d"], mask: Mask = None) -> Float[Tensor, "*batch m"]:
+    @door
+    def scores(
+        self, query: Float[Tensor, "*batch d"], mask: Mask = None
+    ) -> Float[Tensor, "*batch m"]:
         """Compare queries with every key.
 
         Args:
@@ -175,10 +206,13 @@ class Memory(nn.Module, ABC):
         Returns:
             ``(..., m)``, larger is nearer.
         """
-        self._afford(self._checked("scores", query))
+        self._afford(self._checked(query))
         return functional.scores(query, self.keys, self.similarity, mask)
 
-    def weights(self, query: Float[Tensor, "*batch d"], mask: Mask = None) -> Float[Tensor, "*batch m"]:
+    @door
+    def weights(
+        self, query: Float[Tensor, "*batch d"], mask: Mask = None
+    ) -> Float[Tensor, "*batch m"]:
         """Weigh every key.
 
         Args:
@@ -188,10 +222,13 @@ class Memory(nn.Module, ABC):
         Returns:
             ``(..., m)``.
         """
-        self._afford(self._checked("weights", query))
+        self._afford(self._checked(query))
         return functional.weights(query, self.keys, self.similarity, self.separation, mask)
 
-    def read(self, query: Float[Tensor, "*batch d"], mask: Mask = None) -> Float[Tensor, "*batch e"]:
+    @door
+    def read(
+        self, query: Float[Tensor, "*batch d"], mask: Mask = None
+    ) -> Float[Tensor, "*batch e"]:
         """Read once.
 
         Args:
@@ -205,12 +242,15 @@ class Memory(nn.Module, ABC):
         Raises:
             InputError: a query of another length, with other numbers than bits where bits are asked, or not finite.
         """
-        return self._read(self._checked("read", query), mask)
+        return self._read(self._checked(query), mask)
 
-    def forward(self, query: Float[Tensor, "*batch d"], mask: Mask = None) -> Float[Tensor, "*batch e"]:
+    def forward(
+        self, query: Float[Tensor, "*batch d"], mask: Mask = None
+    ) -> Float[Tensor, "*batch e"]:
         """Read once, as ``read`` does."""
         return self.read(query, mask)
 
+    @door
     def recall(
         self,
         query: Float[Tensor, "*batch d"],
@@ -233,8 +273,9 @@ class Memory(nn.Module, ABC):
         Returns:
             the last states ``(..., d)``; ``settle`` tells which of them came to rest.
         """
-        return self._settled(self._journey("recall", query, steps, rate, tolerance, mask)).state
+        return self._settled(self._journey(query, steps, rate, tolerance, mask)).state
 
+    @door
     def settle(
         self,
         query: Float[Tensor, "*batch d"],
@@ -256,8 +297,9 @@ class Memory(nn.Module, ABC):
         Returns:
             last states, reads made, and whether the last one changed nothing.
         """
-        return self._settled(self._journey("settle", query, steps, rate, tolerance, mask))
+        return self._settled(self._journey(query, steps, rate, tolerance, mask))
 
+    @door
     def trace(
         self,
         query: Float[Tensor, "*batch d"],
@@ -279,10 +321,13 @@ class Memory(nn.Module, ABC):
         Returns:
             the path: states, energies (None where the memory has none), steps taken, and whether each came to rest.
         """
-        path = dynamics.trace(self._again, **self._journey("trace", query, steps, rate, tolerance, mask))
+        path = dynamics.trace(self._again, **self._journey(query, steps, rate, tolerance, mask))
         return path._replace(energies=self._energy(path.states, mask))
 
-    def energy(self, query: Float[Tensor, "*batch d"], mask: Mask = None) -> Float[Tensor, "*batch"]:
+    @door
+    def energy(
+        self, query: Float[Tensor, "*batch d"], mask: Mask = None
+    ) -> Float[Tensor, "*batch"]:
         r"""Return the energy that a read lowers.
 
         .. math:: E(q) = R(q) - \Phi(s(q))
@@ -302,9 +347,17 @@ class Memory(nn.Module, ABC):
         """
         if not self.autoassociative:
             got = f"a memory of {self.dim} -> {self.value_dim} with values of its own"
-            checks.refuse("energy", "memory", "auto-associative, its values the keys", got, "build it without value_dim")
-        return functional.energy(self._checked("energy", query), self.keys, self.similarity, self.separation, mask)
+            refuse(
+                "memory",
+                must="auto-associative, its values the keys",
+                got=got,
+                do="build it without value_dim",
+            )
+        return functional.energy(
+            self._checked(query), self.keys, self.similarity, self.separation, mask
+        )
 
+    @door
     def explain(self, query: Float[Tensor, "*batch d"], mask: Mask = None) -> Explanation:
         """Read once and say why: weights, their mass, how many keys took part, how close it was.
 
@@ -318,13 +371,16 @@ class Memory(nn.Module, ABC):
         Raises:
             InputError: the weights of all queries together would take more than ``settings.budget``.
         """
-        weights = self.weights(self._checked("explain", query), mask)
+        weights = self.weights(self._checked(query), mask)
         field = self._field(query, mask)
         size = weights.abs()
         mass = self._mass(weights)
-        if not checks.sound(mass):
-            must, do = f"such that the mass stays within {mass.dtype}", "scale the data or beta down, or wrap the separation in Normalised"
-            checks.refuse(f"{type(self).__name__}.explain", "query", must, "too large: it overflows", do)
+        if not arrays.sound(mass):
+            must, do = (
+                f"such that the mass stays within {mass.dtype}",
+                "scale the data or beta down, or wrap the separation in Normalised",
+            )
+            refuse("query", must=must, got="too large: it overflows", do=do)
         share = size / size.sum(-1, keepdim=True).clamp_min(torch.finfo(size.dtype).tiny)
         squares = share.square().sum(-1)
         return Explanation(
@@ -332,12 +388,15 @@ class Memory(nn.Module, ABC):
             weights=weights,
             mass=mass,
             active=(weights != 0).sum(-1),
-            effective=torch.where(squares > 0, 1 / squares.clamp_min(torch.finfo(size.dtype).tiny), 0.0),
+            effective=torch.where(
+                squares > 0, 1 / squares.clamp_min(torch.finfo(size.dtype).tiny), 0.0
+            ),
             entropy=torch.special.entr(share).sum(-1),
             margin=self._margin(field.value, mass) if self.value_bits else None,
             energy=self._energy(query, mask),
         )
 
+    @door
     def save(self, path: str | FilePath) -> None:
         """Write the memory to one safetensors file, whole or not at all; ``kanerva.load`` reads it back.
 
@@ -356,30 +415,41 @@ class Memory(nn.Module, ABC):
             "empty": self.empty,
             "learned": self.beta is not None,
         }
-        archive.write(checks.path("save", path), dict(self.state_dict()), config | self._config())
+        archive.write(checks.path(path), dict(self.state_dict()), config | self._config())
 
-    def _checked(self, function: str, query: Tensor) -> Tensor:
+    def _checked(self, query: Tensor) -> Tensor:
         """Refuse a query that this memory cannot be asked."""
-        where = f"{type(self).__name__}.{function}"
-        return self._rows(where, "query", query, self.dim, self.key_bits)
+        return self._rows("query", query, self.dim, self.key_bits)
 
-    def _rows(self, where: str, name: str, rows: Tensor, dim: int, bits: bool) -> Tensor:
+    def _rows(self, name: str, rows: Tensor, dim: int, bits: bool) -> Tensor:
         """Refuse vectors of the wrong length, dtype, device or domain."""
-        checks.vectors(where, name, rows, dim, self.dtype)
+        arrays.vectors(name, rows, dim, self.dtype)
         home = self._home
         if rows.device != home:
-            checks.refuse(where, name, f"on {home}", f"on {rows.device}", f"move it with {name}.to({str(home)!r})")
-        return checks.bipolar(where, name, rows) if bits else checks.finite(where, name, rows)
+            refuse(
+                name,
+                must=f"on {home}",
+                got=f"on {rows.device}",
+                do=f"move it with {name}.to({str(home)!r})",
+            )
+        return arrays.bipolar(name, rows) if bits else arrays.finite(name, rows)
 
-    def _payload(self, where: str, keys: Tensor, values: Tensor | None) -> Tensor:
+    def _payload(self, keys: Tensor, values: Tensor | None) -> Tensor:
         """Return the values that go with ``keys``, one row each: the keys themselves where none are given."""
         if values is None and self.value_dim != self.dim:
             must = f"a tensor of shape (..., {self.value_dim})"
-            checks.refuse(where, "values", must, "left out", "give one value for each key")
-        values = self._rows(where, "values", keys if values is None else values, self.value_dim, self.value_bits)
+            refuse("values", must=must, got="left out", do="give one value for each key")
+        values = self._rows(
+            "values", keys if values is None else values, self.value_dim, self.value_bits
+        )
         if values.shape[:-1] != keys.shape[:-1]:
             got = f"of shape {tuple(values.shape)} for keys of shape {tuple(keys.shape)}"
-            checks.refuse(where, "values", "one for each key", got, "give both the same leading dimensions")
+            refuse(
+                "values",
+                must="one for each key",
+                got=got,
+                do="give both the same leading dimensions",
+            )
         return values.reshape(-1, self.value_dim)
 
     def _resize(self, state: dict[str, Any], prefix: str, *names: str) -> None:
@@ -393,25 +463,39 @@ class Memory(nn.Module, ABC):
 
     def _vet(self, here: dict[str, Tensor], new: dict[str, Tensor]) -> None:
         """Refuse buffers that are not those of one memory like this one, or would lose something in its dtypes."""
-        where = "load_state_dict"
         if len(new) < len(here) or len({rows.shape[:1] for rows in new.values()}) > 1:
             got = ", ".join(f"{tuple(rows.shape)} of {name}" for name, rows in new.items())
-            checks.refuse(where, "state", f"as many rows of each of {', '.join(here)}", got, "load the state of one memory, whole")
+            refuse(
+                "state",
+                must=f"as many rows of each of {', '.join(here)}",
+                got=got,
+                do="load the state of one memory, whole",
+            )
         for name, rows in new.items():
             size = here[name].shape[1:]
             if rows.shape[1:] != size:
                 do = "build the memory with the sizes that were saved"
-                checks.refuse(where, name, f"rows of shape {tuple(size)}", f"of shape {tuple(rows.shape)}", do)
-            if rows.dtype != here[name].dtype and not torch.equal(rows.to(here[name].dtype).to(rows.dtype), rows):
-                must, do = f"numbers that {here[name].dtype} holds", f"build the memory with {rows.dtype}"
-                checks.refuse(where, name, must, checks.describe(rows), do, checks.InputTypeError)
-            checks.finite(where, name, rows)
+                refuse(
+                    name,
+                    must=f"rows of shape {tuple(size)}",
+                    got=f"of shape {tuple(rows.shape)}",
+                    do=do,
+                )
+            if rows.dtype != here[name].dtype and not torch.equal(
+                rows.to(here[name].dtype).to(rows.dtype), rows
+            ):
+                must, do = (
+                    f"numbers that {here[name].dtype} holds",
+                    f"build the memory with {rows.dtype}",
+                )
+                refuse(name, rows, must=must, do=do, error=InputTypeError)
+            arrays.finite(name, rows)
             if (name == "keys" and self.key_bits) or (name == "_values" and self.value_bits):
                 self._vet_bits(name, rows)
 
     def _vet_bits(self, name: str, rows: Tensor) -> None:
         """Refuse rows of a state that are not the bits they must be."""
-        checks.bipolar("load_state_dict", name, rows)
+        arrays.bipolar(name, rows)
 
     def _afford(self, query: Tensor) -> None:
         """Refuse weights of more bytes than the budget: they are returned, so they cannot be built in pieces."""
@@ -419,11 +503,18 @@ class Memory(nn.Module, ABC):
         if size > settings.budget and query[..., 0].numel() > 1:
             must = f"few enough for {settings.budget} bytes of weights"
             do = "ask fewer at a time, or raise kanerva.settings.budget"
-            checks.refuse("weights", "query", must, f"{tuple(query.shape)} against {self.keys.shape[0]} keys: {size} bytes", do)
+            refuse(
+                "query",
+                must=must,
+                got=f"{tuple(query.shape)} against {self.keys.shape[0]} keys: {size} bytes",
+                do=do,
+            )
 
     def _field(self, query: Tensor, mask: Mask) -> functional.Field:
         """Sum the values by their weights."""
-        return functional.field(query, self.keys, self.values, self.similarity, self.separation, mask)
+        return functional.field(
+            query, self.keys, self.values, self.similarity, self.separation, mask
+        )
 
     def _mass(self, weights: Tensor) -> Tensor:
         """Measure how much answered."""
@@ -436,10 +527,17 @@ class Memory(nn.Module, ABC):
     def _read(self, query: Tensor, mask: Mask = None) -> Tensor:
         """Read queries that were checked."""
         field = self._field(query, mask)
-        value = functional.narrow("read", self.activation(field.value, query.to(field.value.dtype)), query.dtype)
-        if self.empty == "raise" and not checks.tracing() and field.empty.any():
+        value = functional.narrow(
+            self.activation(field.value, query.to(field.value.dtype)), query.dtype
+        )
+        if self.empty == "raise" and not arrays.tracing() and field.empty.any():
             got = f"out of reach, {int(field.empty.sum())} of {field.empty.numel()} of them"
-            checks.refuse("read", "query", "near something that is stored", got, 'widen the radius, or choose empty="zero" or "keep"')
+            refuse(
+                "query",
+                must="near something that is stored",
+                got=got,
+                do='widen the radius, or choose empty="zero" or "keep"',
+            )
         return torch.where(field.empty.unsqueeze(-1), query if self.empty == "keep" else 0.0, value)
 
     def _again(self, query: Tensor, mask: Mask = None) -> Tensor:
@@ -459,23 +557,40 @@ class Memory(nn.Module, ABC):
             return None
         try:
             return functional.energy(states, self.keys, self.similarity, self.separation, mask)
-        except checks.InputError:
+        except InputError:
             return None
 
-    def _journey(self, function: str, query: Tensor, steps: int, rate: float, tolerance: float | None, mask: Mask) -> dict[str, Any]:
+    def _journey(
+        self, query: Tensor, steps: int, rate: float, tolerance: float | None, mask: Mask
+    ) -> dict[str, Any]:
         """Check and lay out what ``dynamics.settle`` needs."""
-        self._checked(function, query)
-        where = f"{type(self).__name__}.{function}"
+        self._checked(query)
         if self.value_dim != self.dim:
             got = f"{self.value_dim} for keys of {self.dim}"
-            checks.refuse(where, "value_dim", "the length of the keys, to read on from what was read", got, "use read")
-        steps = checks.integer(where, "steps", steps, 0, checks.LONGEST)
-        rate = checks.number(where, "rate", rate, 0, 1, open_low=True)
+            refuse(
+                "value_dim",
+                must="the length of the keys, to read on from what was read",
+                got=got,
+                do="use read",
+            )
+        steps = checks.integer("steps", steps, 0, checks.LONGEST)
+        rate = checks.number("rate", rate, 0, 1, open_low=True)
         if self.value_bits and rate != 1:
-            checks.refuse(where, "rate", "1 where bits are read", repr(rate), "leave it out; bits take whole steps")
+            refuse(
+                "rate",
+                must="1 where bits are read",
+                got=repr(rate),
+                do="leave it out; bits take whole steps",
+            )
         if tolerance is None:
             tolerance = 0.0 if self.value_bits else torch.finfo(self.dtype).eps ** 0.75
-        tolerance = checks.number(where, "tolerance", tolerance, 0)
+        tolerance = checks.number("tolerance", tolerance, 0)
         kept = functional.rows_of(mask, query.shape[:-1], self.keys.shape[0])
         rows = () if kept is None else (kept.expand(query[..., 0].numel(), -1),)
-        return {"query": query, "steps": steps, "rate": rate, "tolerance": tolerance, "context": rows}
+        return {
+            "query": query,
+            "steps": steps,
+            "rate": rate,
+            "tolerance": tolerance,
+            "context": rows,
+        }

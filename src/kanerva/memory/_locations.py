@@ -7,7 +7,8 @@ from jaxtyping import Float, Int8, Shaped
 from torch import Tensor
 
 from kanerva import functional
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva._core.settings import settings
 from kanerva.activation import Activation, Sign
 from kanerva.bits import Packed, pack
@@ -55,6 +56,7 @@ class Locations(Memory):
     _stored: Tensor
     _unit: Tensor
 
+    @door
     def __init__(
         self,
         addresses: Float[Tensor, "m d"] | Int8[Tensor, "m d"] | Packed,
@@ -67,54 +69,82 @@ class Locations(Memory):
         counters: torch.dtype = torch.int32,
         overflow: str = "raise",
     ) -> None:
-        super().__init__(similarity, separation, Sign() if activation is None else activation, empty)
+        super().__init__(
+            similarity, separation, Sign() if activation is None else activation, empty
+        )
         self._address(addresses)
-        width = self.dim if value_dim is None else checks.integer("Locations", "value_dim", value_dim, 1, checks.LONGEST)
-        if not isinstance(counters, torch.dtype) or counters not in (*checks.FLOATS, *checks.INTEGERS):
+        width = (
+            self.dim
+            if value_dim is None
+            else checks.integer("value_dim", value_dim, 1, checks.LONGEST)
+        )
+        if not isinstance(counters, torch.dtype) or counters not in (
+            *arrays.FLOATS,
+            *arrays.INTEGERS,
+        ):
             must, do = "a signed integer or a floating dtype", "choose torch.int32"
-            checks.refuse("Locations", "counters", must, checks.describe(counters), do, checks.InputTypeError)
-        with checks.room("Locations", "value_dim", f"{width} for each of {len(addresses)} locations"):
+            refuse("counters", counters, must=must, do=do, error=InputTypeError)
+        with checks.room("value_dim", f"{width} for each of {len(addresses)} locations"):
             self.register_buffer("counters", torch.zeros(len(addresses), width + 1, dtype=counters))
         self.register_buffer("_stored", torch.zeros((), dtype=torch.int64))
-        self.overflow = checks.choice("Locations", "overflow", overflow, ("raise", "saturate"))
+        self.overflow = checks.choice("overflow", overflow, ("raise", "saturate"))
         # No counter is further from zero than the peak that was last seen and the writes that went by unseen since.
         self._peak, self._unseen = 0, 0
         if not (counters.is_floating_point or (self.value_bits and isinstance(separation, Step))):
             must = "a floating dtype, unless bits are stored at the locations that a Step activates"
-            checks.refuse("Locations", "counters", must, str(counters), "choose torch.float32")
+            refuse("counters", must=must, got=str(counters), do="choose torch.float32")
         self._fit()
 
     def _address(self, addresses: Tensor | Packed) -> None:
         """Keep the addresses: packed where they are bits."""
         partial = self.similarity is dot and getattr(addresses, "dtype", None) == torch.int8
         if isinstance(addresses, Tensor):
-            checks.rows("Locations", "addresses", addresses)
+            arrays.rows("addresses", addresses)
             if partial and not torch.equal(addresses, addresses.clamp(-1, 1)):
                 do = "give 0 where a location does not look"
-                checks.refuse("Locations", "addresses", "-1, 0 and +1 where they are int8", checks.describe(addresses), do)
+                refuse("addresses", addresses, must="-1, 0 and +1 where they are int8", do=do)
             if not partial:
-                checks.floats("Locations", "addresses", addresses)
+                arrays.floats("addresses", addresses)
         elif not isinstance(addresses, Packed):
             do = "draw some with bits.random or bits.Packed.random"
-            checks.refuse("Locations", "addresses", "a tensor or bits.Packed", checks.describe(addresses), do, checks.InputTypeError)
+            refuse(
+                "addresses", addresses, must="a tensor or bits.Packed", do=do, error=InputTypeError
+            )
         if len(addresses) == 0:
-            checks.refuse("Locations", "addresses", "at least one location", "none", "draw some with bits.random")
+            refuse(
+                "addresses",
+                must="at least one location",
+                got="none",
+                do="draw some with bits.random",
+            )
         binary = self.similarity is agreement
         if isinstance(addresses, Packed) and not binary:
             do = "unpack them with addresses[:]"
-            checks.refuse("Locations", "addresses", "a tensor, unless compared by agreement", "bits.Packed", do)
+            refuse(
+                "addresses", must="a tensor, unless compared by agreement", got="bits.Packed", do=do
+            )
         if isinstance(addresses, Tensor):
-            (checks.bipolar if binary else checks.finite)("Locations", "addresses", addresses)
+            (arrays.bipolar if binary else arrays.finite)("addresses", addresses)
         dtype = addresses.dtype if isinstance(addresses, Tensor) and not partial else torch.float32
         self._dim = addresses.shape[1]
         self.register_buffer("_unit", torch.ones((), dtype=dtype), persistent=False)
-        packed = addresses.words if isinstance(addresses, Packed) else pack(addresses) if binary else addresses.detach().clone()
+        packed = (
+            addresses.words
+            if isinstance(addresses, Packed)
+            else pack(addresses)
+            if binary
+            else addresses.detach().clone()
+        )
         self.register_buffer("addresses", packed)
 
     @property
     def keys(self) -> Shaped[Tensor, "m d"] | Packed:
         """Addresses of the locations; packed, where they are bits."""
-        return Packed.wrap(self.addresses, self._dim) if self.similarity is agreement else self.addresses
+        return (
+            Packed.wrap(self.addresses, self._dim)
+            if self.similarity is agreement
+            else self.addresses
+        )
 
     @property
     def values(self) -> Shaped[Tensor, "m e"]:
@@ -149,7 +179,10 @@ class Locations(Memory):
     def __len__(self) -> int:
         return int(self._stored)
 
-    def write(self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None) -> None:
+    @door
+    def write(
+        self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None
+    ) -> None:
         """Deposit values at the locations that their keys activate.
 
         Args:
@@ -159,9 +192,12 @@ class Locations(Memory):
         Raises:
             InputError: a counter would overflow; nothing is written then.
         """
-        self._deposit("Locations.write", keys, values, 1)
+        self._deposit(keys, values, 1)
 
-    def forget(self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None) -> None:
+    @door
+    def forget(
+        self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None
+    ) -> None:
         """Take back what was written by depositing its complement: the exact reverse, unless counters were saturated.
 
         Args:
@@ -171,9 +207,10 @@ class Locations(Memory):
         Raises:
             InputError: more than is stored.
         """
-        self._deposit("Locations.forget", keys, values, -1)
+        self._deposit(keys, values, -1)
 
     @torch.no_grad()
+    @door
     def kill(self, share: float, *, seed: int | torch.Generator) -> int:
         """Destroy a random share of the locations, with all that they hold.
 
@@ -187,28 +224,38 @@ class Locations(Memory):
         Source: Kanerva 1988, on the tolerance of the memory to the loss of neurons.
         """
         count = len(self.addresses)
-        died = round(checks.number("Locations.kill", "share", share, 0, 1) * count)
+        died = round(checks.number("share", share, 0, 1) * count)
         if died == count:
-            checks.refuse("Locations.kill", "share", f"small enough to leave one of {count} locations", f"{share:g}", "kill fewer")
-        order = torch.randperm(count, generator=checks.generator("Locations.kill", seed)).to(self.addresses.device)
+            refuse(
+                "share",
+                must=f"small enough to leave one of {count} locations",
+                got=f"{share:g}",
+                do="kill fewer",
+            )
+        order = torch.randperm(count, generator=arrays.generator(seed)).to(self.addresses.device)
         left = order[died:].sort().values
         self.addresses = self.addresses[left]
         self.counters = self.counters[left]
         return died
 
     @torch.no_grad()
-    def _deposit(self, where: str, keys: Tensor, values: Tensor | None, times: int) -> None:
+    def _deposit(self, keys: Tensor, values: Tensor | None, times: int) -> None:
         """Check everything, then change the counters."""
-        self._rows(where, "keys", keys, self.dim, self.key_bits)
-        values = self._payload(where, keys, values)
+        self._rows("keys", keys, self.dim, self.key_bits)
+        values = self._payload(keys, values)
         count = len(values)
         if times < 0 and count > len(self):
-            checks.refuse(where, "keys", f"no more than the {len(self)} stored", str(count), "forget only what was written")
+            refuse(
+                "keys",
+                must=f"no more than the {len(self)} stored",
+                got=str(count),
+                do="forget only what was written",
+            )
         given = torch.cat([values, torch.ones_like(values[:, :1])], -1)
-        self._add(where, keys.reshape(-1, self.dim), given, times)
+        self._add(keys.reshape(-1, self.dim), given, times)
         self._stored += times * count
 
-    def _add(self, where: str, keys: Tensor, given: Tensor, times: int) -> None:
+    def _add(self, keys: Tensor, given: Tensor, times: int) -> None:
         """Change the counters, minding their ends where one may be near."""
         if not self.counters.is_floating_point():
             end = torch.iinfo(self.counters.dtype).max
@@ -216,28 +263,45 @@ class Locations(Memory):
                 low, high = self.counters.aminmax()
                 self._peak, self._unseen = max(-int(low), int(high)), 0
             if self._peak + self._unseen + len(keys) > end:
-                return self._add_one_by_one(where, keys, given, times, end)
+                return self._add_one_by_one(keys, given, times, end)
             self._unseen += len(keys)
-        functional.deposit(keys, given, self.keys, self.counters, self.similarity, self.separation, times=times)
+        functional.deposit(
+            keys, given, self.keys, self.counters, self.similarity, self.separation, times=times
+        )
 
-    def _add_one_by_one(self, where: str, keys: Tensor, given: Tensor, times: int, end: int) -> None:
+    def _add_one_by_one(self, keys: Tensor, given: Tensor, times: int, end: int) -> None:
         """Write one key after the other, up to the end of the counters; or take all back where one would pass it."""
         rule = (self.similarity, self.separation)
         size = max(1, settings.budget // (32 * given.shape[-1]))
         for done, near in enumerate(functional.active(keys, self.keys, *rule)):
             change, parts = times * given[done].long(), torch.split(near, size)
-            peak = max(int((self.counters[part] + change).abs().amax()) for part in parts) if len(near) else 0
+            peak = (
+                max(int((self.counters[part] + change).abs().amax()) for part in parts)
+                if len(near)
+                else 0
+            )
             if peak > end and self.overflow == "raise":
-                functional.deposit(keys[:done], given[:done], self.keys, self.counters, *rule, times=-times)
+                functional.deposit(
+                    keys[:done], given[:done], self.keys, self.counters, *rule, times=-times
+                )
                 do = 'choose wider counters, or overflow="saturate"'
-                checks.refuse(where, "keys", f"few enough that no counter passes {end}", f"{len(keys)} more, and one does", do)
+                refuse(
+                    "keys",
+                    must=f"few enough that no counter passes {end}",
+                    got=f"{len(keys)} more, and one does",
+                    do=do,
+                )
             for part in parts:
-                self.counters[part] = (self.counters[part] + change).clamp_(-end, end).to(self.counters.dtype)
+                self.counters[part] = (
+                    (self.counters[part] + change).clamp_(-end, end).to(self.counters.dtype)
+                )
             self._peak = max(self._peak, min(peak, end))
 
     def _field(self, query: Tensor, mask: Mask) -> functional.Field:
         """Sum the counters; the last column tells whether anything was written within reach."""
-        field = functional.field(query, self.keys, self.counters, self.similarity, self.separation, mask)
+        field = functional.field(
+            query, self.keys, self.counters, self.similarity, self.separation, mask
+        )
         return functional.Field(field.value[..., :-1], field.value[..., -1] == 0)
 
     def _mass(self, weights: Tensor) -> Tensor:
@@ -253,6 +317,7 @@ class Locations(Memory):
             "dtype": str(self.dtype).removeprefix("torch."),
         }
 
+    @door("load_state_dict")
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         self._resize(state_dict, prefix, "addresses", "counters")
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -7,10 +7,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from kanerva import activation, separation, similarity
-from kanerva._core import checks
+from kanerva._core.errors import refuse
 
 FUNCTIONS = {
-    part.__name__: part for part in (similarity.agreement, similarity.closeness, similarity.cosine, similarity.dot, similarity.manhattan)
+    part.__name__: part
+    for part in (
+        similarity.agreement,
+        similarity.closeness,
+        similarity.cosine,
+        similarity.dot,
+        similarity.manhattan,
+    )
 }
 CLASSES: dict[str, Any] = {
     name: getattr(module, name)
@@ -31,7 +38,7 @@ def describe(part: Any) -> Any:
         return part.__name__
     if CLASSES.get(type(part).__name__) is not type(part):
         do = "save its state_dict instead"
-        checks.refuse("save", "memory", "made of parts of this library", f"one with {part!r}", do)
+        refuse("memory", must="made of parts of this library", got=f"one with {part!r}", do=do)
     values = {field.name: getattr(part, field.name) for field in fields(part) if field.init}
     return {"name": type(part).__name__} | {key: _plain(value) for key, value in values.items()}
 
@@ -43,14 +50,24 @@ def build(told: Any, dim: int, beta: nn.Parameter | None = None, *, depth: int =
     kind = told.get("name") if isinstance(told, dict) else None
     if not isinstance(kind, str) or kind not in CLASSES:
         must = "made of parts of this library"
-        checks.refuse("load", "path", must, f"a file that names {checks.describe(kind or told)}", "update kanerva, or save it again")
+        refuse(
+            "path",
+            must=must,
+            got=f"a file that names {describe(kind or told)}",
+            do="update kanerva, or save it again",
+        )
     values = {key: value for key, value in told.items() if key != "name"}
     if set(values) != {field.name for field in fields(CLASSES[kind]) if field.init}:
         got = f"a file whose {kind} has {sorted(values)}"
-        checks.refuse("load", "path", "written by this version", got, "save the memory again")
+        refuse("path", must="written by this version", got=got, do="save the memory again")
     length = values.get("bits", values.get("dim", dim))
     if length != dim:
-        checks.refuse("load", "path", "a sound file", f"one whose {kind} is for {checks.describe(length)}, not {dim}", "save it again")
+        refuse(
+            "path",
+            must="a sound file",
+            got=f"one whose {kind} is for {describe(length)}, not {dim}",
+            do="save it again",
+        )
     if "part" in values and depth > 1:
         values["part"] = build(values["part"], dim, beta, depth=depth - 1)
     if beta is not None and "beta" in values:
@@ -63,5 +80,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Tensor):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
-        checks.refuse("save", "memory", "made of finite numbers", repr(value), "set it to a number first")
+        refuse(
+            "memory", must="made of finite numbers", got=repr(value), do="set it to a number first"
+        )
     return describe(value) if is_dataclass(value) else value

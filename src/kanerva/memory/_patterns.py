@@ -9,8 +9,9 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from kanerva import functional
-from kanerva._core import checks
+from kanerva._core import arrays, checks
 from kanerva._core import map as map_
+from kanerva._core.errors import InputTypeError, describe, door, refuse
 from kanerva._core.map import Source
 from kanerva._core.settings import settings
 from kanerva._engine import overlaps
@@ -63,6 +64,7 @@ class Patterns(Memory):
     _next: Tensor
     _unit: Tensor
 
+    @door
     def __init__(
         self,
         dim: int,
@@ -75,10 +77,16 @@ class Patterns(Memory):
         dtype: torch.dtype = torch.float32,
         storage: torch.dtype | str | None = None,
     ) -> None:
-        super().__init__(similarity, separation, Identity() if activation is None else activation, empty)
-        self._dim = checks.integer("Patterns", "dim", dim, 1, checks.LONGEST)
-        self._width = None if value_dim is None else checks.integer("Patterns", "value_dim", value_dim, 1, checks.LONGEST)
-        self.register_buffer("_unit", torch.ones((), dtype=checks.floating("Patterns", dtype)), persistent=False)
+        super().__init__(
+            similarity, separation, Identity() if activation is None else activation, empty
+        )
+        self._dim = checks.integer("dim", dim, 1, checks.LONGEST)
+        self._width = (
+            None if value_dim is None else checks.integer("value_dim", value_dim, 1, checks.LONGEST)
+        )
+        self.register_buffer(
+            "_unit", torch.ones((), dtype=arrays.floating(dtype)), persistent=False
+        )
         self.storage, self._file = self._kind(storage), ""
         # Not by register_buffer, which leaves no room for the property of that name.
         self._buffers["keys"] = self._none(self._dim)
@@ -91,6 +99,7 @@ class Patterns(Memory):
         self._fit()
 
     @classmethod
+    @door
     def over(
         cls,
         keys: Source,
@@ -141,15 +150,20 @@ class Patterns(Memory):
             ...     memory.recall(torch.tensor([0.6, 0.3, 0.1])).round().tolist()
             [1.0, 0.0, 0.0]
         """
-        where = "Patterns.over"
-        rows = {"keys": map_.rows(where, "keys", keys)}
+        rows = {"keys": map_.rows("keys", keys)}
         if values is not None:
-            rows["values"] = map_.rows(where, "values", values)
+            rows["values"] = map_.rows("values", values)
             if len(rows["values"]) != len(rows["keys"]):
                 got = f"{len(rows['values'])} for {len(rows['keys'])} keys"
-                checks.refuse(where, "values", "one for each key", got, "give a file with as many rows")
+                refuse(
+                    "values", must="one for each key", got=got, do="give a file with as many rows"
+                )
         lengths = _lengths(rows, bits)
-        wide = torch.float64 if any(part.dtype == torch.float64 for part in rows.values()) else torch.float32
+        wide = (
+            torch.float64
+            if any(part.dtype == torch.float64 for part in rows.values())
+            else torch.float32
+        )
         memory = cls(
             lengths["keys"],
             lengths.get("values"),
@@ -159,7 +173,10 @@ class Patterns(Memory):
             empty=empty,
             dtype=wide if dtype is None else dtype,
         )
-        for name, kept, binary in (("keys", "keys", memory.key_bits), ("values", "_values", memory.value_bits)):
+        for name, kept, binary in (
+            ("keys", "keys", memory.key_bits),
+            ("values", "_values", memory.value_bits),
+        ):
             if name in rows:
                 _glance(name, rows[name], lengths[name], binary)
                 memory._buffers[kept] = rows[name]
@@ -213,7 +230,10 @@ class Patterns(Memory):
         kept = "" if self.storage is None else f", kept as {_plain(self.storage)}"
         return super().extra_repr() + kept + (f", over {self._file!r}" if self._file else "")
 
-    def read(self, query: Float[Tensor, "*batch d"], mask: Mask = None, tolerance: float | None = None) -> Float[Tensor, "*batch e"]:
+    @door
+    def read(
+        self, query: Float[Tensor, "*batch d"], mask: Mask = None, tolerance: float | None = None
+    ) -> Float[Tensor, "*batch e"]:
         """Read once.
 
         Args:
@@ -231,10 +251,13 @@ class Patterns(Memory):
         if tolerance is None:
             return super().read(query, mask)
         if mask is not None:
-            checks.refuse("Patterns.read", "mask", "None with a tolerance", checks.describe(mask), "read without tolerance")
+            refuse("mask", mask, must="None with a tolerance", do="read without tolerance")
         return self.certify(query, tolerance).value
 
-    def certify(self, query: Float[Tensor, "*batch d"], tolerance: float = 1e-6) -> functional.Certified:
+    @door
+    def certify(
+        self, query: Float[Tensor, "*batch d"], tolerance: float = 1e-6
+    ) -> functional.Certified:
         """Read by softmax of dot products from the few patterns that matter, and bound the error.
 
         The first call prepares the patterns in low precision, which takes half their room; what is written later prepares them anew.
@@ -257,23 +280,38 @@ class Patterns(Memory):
             >>> found.active.tolist(), bool((found.bound < 1e-6).all())
             ([1, 1, 1], True)
         """
-        where = "Patterns.certify"
         if self.similarity is not dot:
-            checks.refuse(where, "similarity", "dot", getattr(self.similarity, "__name__", repr(self.similarity)), "read without tolerance")
+            refuse(
+                "similarity",
+                must="dot",
+                got=getattr(self.similarity, "__name__", repr(self.similarity)),
+                do="read without tolerance",
+            )
         if type(self.activation) is not Identity:
-            checks.refuse(where, "activation", "Identity()", repr(self.activation), "read without tolerance")
-        self._checked("certify", query)
+            refuse(
+                "activation",
+                must="Identity()",
+                got=repr(self.activation),
+                do="read without tolerance",
+            )
+        self._checked(query)
         if len(self) == 0:
             value = super().read(query)
             nothing = torch.zeros_like(value[..., 0], dtype=torch.int64)
             return functional.Certified(value, nothing.double(), nothing)
         keys, values = self.keys, self.values
-        rows = [rows for rows in (self._buffers["keys"], self._buffers["_values"]) if rows is not None]
+        rows = [
+            rows for rows in (self._buffers["keys"], self._buffers["_values"]) if rows is not None
+        ]
         # Of tensors made in inference mode nobody knows whether they have changed.
         versions = tuple(-1 if part.is_inference() else part._version for part in rows)
         near = self._near
         # The rows themselves are kept beside: another tensor could come to lie where they did.
-        same = near is not None and len(near[0]) == len(rows) and all(one is other for one, other in zip(near[0], rows, strict=True))
+        same = (
+            near is not None
+            and len(near[0]) == len(rows)
+            and all(one is other for one, other in zip(near[0], rows, strict=True))
+        )
         if near is None or not same or near[1] != versions or -1 in versions:
             self._near = near = (rows, versions, functional.coarse(keys, values))
         return functional.certify(query, keys, values, self.separation, tolerance, near[2])
@@ -282,17 +320,36 @@ class Patterns(Memory):
         # Few patterns are recalled in the space of their overlaps, which has fewer dimensions.
         query, keys, kept = journey["query"], self.keys, journey["context"]
         count = query[..., 0].numel()
-        sums = self.autoassociative and self.similarity is dot and type(self.activation) is Identity and self.empty == "zero"
-        plain = isinstance(keys, Tensor) and keys.dtype == query.dtype in functional.EXACT and not isinstance(self._separation, Difference)
+        sums = (
+            self.autoassociative
+            and self.similarity is dot
+            and type(self.activation) is Identity
+            and self.empty == "zero"
+        )
+        plain = (
+            isinstance(keys, Tensor)
+            and keys.dtype == query.dtype in functional.EXACT
+            and not isinstance(self._separation, Difference)
+        )
         learns = torch.is_grad_enabled() and (query.requires_grad or self.beta is not None)
-        if not sums or not plain or learns or kept or checks.tracing() or not overlaps.pays(keys.shape, count, journey["steps"]):
+        if (
+            not sums
+            or not plain
+            or learns
+            or kept
+            or arrays.tracing()
+            or not overlaps.pays(keys.shape, count, journey["steps"])
+        ):
             return super()._settled(journey)
         assert isinstance(keys, Tensor)
         rules = {name: journey[name] for name in ("steps", "rate", "tolerance")}
         return overlaps.settle(query, keys, self.separation, **rules)
 
     @torch.no_grad()
-    def write(self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None) -> Int64[Tensor, "*batch"]:
+    @door
+    def write(
+        self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None
+    ) -> Int64[Tensor, "*batch"]:
         """Append keys, and the values to be read from them.
 
         Args:
@@ -305,20 +362,24 @@ class Patterns(Memory):
         Raises:
             InputError: rows that do not fit, or are beyond the range of the storage; nothing is written then.
         """
-        self._own("Patterns.write", "build a Patterns and write its rows to that")
-        self._rows("Patterns.write", "keys", keys, self.dim, self.key_bits)
+        self._own("build a Patterns and write its rows to that")
+        self._rows("keys", keys, self.dim, self.key_bits)
         if self.autoassociative and values is not None:
             do = "leave them out, or build the memory with value_dim"
-            checks.refuse("Patterns.write", "values", "None in an auto-associative memory", checks.describe(values), do)
-        payload = self._payload("Patterns.write", keys, values)
+            refuse("values", values, must="None in an auto-associative memory", do=do)
+        payload = self._payload(keys, values)
         ids = self._next + torch.arange(keys[..., 0].numel(), device=keys.device)
         more = {"keys": self._kept("keys", keys.reshape(-1, self.dim)), "ids": ids}
         more |= {} if self.autoassociative else {"_values": self._kept("values", payload)}
         # All rows find room before any buffer shows them: a write that fails half way leaves nothing behind.
-        self._buffers.update({name: self._followed(name, rows) for name, rows in more.items()} | {"_next": self._next + len(ids)})
+        self._buffers.update(
+            {name: self._followed(name, rows) for name, rows in more.items()}
+            | {"_next": self._next + len(ids)}
+        )
         return ids.reshape(keys.shape[:-1])
 
     @torch.no_grad()
+    @door
     def forget(self, ids: Int64[Tensor, "*batch"] | Sequence[int]) -> None:
         """Remove what was written under these ids; the others keep theirs.
 
@@ -328,19 +389,24 @@ class Patterns(Memory):
         Raises:
             InputError: an id that is not stored; nothing is removed then.
         """
-        self._own("Patterns.forget", "leave rows out of a read with a mask, or write those to keep to a new Patterns")
+        self._own("leave rows out of a read with a mask, or write those to keep to a new Patterns")
         must, do = "integers", "give the ids that write returned"
         try:
             asked = torch.as_tensor(ids, device=self.ids.device)
         except (TypeError, ValueError, RuntimeError, OverflowError):
-            checks.refuse("Patterns.forget", "ids", must, checks.describe(ids), do, checks.InputTypeError)
-        asked = checks.dense("Patterns.forget", "ids", asked, must).flatten()
-        if asked.numel() and asked.dtype not in (*checks.INTEGERS, torch.uint8):
-            checks.refuse("Patterns.forget", "ids", must, checks.describe(ids), do, checks.InputTypeError)
+            refuse("ids", ids, must=must, do=do, error=InputTypeError)
+        asked = arrays.dense("ids", asked, must).flatten()
+        if asked.numel() and asked.dtype not in (*arrays.INTEGERS, torch.uint8):
+            refuse("ids", ids, must=must, do=do, error=InputTypeError)
         missing = asked[~torch.isin(asked, self.ids)]
         if len(missing):
             got = f"{missing[:5].tolist()}, which {'is' if len(missing) == 1 else 'are'} not"
-            checks.refuse("Patterns.forget", "ids", "stored", got, "give ids that write returned and forget has not removed")
+            refuse(
+                "ids",
+                must="stored",
+                got=got,
+                do="give ids that write returned and forget has not removed",
+            )
         left = ~torch.isin(self.ids, asked)
         self._room.clear()
         self._near = None
@@ -352,45 +418,71 @@ class Patterns(Memory):
     def _kind(self, storage: torch.dtype | str | None) -> torch.dtype | str | None:
         """Refuse what keys and values cannot be kept in."""
         must = 'None, a floating dtype or "bits"'
-        if storage is None or storage in checks.FLOATS:
+        if storage is None or storage in arrays.FLOATS:
             return storage
         if storage != "bits":
             do = "choose torch.bfloat16 for half the room"
-            checks.refuse("Patterns", "storage", must, checks.describe(storage), do, checks.InputTypeError)
-        for name, binary in (("keys", self.key_bits), ("values", self.autoassociative or self.value_bits)):
+            refuse("storage", storage, must=must, do=do, error=InputTypeError)
+        for name, binary in (
+            ("keys", self.key_bits),
+            ("values", self.autoassociative or self.value_bits),
+        ):
             if not binary:
                 must, got = f"a floating dtype where {name} are real numbers", "'bits'"
-                checks.refuse("Patterns", "storage", must, got, "choose torch.bfloat16, or compare by agreement and read by Sign")
+                refuse(
+                    "storage",
+                    must=must,
+                    got=got,
+                    do="choose torch.bfloat16, or compare by agreement and read by Sign",
+                )
         return storage
 
     def _none(self, length: int) -> Tensor:
         """Return no rows of vectors of that length, as they are kept."""
         if self.storage == "bits":
             return torch.empty(0, -(-length // WORD), dtype=torch.int64)
-        return torch.empty(0, length, dtype=self.storage if isinstance(self.storage, torch.dtype) else self._unit.dtype)
+        return torch.empty(
+            0,
+            length,
+            dtype=self.storage if isinstance(self.storage, torch.dtype) else self._unit.dtype,
+        )
 
     def _kept(self, name: str, rows: Tensor) -> Tensor:
         """Return rows as they are kept."""
         if not isinstance(self.storage, torch.dtype):
             size = max(1, settings.budget // (16 * rows.shape[1]))
-            return rows if self.storage is None else torch.cat([signs(part) for part in torch.split(rows, size)])
+            return (
+                rows
+                if self.storage is None
+                else torch.cat([signs(part) for part in torch.split(rows, size)])
+            )
         kept = rows.to(self.storage)
-        if not checks.sound(kept):
+        if not arrays.sound(kept):
             do = "scale them down, or keep them in torch.bfloat16 or wider"
-            checks.refuse("Patterns.write", name, f"within the range of {_plain(self.storage)}", checks.describe(rows), do)
+            refuse(name, rows, must=f"within the range of {_plain(self.storage)}", do=do)
         return kept
 
-    def _own(self, function: str, do: str) -> None:
+    def _own(self, do: str) -> None:
         """Refuse to change or to copy a file that is only read."""
         if self._file:
-            checks.refuse(function, "memory", "one that holds its own rows", f"over the file {self._file!r}, which is only read", do)
+            refuse(
+                "memory",
+                must="one that holds its own rows",
+                got=f"over the file {self._file!r}, which is only read",
+                do=do,
+            )
 
     def _followed(self, name: str, rows: Tensor) -> Tensor:
         """Return a buffer followed by rows, which lie in room kept for them; the room doubles when it is full."""
         old = self._buffers[name]
         assert old is not None
         count, room = len(old), self._room.get(name)
-        if room is None or room.data_ptr() != old.data_ptr() or room.dtype != old.dtype or len(room) < count + len(rows):
+        if (
+            room is None
+            or room.data_ptr() != old.data_ptr()
+            or room.dtype != old.dtype
+            or len(room) < count + len(rows)
+        ):
             room = old.new_empty(max(2 * count, count + len(rows)), *old.shape[1:])
             room[:count] = old
             self._room[name] = room
@@ -401,12 +493,20 @@ class Patterns(Memory):
         # Rows that move to another dtype or device leave their room behind, which would keep the old ones alive.
         self._room.clear()
         self._near = None
-        kept = () if self.storage is None else tuple(id(self._buffers[name]) for name in ("keys", "_values"))
+        kept = (
+            ()
+            if self.storage is None
+            else tuple(id(self._buffers[name]) for name in ("keys", "_values"))
+        )
 
         def move(tensor: Tensor) -> Tensor:
             # What has a dtype of its own keeps it, and goes where the rest goes.
             there = fn(tensor[:0]) if id(tensor) in kept else None
-            return fn(tensor) if there is None or there.dtype == tensor.dtype else tensor.to(there.device)
+            return (
+                fn(tensor)
+                if there is None or there.dtype == tensor.dtype
+                else tensor.to(there.device)
+            )
 
         return super()._apply(move, recurse)
 
@@ -414,7 +514,11 @@ class Patterns(Memory):
         self._near = None
         if self._file:
             # Nobody writes to the rows of a file, so copies share them.
-            memo |= {id(rows): rows for name in ("keys", "_values") if (rows := self._buffers[name]) is not None}
+            memo |= {
+                id(rows): rows
+                for name in ("keys", "_values")
+                if (rows := self._buffers[name]) is not None
+            }
         memo[id(self)] = other = type(self).__new__(type(self))
         other.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return other
@@ -423,8 +527,12 @@ class Patterns(Memory):
         return self.__dict__ | {"_near": None}
 
     def _config(self) -> dict[str, Any]:
-        self._own("save", "keep that file, and open it again with Patterns.over")
-        kept = {} if self.storage is None else {"storage": _plain(self.storage), "dtype": _plain(self.dtype)}
+        self._own("keep that file, and open it again with Patterns.over")
+        kept = (
+            {}
+            if self.storage is None
+            else {"storage": _plain(self.storage), "dtype": _plain(self.dtype)}
+        )
         return {"dim": self.dim, "value_dim": self._width} | kept
 
     def _vet_bits(self, name: str, rows: Tensor) -> None:
@@ -432,23 +540,38 @@ class Patterns(Memory):
             return super()._vet_bits(name, rows)
         if rows.dtype != torch.int64:
             do = 'load the state of a memory with storage="bits"'
-            checks.refuse("load_state_dict", name, "int64 words", checks.describe(rows), do, checks.InputTypeError)
+            refuse(name, rows, must="int64 words", do=do, error=InputTypeError)
         Packed(rows, self.dim if name == "keys" else self.value_dim)
 
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         for name in ("keys", "_values", "ids"):
             # The room behind a view would be saved with it.
             if prefix + name in destination:
                 destination[prefix + name] = destination[prefix + name].clone()
 
+    @door("load_state_dict")
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         ids, following = (state_dict.get(prefix + name) for name in ("ids", "_next"))
-        if isinstance(ids, Tensor) and isinstance(following, Tensor) and ids.ndim == 1 and following.ndim == 0:
+        if (
+            isinstance(ids, Tensor)
+            and isinstance(following, Tensor)
+            and ids.ndim == 1
+            and following.ndim == 0
+        ):
             last = int(ids.max()) if len(ids) else -1
-            if len(torch.unique(ids)) < len(ids) or (len(ids) and ids.min() < 0) or not last < int(following) < 2**62:
-                must, do = "different ids >= 0, all below the next", "load the state_dict of one memory, whole"
-                checks.refuse("load_state_dict", "ids", must, f"{checks.describe(ids)}, the next {int(following)}", do)
+            if (
+                len(torch.unique(ids)) < len(ids)
+                or (len(ids) and ids.min() < 0)
+                or not last < int(following) < 2**62
+            ):
+                must, do = (
+                    "different ids >= 0, all below the next",
+                    "load the state_dict of one memory, whole",
+                )
+                refuse("ids", must=must, got=f"{describe(ids)}, the next {int(following)}", do=do)
         if not self._file:
             self._resize(state_dict, prefix, "keys", "_values", "ids")
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -456,35 +579,49 @@ class Patterns(Memory):
 
 def _lengths(rows: dict[str, Tensor], bits: int | tuple[int, int] | None) -> dict[str, int]:
     """Return the lengths of the keys, and of the values, in a file: bits, where they are packed."""
-    where, packed = "Patterns.over", [name for name in rows if rows[name].dtype == torch.int64]
+    packed = [name for name in rows if rows[name].dtype == torch.int64]
     if bits is not None and not packed:
         got = _plain(rows["keys"].dtype)
-        checks.refuse(where, "bits", "left out, unless rows are int64 words", f"{bits} for rows of {got}", "leave it out")
+        refuse(
+            "bits",
+            must="left out, unless rows are int64 words",
+            got=f"{bits} for rows of {got}",
+            do="leave it out",
+        )
     both = bits if isinstance(bits, tuple) else (bits, bits)
     if len(both) != 2:
-        checks.refuse(where, "bits", "one length, or one of keys and one of values", checks.describe(bits), "give (key_bits, value_bits)")
+        refuse(
+            "bits",
+            bits,
+            must="one length, or one of keys and one of values",
+            do="give (key_bits, value_bits)",
+        )
     given = dict(zip(("keys", "values"), both, strict=True))
     lengths = {name: part.shape[1] for name, part in rows.items()}
     for name in packed:
         most = WORD * lengths[name]
         low = most - WORD + 1
         do = f"give the length that the {name} had when they were packed"
-        lengths[name] = most if given[name] is None else checks.integer(where, "bits", given[name], low, most, do)
+        lengths[name] = (
+            most if given[name] is None else checks.integer("bits", given[name], low, most, do)
+        )
     return lengths
 
 
 def _glance(name: str, rows: Tensor, length: int, binary: bool) -> None:
     """Look at the first rows of a file: whether they are bits, where bits are asked."""
-    where, first = "Patterns.over", rows[:GLANCE]
+    first = rows[:GLANCE]
     if first.dtype != torch.int64:
-        _ = checks.bipolar(where, name, first) if binary else None
+        _ = arrays.bipolar(name, first) if binary else None
         return
     if not binary:
         do = "compare by agreement and read by Sign, or give a file of floats"
-        checks.refuse(where, name, "floating rows, for these parts take real numbers", "int64 words", do)
+        refuse(
+            name, must="floating rows, for these parts take real numbers", got="int64 words", do=do
+        )
     if length % WORD and (first[:, -1] >> length % WORD).any():
         must, do = f"0 beyond bit {length} of each row", "make them with bits.pack, or give bits"
-        checks.refuse(where, name, must, "not: bits are set there", do)
+        refuse(name, must=must, got="not: bits are set there", do=do)
 
 
 def _plain(kind: torch.dtype | str) -> str:

@@ -5,7 +5,11 @@ stored patterns), values V (data, pointers), scores s, weights w, beta (inverse 
 """
 
 from kanerva.models._attention import attention, modern_hopfield, sparse_hopfield
-from kanerva.models._continuous import sdm_continuous, sdm_continuous_attention, sdm_continuous_patterns
+from kanerva.models._continuous import (
+    sdm_continuous,
+    sdm_continuous_attention,
+    sdm_continuous_patterns,
+)
 from kanerva.models._hopfield import dense, exponential, hopfield
 from kanerva.models._jaeckel import sdm_hyperplane, sdm_selected
 from kanerva.models._sdm import sdm, sdm_attention, sdm_patterns

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kanerva._core import checks
+from kanerva._core.errors import named
 from kanerva.memory import Patterns
 from kanerva.separation import Entmax, Softmax
 from kanerva.similarity import dot
@@ -14,9 +15,13 @@ from kanerva.similarity import dot
 __all__ = ["attention", "modern_hopfield", "sparse_hopfield"]
 
 
-@checks.named()
+@named()
 def attention(
-    dim: int, beta: float | Tensor | None = None, value_dim: int | None = None, dtype: torch.dtype = torch.float32, **store: Any
+    dim: int,
+    beta: float | Tensor | None = None,
+    value_dim: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    **store: Any,
 ) -> Patterns:
     r"""Build the attention of transformers as a memory.
 
@@ -42,14 +47,16 @@ def attention(
 
     Source: Vaswani and others 2017, eq. 1.
     """
-    checks.keywords("attention", store, "empty", "storage")
-    dim = checks.integer("attention", "dim", dim, 1)
+    checks.keywords(store, "empty", "storage")
+    dim = checks.integer("dim", dim, 1)
     beta = 1 / math.sqrt(dim) if beta is None else beta
     return Patterns(dim, value_dim, similarity=dot, separation=Softmax(beta), dtype=dtype, **store)
 
 
-@checks.named()
-def modern_hopfield(dim: int, beta: float | Tensor, dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
+@named()
+def modern_hopfield(
+    dim: int, beta: float | Tensor, dtype: torch.dtype = torch.float32, **store: Any
+) -> Patterns:
     r"""Build the modern continuous Hopfield network.
 
     .. math:: \xi' = X \,\mathrm{softmax}(\beta X^\top \xi), \quad E = \tfrac12 |\xi|^2 - \tfrac1\beta \log \sum_i e^{\beta x_i \cdot \xi}
@@ -75,12 +82,24 @@ def modern_hopfield(dim: int, beta: float | Tensor, dtype: torch.dtype = torch.f
 
     Source: Ramsauer and others 2021, eq. 2 (energy) and 3 (update).
     """
-    checks.keywords("modern_hopfield", store, "empty", "storage")
-    return Patterns(checks.integer("modern_hopfield", "dim", dim, 1), similarity=dot, separation=Softmax(beta), dtype=dtype, **store)
+    checks.keywords(store, "empty", "storage")
+    return Patterns(
+        checks.integer("dim", dim, 1),
+        similarity=dot,
+        separation=Softmax(beta),
+        dtype=dtype,
+        **store,
+    )
 
 
-@checks.named()
-def sparse_hopfield(dim: int, beta: float | Tensor, alpha: float = 2.0, dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
+@named()
+def sparse_hopfield(
+    dim: int,
+    beta: float | Tensor,
+    alpha: float = 2.0,
+    dtype: torch.dtype = torch.float32,
+    **store: Any,
+) -> Patterns:
     r"""Build the sparse Hopfield network, whose reads leave far patterns out altogether.
 
     .. math:: \xi' = X \,\alpha\text{-entmax}(\beta X^\top \xi)
@@ -105,6 +124,6 @@ def sparse_hopfield(dim: int, beta: float | Tensor, alpha: float = 2.0, dtype: t
 
     Source: Hu and others 2023 (alpha = 2); Santos and others 2024 (general alpha).
     """
-    checks.keywords("sparse_hopfield", store, "empty", "storage")
-    dim = checks.integer("sparse_hopfield", "dim", dim, 1)
+    checks.keywords(store, "empty", "storage")
+    dim = checks.integer("dim", dim, 1)
     return Patterns(dim, similarity=dot, separation=Entmax(alpha, beta), dtype=dtype, **store)

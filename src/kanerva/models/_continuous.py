@@ -5,7 +5,8 @@ from typing import Any
 import torch
 
 from kanerva import theory
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import named
 from kanerva.activation import Activation, Unit
 from kanerva.memory import Locations, Patterns
 from kanerva.models._sparse import warn_sparse
@@ -15,7 +16,7 @@ from kanerva.similarity import cosine
 __all__ = ["sdm_continuous", "sdm_continuous_attention", "sdm_continuous_patterns"]
 
 
-@checks.named(count="locations")
+@named(count="locations")
 def sdm_continuous(
     dim: int,
     locations: int,
@@ -61,21 +62,37 @@ def sdm_continuous(
 
     Source: Bricken and Pehlevan 2021, the continuous memory.
     """
-    checks.keywords("sdm_continuous", store, "empty", "counters", "overflow")
-    dim = checks.integer("sdm_continuous", "dim", dim, 3, checks.BITS)
-    locations = checks.integer("sdm_continuous", "locations", locations, 1, checks.LONGEST)
-    radius = checks.number("sdm_continuous", "radius", radius, 0, dim)
-    warn_sparse("sdm_continuous", theory.cap.activation(dim, radius), locations, "widen the radius or use sdm_continuous_patterns")
-    with checks.room("sdm_continuous", "locations", f"{locations} of {dim} numbers"):
-        addresses = torch.randn(locations, dim, generator=checks.generator("sdm_continuous", seed))
+    checks.keywords(store, "empty", "counters", "overflow")
+    dim = checks.integer("dim", dim, 3, checks.BITS)
+    locations = checks.integer("locations", locations, 1, checks.LONGEST)
+    radius = checks.number("radius", radius, 0, dim)
+    warn_sparse(
+        "sdm_continuous",
+        theory.cap.activation(dim, radius),
+        locations,
+        "widen the radius or use sdm_continuous_patterns",
+    )
+    with checks.room("locations", f"{locations} of {dim} numbers"):
+        addresses = torch.randn(locations, dim, generator=arrays.generator(seed))
         addresses /= addresses.norm(dim=-1, keepdim=True)
     part, store = Unit() if activation is None else activation, {"counters": torch.float32} | store
-    return Locations(addresses, value_dim, similarity=cosine, separation=Step(1 - 2 * radius / dim), activation=part, **store)
+    return Locations(
+        addresses,
+        value_dim,
+        similarity=cosine,
+        separation=Step(1 - 2 * radius / dim),
+        activation=part,
+        **store,
+    )
 
 
-@checks.named()
+@named()
 def sdm_continuous_patterns(
-    dim: int, radius: float, value_dim: int | None = None, activation: Activation | None = None, **store: Any
+    dim: int,
+    radius: float,
+    value_dim: int | None = None,
+    activation: Activation | None = None,
+    **store: Any,
 ) -> Patterns:
     r"""Build the continuous memory as seen from its patterns: each counts by the share of the sphere that its cap and the query's share.
 
@@ -103,15 +120,22 @@ def sdm_continuous_patterns(
 
     Source: Bricken and Pehlevan 2021, the continuous memory.
     """
-    checks.keywords("sdm_continuous_patterns", store, "empty", "dtype", "storage")
+    checks.keywords(store, "empty", "dtype", "storage")
     part = Unit() if activation is None else activation
     rule = Cap(dim, radius)
-    return Patterns(rule.dim, value_dim, similarity=cosine, separation=rule, activation=part, **store)
+    return Patterns(
+        rule.dim, value_dim, similarity=cosine, separation=rule, activation=part, **store
+    )
 
 
-@checks.named(bits="dim")
+@named(bits="dim")
 def sdm_continuous_attention(
-    dim: int, radius: int, value_dim: int | None = None, method: str = "kl", activation: Activation | None = None, **store: Any
+    dim: int,
+    radius: int,
+    value_dim: int | None = None,
+    method: str = "kl",
+    activation: Activation | None = None,
+    **store: Any,
 ) -> Patterns:
     r"""Build the attention that comes nearest to a continuous memory of this radius.
 
@@ -136,7 +160,9 @@ def sdm_continuous_attention(
 
     Source: Bricken and Pehlevan 2021.
     """
-    checks.keywords("sdm_continuous_attention", store, "empty", "dtype", "storage")
+    checks.keywords(store, "empty", "dtype", "storage")
     beta = theory.beta.fit(dim, radius, method, space="continuous").beta
     part = Unit() if activation is None else activation
-    return Patterns(dim, value_dim, similarity=cosine, separation=Softmax(beta), activation=part, **store)
+    return Patterns(
+        dim, value_dim, similarity=cosine, separation=Softmax(beta), activation=part, **store
+    )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kanerva._core import checks
+from kanerva._core.errors import named
 from kanerva.activation import Sign
 from kanerva.memory import Patterns
 from kanerva.separation import Difference, Exponential, Linear, Power
@@ -13,8 +14,10 @@ from kanerva.separation import Difference, Exponential, Linear, Power
 __all__ = ["dense", "exponential", "hopfield"]
 
 
-@checks.named(dim="bits")
-def hopfield(bits: int, diagonal: str = "zero", dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
+@named(dim="bits")
+def hopfield(
+    bits: int, diagonal: str = "zero", dtype: torch.dtype = torch.float32, **store: Any
+) -> Patterns:
     r"""Build the classical Hopfield network of -1/+1 neurons with the outer-product rule.
 
     .. math:: y = \mathrm{sign}(W q), \quad W = \sum_\mu x_\mu x_\mu^\top, \quad W_{jj} = 0 \text{ with } diagonal = \text{"zero"}
@@ -42,13 +45,19 @@ def hopfield(bits: int, diagonal: str = "zero", dtype: torch.dtype = torch.float
 
     Source: Hopfield 1982.
     """
-    checks.keywords("hopfield", store, "empty", "storage")
-    bits = checks.integer("hopfield", "bits", bits, 1)
-    kept = checks.choice("hopfield", "diagonal", diagonal, ("zero", "kept")) == "kept"
-    return Patterns(bits, separation=Linear() if kept else Difference(Linear()), activation=Sign(tie="keep"), dtype=dtype, **store)
+    checks.keywords(store, "empty", "storage")
+    bits = checks.integer("bits", bits, 1)
+    kept = checks.choice("diagonal", diagonal, ("zero", "kept")) == "kept"
+    return Patterns(
+        bits,
+        separation=Linear() if kept else Difference(Linear()),
+        activation=Sign(tie="keep"),
+        dtype=dtype,
+        **store,
+    )
 
 
-@checks.named(dim="bits")
+@named(dim="bits")
 def dense(bits: int, order: float, dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
     r"""Build the dense associative memory with interactions of a given order.
 
@@ -77,13 +86,23 @@ def dense(bits: int, order: float, dtype: torch.dtype = torch.float32, **store: 
 
     Source: Krotov and Hopfield 2016, with rectified polynomials.
     """
-    checks.keywords("dense", store, "empty", "storage")
-    part = Difference(Power(checks.number("dense", "order", order, 2, do="give the power of the interaction, such as 3")))
-    return Patterns(checks.integer("dense", "bits", bits, 1), separation=part, activation=Sign(tie="keep"), dtype=dtype, **store)
+    checks.keywords(store, "empty", "storage")
+    part = Difference(
+        Power(checks.number("order", order, 2, do="give the power of the interaction, such as 3"))
+    )
+    return Patterns(
+        checks.integer("bits", bits, 1),
+        separation=part,
+        activation=Sign(tie="keep"),
+        dtype=dtype,
+        **store,
+    )
 
 
-@checks.named(dim="bits")
-def exponential(bits: int, beta: float | Tensor = 1.0, dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
+@named(dim="bits")
+def exponential(
+    bits: int, beta: float | Tensor = 1.0, dtype: torch.dtype = torch.float32, **store: Any
+) -> Patterns:
     r"""Build the dense associative memory with exponential interactions.
 
     .. math:: \sigma_j' = \mathrm{sign}(y_j - \sigma_j \tanh\beta), \quad y = \sum_\mu w_\mu \xi_\mu, \quad
@@ -111,6 +130,6 @@ def exponential(bits: int, beta: float | Tensor = 1.0, dtype: torch.dtype = torc
 
     Source: Demircigil and others 2017.
     """
-    checks.keywords("exponential", store, "empty", "storage")
-    part, bits = Difference(Exponential(beta)), checks.integer("exponential", "bits", bits, 1)
+    checks.keywords(store, "empty", "storage")
+    part, bits = Difference(Exponential(beta)), checks.integer("bits", bits, 1)
     return Patterns(bits, separation=part, activation=Sign(tie="keep"), dtype=dtype, **store)

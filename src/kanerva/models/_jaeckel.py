@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from kanerva import theory
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import named
 from kanerva.activation import Sign
 from kanerva.memory import Locations
 from kanerva.models._sparse import warn_sparse
@@ -16,7 +17,7 @@ from kanerva.similarity import dot
 __all__ = ["sdm_hyperplane", "sdm_selected"]
 
 
-@checks.named(value_dim="value_bits")
+@named(value_dim="value_bits")
 def sdm_selected(
     bits: int,
     locations: int,
@@ -59,17 +60,31 @@ def sdm_selected(
 
     Source: Jaeckel 1989, "An alternative design for a sparse distributed memory".
     """
-    checks.keywords("sdm_selected", store, "empty", "counters", "overflow")
-    bits, locations, coordinates = _sizes("sdm_selected", bits, locations, coordinates, 1000)
-    warn_sparse("sdm_selected", theory.jaeckel.selected_activation(coordinates), locations, "watch fewer coordinates")
-    source = checks.generator("sdm_selected", seed)
-    with checks.room("sdm_selected", "locations", f"{locations} of {bits} bits"):
-        wanted = torch.randint(2, (locations, coordinates), generator=source, dtype=torch.int8) * 2 - 1
+    checks.keywords(store, "empty", "counters", "overflow")
+    bits, locations, coordinates = _sizes(bits, locations, coordinates, 1000)
+    warn_sparse(
+        "sdm_selected",
+        theory.jaeckel.selected_activation(coordinates),
+        locations,
+        "watch fewer coordinates",
+    )
+    source = arrays.generator(seed)
+    with checks.room("locations", f"{locations} of {bits} bits"):
+        wanted = (
+            torch.randint(2, (locations, coordinates), generator=source, dtype=torch.int8) * 2 - 1
+        )
         addresses = _watching(bits, wanted, source)
-    return Locations(addresses, value_bits, similarity=dot, separation=Step(coordinates), activation=Sign(tie, seed), **store)
+    return Locations(
+        addresses,
+        value_bits,
+        similarity=dot,
+        separation=Step(coordinates),
+        activation=Sign(tie, seed),
+        **store,
+    )
 
 
-@checks.named(value_dim="value_bits")
+@named(value_dim="value_bits")
 def sdm_hyperplane(
     bits: int,
     locations: int,
@@ -119,22 +134,31 @@ def sdm_hyperplane(
 
     Source: Jaeckel 1989, "A class of designs for a sparse distributed memory".
     """
-    checks.keywords("sdm_hyperplane", store, "empty", "counters", "overflow")
-    ones = checks.integer("sdm_hyperplane", "ones", ones, 1, checks.integer("sdm_hyperplane", "bits", bits, 1, checks.BITS))
-    bits, locations, coordinates = _sizes("sdm_hyperplane", bits, locations, coordinates, ones)
+    checks.keywords(store, "empty", "counters", "overflow")
+    ones = checks.integer("ones", ones, 1, checks.integer("bits", bits, 1, checks.BITS))
+    bits, locations, coordinates = _sizes(bits, locations, coordinates, ones)
     share = theory.jaeckel.hyperplane_activation(bits, ones, coordinates)
-    warn_sparse("sdm_hyperplane", share, locations, "watch fewer coordinates, or give keys more ones")
-    source = checks.generator("sdm_hyperplane", seed)
-    with checks.room("sdm_hyperplane", "locations", f"{locations} of {bits} bits"):
+    warn_sparse(
+        "sdm_hyperplane", share, locations, "watch fewer coordinates, or give keys more ones"
+    )
+    source = arrays.generator(seed)
+    with checks.room("locations", f"{locations} of {bits} bits"):
         addresses = _watching(bits, torch.ones(locations, coordinates, dtype=torch.int8), source)
-    return Locations(addresses, value_bits, similarity=dot, separation=Step(coordinates), activation=Sign(tie, seed), **store)
+    return Locations(
+        addresses,
+        value_bits,
+        similarity=dot,
+        separation=Step(coordinates),
+        activation=Sign(tie, seed),
+        **store,
+    )
 
 
-def _sizes(function: str, bits: int, locations: int, coordinates: int, most: int) -> tuple[int, int, int]:
+def _sizes(bits: int, locations: int, coordinates: int, most: int) -> tuple[int, int, int]:
     """Check how many bits, locations, and watched bits there are."""
-    bits = checks.integer(function, "bits", bits, 1, checks.BITS)
-    locations = checks.integer(function, "locations", locations, 1, checks.LONGEST)
-    return bits, locations, checks.integer(function, "coordinates", coordinates, 1, min(bits, most))
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    locations = checks.integer("locations", locations, 1, checks.LONGEST)
+    return bits, locations, checks.integer("coordinates", coordinates, 1, min(bits, most))
 
 
 def _watching(bits: int, wanted: Tensor, source: torch.Generator) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 from kanerva import theory
 from kanerva._core import checks
+from kanerva._core.errors import named
 from kanerva.activation import Sign
 from kanerva.bits import Packed
 from kanerva.memory import Locations, Patterns
@@ -15,7 +16,7 @@ from kanerva.similarity import Overlap, agreement, cosine
 __all__ = ["sdm", "sdm_attention", "sdm_patterns"]
 
 
-@checks.named(count="locations", value_dim="value_bits")
+@named(count="locations", value_dim="value_bits")
 def sdm(
     bits: int,
     locations: int,
@@ -59,14 +60,18 @@ def sdm(
 
     Source: Kanerva 1988; the radius: Kanerva 1993, p = (2 M T)^(-1/3).
     """
-    checks.keywords("sdm", store, "empty", "counters", "overflow")
-    bits = checks.integer("sdm", "bits", bits, 1, checks.BITS)
-    locations = checks.integer("sdm", "locations", locations, 1, checks.LONGEST)
+    checks.keywords(store, "empty", "counters", "overflow")
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    locations = checks.integer("locations", locations, 1, checks.LONGEST)
     if radius is None:
         do = "or give the radius itself"
-        count = checks.integer("sdm", "patterns", patterns, 1, do=f"say how many patterns will be stored, {do}")
+        count = checks.integer(
+            "patterns", patterns, 1, do=f"say how many patterns will be stored, {do}"
+        )
         radius = theory.radius.optimal(bits, count, locations).radius
-    radius = checks.integer("sdm", "radius", radius, 0, bits - 1, "give a Hamming distance that leaves some bits out")
+    radius = checks.integer(
+        "radius", radius, 0, bits - 1, "give a Hamming distance that leaves some bits out"
+    )
     share = theory.circle.activation(bits, radius)
     if share * locations < 1:
         needed = math.ceil(1 / share) if share > 1e-300 else math.inf
@@ -77,10 +82,12 @@ def sdm(
         )
     activation = Sign(tie, seed)
     addresses = Packed.random(locations, bits, seed=seed)
-    return Locations(addresses, value_bits, separation=Step(bits - radius), activation=activation, **store)
+    return Locations(
+        addresses, value_bits, separation=Step(bits - radius), activation=activation, **store
+    )
 
 
-@checks.named(value_dim="value_bits")
+@named(value_dim="value_bits")
 def sdm_patterns(
     bits: int,
     radius: int,
@@ -120,18 +127,36 @@ def sdm_patterns(
 
     Source: Kanerva 1988, appendix B; Bricken and Pehlevan 2021.
     """
-    checks.keywords("sdm_patterns", store, "empty", "dtype", "storage")
-    bits = checks.integer("sdm_patterns", "bits", bits, 1, checks.BITS)
-    radius = checks.integer("sdm_patterns", "radius", radius, 0, bits - 1, "give a Hamming distance that leaves some bits out")
+    checks.keywords(store, "empty", "dtype", "storage")
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    radius = checks.integer(
+        "radius", radius, 0, bits - 1, "give a Hamming distance that leaves some bits out"
+    )
     activation = Sign(tie, seed)
     if locations is None:
-        return Patterns(bits, value_bits, similarity=agreement, separation=Circle(bits, radius), activation=activation, **store)
-    overlap = Overlap(bits, radius, checks.number("sdm_patterns", "locations", locations, 1), seed)
-    return Patterns(bits, value_bits, similarity=overlap, separation=Linear(), activation=activation, **store)
+        return Patterns(
+            bits,
+            value_bits,
+            similarity=agreement,
+            separation=Circle(bits, radius),
+            activation=activation,
+            **store,
+        )
+    overlap = Overlap(bits, radius, checks.number("locations", locations, 1), seed)
+    return Patterns(
+        bits, value_bits, similarity=overlap, separation=Linear(), activation=activation, **store
+    )
 
 
-@checks.named(value_dim="value_bits")
-def sdm_attention(bits: int, radius: int, value_bits: int | None = None, method: str = "kl", tie: str = "random", **store: Any) -> Patterns:
+@named(value_dim="value_bits")
+def sdm_attention(
+    bits: int,
+    radius: int,
+    value_bits: int | None = None,
+    method: str = "kl",
+    tie: str = "random",
+    **store: Any,
+) -> Patterns:
     r"""Build the attention that comes nearest to a sparse distributed memory of this radius.
 
     .. math:: y = \mathrm{sign} \sum_\mu w_\mu v_\mu, \quad w = \mathrm{softmax}(\beta \cos(q, a_\mu)), \quad
@@ -155,6 +180,13 @@ def sdm_attention(bits: int, radius: int, value_bits: int | None = None, method:
 
     Source: Bricken and Pehlevan 2021.
     """
-    checks.keywords("sdm_attention", store, "empty", "dtype", "storage")
+    checks.keywords(store, "empty", "dtype", "storage")
     fitted = theory.beta.fit(bits, radius, method)
-    return Patterns(bits, value_bits, similarity=cosine, separation=Softmax(fitted.beta), activation=Sign(tie), **store)
+    return Patterns(
+        bits,
+        value_bits,
+        similarity=cosine,
+        separation=Softmax(fitted.beta),
+        activation=Sign(tie),
+        **store,
+    )

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.nn._heads import checked, products, sphere, weigh, wide, widely
 from kanerva.separation import Separation, Softmax
 from kanerva.theory import beta as beta_
@@ -71,6 +72,7 @@ class Attention(nn.Module):
     and Pehlevan 2021 for beta.
     """
 
+    @door
     def __init__(
         self,
         dim: int,
@@ -84,16 +86,28 @@ class Attention(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.dim = checks.integer("Attention", "dim", dim, 1, checks.LONGEST)
-        self.heads = checks.integer("Attention", "heads", heads, 1, checks.LONGEST)
-        self.value_dim = self.dim if value_dim is None else checks.integer("Attention", "value_dim", value_dim, 1, checks.LONGEST)
+        self.dim = checks.integer("dim", dim, 1, checks.LONGEST)
+        self.heads = checks.integer("heads", heads, 1, checks.LONGEST)
+        self.value_dim = (
+            self.dim
+            if value_dim is None
+            else checks.integer("value_dim", value_dim, 1, checks.LONGEST)
+        )
         for name, width in (("dim", self.dim), ("value_dim", self.value_dim)):
             if width % self.heads:
-                checks.refuse("Attention", name, f"a multiple of the {self.heads} heads", str(width), "give each head the same width")
-        self.persistent = checks.integer("Attention", "persistent", persistent, 0, checks.LONGEST)
+                refuse(
+                    name,
+                    must=f"a multiple of the {self.heads} heads",
+                    got=str(width),
+                    do="give each head the same width",
+                )
+        self.persistent = checks.integer("persistent", persistent, 0, checks.LONGEST)
         self.normalise = bool(normalise)
         self._temper(beta, separation)
-        with checks.room("Attention", "dim", f"{self.dim}, with values of {self.value_dim} and {self.persistent} persistent rows"):
+        with checks.room(
+            "dim",
+            f"{self.dim}, with values of {self.value_dim} and {self.persistent} persistent rows",
+        ):
             self.query = _linear(self.dim, self.dim, bias)
             self.key = _linear(self.dim, self.dim, bias)
             self.value = _linear(self.dim, self.value_dim, bias)
@@ -105,22 +119,32 @@ class Attention(nn.Module):
     def _temper(self, beta: float | None, separation: Separation | None) -> None:
         """Take the temperature out of the rule where heads learn their own."""
         part = Softmax(1.0) if separation is None else separation
-        checked("Attention", "cosine" if self.normalise else "dot", part, "choose normalise=True")
+        checked("cosine" if self.normalise else "dot", part, "choose normalise=True")
         own = part.temperature()
         tempered = self.normalise and own is not None
         if beta is not None and not tempered:
-            why = f"{part} has no temperature" if self.normalise else "queries and keys are not normalised"
-            checks.refuse("Attention", "beta", f"left out where {why}", f"{beta}", "leave it out, or give the rule one of its own")
+            why = (
+                f"{part} has no temperature"
+                if self.normalise
+                else "queries and keys are not normalised"
+            )
+            refuse(
+                "beta",
+                must=f"left out where {why}",
+                got=f"{beta}",
+                do="leave it out, or give the rule one of its own",
+            )
         self.separation = part.with_beta(1.0) if tempered else part
         self.start = None
         if tempered:
             if beta is None:
                 given = own.item() if isinstance(own, Tensor) else own
                 beta = _default(self.dim // self.heads) if separation is None else given
-            self.start = checks.number("Attention", "beta", beta, 0, open_low=True)
+            self.start = checks.number("beta", beta, 0, open_low=True)
         self.log_beta = nn.Parameter(torch.empty(self.heads)) if tempered else None
 
     @torch.no_grad()
+    @door
     def reset(self, seed: int | torch.Generator) -> "Attention":
         """Draw all weights anew.
 
@@ -139,7 +163,7 @@ class Attention(nn.Module):
             >>> (one.query.weight == other.query.weight).any().item()
             False
         """
-        source = checks.generator("Attention.reset", seed)
+        source = arrays.generator(seed)
         for linear in (self.query, self.key, self.value, self.out):
             reach = linear.in_features**-0.5
             linear.weight.copy_((2 * torch.rand(linear.weight.shape, generator=source) - 1) * reach)
@@ -147,12 +171,16 @@ class Attention(nn.Module):
                 linear.bias.zero_()
         for rows in (self.persistent_key, self.persistent_value):
             if rows is not None:
-                rows.copy_(torch.randn(rows.shape, generator=source) * (self.dim // self.heads) ** -0.5)
+                rows.copy_(
+                    torch.randn(rows.shape, generator=source) * (self.dim // self.heads) ** -0.5
+                )
         if self.log_beta is not None:
             self.log_beta.fill_(math.log(self.start))  # type: ignore[arg-type]
         return self
 
-    def forward(self, query: Query, context: Context = None, mask: Mask = None, causal: bool = False) -> Query:
+    def forward(
+        self, query: Query, context: Context = None, mask: Mask = None, causal: bool = False
+    ) -> Query:
         """Attend from a query to a context, or to itself.
 
         Softmax goes through torch's ``scaled_dot_product_attention``, in the dtype of the values; other rules build
@@ -177,17 +205,32 @@ class Attention(nn.Module):
         if isinstance(self.separation, Softmax) and keys.shape[2]:
             queries = queries * self.separation.beta
             if causal and mask is None and not self.persistent:
-                read = scaled_dot_product_attention(queries.to(values.dtype), keys.to(values.dtype), values, is_causal=True, scale=1.0)
+                read = scaled_dot_product_attention(
+                    queries.to(values.dtype),
+                    keys.to(values.dtype),
+                    values,
+                    is_causal=True,
+                    scale=1.0,
+                )
             else:
-                read = _fast(queries.to(values.dtype), keys.to(values.dtype), values, self._keep(query, mask, causal))
+                read = _fast(
+                    queries.to(values.dtype),
+                    keys.to(values.dtype),
+                    values,
+                    self._keep(query, mask, causal),
+                )
         else:
             with widely(values):
-                weights = weigh(products(queries, keys), self.separation, self._keep(query, mask, causal))
+                weights = weigh(
+                    products(queries, keys), self.separation, self._keep(query, mask, causal)
+                )
                 read = (weights @ values.to(weights.dtype)).to(values.dtype)
         output: Tensor = self.out(read.transpose(1, 2).flatten(2))
         return output
 
-    def weights(self, query: Query, context: Context = None, mask: Mask = None, causal: bool = False) -> Float[Tensor, "b heads q _k"]:
+    def weights(
+        self, query: Query, context: Context = None, mask: Mask = None, causal: bool = False
+    ) -> Float[Tensor, "b heads q _k"]:
         """Weigh what ``forward`` attends to.
 
         Args:
@@ -207,7 +250,9 @@ class Attention(nn.Module):
         self._check(query, context, mask, causal)
         queries, keys, _ = self._parts(query, context)
         with widely(query):
-            return weigh(products(queries, keys), self.separation, self._keep(query, mask, causal)).to(query.dtype)
+            return weigh(
+                products(queries, keys), self.separation, self._keep(query, mask, causal)
+            ).to(query.dtype)
 
     def extra_repr(self) -> str:
         """Name what it was made with."""
@@ -216,42 +261,70 @@ class Attention(nn.Module):
         return f"{text}, persistent={self.persistent}, value_dim={self.value_dim}, separation={self.separation}"
 
     def _rows(self, width: int) -> nn.Parameter | None:
-        return nn.Parameter(torch.empty(self.heads, self.persistent, width // self.heads)) if self.persistent else None
+        return (
+            nn.Parameter(torch.empty(self.heads, self.persistent, width // self.heads))
+            if self.persistent
+            else None
+        )
 
     def _check(self, query: Any, context: Any, mask: Any, causal: bool) -> None:
         """Refuse input of the wrong shape or dtype."""
         own = self.query.weight.dtype
         for name, given in (("query", query), ("context", query if context is None else context)):
-            checks.floats("Attention", name, given, self.dim)
+            arrays.floats(name, given, self.dim)
             if given.ndim != 3:
-                checks.refuse(
-                    "Attention", name, f"of shape (batch, places, {self.dim})", checks.describe(given), "give it three dimensions"
+                refuse(
+                    name,
+                    given,
+                    must=f"of shape (batch, places, {self.dim})",
+                    do="give it three dimensions",
                 )
             if given.dtype != own and not torch.is_autocast_enabled(given.device.type):
                 do = f"convert it with {name}.to({own}), or the module"
-                checks.refuse("Attention", name, f"{own}, as the weights are", checks.describe(given), do, checks.InputTypeError)
+                refuse(name, given, must=f"{own}, as the weights are", do=do, error=InputTypeError)
         if context is not None and context.shape[0] != query.shape[0]:
-            must, got = f"of batch {query.shape[0]}, as the query is", f"of batch {context.shape[0]}"
-            checks.refuse("Attention", "context", must, got, "give one context for each query")
+            must, got = (
+                f"of batch {query.shape[0]}, as the query is",
+                f"of batch {context.shape[0]}",
+            )
+            refuse("context", must=must, got=got, do="give one context for each query")
         if causal and context is not None:
-            checks.refuse("Attention", "causal", "False with a context", "True", "give mask (b, q, k), which says what comes before what")
+            refuse(
+                "causal",
+                must="False with a context",
+                got="True",
+                do="give mask (b, q, k), which says what comes before what",
+            )
         if mask is not None:
-            self._check_mask(mask, tuple(query.shape[:2]), query.shape[1] if context is None else context.shape[1])
+            self._check_mask(
+                mask,
+                tuple(query.shape[:2]),
+                query.shape[1] if context is None else context.shape[1],
+            )
 
     def _check_mask(self, mask: Any, shape: tuple[int, int], keys: int) -> None:
         must = f"a bool tensor of shape {(shape[0], keys)} or {(*shape, keys)}"
-        if checks.dense("Attention", "mask", mask, must).dtype != torch.bool:
+        if arrays.dense("mask", mask, must).dtype != torch.bool:
             do = "give True for what may be attended to"
-            checks.refuse("Attention", "mask", must, checks.describe(mask), do, checks.InputTypeError)
+            refuse("mask", mask, must=must, do=do, error=InputTypeError)
         if tuple(mask.shape) not in ((shape[0], keys), (*shape, keys)):
-            checks.refuse("Attention", "mask", must, checks.describe(mask), "leave persistent rows out: they are always attended to")
+            refuse(
+                "mask", mask, must=must, do="leave persistent rows out: they are always attended to"
+            )
 
     def _parts(self, query: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries and keys, whose product is what the rule takes, in float32 at least, and values in their own dtype."""
         source = query if context is None else context
-        queries, keys, values = self._split(self.query(query)), self._split(self.key(source)), self._split(self.value(source))
+        queries, keys, values = (
+            self._split(self.query(query)),
+            self._split(self.key(source)),
+            self._split(self.value(source)),
+        )
         if self.persistent_key is not None and self.persistent_value is not None:
-            keys, values = _beside(keys, self.persistent_key), _beside(values, self.persistent_value)
+            keys, values = (
+                _beside(keys, self.persistent_key),
+                _beside(values, self.persistent_value),
+            )
         if not self.normalise:
             return wide(queries) * queries.shape[-1] ** -0.5, wide(keys), values
         queries, keys = sphere(queries), sphere(keys)
@@ -261,13 +334,17 @@ class Attention(nn.Module):
 
     def _split(self, rows: Tensor) -> Tensor:
         """Cut ``(b, n, width)`` into heads ``(b, h, n, width / h)``."""
-        return rows.reshape(*rows.shape[:2], self.heads, rows.shape[2] // self.heads).transpose(1, 2)
+        return rows.reshape(*rows.shape[:2], self.heads, rows.shape[2] // self.heads).transpose(
+            1, 2
+        )
 
     def _keep(self, query: Tensor, mask: Tensor | None, causal: bool) -> Tensor | None:
         """Say what is attended to, ``(b or 1, 1, q or 1, k + persistent)``; None for everything."""
         keep = None if mask is None else mask[:, None, None] if mask.ndim == 2 else mask[:, None]
         if causal:
-            past = torch.ones(query.shape[1], query.shape[1], dtype=torch.bool, device=query.device).tril()[None, None]
+            past = torch.ones(
+                query.shape[1], query.shape[1], dtype=torch.bool, device=query.device
+            ).tril()[None, None]
             keep = past if keep is None else keep & past
         if keep is None or not self.persistent:
             return keep
@@ -289,7 +366,9 @@ def _fast(query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None) -> Ten
     if keep is None:
         return scaled_dot_product_attention(query, key, value, scale=1.0)
     row = keep.any(-1, keepdim=True)
-    return scaled_dot_product_attention(query, key, value, attn_mask=keep | ~row, scale=1.0).masked_fill(~row, 0)
+    return scaled_dot_product_attention(
+        query, key, value, attn_mask=keep | ~row, scale=1.0
+    ).masked_fill(~row, 0)
 
 
 @functools.lru_cache(256)

@@ -8,10 +8,21 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.separation import Difference, Separation
 
-__all__ = ["SIMILARITIES", "checked", "cosines", "products", "read_heads", "sphere", "weigh", "wide", "widely"]
+__all__ = [
+    "SIMILARITIES",
+    "checked",
+    "cosines",
+    "products",
+    "read_heads",
+    "sphere",
+    "weigh",
+    "wide",
+    "widely",
+]
 
 SIMILARITIES = ("dot", "cosine")
 
@@ -21,6 +32,7 @@ Value = Float[Tensor, "b h k e"]
 Read = tuple[Float[Tensor, "b h q e"], Float[Tensor, "b h q k"]]
 
 
+@door
 def read_heads(
     query: Query,
     key: Key,
@@ -62,7 +74,7 @@ def read_heads(
 
     Source: Vaswani and others 2017, eq. 1, for softmax; Bricken and Pehlevan 2021 for circles.
     """
-    checked("read_heads", similarity, separation)
+    checked(similarity, separation)
     _shapes(query, key, value)
     shape = (*query.shape[:3], key.shape[2])
     _broadcasts("keep", keep, shape, bool)
@@ -72,7 +84,7 @@ def read_heads(
         if bias is not None:
             if separation.expects == ("cosine",):
                 do = "leave it out, or choose a rule that takes any score, such as TopK"
-                checks.refuse("read_heads", "bias", f"None for {separation}, which takes cosines", checks.describe(bias), do)
+                refuse("bias", bias, must=f"None for {separation}, which takes cosines", do=do)
             there = bias > -math.inf
             keep = there if keep is None else keep & there
             scores = scores + bias.masked_fill(~there, 0).to(scores.dtype)
@@ -81,19 +93,26 @@ def read_heads(
     return output.to(query.dtype), weights.to(query.dtype)
 
 
-def checked(function: str, similarity: Any, separation: Any, cosine: str = 'choose similarity="cosine"') -> None:
+def checked(similarity: Any, separation: Any, cosine: str = 'choose similarity="cosine"') -> None:
     """Refuse a similarity and a rule that heads cannot be read with, or not together."""
-    checks.choice(function, "similarity", similarity, SIMILARITIES)
+    checks.choice("similarity", similarity, SIMILARITIES)
     if not isinstance(separation, Separation):
         do = "give Softmax(1.0), or another part of kanerva.separation"
-        checks.refuse(function, "separation", "a separation", checks.describe(separation), do, checks.InputTypeError)
+        refuse("separation", separation, must="a separation", do=do, error=InputTypeError)
     inner = getattr(separation, "part", separation)
     if isinstance(separation, Difference):
-        checks.refuse(function, "separation", "a rule without self-coupling", repr(separation), f"take the rule inside, {inner!r}")
+        refuse(
+            "separation",
+            must="a rule without self-coupling",
+            got=repr(separation),
+            do=f"take the rule inside, {inner!r}",
+        )
     expects = separation.expects or inner.expects
     if expects and similarity not in expects:
         do = cosine if "cosine" in expects else "choose kanerva.probe.CosineCircle with cosines"
-        checks.refuse(function, "separation", f"one that takes scores of {similarity}", repr(separation), do)
+        refuse(
+            "separation", must=f"one that takes scores of {similarity}", got=repr(separation), do=do
+        )
 
 
 def widely(like: Tensor) -> torch.autocast:
@@ -129,19 +148,29 @@ def wide(tensor: Tensor) -> Tensor:
 def _shapes(query: Any, key: Any, value: Any) -> None:
     """Refuse heads that do not fit each other."""
     for name, tensor in (("query", query), ("key", key), ("value", value)):
-        checks.floats("read_heads", name, tensor)
+        arrays.floats(name, tensor)
         if tensor.ndim != 4:
-            checks.refuse("read_heads", name, "of shape (batch, heads, places, width)", checks.describe(tensor), "give it four dimensions")
+            refuse(
+                name,
+                tensor,
+                must="of shape (batch, heads, places, width)",
+                do="give it four dimensions",
+            )
     if key.shape[:2] != query.shape[:2] or key.shape[3] != query.shape[3]:
-        must = f"of shape ({query.shape[0]}, {query.shape[1]}, k, {query.shape[3]}), as the query is"
-        checks.refuse("read_heads", "key", must, checks.describe(key), "repeat heads that are shared")
+        must = (
+            f"of shape ({query.shape[0]}, {query.shape[1]}, k, {query.shape[3]}), as the query is"
+        )
+        refuse("key", key, must=must, do="repeat heads that are shared")
     if value.shape[:3] != key.shape[:3]:
         must = f"of shape {(*key.shape[:3], 'e')}, one for each key".replace("'", "")
-        checks.refuse("read_heads", "value", must, checks.describe(value), "give a row for each key")
+        refuse("value", value, must=must, do="give a row for each key")
     for name, tensor in (("key", key), ("value", value)):
         if tensor.device != query.device:
-            checks.refuse(
-                "read_heads", name, f"on {query.device}, as the query is", f"on {tensor.device}", f"move it with {name}.to(query.device)"
+            refuse(
+                name,
+                must=f"on {query.device}, as the query is",
+                got=f"on {tensor.device}",
+                do=f"move it with {name}.to(query.device)",
             )
 
 
@@ -150,9 +179,9 @@ def _broadcasts(name: str, given: Any, shape: tuple[int, ...], kind: type) -> No
     if given is None:
         return
     must = f"a {'bool' if kind is bool else 'floating'} tensor that broadcasts to {shape}"
-    checks.dense("read_heads", name, given, must)
-    if (given.dtype != torch.bool) if kind is bool else (given.dtype not in checks.FLOATS):
+    arrays.dense(name, given, must)
+    if (given.dtype != torch.bool) if kind is bool else (given.dtype not in arrays.FLOATS):
         do = "give True for what is there" if kind is bool else "give what is left out as keep"
-        checks.refuse("read_heads", name, must, checks.describe(given), do, checks.InputTypeError)
-    if checks.together(given.shape, shape) != shape:
-        checks.refuse("read_heads", name, must, checks.describe(given), "give one entry for each score")
+        refuse(name, given, must=must, do=do, error=InputTypeError)
+    if arrays.together(given.shape, shape) != shape:
+        refuse(name, given, must=must, do="give one entry for each score")

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import door, refuse
 from kanerva.nn._attention import Attention
 
 __all__ = ["LatentAttention"]
@@ -45,16 +46,18 @@ class LatentAttention(nn.Module):
     Source: Jaegle and others 2021, Perceiver, the cross-attention of its latent array.
     """
 
+    @door
     def __init__(self, dim: int, heads: int, latents: int, **options: Any) -> None:
         super().__init__()
-        checks.keywords("LatentAttention", options, *OPTIONS)
-        count = checks.integer("LatentAttention", "latents", latents, 1, checks.LONGEST)
+        checks.keywords(options, *OPTIONS)
+        count = checks.integer("latents", latents, 1, checks.LONGEST)
         self.attention = Attention(dim, heads, **options)
-        with checks.room("LatentAttention", "latents", f"{count} rows of {dim}"):
+        with checks.room("latents", f"{count} rows of {dim}"):
             self.latents = nn.Parameter(torch.empty(count, self.attention.dim))
             self.reset(0)
 
     @torch.no_grad()
+    @door
     def reset(self, seed: int | torch.Generator) -> "LatentAttention":
         """Draw all weights anew.
 
@@ -69,7 +72,7 @@ class LatentAttention(nn.Module):
             >>> round(nn.LatentAttention(64, 4, latents=100).reset(1).latents.std().item(), 2)
             0.02
         """
-        source = checks.generator("LatentAttention.reset", seed)
+        source = arrays.generator(seed)
         self.attention.reset(source)
         self.latents.copy_(0.02 * torch.randn(self.latents.shape, generator=source))
         return self
@@ -108,8 +111,8 @@ class LatentAttention(nn.Module):
 
     def _queries(self, context: Any) -> Tensor:
         """Lay the latents out for every input."""
-        checks.floats("LatentAttention", "context", context, self.attention.dim)
+        arrays.floats("context", context, self.attention.dim)
         if context.ndim != 3:
             must = f"of shape (batch, places, {self.attention.dim})"
-            checks.refuse("LatentAttention", "context", must, checks.describe(context), "give it three dimensions")
+            refuse("context", context, must=must, do="give it three dimensions")
         return self.latents.expand(context.shape[0], -1, -1)

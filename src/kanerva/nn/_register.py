@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import dropout
 
-from kanerva._core import checks
+from kanerva._core import arrays
+from kanerva._core.errors import InputTypeError, door, refuse, within
 from kanerva.nn._heads import checked, cosines, weigh, widely
 from kanerva.probe._taps import PREFIX, Call, of_registry
 from kanerva.separation import Separation
@@ -19,6 +20,7 @@ NAME = "kanerva_"
 Attend = Callable[..., tuple[Tensor, Tensor]]
 
 
+@door
 def register(name: str, separation: Separation, similarity: str = "dot") -> str:
     r"""Let models of transformers read with a rule in place of softmax, under a name.
 
@@ -57,13 +59,18 @@ def register(name: str, separation: Separation, similarity: str = "dot") -> str:
     Source: the interfaces AttentionInterface and AttentionMaskInterface of transformers; Bricken and Pehlevan 2021 for circles.
     """
     full = _full(name)
-    checked("register", similarity, separation)
+    checked(similarity, separation)
     try:
         from transformers import AttentionInterface
         from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
     except ImportError:
         do = 'install it with: pip install "kanerva[hf]"'
-        checks.refuse("register", "transformers", "installed, in version 4.56 or newer", "missing or older", do)
+        refuse(
+            "transformers",
+            must="installed, in version 4.56 or newer",
+            got="missing or older",
+            do=do,
+        )
     # A model makes its masks by what is registered under the same name: with none, padding would be attended to.
     AttentionMaskInterface.register(full, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
     AttentionInterface.register(full, _attend(full, separation, similarity))
@@ -75,25 +82,39 @@ def _full(name: Any) -> str:
     do = 'choose one such as "circle"'
     must = "of lower-case letters, digits and underscores"
     if not isinstance(name, str):
-        checks.refuse("register", "name", must, checks.describe(name), do, checks.InputTypeError)
+        refuse("name", name, must=must, do=do, error=InputTypeError)
     if not re.fullmatch("[a-z0-9_]+", name):
-        checks.refuse("register", "name", must, checks.describe(name), do)
+        refuse("name", name, must=must, do=do)
     full = NAME + name
     if "flash" in full or full.startswith(PREFIX):
-        checks.refuse("register", "name", "without 'flash', and not starting with 'over_', which have a meaning", repr(name), do)
+        refuse(
+            "name",
+            must="without 'flash', and not starting with 'over_', which have a meaning",
+            got=repr(name),
+            do=do,
+        )
     return full
 
 
 def _attend(name: str, separation: Separation, similarity: str) -> Attend:
     """Make the function that a model calls."""
 
-    def attend(module: Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any = None, **more: Any) -> tuple[Tensor, Tensor]:
-        _refuse(name, module, more)
-        call = of_registry(module, name, query, key, value, attention_mask, more)
-        with widely(query):
-            weights = weigh(_scores(name, module, call, similarity), separation, call.keep)
+    def attend(
+        module: Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Any = None,
+        **more: Any,
+    ) -> tuple[Tensor, Tensor]:
+        with within(name), widely(query):
+            _refuse(module, more)
+            call = of_registry(module, name, query, key, value, attention_mask, more)
+            weights = weigh(_scores(module, call, similarity), separation, call.keep)
             if more.get("head_mask") is not None:
-                weights = weights * more["head_mask"].reshape(-1, weights.shape[1], 1, 1).to(weights.dtype)
+                weights = weights * more["head_mask"].reshape(-1, weights.shape[1], 1, 1).to(
+                    weights.dtype
+                )
             if more.get("dropout"):
                 weights = dropout(weights, more["dropout"], module.training)
             output = weights @ call.value.to(weights.dtype)
@@ -102,20 +123,35 @@ def _attend(name: str, separation: Separation, similarity: str) -> Attend:
     return attend
 
 
-def _refuse(name: str, module: Module, more: dict[str, Any]) -> None:
+def _refuse(module: Module, more: dict[str, Any]) -> None:
     """Refuse what softmax alone can do, rather than leave it out in silence."""
     kind = type(module).__name__
     if more.get("s_aux") is not None:
-        checks.refuse(name, "model", "one without learned sinks", kind, "choose another, for a share of its softmax goes to no token")
+        refuse(
+            "model",
+            must="one without learned sinks",
+            got=kind,
+            do="choose another, for a share of its softmax goes to no token",
+        )
     if more.get("cache") is not None:
-        checks.refuse(name, "cache", "None", f"a paged cache in {kind}", "generate with model.generate, not in continuous batches")
+        refuse(
+            "cache",
+            must="None",
+            got=f"a paged cache in {kind}",
+            do="generate with model.generate, not in continuous batches",
+        )
 
 
-def _scores(name: str, module: Module, call: Call, similarity: str) -> Tensor:
+def _scores(module: Module, call: Call, similarity: str) -> Tensor:
     """Return what the rule takes."""
     if similarity == "dot":
         return call.logits()
-    if call.bias is not None and (checks.tracing() or bool(call.bias.any())):
+    if call.bias is not None and (arrays.tracing() or bool(call.bias.any())):
         got = f"{type(module).__name__}, which adds position to them"
-        checks.refuse(name, "model", "one that scores by its queries and keys alone", got, 'register the rule with similarity="dot"')
+        refuse(
+            "model",
+            must="one that scores by its queries and keys alone",
+            got=got,
+            do='register the rule with similarity="dot"',
+        )
     return cosines(call.query, call.key)

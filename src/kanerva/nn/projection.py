@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float, Float64, Shaped
 from torch import Tensor, nn
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.functional import read
 from kanerva.separation import Softmax
 from kanerva.similarity import dot
@@ -47,24 +48,27 @@ class Projection(nn.Module):
         Bricken and Pehlevan (2021), learned projections of MNIST and CIFAR10.
     """
 
+    @door
     def __init__(self, dim_in: int, dim_out: int, seed: int | torch.Generator = 0) -> None:
         super().__init__()
-        self.dim_in = checks.integer("Projection", "dim_in", dim_in, 1, checks.LONGEST)
-        self.dim_out = checks.integer("Projection", "dim_out", dim_out, 1, checks.LONGEST)
-        source = checks.generator("Projection", seed)
-        with checks.room("Projection", "dim_in", f"a matrix of {dim_out} by {dim_in}"):
+        self.dim_in = checks.integer("dim_in", dim_in, 1, checks.LONGEST)
+        self.dim_out = checks.integer("dim_out", dim_out, 1, checks.LONGEST)
+        source = arrays.generator(seed)
+        with checks.room("dim_in", f"a matrix of {dim_out} by {dim_in}"):
             self.weight = nn.Parameter(torch.randn(self.dim_out, self.dim_in, generator=source))
 
+    @door("Projection")
     def forward(self, x: Float[Tensor, "*batch dim_in"]) -> Float[Tensor, "*batch dim_out"]:
         """Return the key of every picture ``(..., dim_in)``, which has the dtype of W; a picture of zeros has a key of zeros."""
-        checks.vectors("Projection", "x", x, self.dim_in, self.weight.dtype)
-        return _unit("Projection", "x", x @ self.weight.T)
+        arrays.vectors("x", x, self.dim_in, self.weight.dtype)
+        return _unit("x", x @ self.weight.T)
 
     def extra_repr(self) -> str:
         """Name the dimensions."""
         return f"dim_in={self.dim_in}, dim_out={self.dim_out}"
 
 
+@door("projection.fit")
 def fit(
     projection: Projection,
     images: Float[Tensor, "m n"],
@@ -113,19 +117,23 @@ def fit(
         Bricken and Pehlevan (2021), learned projections: Adam at 0.005, ten epochs, batches of 128, 10 to 100 of 784 bits.
     """
     low, high = _checked(projection, images, flips)
-    beta = checks.number("projection.fit", "beta", beta, 0.0, open_low=True)
-    epochs = checks.integer("projection.fit", "epochs", epochs, 1, checks.LONGEST)
-    batch = checks.integer("projection.fit", "batch", batch, 2, checks.LONGEST)
-    rate = checks.number("projection.fit", "rate", rate, 0.0, 1.0, open_low=True)
-    source = checks.generator("projection.fit", seed)
+    beta = checks.number("beta", beta, 0.0, open_low=True)
+    epochs = checks.integer("epochs", epochs, 1, checks.LONGEST)
+    batch = checks.integer("batch", batch, 2, checks.LONGEST)
+    rate = checks.number("rate", rate, 0.0, 1.0, open_low=True)
+    source = arrays.generator(seed)
     adam = torch.optim.Adam(projection.parameters(), lr=rate)
     count, losses = len(images), []
     for _ in range(epochs):
         total = 0.0
         # Batches of nearly one size: a last one of a single picture would have nothing to be mistaken for.
-        for places in torch.randperm(count, generator=source).tensor_split(math.ceil(count / batch)):
+        for places in torch.randperm(count, generator=source).tensor_split(
+            math.ceil(count / batch)
+        ):
             memory = images[places.to(images.device)]
-            damaged = tilt(memory, low + (high - low) * torch.rand(len(memory), generator=source), seed=source)
+            damaged = tilt(
+                memory, low + (high - low) * torch.rand(len(memory), generator=source), seed=source
+            )
             with torch.enable_grad():
                 recalled = read(projection(damaged), projection(memory), memory, dot, Softmax(beta))
                 loss = (recalled - memory).square().sum(-1).mean()
@@ -137,8 +145,12 @@ def fit(
     return torch.tensor(losses, dtype=torch.float64)
 
 
+@door("projection.tilt")
 def tilt(
-    x: Float[Tensor, "*batch n"], flips: float | Shaped[Tensor, "*_flips"], *, seed: int | torch.Generator
+    x: Float[Tensor, "*batch n"],
+    flips: float | Shaped[Tensor, "*_flips"],
+    *,
+    seed: int | torch.Generator,
 ) -> Float[Tensor, "*batch n"]:
     r"""Turn every vector away from itself, in a random direction, by as much as so many flipped bits would.
 
@@ -166,23 +178,23 @@ def tilt(
         >>> round(torch.cosine_similarity(x, projection.tilt(x, 8, seed=0), dim=0).item(), 5)  # 1 - 2 * 8 / 64
         0.75
     """
-    width = checks.floats("projection.tilt", "x", x).shape[-1]
+    width = arrays.floats("x", x).shape[-1]
     if width < 2:
-        checks.refuse("projection.tilt", "x", "of two coordinates or more", checks.describe(x), "a number has no angle: use a vector")
+        refuse("x", x, must="of two coordinates or more", do="a number has no angle: use a vector")
     share = _flips(flips, x) / width
     # A stream of its own: numbers drawn as those of x were, with the same seed, would point along x.
-    start = torch.randint(2**63 - 1, (), generator=checks.generator("projection.tilt", seed))
+    start = torch.randint(2**63 - 1, (), generator=arrays.generator(seed))
     source = torch.Generator().manual_seed(int(start))
     wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-    if not checks.tracing() and not (length > 0).all():
-        checks.finite("projection.tilt", "x", x)
-        checks.refuse("projection.tilt", "x", "without vectors of zeros", checks.describe(x), "drop them: they have no direction")
-    along = _unit("projection.tilt", "x", wide)
+    if not arrays.tracing() and not (length > 0).all():
+        arrays.finite("x", x)
+        refuse("x", x, must="without vectors of zeros", do="drop them: they have no direction")
+    along = _unit("x", wide)
     noise = torch.randn(x.shape, generator=source).to(wide)
-    across = _unit("projection.tilt", "x", noise - (noise * along).sum(-1, keepdim=True) * along)
+    across = _unit("x", noise - (noise * along).sum(-1, keepdim=True) * along)
     tilted = length * ((1 - 2 * share) * along + 2 * (share * (1 - share)).sqrt() * across)
-    return checks.finite("projection.tilt", "x", tilted.to(x.dtype))
+    return arrays.finite("x", tilted.to(x.dtype))
 
 
 class Cosines(NamedTuple):
@@ -199,6 +211,7 @@ class Cosines(NamedTuple):
     random: float
 
 
+@door("projection.cosines")
 def cosines(keys: Float[Tensor, "m d"]) -> Cosines:
     r"""Say how alike keys are, beside random ones.
 
@@ -223,25 +236,30 @@ def cosines(keys: Float[Tensor, "m d"]) -> Cosines:
         >>> projection.cosines(ink).mean > 0.6  # pictures of digits are much alike
         True
     """
-    count, width = checks.rows("projection.cosines", "keys", checks.floats("projection.cosines", "keys", keys)).shape
+    count, width = arrays.rows("keys", arrays.floats("keys", keys)).shape
     if count < 2:
-        checks.refuse("projection.cosines", "keys", "two rows or more", checks.describe(keys), "one key makes no pair")
-    unit = _unit("projection.cosines", "keys", keys.detach().double())
+        refuse("keys", keys, must="two rows or more", do="one key makes no pair")
+    unit = _unit("keys", keys.detach().double())
     if not (unit != 0).any(-1).all():
-        checks.refuse("projection.cosines", "keys", "without rows of zeros", checks.describe(keys), "drop them: they have no direction")
+        refuse("keys", keys, must="without rows of zeros", do="drop them: they have no direction")
     pairs = count * (count - 1)
     mean = (unit.sum(0).square().sum().item() - count) / pairs
     square = ((unit.T @ unit).square().sum().item() - count) / pairs
     return Cosines(mean, math.sqrt(max(0.0, square - mean * mean)), 1 / math.sqrt(width))
 
 
-def _unit(function: str, argument: str, rows: Tensor) -> Tensor:
+def _unit(argument: str, rows: Tensor) -> Tensor:
     """Scale rows to length one; zeros stay zeros."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    if not checks.sound(length):
-        checks.finite(function, argument, rows)
+    if not arrays.sound(length):
+        arrays.finite(argument, rows)
         must = f"small enough that lengths stay within {rows.dtype}"
-        checks.refuse(function, argument, must, "too large: a length overflows", "scale it down, or take torch.float64")
+        refuse(
+            argument,
+            must=must,
+            got="too large: a length overflows",
+            do="scale it down, or take torch.float64",
+        )
     return rows / torch.where(length > 0, length, 1.0)
 
 
@@ -249,33 +267,44 @@ def _flips(flips: float | Tensor, x: Tensor) -> Tensor:
     """Check how far to tilt; return a number for each vector, with a dimension to multiply it by."""
     width = x.shape[-1]
     if not isinstance(flips, Tensor):
-        flips = torch.tensor(checks.number("projection.tilt", "flips", flips, 0.0, width), dtype=torch.float64)
-    checks.dense("projection.tilt", "flips", flips, "a number or a tensor of them")
-    if checks.together(flips.shape, x.shape[:-1]) != tuple(x.shape[:-1]):
-        must, do = f"one number, or a tensor that broadcasts to {tuple(x.shape[:-1])}", "give one for each vector"
-        checks.refuse("projection.tilt", "flips", must, f"of shape {tuple(flips.shape)}", do)
-    if not checks.tracing() and not ((flips >= 0) & (flips <= width)).all():
-        checks.refuse("projection.tilt", "flips", f"from 0 to {width}", checks.describe(flips), "give numbers within the range")
-    return flips.to(x.device, torch.float64 if x.dtype == torch.float64 else torch.float32).unsqueeze(-1)
+        flips = torch.tensor(checks.number("flips", flips, 0.0, width), dtype=torch.float64)
+    arrays.dense("flips", flips, "a number or a tensor of them")
+    if arrays.together(flips.shape, x.shape[:-1]) != tuple(x.shape[:-1]):
+        must, do = (
+            f"one number, or a tensor that broadcasts to {tuple(x.shape[:-1])}",
+            "give one for each vector",
+        )
+        refuse("flips", must=must, got=f"of shape {tuple(flips.shape)}", do=do)
+    if not arrays.tracing() and not ((flips >= 0) & (flips <= width)).all():
+        refuse("flips", flips, must=f"from 0 to {width}", do="give numbers within the range")
+    return flips.to(
+        x.device, torch.float64 if x.dtype == torch.float64 else torch.float32
+    ).unsqueeze(-1)
 
 
-def _checked(projection: Projection, images: Tensor, flips: tuple[float, float]) -> tuple[float, float]:
+def _checked(
+    projection: Projection, images: Tensor, flips: tuple[float, float]
+) -> tuple[float, float]:
     """Check what is to be trained and on what; return the least and the most damage."""
     if not isinstance(projection, Projection):
         do = "make one with Projection(dim_in, dim_out)"
-        checks.refuse("projection.fit", "projection", "a Projection", checks.describe(projection), do, checks.InputTypeError)
-    checks.rows("projection.fit", "images", images, dim=projection.dim_in)
-    checks.finite("projection.fit", "images", checks.vectors("projection.fit", "images", images, dtype=projection.weight.dtype))
+        refuse("projection", projection, must="a Projection", do=do, error=InputTypeError)
+    arrays.rows("images", images, dim=projection.dim_in)
+    arrays.finite("images", arrays.vectors("images", images, dtype=projection.weight.dtype))
     if len(images) < 2:
-        checks.refuse("projection.fit", "images", "two rows or more", checks.describe(images), "give pictures to tell apart")
+        refuse("images", images, must="two rows or more", do="give pictures to tell apart")
     if not (images != 0).any(-1).all():
-        checks.refuse("projection.fit", "images", "without rows of zeros", checks.describe(images), "drop them: they have no direction")
+        refuse(
+            "images", images, must="without rows of zeros", do="drop them: they have no direction"
+        )
     # A bound on what the squares of keys and errors can be.
-    if not checks.sound(4 * images.square().sum() * projection.weight.detach().square().sum().clamp_min(1)):
+    if not arrays.sound(
+        4 * images.square().sum() * projection.weight.detach().square().sum().clamp_min(1)
+    ):
         must = f"small enough that their squares stay within {images.dtype}"
-        checks.refuse("projection.fit", "images", must, checks.describe(images), "scale them to 0 to 1")
+        refuse("images", images, must=must, do="scale them to 0 to 1")
     if not isinstance(flips, tuple | list) or len(flips) != 2:
         do = "write flips=(1, 8)"
-        checks.refuse("projection.fit", "flips", "two numbers, least and most", checks.describe(flips), do, checks.InputTypeError)
-    low = checks.number("projection.fit", "flips", flips[0], 0.0, projection.dim_in)
-    return low, checks.number("projection.fit", "flips", flips[1], low, projection.dim_in)
+        refuse("flips", flips, must="two numbers, least and most", do=do, error=InputTypeError)
+    low = checks.number("flips", flips[0], 0.0, projection.dim_in)
+    return low, checks.number("flips", flips[1], low, projection.dim_in)

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import door, refuse
 from kanerva.separation import Separation
 from kanerva.theory import circle
 
@@ -46,10 +47,18 @@ class CosineCircle(Separation):
     expects: ClassVar[tuple[str, ...]] = ("cosine",)
     _logs: Tensor = field(init=False, repr=False, compare=False)
 
+    @door
     def __post_init__(self) -> None:
-        bits = checks.integer("CosineCircle", "bits", self.bits, 1, checks.BITS)
-        radius = checks.integer("CosineCircle", "radius", self.radius, 0, bits - 1, "give a Hamming distance that leaves some bits out")
-        checks.keep(self, bits=bits, radius=radius, _logs=torch.from_numpy(circle.log_fraction(bits, radius)))
+        bits = checks.integer("bits", self.bits, 1, checks.BITS)
+        radius = checks.integer(
+            "radius", self.radius, 0, bits - 1, "give a Hamming distance that leaves some bits out"
+        )
+        checks.keep(
+            self,
+            bits=bits,
+            radius=radius,
+            _logs=torch.from_numpy(circle.log_fraction(bits, radius)),
+        )
 
     def __call__(self, scores: Scores, mask: Tensor | None = None) -> Scores:
         """Weigh ``scores`` of cosine; a row with nothing in reach gets zeros."""
@@ -58,11 +67,16 @@ class CosineCircle(Separation):
         found = (logs > -math.inf).any(-1, keepdim=True)
         return logs.masked_fill(~found, 0).softmax(-1).masked_fill(~found, 0)
 
+    @door("CosineCircle")
     def log_weights(self, scores: Scores) -> Scores:
         """Return the log of the shared part of the cube, -inf out of reach."""
-        checks.floats("CosineCircle", "scores", scores)
-        if not checks.tracing() and scores.numel() and not -1 - SLACK <= scores.detach().amin() <= scores.detach().amax() <= 1 + SLACK:
-            checks.refuse("CosineCircle", "scores", "cosines", checks.describe(scores), "score vectors with similarity.cosine")
+        arrays.floats("scores", scores)
+        if (
+            not arrays.tracing()
+            and scores.numel()
+            and not -1 - SLACK <= scores.detach().amin() <= scores.detach().amax() <= 1 + SLACK
+        ):
+            refuse("scores", scores, must="cosines", do="score vectors with similarity.cosine")
         distance = (1 - scores.double()).mul(self.bits / 2).clamp(0, self.bits)
         logs = self._logs.to(scores.device)
         below = distance.floor().long().clamp_max(self.bits - 1)
@@ -71,7 +85,8 @@ class CosineCircle(Separation):
         lost = (logs[below] == -math.inf) & (part < 1) | (far == -math.inf) & (part > 0)
         return line.masked_fill(lost, -math.inf).to(scores.dtype)
 
+    @door
     def potential(self, scores: Scores, mask: Tensor | None = None) -> Float[Tensor, "*batch"]:
         """Refuse: there is none."""
         do = "fit a Softmax with theory.beta.fit for an energy"
-        checks.refuse("CosineCircle.potential", "separation", "one with a potential", repr(self), do)
+        refuse("separation", must="one with a potential", got=repr(self), do=do)

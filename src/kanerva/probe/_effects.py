@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax, normalize
 
-from kanerva._core import checks
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.probe._replace import Memory, replace
 
 __all__ = ["Effect", "effects"]
@@ -50,12 +50,19 @@ class _Tally:
 
     def add(self, before: "_Seen", after: "_Seen") -> None:
         """Compare a batch before and after."""
-        alike = torch.stack([cosine_similarity(one, other, dim=-1).sum() for one, other in zip(before.hidden, after.hidden, strict=True)])
+        alike = torch.stack(
+            [
+                cosine_similarity(one, other, dim=-1).sum()
+                for one, other in zip(before.hidden, after.hidden, strict=True)
+            ]
+        )
         self.hidden = alike.double() if self.hidden is None else self.hidden + alike
         self.tokens += len(before.hidden[0])
         self.embeddings.append(after.embedding)
         if before.logs is not None and after.logs is not None:
-            self.divergence = (self.divergence or 0.0) + float((before.logs.exp() * (before.logs - after.logs)).sum())
+            self.divergence = (self.divergence or 0.0) + float(
+                (before.logs.exp() * (before.logs - after.logs)).sum()
+            )
         if after.loss is not None:
             self.loss, self.predicted = self.loss + after.loss[0], self.predicted + after.loss[1]
 
@@ -69,6 +76,7 @@ class _Seen(NamedTuple):
     loss: tuple[float, int] | None
 
 
+@door
 def effects(
     model: nn.Module,
     batches: Iterable[Mapping[str, Tensor]],
@@ -106,11 +114,27 @@ def effects(
         (1.0, 1.0, True)
     """
     if not isinstance(memories, Mapping) or not memories:
-        checks.refuse("effects", "memories", "one or more, each by its name", checks.describe(memories), "give {'nearest': Argmax()}")
+        refuse(
+            "memories",
+            memories,
+            must="one or more, each by its name",
+            do="give {'nearest': Argmax()}",
+        )
     if isinstance(batches, Mapping):
-        checks.refuse("effects", "batches", "a list of what the model is called with", "one batch", "give [batch]", checks.InputTypeError)
+        refuse(
+            "batches",
+            must="a list of what the model is called with",
+            got="one batch",
+            do="give [batch]",
+            error=InputTypeError,
+        )
     if model.training:
-        checks.refuse("effects", "model", "in evaluation mode", "in training mode, where dropout changes it too", "call model.eval()")
+        refuse(
+            "model",
+            must="in evaluation mode",
+            got="in training mode, where dropout changes it too",
+            do="call model.eval()",
+        )
     plain, tallies = _Tally(), {name: _Tally() for name in memories}
     for done, batch in enumerate(batches):
         before = _seen(model, batch)
@@ -119,16 +143,29 @@ def effects(
             part, steps = memory if isinstance(memory, tuple) else (memory, 1)
             with replace(model, part, layers=layers, heads=heads, steps=steps) as reads:
                 tallies[name].add(before, _seen(model, batch))
-            tallies[name].rows, tallies[name].empty = tallies[name].rows + reads.rows, tallies[name].empty + reads.empty
+            tallies[name].rows, tallies[name].empty = (
+                tallies[name].rows + reads.rows,
+                tallies[name].empty + reads.empty,
+            )
             if progress:
                 progress(name, done)
     if not plain.embeddings:
-        checks.refuse("effects", "batches", "one or more", "none", "give a list of a tokenizer's outputs")
+        refuse("batches", must="one or more", got="none", do="give a list of a tokenizer's outputs")
     if not plain.tokens:
-        checks.refuse("effects", "batches", "of one token or more", "nothing but padding", "give texts, and their own attention_mask")
+        refuse(
+            "batches",
+            must="of one token or more",
+            got="nothing but padding",
+            do="give texts, and their own attention_mask",
+        )
     if not all(tally.rows for tally in tallies.values()):
         do = "give the model as it was before torch.compile, and layers that are at work"
-        checks.refuse("effects", "model", "one whose heads can be heard at work", "one whose heads never asked a memory", do)
+        refuse(
+            "model",
+            must="one whose heads can be heard at work",
+            got="one whose heads never asked a memory",
+            do=do,
+        )
     near = _near(plain.embeddings)
     return {name: _effect(tally, plain, near) for name, tally in tallies.items()}
 
@@ -137,21 +174,41 @@ def effects(
 def _seen(model: Any, batch: Mapping[str, Tensor]) -> _Seen:
     """Call a model on a batch and keep what is compared."""
     output = model(**batch, output_hidden_states=True)
-    hidden = getattr(output, "hidden_states", None) or getattr(output, "decoder_hidden_states", None)
+    hidden = getattr(output, "hidden_states", None) or getattr(
+        output, "decoder_hidden_states", None
+    )
     if hidden is None:
         got = f"{type(model).__name__}, which gives none"
-        checks.refuse("effects", "model", "one that gives hidden states", got, "load an encoder or a language model of transformers")
-    mask = batch.get("attention_mask" if getattr(output, "hidden_states", None) else "decoder_attention_mask")
-    real = torch.ones_like(hidden[0][..., 0], dtype=torch.bool) if mask is None or mask.shape != hidden[0].shape[:2] else mask.bool()
+        refuse(
+            "model",
+            must="one that gives hidden states",
+            got=got,
+            do="load an encoder or a language model of transformers",
+        )
+    mask = batch.get(
+        "attention_mask" if getattr(output, "hidden_states", None) else "decoder_attention_mask"
+    )
+    real = (
+        torch.ones_like(hidden[0][..., 0], dtype=torch.bool)
+        if mask is None or mask.shape != hidden[0].shape[:2]
+        else mask.bool()
+    )
     last = hidden[-1].float().masked_fill(~real[..., None], 0)
-    embedding = normalize(last.sum(1) / real.sum(1, keepdim=True).clamp_min(1), dim=-1)[real.any(1)].cpu()
+    embedding = normalize(last.sum(1) / real.sum(1, keepdim=True).clamp_min(1), dim=-1)[
+        real.any(1)
+    ].cpu()
     logits, ids = getattr(output, "logits", None), batch.get("input_ids")
     logs = None if logits is None or logits.ndim != 3 else log_softmax(logits.float(), -1)
     loss = None
     if logs is not None and ids is not None and _predicts(model):
         target = ids[:, 1:].masked_fill(~(real[:, 1:] & real[:, :-1]), -100)
-        loss = (float(cross_entropy(logs[:, :-1].transpose(1, 2), target, reduction="sum")), int((target >= 0).sum()))
-    return _Seen([one.float()[real] for one in hidden], embedding, None if logs is None else logs[real], loss)
+        loss = (
+            float(cross_entropy(logs[:, :-1].transpose(1, 2), target, reduction="sum")),
+            int((target >= 0).sum()),
+        )
+    return _Seen(
+        [one.float()[real] for one in hidden], embedding, None if logs is None else logs[real], loss
+    )
 
 
 def _predicts(model: Any) -> bool:
@@ -171,9 +228,17 @@ def _near(embeddings: list[Tensor]) -> Tensor | None:
 def _effect(tally: _Tally, plain: _Tally, near: Tensor | None) -> Effect:
     assert tally.hidden is not None
     own = _near(tally.embeddings)
-    stays = None if own is None or near is None else float((own[:, :, None] == near[:, None, :]).any(-1).double().mean())
-    first = None if own is None or near is None else float((own[:, 0] == near[:, 0]).double().mean())
-    alike = float((torch.cat(tally.embeddings) * torch.cat(plain.embeddings)).sum(-1).double().mean())
+    stays = (
+        None
+        if own is None or near is None
+        else float((own[:, :, None] == near[:, None, :]).any(-1).double().mean())
+    )
+    first = (
+        None if own is None or near is None else float((own[:, 0] == near[:, 0]).double().mean())
+    )
+    alike = float(
+        (torch.cat(tally.embeddings) * torch.cat(plain.embeddings)).sum(-1).double().mean()
+    )
     return Effect(
         tuple((tally.hidden / tally.tokens).tolist()),
         None if tally.divergence is None else tally.divergence / tally.tokens,

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from kanerva._core import checks
+from kanerva._core.errors import door, refuse
 from kanerva.probe import _layers
 from kanerva.probe._layers import Layer, rows_in
 from kanerva.probe._taps import repeated
@@ -71,7 +72,11 @@ class Store:
         self._answered = 0
 
     def __repr__(self) -> str:
-        seen = "nothing seen" if self.effective is None else f"effective {self.effective:.1f} of {len(self.values)}"
+        seen = (
+            "nothing seen"
+            if self.effective is None
+            else f"effective {self.effective:.1f} of {len(self.values)}"
+        )
         return f"Store({self.layer}: {seen})"
 
     @property
@@ -111,17 +116,20 @@ class Store:
         return self._sums["entropy"] / self._answered if self._answered else None
 
     @property
+    @door("top")
     def top(self) -> list[tuple[int, float]]:
         """The memories that were most often among the ``top`` of a token, and the share of the tokens in which they were."""
-        self._seen("top")
+        self._seen()
         return [(index, count / self.tokens) for index, count in _largest(self._often, self._most)]
 
     @property
+    @door("last")
     def last(self) -> Activated:
         """The ``top`` memories of every token of the last call, as ``Activated``."""
-        self._seen("last")
+        self._seen()
         return self._last
 
+    @door("strongest")
     def strongest(self, n: int = 10) -> list[tuple[int, float]]:
         """Find the memories with the largest mean weight.
 
@@ -136,10 +144,11 @@ class Store:
 
         Example: see ``feedforward``.
         """
-        n = checks.integer("strongest", "n", n, 1)
-        self._seen("strongest")
+        n = checks.integer("n", n, 1)
+        self._seen()
         return [(index, total / self.tokens) for index, total in _largest(self._total, n)]
 
+    @door("fit")
     def fit(self) -> StoreFit:
         """Find the softmax read over the same keys that comes nearest to p on the kept tokens, by mean total variation.
 
@@ -153,28 +162,44 @@ class Store:
         """
         if not self._rows:
             do = "call the model inside probe.feedforward, with rows >= 1"
-            checks.refuse("fit", "rows", "one or more in which a memory answered", "none", do)
+            refuse("rows", must="one or more in which a memory answered", got="none", do=do)
         shares, scores = (torch.stack(side).double() for side in zip(*self._rows, strict=True))
         return nearest(shares, scores)
 
-    def _seen(self, function: str) -> None:
+    def _seen(self) -> None:
         if not self.tokens:
-            checks.refuse(function, "tokens", "one or more", "none", "call the model inside probe.feedforward, on more than padding")
+            refuse(
+                "tokens",
+                must="one or more",
+                got="none",
+                do="call the model inside probe.feedforward, on more than padding",
+            )
 
     def _listen(self, text: _Text) -> list[Any]:
         """Hear what enters the activation function, and what leaves it; return the hooks."""
 
         def scores(module: nn.Module, args: Any, output: Tensor) -> None:
-            self._heard = output.detach()[..., : len(self._often)].clone()  # what follows may write into it
+            self._heard = output.detach()[
+                ..., : len(self._often)
+            ].clone()  # what follows may write into it
 
         def activations(module: nn.Module, args: Any) -> None:
             heard, self._heard = self._heard, None
             if repeated():
                 return
-            if heard is not None and heard.numel() and args and heard.shape == args[0].shape and heard.ndim >= 2:
+            if (
+                heard is not None
+                and heard.numel()
+                and args
+                and heard.shape == args[0].shape
+                and heard.ndim >= 2
+            ):
                 self._add(heard, args[0].detach(), text)
 
-        return [self._found.up.register_forward_hook(scores), self._found.down.register_forward_pre_hook(activations)]
+        return [
+            self._found.up.register_forward_hook(scores),
+            self._found.down.register_forward_pre_hook(activations),
+        ]
 
     @torch.no_grad()
     def _add(self, scores: Tensor, activations: Tensor, text: _Text) -> None:
@@ -184,7 +209,11 @@ class Store:
         wide = torch.promote_types(activations.dtype, torch.float32)
         indices = torch.full((shape[0] * shape[1], self._most), -1)
         strengths = torch.zeros(indices.shape, dtype=wide)
-        places = torch.arange(len(indices)) if real is None else real.flatten().cpu().nonzero().squeeze(1)
+        places = (
+            torch.arange(len(indices))
+            if real is None
+            else real.flatten().cpu().nonzero().squeeze(1)
+        )
         flat = [side.reshape(len(indices), -1) for side in (scores, activations)]
         for block in torch.split(places, max(1, BLOCK // len(self._often))):
             inputs, outputs = (side[block.to(side.device)].to(wide) for side in flat)
@@ -200,11 +229,15 @@ class Store:
         shares = weights[there] / total[there, None]
         self.tokens += len(weights)
         self._answered += len(shares)
-        self._sums["active"] += float(((scores if self.gated else activations) > 0).double().mean(-1).sum())
+        self._sums["active"] += float(
+            ((scores if self.gated else activations) > 0).double().mean(-1).sum()
+        )
         self._sums["effective"] += float((1 / shares.square().sum(-1)).double().sum())
         self._sums["entropy"] += float(torch.special.entr(shares).sum(-1).double().sum())
         largest, found = weights.topk(self._most, -1)
-        self._often += torch.bincount(found[there][largest[there] > 0], minlength=len(self._often)).cpu()
+        self._often += torch.bincount(
+            found[there][largest[there] > 0], minlength=len(self._often)
+        ).cpu()
         self._total += weights[there].sum(0).double().cpu()
         self._keep(shares, scores[there])
         return found
@@ -212,15 +245,22 @@ class Store:
     def _keep(self, shares: Tensor, scores: Tensor) -> None:
         """Keep a few tokens, each of all that went by with the same chance (Vitter 1985, algorithm R)."""
         later = torch.arange(self._answered - len(shares), self._answered)
-        drawn = (torch.rand(len(later), generator=self._source, dtype=torch.float64) * (later + 1)).long()
+        drawn = (
+            torch.rand(len(later), generator=self._source, dtype=torch.float64) * (later + 1)
+        ).long()
         places = torch.where(later < self._room, later, drawn)
         for token in (places < self._room).nonzero().squeeze(1).tolist():
             place = int(places[token])
-            self._rows[place : place + 1] = [(shares[token].float().cpu(), scores[token].float().cpu())]
+            self._rows[place : place + 1] = [
+                (shares[token].float().cpu(), scores[token].float().cpu())
+            ]
 
 
 @contextmanager
-def feedforward(model: nn.Module, *, top: int = 10, rows: int = 32, seed: int = 0) -> Iterator[list[Store]]:
+@door
+def feedforward(
+    model: nn.Module, *, top: int = 10, rows: int = 32, seed: int = 0
+) -> Iterator[list[Store]]:
     """Watch the feed-forward layers of a transformer as memories: inside, its outputs are what they were, bit for bit.
 
     The keys and values are the weights of the layer, written while the model was trained; the activations are the weights of
@@ -254,8 +294,8 @@ def feedforward(model: nn.Module, *, top: int = 10, rows: int = 32, seed: int = 
         (True, 3, True)
     """
     found = _layers.found(model)
-    top = checks.integer("feedforward", "top", top, 1, min(rows_in(layer.down).shape[1] for layer in found))
-    rows, seed = checks.integer("feedforward", "rows", rows, 0, 10_000), checks.integer("feedforward", "seed", seed, 0)
+    top = checks.integer("top", top, 1, min(rows_in(layer.down).shape[1] for layer in found))
+    rows, seed = checks.integer("rows", rows, 0, 10_000), checks.integer("seed", seed, 0)
     stores = [Store(layer, place, top, rows, seed + place) for place, layer in enumerate(found)]
     text = _Text(model, None)
     hooks: list[Any] = []

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from kanerva._core import checks
+from kanerva._core.errors import door, refuse
 from kanerva.probe._circles import CosineCircle
 from kanerva.probe._summary import Summary
 from kanerva.separation import Cap, Separation
@@ -62,22 +63,42 @@ class Fit(NamedTuple):
     matched_agreement: Agreement
 
 
+@door
 def fit(summary: Summary, head: int, patterns: int | None, space: str) -> Fit:
     """Fit a memory to what was seen of a head."""
-    checks.choice("fit", "space", space, SPACES)
+    checks.choice("space", space, SPACES)
     beta, attended = summary.moments["beta"].mean(head), summary.moments["attended"].mean(head)
     if beta is None or attended is None:
-        checks.refuse("fit", "head", "one that was watched at work", "one that saw nothing", "call the model inside probe.watch")
-    count = max(2, round(attended)) if patterns is None else checks.integer("fit", "patterns", patterns, 2)
+        refuse(
+            "head",
+            must="one that was watched at work",
+            got="one that saw nothing",
+            do="call the model inside probe.watch",
+        )
+    count = max(2, round(attended)) if patterns is None else checks.integer("patterns", patterns, 2)
     found = nearest(summary.dim, beta, space)
     best = optima(summary.dim, count, space)
     regime = min(range(3), key=lambda place: abs(math.log(max(beta, 1e-9)) - math.log(best[place])))
     outside = "broader" if beta < min(best) else "sharper" if beta > max(best) else ""
     curve = agreement(summary, space)
     matched = min(curve, key=lambda radius: curve[radius][head].variation)
-    activation = circle.activation(summary.dim, found) if space == "binary" else cap.activation(summary.dim, found)
+    activation = (
+        circle.activation(summary.dim, found)
+        if space == "binary"
+        else cap.activation(summary.dim, found)
+    )
     fitted = beta_.fit(summary.dim, found, space=space).beta
-    return Fit(found, activation, fitted, CRITERIA[regime], outside, best, curve[found][head], matched, curve[matched][head])
+    return Fit(
+        found,
+        activation,
+        fitted,
+        CRITERIA[regime],
+        outside,
+        best,
+        curve[found][head],
+        matched,
+        curve[matched][head],
+    )
 
 
 def optima(dim: int, patterns: int, space: str = "binary") -> tuple[float, float, float]:
@@ -91,16 +112,27 @@ def radii(dim: int) -> range:
     return range(1, max(2, dim // 2))
 
 
+@door("fit")
 def agreement(summary: Summary, space: str) -> dict[int, list[Agreement]]:
     """Compare every head of an attention with the memories of all radii, on its own rows."""
     if not summary.rows:
-        checks.refuse("fit", "rows", "one or more that were kept", "none", "watch with rows=32, and call the model")
+        refuse(
+            "rows",
+            must="one or more that were kept",
+            got="none",
+            do="watch with rows=32, and call the model",
+        )
     if space not in summary.compared:
         inputs, cosines = _stacked(summary)
         there = inputs > -math.inf
         own = inputs.softmax(-1)
-        parts = {radius: part(summary.dim, radius, space)(cosines, there) for radius in radii(summary.dim)}
-        summary.compared[space] = {radius: _compared(own, weights, there) for radius, weights in parts.items()}
+        parts = {
+            radius: part(summary.dim, radius, space)(cosines, there)
+            for radius in radii(summary.dim)
+        }
+        summary.compared[space] = {
+            radius: _compared(own, weights, there) for radius, weights in parts.items()
+        }
     found: dict[int, list[Agreement]] = summary.compared[space]
     return found
 
@@ -126,7 +158,10 @@ def _stacked(summary: Summary) -> tuple[Tensor, Tensor]:
     """Lay the kept rows out as ``(rows, heads, keys)``, with inputs of -inf where a row ends."""
     longest = max(inputs.shape[-1] for inputs, _ in summary.rows)
     shape = (len(summary.rows), summary.heads, longest)
-    inputs, cosines = torch.full(shape, -math.inf, dtype=torch.float64), torch.zeros(shape, dtype=torch.float64)
+    inputs, cosines = (
+        torch.full(shape, -math.inf, dtype=torch.float64),
+        torch.zeros(shape, dtype=torch.float64),
+    )
     for place, (one, other) in enumerate(summary.rows):
         inputs[place, :, : one.shape[-1]] = one
         cosines[place, :, : other.shape[-1]] = other

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from kanerva._core import checks
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.probe._taps import Call, Site
 from kanerva.probe._watch import _Text
 
@@ -15,8 +15,19 @@ __all__ = ["Layer", "bias", "found", "real", "rows_in", "shape"]
 NAMES = (
     *(("gate_proj", "down_proj", "up_proj"), ("wi_0", "wo", "wi_1"), ("w1", "w2", "w3")),
     *(("gate_up_proj", "down_proj", ""), ("Wi", "Wo", ""), ("weights_in", "weights_out", "")),
-    *(("intermediate.dense", "output.dense", ""), ("c_fc", "c_proj", ""), ("fc1", "fc2", ""), ("wi", "wo", ""), ("lin1", "lin2", "")),
-    *(("up_proj", "down_proj", ""), ("fc_in", "fc_out", ""), ("dense_h_to_4h", "dense_4h_to_h", ""), ("ffn", "ffn_output", "")),
+    *(
+        ("intermediate.dense", "output.dense", ""),
+        ("c_fc", "c_proj", ""),
+        ("fc1", "fc2", ""),
+        ("wi", "wo", ""),
+        ("lin1", "lin2", ""),
+    ),
+    *(
+        ("up_proj", "down_proj", ""),
+        ("fc_in", "fc_out", ""),
+        ("dense_h_to_4h", "dense_4h_to_h", ""),
+        ("ffn", "ffn_output", ""),
+    ),
     *(("intermediate_dense", "output_dense", ""), ("layer_1", "layer_2", "")),
 )
 # Two rows of keys in one module: there the gate comes first, but for the sound of Phi-4, which is not looked at.
@@ -38,11 +49,12 @@ class Layer(NamedTuple):
     gated: bool
 
 
+@door("feedforward")
 def found(model: Any) -> list[Layer]:
     """Find every feed-forward layer of a model."""
     if not isinstance(model, nn.Module):
         do = "load one with transformers"
-        checks.refuse("feedforward", "model", "a torch.nn.Module", checks.describe(model), do, checks.InputTypeError)
+        refuse("model", model, must="a torch.nn.Module", do=do, error=InputTypeError)
     tried = (_layer(name, block, names) for name, block in model.named_modules() for names in NAMES)
     places: dict[int, Layer] = {}
     for layer in tried:
@@ -50,7 +62,12 @@ def found(model: Any) -> list[Layer]:
             places.setdefault(id(layer.down), layer)
     if not places:
         must = "a model with feed-forward layers of transformers, such as mlp.fc1 and mlp.fc2"
-        checks.refuse("feedforward", "model", must, f"{type(model).__name__}, without one that is known", "load one with transformers")
+        refuse(
+            "model",
+            must=must,
+            got=f"{type(model).__name__}, without one that is known",
+            do="load one with transformers",
+        )
     return list(places.values())
 
 
@@ -61,7 +78,9 @@ def _layer(name: str, block: nn.Module, names: Sequence[str]) -> Layer | None:
         return None
     (hidden, _), (_, inner) = rows_in(up).shape, rows_in(down).shape
     double = names[0] in DOUBLE
-    if hidden != (2 * inner if double else inner) or (double and type(block).__name__.startswith(BACKWARDS)):
+    if hidden != (2 * inner if double else inner) or (
+        double and type(block).__name__.startswith(BACKWARDS)
+    ):
         return None
     if linear is not None and rows_in(linear).shape != rows_in(up).shape:
         return None
@@ -100,16 +119,26 @@ def shape(name: str, activations: Tensor, text: _Text) -> tuple[int, int]:
     tokens = activations.shape[:-1].numel()
     texts = len(activations) if activations.ndim > 2 else 1
     if activations.ndim == 2 and not _routed(name):
-        given = [text.now[key] for key in ("input_ids", "inputs_embeds", "attention_mask") if isinstance(text.now.get(key), Tensor)]
+        given = [
+            text.now[key]
+            for key in ("input_ids", "inputs_embeds", "attention_mask")
+            if isinstance(text.now.get(key), Tensor)
+        ]
         texts = len(given[0]) if given and tokens % max(1, len(given[0])) == 0 else 1
     return texts, tokens // max(1, texts)
 
 
 def real(name: str, activations: Tensor, text: _Text) -> Tensor | None:
     """Say which tokens ``(b, t)`` are none of padding; None for all."""
-    lengths = {given.shape[1] for given in text.now.values() if isinstance(given, Tensor) and given.ndim in (2, 3)}
+    lengths = {
+        given.shape[1]
+        for given in text.now.values()
+        if isinstance(given, Tensor) and given.ndim in (2, 3)
+    }
     if _routed(name) or activations.shape[1] not in lengths:
         return None
     wide = activations[:, None]
-    kept, _, _ = text.about(Site(text.model, name, 0, "self", "", ""), Call(wide, wide, wide, None, None, 1.0))
+    kept, _, _ = text.about(
+        Site(text.model, name, 0, "self", "", ""), Call(wide, wide, wide, None, None, 1.0)
+    )
     return kept if kept is not None and kept.shape == activations.shape[:2] else None

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from kanerva._core import checks
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.probe import _fit
 from kanerva.probe._taps import Call, Site, sites, tapped
 from kanerva.probe._watch import Heads, chosen, listed
@@ -39,8 +40,14 @@ class Reads:
 
 
 @contextmanager
+@door
 def replace(
-    model: nn.Module, memory: Memory, *, layers: Sequence[int] | None = None, heads: Sequence[int] | None = None, steps: int = 1
+    model: nn.Module,
+    memory: Memory,
+    *,
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+    steps: int = 1,
 ) -> Iterator[Reads]:
     r"""Let chosen heads of a model read with another memory; afterwards all is as before.
 
@@ -83,9 +90,9 @@ def replace(
         >>> torch.equal(model(text).last_hidden_state, before)
         True
     """
-    there = sites(model, "replace")
-    found = chosen("replace", there, layers)
-    steps = checks.integer("replace", "steps", steps, 1)
+    there = sites(model)
+    found = chosen(there, layers)
+    steps = checks.integer("steps", steps, 1)
     parts, reads = _parts(memory, {site.layer for site in found}, heads, len(there)), Reads()
 
     def answer(site: Site, call: Call, output: Tensor) -> Tensor:
@@ -94,13 +101,25 @@ def replace(
             some = _some(call, places)
             if part.expects == ("cosine",) and call.bias is not None and bool(call.bias.any()):
                 do = "choose a rule that takes softmax inputs, such as TopK or Entmax"
-                checks.refuse("replace", "model", "one that scores by its queries and keys alone", "one that adds position", do)
+                refuse(
+                    "model",
+                    must="one that scores by its queries and keys alone",
+                    got="one that adds position",
+                    do=do,
+                )
             value, empty = read(some, part, steps)
             reads.rows, reads.empty = reads.rows + empty.numel(), reads.empty + int(empty.sum())
             changed[:, :, places] = value.transpose(1, 2).to(output.dtype)
         return changed
 
-    with tapped(model, [(site, answer) for site in found if any(layer in (None, site.layer) for layer, _ in parts)]):
+    with tapped(
+        model,
+        [
+            (site, answer)
+            for site in found
+            if any(layer in (None, site.layer) for layer, _ in parts)
+        ],
+    ):
         yield reads
 
 
@@ -114,7 +133,10 @@ def read(call: Call, part: Separation, steps: int = 1) -> tuple[Tensor, Tensor]:
     return weights @ call.value.to(weights.dtype), (weights == 0).all(-1)
 
 
-def circles(heads: Heads, radius: int | None = None, *, space: str = "binary", matched: bool = False) -> dict[tuple[int, int], Separation]:
+@door
+def circles(
+    heads: Heads, radius: int | None = None, *, space: str = "binary", matched: bool = False
+) -> dict[tuple[int, int], Separation]:
     """Give every head that was watched the memory that it comes nearest to, for ``replace``.
 
     Args:
@@ -139,11 +161,11 @@ def circles(heads: Heads, radius: int | None = None, *, space: str = "binary", m
         >>> probe.circles(heads, radius=5)[0, 2]
         CosineCircle(bits=16, radius=5)
     """
-    space = checks.choice("circles", "space", space, _fit.SPACES)
+    space = checks.choice("space", space, _fit.SPACES)
     found = {}
     for head in heads:
         if radius is not None:
-            own = checks.integer("circles", "radius", radius, 1, _fit.radii(head.dim)[-1])
+            own = checks.integer("radius", radius, 1, _fit.radii(head.dim)[-1])
         else:
             fit = head.fit(space=space)
             own = fit.matched if matched else fit.radius
@@ -151,45 +173,77 @@ def circles(heads: Heads, radius: int | None = None, *, space: str = "binary", m
     return found
 
 
-def _parts(memory: Memory, layers: set[int], heads: Sequence[int] | None, count: int) -> dict[tuple[int | None, int | None], Separation]:
+def _parts(
+    memory: Memory, layers: set[int], heads: Sequence[int] | None, count: int
+) -> dict[tuple[int | None, int | None], Separation]:
     """Say which rule reads for which head; None for every layer or head. The model has ``count`` layers."""
-    heads = None if heads is None else listed("replace", "heads", heads)
+    heads = None if heads is None else listed("heads", heads)
     if isinstance(memory, Separation):
         return {(None, head): memory for head in ([None] if heads is None else heads)}
-    if not isinstance(memory, Mapping) or not all(isinstance(part, Separation) for part in memory.values()):
+    if not isinstance(memory, Mapping) or not all(
+        isinstance(part, Separation) for part in memory.values()
+    ):
         must = "a separation, or a dict of one for each (layer, head)"
-        checks.refuse("replace", "memory", must, checks.describe(memory), "give Argmax(), or probe.circles(heads)", checks.InputTypeError)
+        refuse(
+            "memory",
+            memory,
+            must=must,
+            do="give Argmax(), or probe.circles(heads)",
+            error=InputTypeError,
+        )
     for place in memory:
         if not isinstance(place, tuple) or len(place) != 2:
             must, do = "for places of heads (layer, head)", "give {(0, 2): Argmax()}"
-            checks.refuse("replace", "memory", must, f"for {place!r}", do, checks.InputTypeError)
+            refuse("memory", must=must, got=f"for {place!r}", do=do, error=InputTypeError)
     kept: dict[tuple[int | None, int | None], Separation]
-    kept = {place: part for place, part in memory.items() if place[0] in layers and (heads is None or place[1] in heads)}
+    kept = {
+        place: part
+        for place, part in memory.items()
+        if place[0] in layers and (heads is None or place[1] in heads)
+    }
     if not kept:
-        checks.refuse("replace", "memory", "for one or more of the layers and heads chosen", f"for {list(memory)[:3]}", "choose those")
+        refuse(
+            "memory",
+            must="for one or more of the layers and heads chosen",
+            got=f"for {list(memory)[:3]}",
+            do="choose those",
+        )
     for layer, _ in memory:
-        checks.integer("replace", "memory", layer, 0, count - 1, f"give places (layer, head) with a layer from 0 to {count - 1}")
+        checks.integer(
+            "memory",
+            layer,
+            0,
+            count - 1,
+            f"give places (layer, head) with a layer from 0 to {count - 1}",
+        )
     return kept
 
 
-def _groups(parts: Mapping[tuple[int | None, int | None], Separation], layer: int, count: int) -> list[tuple[Separation, list[int]]]:
+def _groups(
+    parts: Mapping[tuple[int | None, int | None], Separation], layer: int, count: int
+) -> list[tuple[Separation, list[int]]]:
     """Gather the heads of a layer that read by the same rule."""
     groups: dict[Separation, list[int]] = {}
     for (own, head), part in parts.items():
         if own not in (None, layer):
             continue
-        places = range(count) if head is None else [checks.integer("replace", "heads", head, 0, count - 1)]
+        places = range(count) if head is None else [checks.integer("heads", head, 0, count - 1)]
         groups.setdefault(part, []).extend(places)
     return list(groups.items())
 
 
 def _some(call: Call, places: list[int]) -> Call:
     """Keep some of the heads only."""
-    masks = [wide if wide is None or wide.shape[1] == 1 else wide[:, places] for wide in (call.keep, call.bias)]
+    masks = [
+        wide if wide is None or wide.shape[1] == 1 else wide[:, places]
+        for wide in (call.keep, call.bias)
+    ]
     query, key, value = (part[:, places] for part in (call.query, call.key, call.value))
     return call._replace(query=query, key=key, value=value, keep=masks[0], bias=masks[1])
 
 
 def _cosines(call: Call) -> Tensor:
     wide = torch.promote_types(call.query.dtype, torch.float32)
-    return (normalize(call.query.to(wide), dim=-1) @ normalize(call.key.to(wide), dim=-1).mT).clamp(-1, 1)
+    return (normalize(call.query.to(wide), dim=-1) @ normalize(call.key.to(wide), dim=-1).mT).clamp(
+        -1, 1
+    )

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays
+from kanerva._core.errors import door
 from kanerva.probe._taps import Call
 
 __all__ = ["COSINES", "DECADES", "INPUTS", "Moments", "Summary"]
@@ -23,7 +24,9 @@ class Moments:
     """Count, mean and spread of numbers that come in parts, one column a head."""
 
     def __init__(self, heads: int) -> None:
-        self.count, self.total, self.square = (torch.zeros(heads, dtype=torch.float64) for _ in range(3))
+        self.count, self.total, self.square = (
+            torch.zeros(heads, dtype=torch.float64) for _ in range(3)
+        )
         self.largest = torch.full((heads,), -math.inf, dtype=torch.float64)
 
     def add(self, numbers: Tensor, keep: Tensor | None = None) -> None:
@@ -32,7 +35,11 @@ class Moments:
             return
         axes = [axis for axis in range(numbers.ndim) if axis != 1]
         zeroed = numbers if keep is None else numbers.masked_fill(~keep, 0)
-        count = numbers.numel() / numbers.shape[1] if keep is None else keep.expand_as(numbers).sum(axes)
+        count = (
+            numbers.numel() / numbers.shape[1]
+            if keep is None
+            else keep.expand_as(numbers).sum(axes)
+        )
         self.count += torch.as_tensor(count).cpu()
         self.total += zeroed.sum(axes).double().cpu()
         self.square += zeroed.square().sum(axes).double().cpu()
@@ -94,7 +101,10 @@ class Summary:
         self.dim = 0
 
     @torch.no_grad()
-    def add(self, call: Call, real: Tensor | None, special: Tensor | None, first: Tensor | None = None) -> None:
+    @door("watch")
+    def add(
+        self, call: Call, real: Tensor | None, special: Tensor | None, first: Tensor | None = None
+    ) -> None:
         """Take one call in.
 
         Args:
@@ -111,9 +121,13 @@ class Summary:
         real = None if real is None else real[:, places]
         part = call.at(places)
         products = part.query.float() @ part.key.float().mT
-        checks.finite("watch", "queries and keys", products)
+        arrays.finite("queries and keys", products)
         logits = part.logits(products)
-        keep = torch.ones_like(logits[:, :1], dtype=torch.bool) if part.keep is None else part.keep.expand(batch, -1, *logits.shape[-2:])
+        keep = (
+            torch.ones_like(logits[:, :1], dtype=torch.bool)
+            if part.keep is None
+            else part.keep.expand(batch, -1, *logits.shape[-2:])
+        )
         keep = keep & keep.any(-1, keepdim=True) if real is None else keep & real[:, None, :, None]
         row = keep.any(-1)  # (b, 1 or h, q): queries that attend to something
         hidden = logits.masked_fill(~keep, -math.inf)
@@ -129,7 +143,10 @@ class Summary:
 
     def _norms(self, call: Call, real: Tensor | None) -> dict[str, Tensor]:
         """Measure the lengths of queries, keys and values; those of padding are left out."""
-        here = {name: torch.linalg.vector_norm(getattr(call, name).float(), dim=-1) for name in ("query", "key", "value")}
+        here = {
+            name: torch.linalg.vector_norm(getattr(call, name).float(), dim=-1)
+            for name in ("query", "key", "value")
+        }
         queries, keys = here["query"].shape[-1], here["key"].shape[-1]
         attended = None
         if call.keep is not None:
@@ -145,7 +162,11 @@ class Summary:
     def _places(self, batch: int, queries: int) -> Tensor:
         """Choose which queries to look at, the same ones in every text of the batch."""
         most = queries if self.size is None else max(1, self.size // batch)
-        return torch.arange(queries) if most >= queries else torch.randperm(queries, generator=self.source)[:most].sort().values
+        return (
+            torch.arange(queries)
+            if most >= queries
+            else torch.randperm(queries, generator=self.source)[:most].sort().values
+        )
 
     def _weights(self, logits: Tensor, hidden: Tensor, weights: Tensor, row: Tensor) -> None:
         """Take entropy, effective number and largest weight of every row, and its largest input."""
@@ -155,9 +176,15 @@ class Summary:
         self.moments["top"].add(weights.amax(-1), row)
         self.moments["top_input"].add(hidden.amax(-1), row)
 
-    def _places_of(self, weights: Tensor, row: Tensor, special: Tensor | None, first: Tensor | None) -> None:
+    def _places_of(
+        self, weights: Tensor, row: Tensor, special: Tensor | None, first: Tensor | None
+    ) -> None:
         """Take the weight on the first token, on special ones, and on the token that gets most in its text."""
-        place = weights.new_zeros(len(weights), dtype=torch.long) if first is None else first.to(weights.device)
+        place = (
+            weights.new_zeros(len(weights), dtype=torch.long)
+            if first is None
+            else first.to(weights.device)
+        )
         self.moments["first"].add(weights[torch.arange(len(weights)), ..., place], row)
         if special is not None and special.shape[-1] == weights.shape[-1]:
             self.moments["special"].add((weights * special[:, None, None]).sum(-1), row)
@@ -168,7 +195,9 @@ class Summary:
         """Take the distributions of temperatures, cosines and softmax inputs over all pairs."""
         self.moments["beta"].add(beta, keep)
         self.moments["cosine"].add(cosines, keep)
-        self.moments["attended"].add(keep.sum(-1).expand(*logits.shape[:-1]).to(logits.dtype), keep.any(-1))
+        self.moments["attended"].add(
+            keep.sum(-1).expand(*logits.shape[:-1]).to(logits.dtype), keep.any(-1)
+        )
         self.cosines += _histogram(cosines, keep, COSINES)
         self.inputs += _histogram(logits, keep, INPUTS)
 
@@ -188,12 +217,18 @@ class Summary:
         """Take the norms of values by the weight that they get, in decades, and their mean under the weights."""
         length = length[:, :, None, :].expand_as(weights)
         kept = keep.expand_as(weights)
-        decade = (weights.clamp_min(1e-30).log10().ceil() + DECADES - 1).clamp(0, DECADES - 1).long()
-        place = decade + DECADES * torch.arange(self.heads, device=weights.device)[None, :, None, None]
+        decade = (
+            (weights.clamp_min(1e-30).log10().ceil() + DECADES - 1).clamp(0, DECADES - 1).long()
+        )
+        place = (
+            decade + DECADES * torch.arange(self.heads, device=weights.device)[None, :, None, None]
+        )
         for line, amount in enumerate((kept.to(length.dtype), length * kept)):
             total = torch.bincount(place.flatten(), amount.flatten(), self.heads * DECADES)
             self.values[line] += total.reshape(self.heads, DECADES).double().cpu()
-        self.attended += torch.stack([(weights * length).sum((0, 2, 3)), weights.sum((0, 2, 3))]).double().cpu()
+        self.attended += (
+            torch.stack([(weights * length).sum((0, 2, 3)), weights.sum((0, 2, 3))]).double().cpu()
+        )
 
     def _keep(self, hidden: Tensor, cosines: Tensor, row: Tensor) -> None:
         """Keep a few rows, each of all that went by with the same chance (Vitter 1985, algorithm R)."""
@@ -201,23 +236,41 @@ class Summary:
         if not self.room or not len(found):
             return
         later = torch.arange(self.seen, self.seen + len(found))
-        drawn = (torch.rand(len(found), generator=self.source, dtype=torch.float64) * (later + 1)).long()
+        drawn = (
+            torch.rand(len(found), generator=self.source, dtype=torch.float64) * (later + 1)
+        ).long()
         places = torch.where(later < self.room, later, drawn)
         self.seen += len(found)
         self.compared.clear()
-        for (text, query), place in zip(found[places < self.room].tolist(), places[places < self.room].tolist(), strict=True):
+        for (text, query), place in zip(
+            found[places < self.room].tolist(), places[places < self.room].tolist(), strict=True
+        ):
             some = hidden[text, :, query].isfinite().any(0)
-            kept = (hidden[text, :, query, some].float().cpu(), cosines[text, :, query, some].float().cpu())
+            kept = (
+                hidden[text, :, query, some].float().cpu(),
+                cosines[text, :, query, some].float().cpu(),
+            )
             self.rows[place : place + 1] = [kept]
 
     def needed(self, head: int, share: float = 0.9) -> tuple[float, float] | None:
         """Return how many tokens hold that share of a row, and as a part of those attended to: medians over the kept rows."""
         found = []
         for inputs, _ in self.rows:
-            weights = inputs[head][inputs[head].isfinite()].double().softmax(0).sort(descending=True).values
+            weights = (
+                inputs[head][inputs[head].isfinite()]
+                .double()
+                .softmax(0)
+                .sort(descending=True)
+                .values
+            )
             count = int((weights.cumsum(0) < share - 1e-9).sum()) + 1
             found.append((count, count / len(weights)))
-        return None if not found else tuple(float(torch.tensor(side).double().quantile(0.5)) for side in zip(*found, strict=True))  # type: ignore[return-value]
+        if not found:
+            return None
+        counts, shares = (
+            float(torch.tensor(side).double().quantile(0.5)) for side in zip(*found, strict=True)
+        )
+        return counts, shares
 
 
 def _histogram(numbers: Tensor, keep: Tensor, edges: Tensor) -> Tensor:
@@ -225,6 +278,10 @@ def _histogram(numbers: Tensor, keep: Tensor, edges: Tensor) -> Tensor:
     heads, count = numbers.shape[1], len(edges) - 1
     low, step = float(edges[0]), float(edges[-1] - edges[0]) / count
     place = (numbers - low).mul_(1 / step).clamp_(0, count - 1).to(torch.int32)
-    place += count * torch.arange(heads, device=numbers.device, dtype=torch.int32)[None, :, None, None]
+    place += (
+        count * torch.arange(heads, device=numbers.device, dtype=torch.int32)[None, :, None, None]
+    )
     kept = place.masked_fill_(~keep, heads * count)
-    return torch.bincount(kept.flatten(), minlength=heads * count + 1)[:-1].reshape(heads, count).cpu()
+    return (
+        torch.bincount(kept.flatten(), minlength=heads * count + 1)[:-1].reshape(heads, count).cpu()
+    )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
-from kanerva._core import checks
+from kanerva._core.errors import InputTypeError, refuse
 
 __all__ = ["PREFIX", "Call", "Site", "of_registry", "own_norms", "repeated", "sites", "tapped"]
 
@@ -75,36 +75,72 @@ class Call(NamedTuple):
 
     def at(self, rows: Tensor) -> "Call":
         """Keep some of the queries only, by their places."""
-        part = [wide if wide is None or wide.shape[-2] == 1 else wide[..., rows, :] for wide in (self.keep, self.bias)]
+        part = [
+            wide if wide is None or wide.shape[-2] == 1 else wide[..., rows, :]
+            for wide in (self.keep, self.bias)
+        ]
         return self._replace(query=self.query[:, :, rows], keep=part[0], bias=part[1])
 
 
 Handler = Callable[[Site, Call, Tensor], Tensor | None]
 # What listens to a module while a model is tapped: handlers in the order in which they came, and the hooks that serve them.
-_heard: "weakref.WeakKeyDictionary[nn.Module, tuple[Site, list[Handler], list[Any]]]" = weakref.WeakKeyDictionary()
+_heard: "weakref.WeakKeyDictionary[nn.Module, tuple[Site, list[Handler], list[Any]]]" = (
+    weakref.WeakKeyDictionary()
+)
 
 # Configurations that name the entry that hears, by identity: what they named before, and how many listen.
 _switched: dict[int, list[Any]] = {}
 
 
-def sites(model: Any, function: str) -> list[Site]:
+def sites(model: Any) -> list[Site]:
     """Find every attention of a model that has a door."""
     if not isinstance(model, nn.Module):
-        checks.refuse(function, "model", "a torch.nn.Module", checks.describe(model), "load one with transformers", checks.InputTypeError)
+        refuse(
+            "model",
+            model,
+            must="a torch.nn.Module",
+            do="load one with transformers",
+            error=InputTypeError,
+        )
     doors = [(module, name, _door(module)) for name, module in model.named_modules()]
     found = [(module, name, door) for module, name, door in doors if door]
     if not found:
         must = "a model that looks its attention up in the registry of transformers, or calls scaled_dot_product_attention"
         got = f"{type(model).__name__}, without such a module"
-        checks.refuse(function, "model", must, got, 'load it with transformers >= 4.56, with attn_implementation="sdpa"')
-    for module, _, door in found:
-        if door == "registry" and getattr(module, "reorder_and_upcast_attn", False) and _named(module) == "eager":
+        refuse(
+            "model",
+            must=must,
+            got=got,
+            do='load it with transformers >= 4.56, with attn_implementation="sdpa"',
+        )
+    for module, _, kind in found:
+        if (
+            kind == "registry"
+            and getattr(module, "reorder_and_upcast_attn", False)
+            and _named(module) == "eager"
+        ):
             do = 'load it with attn_implementation="sdpa"'
-            checks.refuse(function, "model", "one whose attention goes through the registry", "one that upcasts by itself", do)
-        if door == "registry" and "flash" in _named(module):
-            must, do = "one whose attention goes through sdpa, eager or flex", 'load it with attn_implementation="sdpa"'
-            checks.refuse(function, "model", must, f"one that uses {_named(module)}, which is given no masks", do)
-    kinds = ["cross" if any(word in f"{type(module)} {name}".lower() for word in CROSS) else "self" for module, name, _ in found]
+            refuse(
+                "model",
+                must="one whose attention goes through the registry",
+                got="one that upcasts by itself",
+                do=do,
+            )
+        if kind == "registry" and "flash" in _named(module):
+            must, do = (
+                "one whose attention goes through sdpa, eager or flex",
+                'load it with attn_implementation="sdpa"',
+            )
+            refuse(
+                "model",
+                must=must,
+                got=f"one that uses {_named(module)}, which is given no masks",
+                do=do,
+            )
+    kinds = [
+        "cross" if any(word in f"{type(module)} {name}".lower() for word in CROSS) else "self"
+        for module, name, _ in found
+    ]
     types = " ".join({type(module).__name__.lower() for module in model.modules()})
     between = "rms" if "rmsnorm" in types else "layer" if "layernorm" in types else "none"
     return [
@@ -116,7 +152,14 @@ def sites(model: Any, function: str) -> list[Site]:
 def own_norms(module: nn.Module) -> list[nn.Module]:
     """Return the norms of queries and of keys, where a module has them."""
     pairs = (("q_norm", "k_norm"), ("query_norm", "key_norm"), ("q_layernorm", "k_layernorm"))
-    return next(([getattr(module, one) for one in pair] for pair in pairs if all(hasattr(module, one) for one in pair)), [])
+    return next(
+        (
+            [getattr(module, one) for one in pair]
+            for pair in pairs
+            if all(hasattr(module, one) for one in pair)
+        ),
+        [],
+    )
 
 
 @contextmanager
@@ -128,8 +171,20 @@ def tapped(model: nn.Module, handlers: Sequence[tuple[Site, Handler]]) -> Iterat
             undo.append(_listen(site, handler))
         if any(site.door == "registry" for site, _ in handlers):
             # Masks are made by modules above, whose configuration may be an object of its own.
-            configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
-            undo.append(_switch([one for one in configs.values() if isinstance(getattr(one, "_attn_implementation", None), str)]))
+            configs = {
+                id(module.config): module.config
+                for module in model.modules()
+                if hasattr(module, "config")
+            }
+            undo.append(
+                _switch(
+                    [
+                        one
+                        for one in configs.values()
+                        if isinstance(getattr(one, "_attn_implementation", None), str)
+                    ]
+                )
+            )
         yield
     finally:
         for back in reversed(undo):
@@ -144,7 +199,11 @@ def repeated() -> bool:
 def _listen(site: Site, handler: Handler) -> Callable[[], None]:
     """Add a handler to a module; return what takes it away again."""
     if site.module not in _heard:
-        _heard[site.module] = (site, [], _Intercept(site).hooks() if site.door == "function" else [])
+        _heard[site.module] = (
+            site,
+            [],
+            _Intercept(site).hooks() if site.door == "function" else [],
+        )
     _, handlers, hooks = _heard[site.module]
     handlers.append(handler)
 
@@ -165,7 +224,9 @@ def _switch(configs: Sequence[Any]) -> Callable[[], None]:
     and put back in that order. A copy of a model that was made while another listened has a name that hears already.
     """
     for config in configs:
-        _switched.setdefault(id(config), [config, config._attn_implementation.removeprefix(PREFIX), 0])[2] += 1
+        _switched.setdefault(
+            id(config), [config, config._attn_implementation.removeprefix(PREFIX), 0]
+        )[2] += 1
     for config in configs:
         config._attn_implementation = _registered(_switched[id(config)][1])
 
@@ -187,7 +248,14 @@ def _registered(before: str) -> str:
 
     name = PREFIX + before
 
-    def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any = None, **more: Any) -> Any:
+    def attend(
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Any = None,
+        **more: Any,
+    ) -> Any:
         home = vars(sys.modules[type(module).__module__])
         original = home["eager_attention_forward"] if before == "eager" else home[REGISTRY][before]
         output, weights = original(module, query, key, value, attention_mask, **more)
@@ -253,16 +321,26 @@ def _named(module: nn.Module) -> str:
     return str(getattr(module.config, "_attn_implementation", "")).removeprefix(PREFIX)
 
 
-def of_registry(module: nn.Module, before: str, query: Tensor, key: Tensor, value: Tensor, mask: Any, more: dict[str, Any]) -> Call:
+def of_registry(
+    module: nn.Module,
+    before: str,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Any,
+    more: dict[str, Any],
+) -> Call:
     """Say in plain terms what an entry of the registry is called with."""
     if more.get("s_aux") is not None:
         do = "probe another, for a share of the softmax goes to no token here"
-        checks.refuse("probe", "model", "one without learned sinks", type(module).__name__, do)
+        refuse("model", must="one without learned sinks", got=type(module).__name__, do=do)
     causal = more.get("is_causal")
     causal = getattr(module, "is_causal", True) if causal is None else causal
     causal = bool(causal) and before != "eager" and mask is None and query.shape[2] > 1
     scale = more.get("scaling")
-    call = _call(query, key, value, mask, causal, query.shape[-1] ** -0.5 if scale is None else scale)
+    call = _call(
+        query, key, value, mask, causal, query.shape[-1] ** -0.5 if scale is None else scale
+    )
     bias = more.get("position_bias")
     if bias is not None:
         call = call._replace(bias=bias if call.bias is None else call.bias + bias)
@@ -270,14 +348,22 @@ def of_registry(module: nn.Module, before: str, query: Tensor, key: Tensor, valu
 
 
 def _of_function(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0, is_causal: bool = False, **more: Any
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    **more: Any,
 ) -> Call:
     """Say in plain terms what ``scaled_dot_product_attention`` is called with."""
     if query.ndim != 4:
         do = "give queries, keys and values a dimension of heads, even for one"
-        checks.refuse("probe", "query", "(batch, heads, tokens, numbers)", checks.describe(query), do)
+        refuse("query", query, must="(batch, heads, tokens, numbers)", do=do)
     scale = more.get("scale")
-    return _call(query, key, value, attn_mask, is_causal, query.shape[-1] ** -0.5 if scale is None else scale)
+    return _call(
+        query, key, value, attn_mask, is_causal, query.shape[-1] ** -0.5 if scale is None else scale
+    )
 
 
 def _call(query: Tensor, key: Tensor, value: Tensor, mask: Any, causal: bool, scale: float) -> Call:
@@ -287,7 +373,11 @@ def _call(query: Tensor, key: Tensor, value: Tensor, mask: Any, causal: bool, sc
     size = (query.shape[2], key.shape[2])
     keep = bias = None
     if mask is None:
-        keep = torch.ones(size, dtype=torch.bool, device=query.device).tril()[None, None] if causal else None
+        keep = (
+            torch.ones(size, dtype=torch.bool, device=query.device).tril()[None, None]
+            if causal
+            else None
+        )
     elif not isinstance(mask, Tensor):
         from torch.nn.attention.flex_attention import create_mask
 

@@ -4,12 +4,13 @@ import inspect
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import torch
 from torch import Tensor, nn
 
 from kanerva._core import checks
+from kanerva._core.errors import describe, door, refuse
 from kanerva.probe import _fit
 from kanerva.probe._fit import Agreement, Fit
 from kanerva.probe._summary import COSINES, DECADES, INPUTS, Summary
@@ -39,7 +40,11 @@ class Head:
         self._site, self._index, self._summary = site, index, summary
 
     def __repr__(self) -> str:
-        beta = "nothing seen" if self.beta is None else f"beta {self.beta:.2f}, effective {self.effective:.1f} of {self.attended:.1f}"
+        beta = (
+            "nothing seen"
+            if self.beta is None
+            else f"beta {self.beta:.2f}, effective {self.effective:.1f} of {self.attended:.1f}"
+        )
         return f"Head({self.layer}, {self.index}: {beta})"
 
     def _mean(self, name: str) -> float | None:
@@ -119,7 +124,9 @@ class Head:
     def value_by_weight(self) -> list[float | None]:
         """Length of the values that get a weight up to 1e-5, 1e-4, ..., 1; None for a class that nothing fell in."""
         count, total = self._summary.values[:, self._index]
-        return [float(total[place] / count[place]) if count[place] else None for place in range(DECADES)]
+        return [
+            float(total[place] / count[place]) if count[place] else None for place in range(DECADES)
+        ]
 
     @property
     def beta(self) -> float | None:
@@ -240,6 +247,7 @@ class Head:
         """
         return _fit.fit(self._summary, self._index, patterns, space)
 
+    @door("agreement")
     def agreement(self, space: str = "binary") -> dict[int, Agreement]:
         """Compare its weights with those of memories of every radius, on the rows that were kept.
 
@@ -251,8 +259,11 @@ class Head:
 
         Example: see ``watch``.
         """
-        space = checks.choice("agreement", "space", space, _fit.SPACES)
-        return {radius: heads[self._index] for radius, heads in _fit.agreement(self._summary, space).items()}
+        space = checks.choice("space", space, _fit.SPACES)
+        return {
+            radius: heads[self._index]
+            for radius, heads in _fit.agreement(self._summary, space).items()
+        }
 
     def numbers(self) -> dict[str, Any]:
         """Lay out all plain numbers as columns of a table."""
@@ -261,8 +272,30 @@ class Head:
 
 COLUMNS = (
     *("layer", "index", "name", "kind", "dim", "queries", "attended", "norm", "learned_scale"),
-    *("query_norm", "query_spread", "key_norm", "key_spread", "beta", "beta_spread", "beta_max", "beta_peak", "straight", "cosine"),
-    *("entropy", "effective", "top", "needed", "phase", "first", "special", "sink", "value_norm", "value_attended"),
+    *(
+        "query_norm",
+        "query_spread",
+        "key_norm",
+        "key_spread",
+        "beta",
+        "beta_spread",
+        "beta_max",
+        "beta_peak",
+        "straight",
+        "cosine",
+    ),
+    *(
+        "entropy",
+        "effective",
+        "top",
+        "needed",
+        "phase",
+        "first",
+        "special",
+        "sink",
+        "value_norm",
+        "value_attended",
+    ),
 )
 
 
@@ -276,7 +309,7 @@ class Heads(Sequence[Head]):
         ...     pass
         Traceback (most recent call last):
         ...
-        kanerva.checks.InputError: watch: model must be a model that looks its attention up in the registry of transformers, ...
+        kanerva.InputError: watch: model must be a model that looks its attention up in the registry of transformers, ...
     """
 
     def __init__(self, model: nn.Module, found: Sequence[Site]) -> None:
@@ -291,7 +324,11 @@ class Heads(Sequence[Head]):
 
     def _all(self) -> list[Head]:
         summaries = ((self._sites[layer], self._summaries[layer]) for layer in self.layers)
-        return [Head(site, index, summary) for site, summary in summaries for index in range(summary.heads)]
+        return [
+            Head(site, index, summary)
+            for site, summary in summaries
+            for index in range(summary.heads)
+        ]
 
     def __len__(self) -> int:
         return sum(summary.heads for summary in self._summaries.values())
@@ -300,17 +337,25 @@ class Heads(Sequence[Head]):
     def __getitem__(self, place: int | tuple[int, int]) -> Head: ...
     @overload
     def __getitem__(self, place: slice) -> list[Head]: ...
+    @door("heads")
     def __getitem__(self, place: Any) -> Any:
         if not isinstance(place, tuple):
             if not len(self):
-                checks.refuse("heads", "model", "called inside probe.watch", "not called yet", "call heads.model on a text there")
+                refuse(
+                    "model",
+                    must="called inside probe.watch",
+                    got="not called yet",
+                    do="call heads.model on a text there",
+                )
             return self._all()[place]
         layer, index = place
         if layer not in self._summaries:
             must = f"one of {self.layers}" if self._summaries else "one that was seen at work"
-            checks.refuse("heads", "layer", must, repr(layer), "see heads.layers")
+            refuse("layer", must=must, got=repr(layer), do="see heads.layers")
         summary = self._summaries[layer]
-        return Head(self._sites[layer], checks.integer("heads", "index", index, 0, summary.heads - 1), summary)
+        return Head(
+            self._sites[layer], checks.integer("index", index, 0, summary.heads - 1), summary
+        )
 
     def table(self, patterns: int | None = None, space: str = "binary") -> list[dict[str, Any]]:
         """Lay out what was seen and what was fitted, a row a head.
@@ -326,6 +371,7 @@ class Heads(Sequence[Head]):
 
 
 @contextmanager
+@door
 def watch(
     model: nn.Module,
     *,
@@ -374,10 +420,14 @@ def watch(
         >>> found.regime, found.outside, found.agreement.variation < 1
         ('noise', 'broader', True)
     """
-    found = chosen("watch", sites(model, "watch"), layers)
-    ids = None if special is None else torch.tensor([checks.integer("watch", "special", one, 0) for one in special], dtype=torch.long)
-    size = None if size is None else checks.integer("watch", "size", size, 1)
-    rows, seed = checks.integer("watch", "rows", rows, 0, 10_000), checks.integer("watch", "seed", seed, 0)
+    found = chosen(sites(model), layers)
+    ids = (
+        None
+        if special is None
+        else torch.tensor([checks.integer("special", one, 0) for one in special], dtype=torch.long)
+    )
+    size = None if size is None else checks.integer("size", size, 1)
+    rows, seed = checks.integer("rows", rows, 0, 10_000), checks.integer("seed", seed, 0)
     heads, text, lock = Heads(model, found), _Text(model, ids), threading.Lock()
 
     def hear(site: Site, call: Call, output: Tensor) -> None:
@@ -385,9 +435,13 @@ def watch(
             return
         with lock:
             if site.layer not in heads._summaries:
-                heads._summaries[site.layer] = Summary(call.query.shape[1], size, rows, seed + site.layer)
+                heads._summaries[site.layer] = Summary(
+                    call.query.shape[1], size, rows, seed + site.layer
+                )
             if shuffled:
-                order = torch.randperm(call.key.shape[-1], generator=torch.Generator().manual_seed(seed + site.layer))
+                order = torch.randperm(
+                    call.key.shape[-1], generator=torch.Generator().manual_seed(seed + site.layer)
+                )
                 call = call._replace(key=call.key[..., order.to(call.key.device)])
             heads._summaries[site.layer].add(call, *text.about(site, call))
 
@@ -395,20 +449,27 @@ def watch(
         yield heads
 
 
-def chosen(function: str, found: list[Site], layers: Sequence[int] | None) -> list[Site]:
+def chosen(found: list[Site], layers: Sequence[int] | None) -> list[Site]:
     """Pick attentions by their place."""
     if layers is None:
         return found
-    places = {checks.integer(function, "layers", layer, 0, len(found) - 1) for layer in listed(function, "layers", layers)}
+    places = {
+        checks.integer("layers", layer, 0, len(found) - 1) for layer in listed("layers", layers)
+    }
     return [site for site in found if site.layer in places]
 
 
-def listed(function: str, argument: str, given: Any) -> list[int]:
+def listed(argument: str, given: Any) -> list[int]:
     """Check a choice of places."""
     places = list(given) if isinstance(given, Iterable) else []
     if not places:
-        got = checks.describe(given)
-        checks.refuse(function, argument, "a list of one place or more", got, f"give {argument}=[0], or leave it out for all")
+        got = describe(given)
+        refuse(
+            argument,
+            must="a list of one place or more",
+            got=got,
+            do=f"give {argument}=[0], or leave it out for all",
+        )
     return places
 
 
@@ -448,21 +509,49 @@ class _Text(threading.local):
         if "vision" in site.name or "visual" in site.name:
             return None, None, None  # masks and ids are those of the text beside it
         decodes = site.kind == "cross" or "decoder" in site.name.split(".")
-        own = "decoder_" if decodes and getattr(getattr(self.model, "config", None), "is_encoder_decoder", False) else ""
+        own = (
+            "decoder_"
+            if decodes and getattr(getattr(self.model, "config", None), "is_encoder_decoder", False)
+            else ""
+        )
         above = "" if site.kind == "cross" else own  # what the keys are made from
         (batch, _, queries, _), keys = call.query.shape, call.key.shape[2]
         real = self._fitting(f"{own}attention_mask", batch, queries)
-        if real is None and any(self._fitting(f"{own}{name}", batch, queries) is not None for name in ("input_ids", "inputs_embeds")):
-            real = self._given(f"{own}attention_mask")  # it tells of tokens that were read before, too
-            real = None if real is None or len(real) != batch or real.shape[1] < queries else real[:, -queries:]
-        ids, there = self._fitting(f"{above}input_ids", batch, keys), self._given(f"{above}attention_mask")
+        if real is None and any(
+            self._fitting(f"{own}{name}", batch, queries) is not None
+            for name in ("input_ids", "inputs_embeds")
+        ):
+            real = self._given(
+                f"{own}attention_mask"
+            )  # it tells of tokens that were read before, too
+            real = (
+                None
+                if real is None or len(real) != batch or real.shape[1] < queries
+                else real[:, -queries:]
+            )
+        ids, there = (
+            self._fitting(f"{above}input_ids", batch, keys),
+            self._given(f"{above}attention_mask"),
+        )
         there = None if there is None or len(there) != batch or there.shape[1] > keys else there
-        special = None if ids is None or self.special is None else torch.isin(ids, self.special.to(ids.device))
-        return None if real is None else real.bool(), special, None if there is None else there.bool().int().argmax(-1)
+        special = (
+            None
+            if ids is None or self.special is None
+            else torch.isin(ids, self.special.to(ids.device))
+        )
+        return (
+            None if real is None else real.bool(),
+            special,
+            None if there is None else there.bool().int().argmax(-1),
+        )
 
     def _given(self, name: str) -> Tensor | None:
         given = self.now.get(name)
-        return given if isinstance(given, Tensor) and given.ndim == (3 if name.endswith("embeds") else 2) else None
+        return (
+            given
+            if isinstance(given, Tensor) and given.ndim == (3 if name.endswith("embeds") else 2)
+            else None
+        )
 
     def _fitting(self, name: str, batch: int, length: int) -> Tensor | None:
         given = self._given(name)
@@ -474,5 +563,6 @@ def _learned(module: nn.Module, dim: int) -> float | None:
     scales = own_norms(module)
     if not all(isinstance(getattr(norm, "weight", None), Tensor) for norm in scales):
         return None
-    lengths = [float(norm.weight.detach().float().square().mean().sqrt()) * dim**0.5 for norm in scales]  # type: ignore[operator]
+    weights = [cast(Tensor, norm.weight).detach().float() for norm in scales]
+    lengths = [float(weight.square().mean().sqrt()) * dim**0.5 for weight in weights]
     return float(getattr(module, "scaling", dim**-0.5)) * lengths[0] * lengths[1]

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, door, refuse
 
 Beta = float | Tensor
 Scores = Float[Tensor, "*batch m"]
@@ -80,13 +81,25 @@ class Separation(ABC):
         """Return a score below which nothing weighs anything, given some of the scores; None where all may weigh something."""
         return None
 
+    @door("Normalised")
     def log_weights(self, scores: Scores) -> Scores:
         """Return the logarithm of weights that are never negative, up to a constant; ``Normalised`` asks for it."""
-        checks.refuse("Normalised", "part", "a separation with weights >= 0", repr(self), "choose Power, Exponential, Step or Compact")
+        refuse(
+            "part",
+            must="a separation with weights >= 0",
+            got=repr(self),
+            do="choose Power, Exponential, Step or Compact",
+        )
 
+    @door("Difference")
     def difference(self, scores: Scores, mask: Mask = None) -> Partial:
         """Return weights and self-coupling of one-bit flips; ``Difference`` asks for it."""
-        checks.refuse("Difference", "part", "a sum over patterns", repr(self), "choose Linear, Power or Exponential")
+        refuse(
+            "part",
+            must="a sum over patterns",
+            got=repr(self),
+            do="choose Linear, Power or Exponential",
+        )
 
     def coupling(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch 1"] | None:
         """Return how strongly each coordinate of the query acts on itself, to be taken off the field; None for not at all."""
@@ -101,7 +114,9 @@ class Separation(ABC):
         """Return the same rule at another inverse temperature, such as a trained one."""
         values = {part.name: getattr(self, part.name) for part in fields(self) if part.init}  # type: ignore[arg-type]
         inner = values.get("part")
-        return type(self)(**(values | ({"part": inner.with_beta(beta)} if inner else {"beta": beta})))
+        return type(self)(
+            **(values | ({"part": inner.with_beta(beta)} if inner else {"beta": beta}))
+        )
 
 
 class Sum(Separation):
@@ -141,24 +156,32 @@ def of_logs(logs: Tensor, mask: Mask = None) -> Partial:
     return Partial(weights, top, weights.sum(-1, keepdim=True))
 
 
-def checked_beta(part: str, beta: Any, *, open_low: bool = False) -> Beta:
+def checked_beta(beta: Any, *, open_low: bool = False) -> Beta:
     """Return an inverse temperature: a number, or a tensor of one number as it is."""
     do = "give an inverse temperature, such as 1 / math.sqrt(d)"
     if not isinstance(beta, Tensor):
-        return checks.plain(part, "beta", beta, 0, open_low=open_low, do=do)
-    must = f"a finite number {'>' if open_low else '>='} 0, or a 0-dimensional floating tensor of one"
-    if beta.ndim or beta.dtype not in checks.FLOATS or beta.device.type == "meta":
-        checks.refuse(part, "beta", must, checks.describe(beta), f"{do}, or learn nn.Parameter(torch.tensor(beta))")
-    if not checks.tracing():
+        return checks.plain("beta", beta, 0, open_low=open_low, do=do)
+    must = (
+        f"a finite number {'>' if open_low else '>='} 0, or a 0-dimensional floating tensor of one"
+    )
+    if beta.ndim or beta.dtype not in arrays.FLOATS or beta.device.type == "meta":
+        refuse("beta", beta, must=must, do=f"{do}, or learn nn.Parameter(torch.tensor(beta))")
+    if not arrays.tracing():
         number = beta.item()
         if not math.isfinite(number) or number < 0 or (open_low and number == 0):
-            checks.refuse(part, "beta", must, f"{number:g}", f"{do}; learn its logarithm where training takes it below 0")
+            refuse(
+                "beta",
+                must=must,
+                got=f"{number:g}",
+                do=f"{do}; learn its logarithm where training takes it below 0",
+            )
     return beta
 
 
 def weighs(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Check the scores and the mask that a rule is called with, and the weights that it gives."""
 
+    @door
     @functools.wraps(rule)
     def checked(self: "Separation", scores: Tensor, mask: Mask = None) -> Tensor:
         _check_scores(self, scores, mask)
@@ -170,11 +193,12 @@ def weighs(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def sums(potential: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Check the scores and the mask that a potential is called with, and its value; -inf is the logarithm of nothing."""
 
+    @door
     @functools.wraps(potential)
     def checked(self: "Separation", scores: Tensor, mask: Mask = None) -> Tensor:
         _check_scores(self, scores, mask)
         value = potential(self, scores, mask)
-        if not checks.sound(value) and not (value.detach() < math.inf).all():
+        if not arrays.sound(value) and not (value.detach() < math.inf).all():
             _too_large(self, scores)
         return value
 
@@ -183,32 +207,45 @@ def sums(potential: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def _check_scores(part: Separation, scores: Any, mask: Any) -> None:
     """Refuse what are no scores, and a mask that does not fit them."""
-    name = type(part).__name__
-    checks.floats(name, "scores", scores)
+    arrays.floats("scores", scores)
     if part.compares:
-        checks.finite(name, "scores", scores)
+        arrays.finite("scores", scores)
     if mask is None:
         return
-    if checks.dense(name, "mask", mask, "a bool tensor").dtype != torch.bool:
-        checks.refuse(name, "mask", "a bool tensor", checks.describe(mask), "give True for what is there", checks.InputTypeError)
-    if checks.together(mask.shape, scores.shape) != scores.shape:
-        must, got = f"of a shape that broadcasts to {tuple(scores.shape)}", f"of shape {tuple(mask.shape)}"
-        checks.refuse(name, "mask", must, got, "give one entry for each score")
+    if arrays.dense("mask", mask, "a bool tensor").dtype != torch.bool:
+        refuse(
+            "mask",
+            mask,
+            must="a bool tensor",
+            do="give True for what is there",
+            error=InputTypeError,
+        )
+    if arrays.together(mask.shape, scores.shape) != scores.shape:
+        must, got = (
+            f"of a shape that broadcasts to {tuple(scores.shape)}",
+            f"of shape {tuple(mask.shape)}",
+        )
+        refuse("mask", must=must, got=got, do="give one entry for each score")
 
 
 def check_size(part: Separation, value: Tensor, scores: Tensor) -> Tensor:
     """Refuse weights that overflowed."""
-    return value if checks.sound(value) else _too_large(part, scores)
+    return value if arrays.sound(value) else _too_large(part, scores)
 
 
 def _too_large(part: Separation, scores: Tensor) -> NoReturn:
     """Say that weights overflowed, unless the scores were not finite to begin with."""
-    checks.finite(type(part).__name__, "scores", scores)
+    arrays.finite("scores", scores)
     do = "scale scores or beta down, or wrap the rule in Normalised"
-    checks.refuse(type(part).__name__, "scores", "small enough that weights and sums stay finite", "too large: they overflow", do)
+    refuse(
+        "scores",
+        must="small enough that weights and sums stay finite",
+        got="too large: they overflow",
+        do=do,
+    )
 
 
-def positive_beta(part: str, beta: Beta) -> None:
+def positive_beta(beta: Beta) -> None:
     """Refuse the potential at beta = 0, where it is infinite."""
-    if not checks.tracing() and float(beta.detach() if isinstance(beta, Tensor) else beta) == 0:
-        checks.refuse(f"{part}.potential", "beta", "> 0", "0", "give a positive inverse temperature, for an energy")
+    if not arrays.tracing() and float(beta.detach() if isinstance(beta, Tensor) else beta) == 0:
+        refuse("beta", must="> 0", got="0", do="give a positive inverse temperature, for an energy")

@@ -9,7 +9,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva._core import checks
-from kanerva.separation._base import Beta, Mask, Partial, Scores, Separation, checked_beta, hide, positive_beta, softmax, sums, weighs
+from kanerva._core.errors import door
+from kanerva.separation._base import (
+    Beta,
+    Mask,
+    Partial,
+    Scores,
+    Separation,
+    checked_beta,
+    hide,
+    positive_beta,
+    softmax,
+    sums,
+    weighs,
+)
 from kanerva.separation._softmax import Softmax
 
 
@@ -40,9 +53,12 @@ class Entmax(Separation):
     beta: Beta = 1.0
     normalised: ClassVar[bool] = True
 
+    @door
     def __post_init__(self) -> None:
-        alpha = checks.plain("Entmax", "alpha", self.alpha, 1, do="give 1 for softmax, 2 for sparsemax, or more")
-        checks.keep(self, alpha=alpha, beta=checked_beta("Entmax", self.beta))
+        alpha = checks.plain(
+            "alpha", self.alpha, 1, do="give 1 for softmax, 2 for sparsemax, or more"
+        )
+        checks.keep(self, alpha=alpha, beta=checked_beta(self.beta))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -57,12 +73,14 @@ class Entmax(Separation):
     @sums
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the largest value of beta p.s + H(p), over beta."""
-        positive_beta("Entmax", self.beta)
+        positive_beta(self.beta)
         if self.alpha == 1:
             return Softmax(self.beta).potential(scores, mask)
         p = self(scores, mask).detach()
         # Not 1 - sum p^alpha, which loses all its digits as alpha nears 1.
-        entropy = -(p * torch.expm1((self.alpha - 1) * p.log())).sum(-1) / (self.alpha * (self.alpha - 1))
+        entropy = -(p * torch.expm1((self.alpha - 1) * p.log())).sum(-1) / (
+            self.alpha * (self.alpha - 1)
+        )
         value = (p * hide(scores, mask)).sum(-1) + entropy / self.beta
         return value if mask is None else torch.where(mask.any(-1), value, -math.inf)
 
@@ -135,7 +153,11 @@ def _bisect(z: Tensor, alpha: float) -> Tensor:
 
     def weights(low: Tensor) -> Tensor:
         # Near alpha = 1 the base is near 1, and so is 1 + tau near 0: it is that which is looked for.
-        return ((z - low).clamp_min(-1).log1p() / (alpha - 1)).exp() if alpha < 2 else (z - low).relu() ** (1 / (alpha - 1))
+        return (
+            ((z - low).clamp_min(-1).log1p() / (alpha - 1)).exp()
+            if alpha < 2
+            else (z - low).relu() ** (1 / (alpha - 1))
+        )
 
     low, width = torch.full_like(z[..., :1], 0.0 if alpha < 2 else -1.0), 1.0
     for _ in range(60 if z.dtype == torch.float64 else 32):

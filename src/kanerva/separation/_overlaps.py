@@ -9,8 +9,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanerva._core import checks
-from kanerva.separation._base import Mask, Partial, Scores, Separation, hide, of_logs, softmax, sums, weighs
+from kanerva._core import arrays, checks
+from kanerva._core.errors import door, refuse
+from kanerva.separation._base import (
+    Mask,
+    Partial,
+    Scores,
+    Separation,
+    hide,
+    of_logs,
+    softmax,
+    sums,
+    weighs,
+)
 from kanerva.theory import cap, circle
 
 TERMS = 64  # of a Chebyshev series: right to 1e-9 at usual radii, to 1e-6 at worst up to 30,000 dimensions
@@ -47,10 +58,18 @@ class Circle(Separation):
     expects: ClassVar[tuple[str, ...]] = ("agreement",)
     _log_share: Tensor = field(init=False, repr=False, compare=False)
 
+    @door
     def __post_init__(self) -> None:
-        bits = checks.integer("Circle", "bits", self.bits, 1, checks.BITS)
-        radius = checks.integer("Circle", "radius", self.radius, 0, bits - 1, "give a Hamming distance that leaves some bits out")
-        checks.keep(self, bits=bits, radius=radius, _log_share=torch.from_numpy(circle.log_fraction(bits, radius)))
+        bits = checks.integer("bits", self.bits, 1, checks.BITS)
+        radius = checks.integer(
+            "radius", self.radius, 0, bits - 1, "give a Hamming distance that leaves some bits out"
+        )
+        checks.keep(
+            self,
+            bits=bits,
+            radius=radius,
+            _log_share=torch.from_numpy(circle.log_fraction(bits, radius)),
+        )
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -60,7 +79,9 @@ class Circle(Separation):
         log_share = self._log_share.to(scores.device)
         # Shares may be too small for a float; those of the nearest key never are, once divided by its own.
         top = log_share[nearest]
-        ratio = torch.where(top == -math.inf, 0.0, (log_share - top.nan_to_num(neginf=0.0)).exp()).to(scores.dtype)
+        ratio = torch.where(
+            top == -math.inf, 0.0, (log_share - top.nan_to_num(neginf=0.0)).exp()
+        ).to(scores.dtype)
         weights = hide(ratio.gather(-1, distance), mask)
         mass = weights.sum(-1, keepdim=True)
         return weights / torch.where(mass == 0, 1.0, mass)
@@ -71,22 +92,29 @@ class Circle(Separation):
 
     def partial(self, scores: Scores, mask: Mask = None) -> Partial:
         """Weigh some of the keys."""
-        relative = (self._log_share - self._log_share[0]).to(scores.device)  # what is near 0 keeps its digits
+        relative = (self._log_share - self._log_share[0]).to(
+            scores.device
+        )  # what is near 0 keeps its digits
         return of_logs(relative[self._distance(hide(scores, mask))].to(scores.dtype), mask)
 
     def _distance(self, scores: Tensor) -> Tensor:
         """Turn agreements into whole distances."""
         distance = self.bits - scores.round().long()
-        if not checks.tracing() and distance.numel() and not 0 <= distance.amin() <= distance.amax() <= self.bits:
+        if (
+            not arrays.tracing()
+            and distance.numel()
+            and not 0 <= distance.amin() <= distance.amax() <= self.bits
+        ):
             must, do = f"agreements of {self.bits} bits", "score bits with similarity.agreement"
-            checks.refuse("Circle", "scores", must, checks.describe(scores), do)
+            refuse("scores", scores, must=must, do=do)
         return distance
 
     @sums
+    @door
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Refuse: there is none."""
         do = "fit a Softmax with theory.beta.fit for an energy"
-        checks.refuse("Circle.potential", "separation", "one with a potential", repr(self), do)
+        refuse("separation", must="one with a potential", got=repr(self), do=do)
 
 
 @dataclass(frozen=True)
@@ -124,17 +152,20 @@ class Cap(Separation):
     _terms: tuple[float, ...] = field(init=False, repr=False, compare=False)
     _height: float = field(init=False, repr=False, compare=False)
 
+    @door
     def __post_init__(self) -> None:
-        dim = checks.integer("Cap", "dim", self.dim, 3, checks.BITS)
+        dim = checks.integer("dim", self.dim, 3, checks.BITS)
         do = "give one that leaves more than half the sphere out; cap.quantile turns a share of it into a radius"
-        radius = checks.plain("Cap", "radius", self.radius, EDGE * dim, (0.5 - EDGE) * dim, do=do)
+        radius = checks.plain("radius", self.radius, EDGE * dim, (0.5 - EDGE) * dim, do=do)
         checks.keep(self, dim=dim, radius=radius)
         checks.keep(self, _ratio=math.sqrt(self._square) / (1 - 2 * radius / dim))
         whole = cap.log_activation(dim, radius)
         terms = np.polynomial.chebyshev.chebinterpolate(self._rest, TERMS - 1)
         terms[0] -= whole
         checks.keep(self, _terms=tuple(terms.tolist()))
-        checks.keep(self, _height=math.exp((dim / 2 - 1) * math.log(self._square) - whole) / (2 * math.pi))
+        checks.keep(
+            self, _height=math.exp((dim / 2 - 1) * math.log(self._square) - whole) / (2 * math.pi)
+        )
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -152,10 +183,11 @@ class Cap(Separation):
         return of_logs(self.log_weights(hide(scores, mask)), mask)
 
     @sums
+    @door
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Refuse: there is none."""
         do = "fit a Softmax with theory.beta.fit for an energy"
-        checks.refuse("Cap.potential", "separation", "one with a potential", repr(self), do)
+        refuse("separation", must="one with a potential", got=repr(self), do=do)
 
     @property
     def _square(self) -> float:
@@ -166,8 +198,12 @@ class Cap(Separation):
         """Say which cosines are within reach, and the log of what is shared there."""
         gap = 1 - (scores if scores.dtype == torch.float64 else scores.float())
         slack = torch.finfo(scores.dtype).eps ** 0.5
-        if not checks.tracing() and gap.numel() and not -slack <= gap.amin() <= gap.amax() <= 2 + slack:
-            checks.refuse("Cap", "scores", "cosines", checks.describe(scores), "score vectors with similarity.cosine")
+        if (
+            not arrays.tracing()
+            and gap.numel()
+            and not -slack <= gap.amin() <= gap.amax() <= 2 + slack
+        ):
+            refuse("scores", scores, must="cosines", do="score vectors with similarity.cosine")
         inside = gap < 2 * self._square
         logs: Tensor = _CapFunction.apply(torch.where(inside, gap, 0.0), self)  # type: ignore[no-untyped-call]
         return inside, logs
@@ -195,7 +231,9 @@ class _CapFunction(torch.autograd.Function):
         tangent = gap / (2 - gap)
         # z = asinh(sqrt(tangent)), which torch takes ten times as long for
         z = (tangent.sqrt() + tangent / (1 + (1 + tangent).sqrt())).log1p()
-        return _series(z * (2 / math.asinh(part._ratio)) - 1, part._terms).add_(_log_left(gap, part), alpha=part.dim / 2)
+        return _series(z * (2 / math.asinh(part._ratio)) - 1, part._terms).add_(
+            _log_left(gap, part), alpha=part.dim / 2
+        )
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Cap], output: Tensor) -> None:

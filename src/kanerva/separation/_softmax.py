@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva._core import checks
+from kanerva._core.errors import door
 from kanerva.separation._base import (
     Beta,
     Mask,
@@ -47,8 +48,9 @@ class Softmax(Separation):
     beta: Beta
     normalised: ClassVar[bool] = True
 
+    @door
     def __post_init__(self) -> None:
-        checks.keep(self, beta=checked_beta("Softmax", self.beta))
+        checks.keep(self, beta=checked_beta(self.beta))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -58,7 +60,7 @@ class Softmax(Separation):
     @sums
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the log-sum-exp over beta; it has no value at beta = 0."""
-        positive_beta("Softmax", self.beta)
+        positive_beta(self.beta)
         return hide(self.beta * scores, mask, -math.inf).logsumexp(-1) / self.beta
 
     def partial(self, scores: Scores, mask: Mask = None) -> Partial:
@@ -135,8 +137,9 @@ class TopK(Separation):
     normalised: ClassVar[bool] = True
     convex: ClassVar[bool] = False
 
+    @door
     def __post_init__(self) -> None:
-        checks.keep(self, k=checks.integer("TopK", "k", self.k, 1), beta=checked_beta("TopK", self.beta))
+        checks.keep(self, k=checks.integer("k", self.k, 1), beta=checked_beta(self.beta))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -146,8 +149,10 @@ class TopK(Separation):
     @sums
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the log-sum-exp of the k largest over beta."""
-        positive_beta("TopK", self.beta)
-        return hide(self.beta * scores, self._kept(scores, mask), -math.inf).logsumexp(-1) / self.beta
+        positive_beta(self.beta)
+        return (
+            hide(self.beta * scores, self._kept(scores, mask), -math.inf).logsumexp(-1) / self.beta
+        )
 
     def reach(self, scores: Scores) -> Float[Tensor, "*batch 1"]:
         """Return the k-th largest score, -inf where there are fewer."""
@@ -185,8 +190,9 @@ class Compact(Separation):
     beta: Beta
     convex: ClassVar[bool] = False
 
+    @door
     def __post_init__(self) -> None:
-        checks.keep(self, beta=checked_beta("Compact", self.beta, open_low=True))
+        checks.keep(self, beta=checked_beta(self.beta, open_low=True))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:

@@ -9,7 +9,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva._core import checks
-from kanerva.separation._base import Beta, Mask, Partial, Scores, Sum, checked_beta, hide, of_logs, sums, weighs
+from kanerva._core.errors import door
+from kanerva.separation._base import (
+    Beta,
+    Mask,
+    Partial,
+    Scores,
+    Sum,
+    checked_beta,
+    hide,
+    of_logs,
+    sums,
+    weighs,
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,9 @@ class Linear(Sum):
 
     def difference(self, scores: Scores, mask: Mask = None) -> Partial:
         """Return the scores, and one self-coupling for each pattern: the diagonal of the outer products."""
-        return Partial(hide(scores, mask), coupling=hide(torch.ones_like(scores), mask).sum(-1, keepdim=True))
+        return Partial(
+            hide(scores, mask), coupling=hide(torch.ones_like(scores), mask).sum(-1, keepdim=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -62,9 +76,10 @@ class Power(Sum):
 
     order: float
 
+    @door
     def __post_init__(self) -> None:
         do = "give the power of the interaction; 2 is the classical network"
-        checks.keep(self, order=checks.plain("Power", "order", self.order, 2, do=do))
+        checks.keep(self, order=checks.plain("order", self.order, 2, do=do))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -79,7 +94,9 @@ class Power(Sum):
     def log_weights(self, scores: Scores) -> Scores:
         """Return (n - 1) log of the positive part."""
         positive = scores > 0
-        return torch.where(positive, (self.order - 1) * torch.where(positive, scores, 1.0).log(), -math.inf)
+        return torch.where(
+            positive, (self.order - 1) * torch.where(positive, scores, 1.0).log(), -math.inf
+        )
 
     def difference(self, scores: Scores, mask: Mask = None) -> Partial:
         """Return [F(s+2) - F(s-2)] and [F(s+2) - 2F(s) + F(s-2)] summed, with F the n-th power over the largest."""
@@ -109,8 +126,9 @@ class Exponential(Sum):
 
     beta: Beta = 1.0
 
+    @door
     def __post_init__(self) -> None:
-        checks.keep(self, beta=checked_beta("Exponential", self.beta, open_low=True))
+        checks.keep(self, beta=checked_beta(self.beta, open_low=True))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -156,8 +174,9 @@ class Step(Sum):
     threshold: float
     compares: ClassVar[bool] = True
 
+    @door
     def __post_init__(self) -> None:
-        checks.keep(self, threshold=checks.plain("Step", "threshold", self.threshold))
+        checks.keep(self, threshold=checks.plain("threshold", self.threshold))
 
     @weighs
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -168,7 +187,9 @@ class Step(Sum):
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return how far the scores reach past the threshold, summed."""
         # Not relu, whose slope at the threshold is 0: there a location is active.
-        return hide(torch.where(scores >= self.threshold, scores - self.threshold, 0.0), mask).sum(-1)
+        return hide(torch.where(scores >= self.threshold, scores - self.threshold, 0.0), mask).sum(
+            -1
+        )
 
     def log_weights(self, scores: Scores) -> Scores:
         """Return 0 where active and -inf elsewhere."""

@@ -8,8 +8,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanerva._core import checks
-from kanerva.separation._base import Mask, Partial, Scores, Separation, hide, of_logs, softmax, sums, weighs
+from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva.separation._base import (
+    Mask,
+    Partial,
+    Scores,
+    Separation,
+    hide,
+    of_logs,
+    softmax,
+    sums,
+    weighs,
+)
 
 
 @dataclass(frozen=True)
@@ -34,8 +44,9 @@ class Normalised(Separation):
     convex: ClassVar[bool] = False
     gradient: ClassVar[bool] = False
 
+    @door
     def __post_init__(self) -> None:
-        _inner("Normalised", self.part)
+        _inner(self.part)
         self.part.log_weights(torch.zeros(1))
 
     @weighs
@@ -89,8 +100,9 @@ class Difference(Separation):
     gradient: ClassVar[bool] = False
     expects: ClassVar[tuple[str, ...]] = ("dot",)
 
+    @door
     def __post_init__(self) -> None:
-        _inner("Difference", self.part)
+        _inner(self.part)
         self.part.difference(torch.zeros(1))
 
     @weighs
@@ -124,8 +136,8 @@ def _some(mass: Tensor) -> Tensor:
     return torch.where(mass == 0, 1.0, mass)
 
 
-def _inner(name: str, part: Separation) -> None:
+def _inner(part: Separation) -> None:
     """Refuse what is not a separation."""
     if not isinstance(part, Separation):
         do = "wrap a part of kanerva.separation"
-        checks.refuse(name, "part", "a separation", checks.describe(part), do, checks.InputTypeError)
+        refuse("part", part, must="a separation", do=do, error=InputTypeError)

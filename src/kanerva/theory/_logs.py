@@ -7,14 +7,18 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 
-def binomial(bits: int, n: Int64[np.ndarray, "*shape"] | int, k: Int64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+def binomial(
+    bits: int, n: Int64[np.ndarray, "*shape"] | int, k: Int64[np.ndarray, "*shape"]
+) -> Float64[np.ndarray, "*shape"]:
     """Return ln(C(n, k) / 2^n) for 0 <= k <= n <= ``bits``.
 
     The large parts k ln k of the three factorials are joined before they are computed, as the entropy of k / n. That
     leaves numbers of the size of the answer, where a difference of log-gammas loses n ln n parts in 10^16.
     """
     rest, left = _factorial_rest(bits), n - k
-    entropy = k * np.log(2 * np.maximum(k, 1) / np.maximum(n, 1)) + left * np.log(2 * np.maximum(left, 1) / np.maximum(n, 1))
+    entropy = k * np.log(2 * np.maximum(k, 1) / np.maximum(n, 1)) + left * np.log(
+        2 * np.maximum(left, 1) / np.maximum(n, 1)
+    )
     return rest[n] - rest[k] - rest[left] - entropy
 
 
@@ -24,7 +28,9 @@ def probability(bits: int, low: int, high: int) -> float:
     inside = total(binomial(bits, bits, np.arange(low, high + 1)))
     if inside < -math.log(2):
         return inside
-    outside = total(binomial(bits, bits, np.concatenate([np.arange(low), np.arange(high + 1, bits + 1)])))
+    outside = total(
+        binomial(bits, bits, np.concatenate([np.arange(low), np.arange(high + 1, bits + 1)]))
+    )
     return math.log1p(-math.exp(outside))
 
 
@@ -34,7 +40,9 @@ def total(terms: Float64[np.ndarray, "terms"]) -> float:
     return float(peak + np.log(np.exp(terms - peak).sum())) if peak > -math.inf else -math.inf
 
 
-def difference(large: Float64[np.ndarray, "*shape"] | float, small: Float64[np.ndarray, "*shape"] | float) -> Float64[np.ndarray, "*shape"]:
+def difference(
+    large: Float64[np.ndarray, "*shape"] | float, small: Float64[np.ndarray, "*shape"] | float
+) -> Float64[np.ndarray, "*shape"]:
     """Return ln(e^large - e^small) for large >= small; ``-inf`` where they are equal."""
     large, small = np.asarray(large, float), np.asarray(small, float)
     with np.errstate(invalid="ignore", divide="ignore"):  # where both are nothing, or equal
@@ -48,7 +56,9 @@ def _factorial_rest(bits: int) -> Float64[np.ndarray, "counts"]:
     """Return ln k! - k ln k + k for k = 0..bits: Stirling's series, and the factorial itself while k is small."""
     k = np.maximum(np.arange(bits + 1.0), 16)
     square = k * k
-    series = (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / 1188 / square) / square) / square) / square) / k
+    series = (
+        1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / 1188 / square) / square) / square) / square
+    ) / k
     rest = 0.5 * np.log(2 * math.pi * k) + series
     few = range(min(16, bits + 1))
     rest[: len(few)] = [math.log(math.factorial(k)) - k * math.log(max(k, 1)) + k for k in few]

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from kanerva._core import checks
+from kanerva._core.errors import door, refuse
 from kanerva.theory import _logs
 
 __all__ = ["METHODS", "log_fraction"]
@@ -24,6 +25,7 @@ METHODS = ("kanerva1988", "largest", "normal", "taylor", "lower", "upper")
 NODES = np.arange(-4, 4 + 1 / 64, 1 / 32)
 
 
+@door
 def log_fraction(bits: int, radius: int, method: str, activation: float | None = None) -> Curve:
     """Approximate ln(I(d) / 2^n) for every distance d between the centres of two circles of radius r.
 
@@ -65,20 +67,21 @@ def log_fraction(bits: int, radius: int, method: str, activation: float | None =
         Kanerva (1988), Sparse Distributed Memory, appendix B, for the integral; Bricken and Pehlevan (2021), Attention
         approximates sparse distributed memory, for the steps from the largest term to the exponential.
     """
-    name = "approximation.log_fraction"
-    bits = checks.integer(name, "bits", bits, 2, checks.BITS)
-    radius = checks.integer(name, "radius", radius, 0, bits // 2)
-    method = checks.choice(name, "method", method, METHODS)
+    bits = checks.integer("bits", bits, 2, checks.BITS)
+    radius = checks.integer("radius", radius, 0, bits // 2)
+    method = checks.choice("method", method, METHODS)
     if method != "kanerva1988":
         if activation is not None:
             do = "leave it out, or choose method 'kanerva1988'"
-            checks.refuse(name, "activation", f"left out for method {method!r}", checks.describe(activation), do)
+            refuse("activation", activation, must=f"left out for method {method!r}", do=do)
         return _STEPS[method](bits, radius)
     if activation is None:
         return _kanerva(bits, (2 * radius - bits) / math.sqrt(bits))
     from scipy.special import ndtri
 
-    return _kanerva(bits, float(ndtri(checks.number(name, "activation", activation, 0.0, 0.5, open_low=True))))
+    return _kanerva(
+        bits, float(ndtri(checks.number("activation", activation, 0.0, 0.5, open_low=True)))
+    )
 
 
 def _kanerva(bits: int, c: float) -> Curve:
@@ -103,7 +106,9 @@ def _largest(bits: int, radius: int) -> Curve:
     half, left = distance // 2, bits - distance
     agree = bits - radius - half
     # the two come as shares of 2^(n - d) and 2^d, so of 2^n together
-    terms = _logs.binomial(bits, left, np.minimum(agree, left)) + _logs.binomial(bits, distance, half)
+    terms = _logs.binomial(bits, left, np.minimum(agree, left)) + _logs.binomial(
+        bits, distance, half
+    )
     return np.where(agree <= left, terms, -np.inf)
 
 
@@ -111,7 +116,9 @@ def _front(bits: int) -> Curve:
     """Return the logarithm of the factor in front of the exponential."""
     distance = np.arange(1.0, bits)
     ends = 0.5 * math.log(2 / (math.pi * bits))
-    return np.concatenate([[ends], np.log(2 / math.pi) - 0.5 * np.log(distance * (bits - distance)), [ends]])
+    return np.concatenate(
+        [[ends], np.log(2 / math.pi) - 0.5 * np.log(distance * (bits - distance)), [ends]]
+    )
 
 
 def _normal(bits: int, radius: int) -> Curve:

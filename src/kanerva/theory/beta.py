@@ -17,14 +17,21 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from kanerva._core import checks
+from kanerva._core.errors import InputTypeError, describe, door, refuse
 from kanerva.theory import cap, circle
 
 __all__ = ["BetaFit", "BetaRadius", "entropic", "fit", "leading", "of", "radius"]
 
 LINES = ("ols", "published")
 METHODS = ("kl", *LINES, "mse")
-CURVES: dict[str, Callable[[int, int], np.ndarray]] = {"binary": circle.log_fraction, "continuous": cap.curve}
-SHARES: dict[str, Callable[[int, int], float]] = {"binary": circle.activation, "continuous": cap.activation}
+CURVES: dict[str, Callable[[int, int], np.ndarray]] = {
+    "binary": circle.log_fraction,
+    "continuous": cap.curve,
+}
+SHARES: dict[str, Callable[[int, int], float]] = {
+    "binary": circle.activation,
+    "continuous": cap.activation,
+}
 LEVEL = 1e-9  # weights that differ by less, far beyond half the bits, count as equal
 LOWEST = 1e12  # no curve of this theory goes lower
 Curve = Float64[np.ndarray, "distances"]
@@ -60,7 +67,15 @@ class BetaRadius(NamedTuple):
     fit: BetaFit
 
 
-def fit(bits: int, radius: int, method: str = "kl", *, space: str = "binary", reach: tuple[int, int] | None = None) -> BetaFit:
+@door("beta.fit")
+def fit(
+    bits: int,
+    radius: int,
+    method: str = "kl",
+    *,
+    space: str = "binary",
+    reach: tuple[int, int] | None = None,
+) -> BetaFit:
     """Fit softmax(beta cos) to the circle weights I(d) / sum I, over the distances d = 0..n.
 
     The choice of method matters: ln I(d) falls steeply at first, then evenly, then steeply again before it ends, so no
@@ -101,13 +116,18 @@ def fit(bits: int, radius: int, method: str = "kl", *, space: str = "binary", re
     Source:
         Bricken and Pehlevan (2021), Attention approximates sparse distributed memory, and its published code.
     """
-    bits, least = _arguments("beta.fit", bits, method, space)
+    bits, least = _arguments(bits, method, space)
     least = least if reach is None else 1
-    do = f"give an integer from {least} to {bits}" + (f", for {method!r} fits a line through the distances below it" if least > 1 else "")
-    radius = checks.integer("beta.fit", "radius", radius, least, bits, do)
-    return _fit("beta.fit", CURVES[space](bits, radius), method, (0, max(radius - 1, 1)) if reach is None else reach)
+    do = f"give an integer from {least} to {bits}" + (
+        f", for {method!r} fits a line through the distances below it" if least > 1 else ""
+    )
+    radius = checks.integer("radius", radius, least, bits, do)
+    return _fit(
+        CURVES[space](bits, radius), method, (0, max(radius - 1, 1)) if reach is None else reach
+    )
 
 
+@door("beta.of")
 def of(log_weights: Curve, method: str = "kl", reach: tuple[int, int] | None = None) -> BetaFit:
     """Fit softmax(beta cos) to any weights that fall with distance, as ``fit`` does to those of circles.
 
@@ -129,11 +149,14 @@ def of(log_weights: Curve, method: str = "kl", reach: tuple[int, int] | None = N
         >>> round(straight.beta, 9), round(straight.r2, 9)
         (16.0, 1.0)
     """
-    method = checks.choice("beta.of", "method", method, METHODS)
-    return _fit("beta.of", _falling(log_weights), method, reach)
+    method = checks.choice("method", method, METHODS)
+    return _fit(_falling(log_weights), method, reach)
 
 
-def radius(bits: int, beta: int | float, method: str = "kl", *, space: str = "binary") -> BetaRadius:
+@door("beta.radius")
+def radius(
+    bits: int, beta: int | float, method: str = "kl", *, space: str = "binary"
+) -> BetaRadius:
     """Find the radius whose fitted beta is nearest to a given one: the memory that an attention comes nearest to.
 
     Beta falls as the radius grows from each radius to the next but one, for a circle gains reach in steps of two bits;
@@ -159,19 +182,25 @@ def radius(bits: int, beta: int | float, method: str = "kl", *, space: str = "bi
     Source:
         Bricken and Pehlevan (2021): betas of 10 to 25, learned by transformers, as radii of 15 to 7 bits.
     """
-    bits, least = _arguments("beta.radius", bits, method, space)
+    bits, least = _arguments(bits, method, space)
     largest = fit(bits, least, method, space=space).beta
     do = f"give at most the beta of radius {least}, the smallest that {method!r} fits, or more bits"
-    beta = checks.number("beta.radius", "beta", beta, 0.0, largest, do=do)
+    beta = checks.number("beta", beta, 0.0, largest, do=do)
     found = []
     for first in (least, least + 1):
         radii = range(first, bits + 1, 2)
-        place = bisect_left(radii, -beta, key=lambda size: -fit(bits, size, method, space=space).beta)
-        found += [(size, fit(bits, size, method, space=space)) for size in radii[max(place - 1, 0) : place + 1]]
+        place = bisect_left(
+            radii, -beta, key=lambda size: -fit(bits, size, method, space=space).beta
+        )
+        found += [
+            (size, fit(bits, size, method, space=space))
+            for size in radii[max(place - 1, 0) : place + 1]
+        ]
     size, nearest = min(found, key=lambda one: (abs(one[1].beta - beta), one[0]))
     return BetaRadius(size, SHARES[space](bits, size), nearest)
 
 
+@door("beta.leading")
 def leading(bits: int, radius: int) -> float:
     """Return (n - 2 r)^2 / (4 n), the beta of circle weights to first order in d / n after normal approximations.
 
@@ -195,11 +224,12 @@ def leading(bits: int, radius: int) -> float:
     Source:
         Bricken and Pehlevan (2021), the exponential approximation of the circle intersection.
     """
-    bits = checks.integer("beta.leading", "bits", bits, 1, checks.BITS)
-    radius = checks.integer("beta.leading", "radius", radius, 0, bits // 2)
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    radius = checks.integer("radius", radius, 0, bits // 2)
     return (bits - 2 * radius) ** 2 / (4 * bits)
 
 
+@door("beta.entropic")
 def entropic(bits: int, radius: int) -> float:
     """Return -(n / 4) ln(4 rho (1 - rho)) with rho = r / n, the beta of circle weights near d = 0 as n grows.
 
@@ -223,24 +253,28 @@ def entropic(bits: int, radius: int) -> float:
     Source:
         the slope at d = 0 of the entropy of the largest term of the intersection's double sum.
     """
-    bits = checks.integer("beta.entropic", "bits", bits, 2, checks.BITS)
-    radius = checks.integer("beta.entropic", "radius", radius, 1, bits // 2)
+    bits = checks.integer("bits", bits, 2, checks.BITS)
+    radius = checks.integer("radius", radius, 1, bits // 2)
     # 4 rho (1 - rho) = 1 - (1 - 2 rho)^2
     return abs(bits / 4 * math.log1p(-(((bits - 2 * radius) / bits) ** 2)))
 
 
-def _arguments(function: str, bits: int, method: str, space: str) -> tuple[int, int]:
+def _arguments(bits: int, method: str, space: str) -> tuple[int, int]:
     """Check what ``fit`` and ``radius`` share; return the bits and the least radius with two distances to be fitted."""
-    least = 2 if checks.choice(function, "method", method, METHODS) in LINES else 1
-    continuous = checks.choice(function, "space", space, tuple(CURVES)) == "continuous"
-    return checks.integer(function, "bits", bits, 3 if continuous else least, checks.BITS), least
+    least = 2 if checks.choice("method", method, METHODS) in LINES else 1
+    continuous = checks.choice("space", space, tuple(CURVES)) == "continuous"
+    return checks.integer("bits", bits, 3 if continuous else least, checks.BITS), least
 
 
 def _falling(log_weights: Any) -> Curve:
     must = "a float64 array of at least two logarithms, none above the one before it, the first two finite"
-    if not isinstance(log_weights, np.ndarray) or log_weights.dtype != np.float64 or log_weights.ndim != 1:
-        do, got = "convert it with numpy.asarray(log_weights, float).ravel()", checks.describe(log_weights)
-        checks.refuse("beta.of", "log_weights", must, got, do, checks.InputTypeError)
+    if (
+        not isinstance(log_weights, np.ndarray)
+        or log_weights.dtype != np.float64
+        or log_weights.ndim != 1
+    ):
+        do, got = "convert it with numpy.asarray(log_weights, float).ravel()", describe(log_weights)
+        refuse("log_weights", must=must, got=got, do=do, error=InputTypeError)
     rises = ~(log_weights[1:] <= log_weights[:-1] + LEVEL)  # NaN is neither below nor above
     if log_weights.size < 2 or not np.isfinite(log_weights[:2]).all():
         got = f"{log_weights.size} numbers, starting with {log_weights[:2].tolist()}"
@@ -250,12 +284,17 @@ def _falling(log_weights: Any) -> Curve:
         got = f"one that goes beyond {LOWEST:g}"
     else:
         return log_weights
-    checks.refuse("beta.of", "log_weights", must, got, "give the curve of a memory whose weights fall with distance")
+    refuse(
+        "log_weights",
+        must=must,
+        got=got,
+        do="give the curve of a memory whose weights fall with distance",
+    )
 
 
-def _fit(function: str, log_weights: Curve, method: str, reach: tuple[int, int] | None) -> BetaFit:
+def _fit(log_weights: Curve, method: str, reach: tuple[int, int] | None) -> BetaFit:
     bits, last = log_weights.size - 1, int(np.flatnonzero(log_weights > -math.inf)[-1])
-    line = _line(function, (0, last) if reach is None else reach, bits, last)
+    line = _line((0, last) if reach is None else reach, bits, last)
     weights = np.exp(log_weights - log_weights[0])
     weights /= weights.sum()
     if log_weights[0] - log_weights[-1] < LEVEL:
@@ -265,20 +304,25 @@ def _fit(function: str, log_weights: Curve, method: str, reach: tuple[int, int] 
     elif method == "mse":
         beta = _rate_of_least_squares(log_weights, weights) * bits / 2
     else:
-        beta = _slope(bits, line, log_weights) * (line.size / (line.size - 1) if method == "published" else 1)
+        beta = _slope(bits, line, log_weights) * (
+            line.size / (line.size - 1) if method == "published" else 1
+        )
     residual = float(np.abs(weights - _softmax(bits, 2 * beta / bits)).sum() / 2)
     return BetaFit(beta, _straightness(bits, line, log_weights, beta), residual, last)
 
 
-def _line(function: str, reach: Any, bits: int, last: int) -> Int64[np.ndarray, "line"]:
+def _line(reach: Any, bits: int, last: int) -> Int64[np.ndarray, "line"]:
     """Return the distances of a straight line, those with weight among the ones asked for."""
     must = f"a pair (first, last) from 0 to {bits} that spans two distances with weight"
     if not isinstance(reach, tuple | list) or len(reach) != 2:
-        checks.refuse(function, "reach", must, checks.describe(reach), "give (first, last)", checks.InputTypeError)
-    start, stop = (checks.integer(function, "reach", end, 0, bits, f"give two distances from 0 to {bits}") for end in reach)
+        refuse("reach", reach, must=must, do="give (first, last)", error=InputTypeError)
+    start, stop = (
+        checks.integer("reach", end, 0, bits, f"give two distances from 0 to {bits}")
+        for end in reach
+    )
     if min(stop, last) - start < 1:
         got = f"({start}, {stop}), with no weight beyond distance {last}"
-        checks.refuse(function, "reach", must, got, "widen it, or give a larger radius")
+        refuse("reach", must=must, got=got, do="widen it, or give a larger radius")
     return np.arange(start, min(stop, last) + 1)
 
 
@@ -290,14 +334,18 @@ def _softmax(bits: int, rate: float) -> Curve:
 
 def _steepest(log_weights: Curve) -> float:
     """Return the rate at which weights exp(-rate d) of all whole d, without end, have the mean distance of the weights."""
-    log_mean = np.logaddexp.reduce(log_weights[1:] + np.log(np.arange(1, log_weights.size))) - np.logaddexp.reduce(log_weights)
+    log_mean = np.logaddexp.reduce(
+        log_weights[1:] + np.log(np.arange(1, log_weights.size))
+    ) - np.logaddexp.reduce(log_weights)
     return float(np.logaddexp(0, -log_mean))
 
 
 def _rate_of_equal_mean(log_weights: Curve, weights: Curve) -> float:
     """Find the rate at which the softmax has the mean distance of the weights: Newton's steps, halving where one strays."""
     low, high = 0.0, _steepest(log_weights)
-    if high > 40:  # what no end costs is beyond double precision, and weights may be beyond its range
+    if (
+        high > 40
+    ):  # what no end costs is beyond double precision, and weights may be beyond its range
         return high
     distance = np.arange(weights.size)
     mean = float(weights @ distance)
@@ -318,14 +366,20 @@ def _rate_of_least_squares(log_weights: Curve, weights: Curve) -> float:
     from scipy.optimize import minimize_scalar
 
     log_others = np.logaddexp.reduce(log_weights[1:]) - log_weights[0]
-    if log_others < -18:  # all weight is at 0: with s = exp(-rate), the square of (1 - s) - w0 and of s - w1 are what counts
+    if (
+        log_others < -18
+    ):  # all weight is at 0: with s = exp(-rate), the square of (1 - s) - w0 and of s - w1 are what counts
         return math.log(2) - float(np.logaddexp(log_others, log_weights[1] - log_weights[0]))
 
     def error(rate: float) -> float:
         return float(((weights - _softmax(weights.size - 1, rate)) ** 2).sum())
 
     bounds = (0, 4 * _steepest(log_weights))
-    return float(minimize_scalar(error, bounds=bounds, method="bounded", options={"xatol": 1e-10 * bounds[1]}).x)
+    return float(
+        minimize_scalar(
+            error, bounds=bounds, method="bounded", options={"xatol": 1e-10 * bounds[1]}
+        ).x
+    )
 
 
 def _slope(bits: int, line: Int64[np.ndarray, "line"], log_weights: Curve) -> float:
@@ -334,7 +388,9 @@ def _slope(bits: int, line: Int64[np.ndarray, "line"], log_weights: Curve) -> fl
     return float(cosine @ log_weights[line] / (cosine @ cosine))
 
 
-def _straightness(bits: int, line: Int64[np.ndarray, "line"], log_weights: Curve, beta: float) -> float:
+def _straightness(
+    bits: int, line: Int64[np.ndarray, "line"], log_weights: Curve, beta: float
+) -> float:
     there = log_weights[line]
     total, left = there.var(), (there + 2 * beta * line / bits).var()
     return float(1 - left / total) if np.ptp(there) > LEVEL else 1.0

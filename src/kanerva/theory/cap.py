@@ -27,6 +27,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from kanerva._core import checks
+from kanerva._core.errors import door
 from kanerva.theory import _inputs
 
 __all__ = ["activation", "curve", "log_activation", "log_fraction", "quantile"]
@@ -43,7 +44,10 @@ Gaps = Float64[np.ndarray, "centres"]
 def log_fraction(dim: int, radius: int | float, cosine: int | float = 1.0) -> float: ...
 @overload
 def log_fraction(dim: int, radius: int | float, cosine: Cosines) -> Cosines: ...
-def log_fraction(dim: int, radius: int | float, cosine: int | float | Cosines = 1.0) -> float | Cosines:
+@door("cap.log_fraction")
+def log_fraction(
+    dim: int, radius: int | float, cosine: int | float | Cosines = 1.0
+) -> float | Cosines:
     """Measure the share of the sphere within both of two caps of one size: ln p(cosine).
 
     Args:
@@ -72,13 +76,14 @@ def log_fraction(dim: int, radius: int | float, cosine: int | float | Cosines = 
         (2014), Concise formulas for the surface area of the intersection of two hyperspherical caps. The integral is
         another form of theirs.
     """
-    dim, radius = _arguments("cap.log_fraction", dim, radius)
-    given = _inputs.reals("cap.log_fraction", "cosine", cosine, -1 - 1e-6, 1 + 1e-6)
+    dim, radius = _arguments(dim, radius)
+    given = _inputs.reals("cosine", cosine, -1 - 1e-6, 1 + 1e-6)
     gaps = 1 - np.clip(np.asarray(given), -1, 1)
     logs = _logs(dim, radius, np.ravel(gaps)).reshape(np.shape(gaps))
     return logs if isinstance(cosine, np.ndarray) else float(logs)
 
 
+@door("cap.log_activation")
 def log_activation(dim: int, radius: int | float) -> float:
     """Return ln p, where p is the share of the sphere within a radius of a point.
 
@@ -97,9 +102,10 @@ def log_activation(dim: int, radius: int | float) -> float:
         >>> round(cap.log_activation(3, 0.3), 6)  # of a sphere's surface, the share is r / 3
         -2.302585
     """
-    return _log_activation(*_arguments("cap.log_activation", dim, radius))
+    return _log_activation(*_arguments(dim, radius))
 
 
+@door("cap.activation")
 def activation(dim: int, radius: int | float) -> float:
     """Return p, the share of the sphere within a radius of a point: the share of random locations that a query activates.
 
@@ -118,9 +124,10 @@ def activation(dim: int, radius: int | float) -> float:
         >>> round(cap.activation(64, 15) / 1e-6, 4)  # a circle of 64 bits holds 12.1823e-6
         2.6436
     """
-    return math.exp(_log_activation(*_arguments("cap.activation", dim, radius)))
+    return math.exp(_log_activation(*_arguments(dim, radius)))
 
 
+@door("cap.curve")
 def curve(dim: int, radius: int | float) -> Float64[np.ndarray, "distances"]:
     """Measure ln p at the cosines 1 - 2 d / dim of the distances d = 0..dim between vectors of -1/+1 bits.
 
@@ -142,10 +149,11 @@ def curve(dim: int, radius: int | float) -> Float64[np.ndarray, "distances"]:
         >>> (cap.curve(64, 11)[[0, 1, 8, 36, 37]] / np.log(10)).round(5)
         array([ -8.83188,  -9.26137, -11.04583, -60.14922,      -inf])
     """
-    dim, radius = _arguments("cap.curve", dim, radius)
+    dim, radius = _arguments(dim, radius)
     return _logs(dim, radius, 2 * np.arange(dim + 1) / dim)
 
 
+@door("cap.quantile")
 def quantile(dim: int, activation: int | float) -> float:
     """Find the radius whose cap holds a given share of the sphere.
 
@@ -164,14 +172,18 @@ def quantile(dim: int, activation: int | float) -> float:
         >>> round(cap.quantile(1000, 0.001), 4)
         451.2191
     """
-    dim = checks.integer("cap.quantile", "dim", dim, 3, checks.BITS)
-    share = checks.number("cap.quantile", "activation", activation, 0.0, 1.0, open_low=True)
-    return _radius(dim, share) if share <= 0.5 else dim - (_radius(dim, 1 - share) if share < 1 else 0.0)
+    dim = checks.integer("dim", dim, 3, checks.BITS)
+    share = checks.number("activation", activation, 0.0, 1.0, open_low=True)
+    return (
+        _radius(dim, share)
+        if share <= 0.5
+        else dim - (_radius(dim, 1 - share) if share < 1 else 0.0)
+    )
 
 
-def _arguments(function: str, dim: int, radius: int | float) -> tuple[int, float]:
-    dim = checks.integer(function, "dim", dim, 3, checks.BITS)
-    return dim, checks.number(function, "radius", radius, 0, dim)
+def _arguments(dim: int, radius: int | float) -> tuple[int, float]:
+    dim = checks.integer("dim", dim, 3, checks.BITS)
+    return dim, checks.number("radius", radius, 0, dim)
 
 
 def _log_activation(dim: int, radius: float) -> float:
@@ -192,13 +204,19 @@ def _logs(dim: int, radius: float, gap: Gaps) -> Gaps:
         # The complements are caps too, and miss the band round the equator that is |t| wide on either side.
         both = np.exp(both)
         band, rest = betainc(0.5, (dim - 1) / 2, t * t), betaincc(0.5, (dim - 1) / 2, t * t)
-        return np.minimum(np.where(band + both < 0.5, np.log(band + both), np.log1p(both - rest)), 0)
+        return np.minimum(
+            np.where(band + both < 0.5, np.log(band + both), np.log1p(both - rest)), 0
+        )
 
 
 def _shared(dim: int, radius: float, gap: Gaps) -> Gaps:
     """Return ln p of two caps of at most half the sphere, the complements where the radius is more than dim / 2."""
     if 0 < radius < TINY:  # the sphere is flat here: areas are powers of lengths
-        return np.where(gap > 0, -math.inf, _shared(dim, TINY, np.zeros_like(gap)) + (dim - 1) / 2 * math.log(radius / TINY))
+        return np.where(
+            gap > 0,
+            -math.inf,
+            _shared(dim, TINY, np.zeros_like(gap)) + (dim - 1) / 2 * math.log(radius / TINY),
+        )
     t, k = (dim - 2 * radius) / dim, dim / 2 - 1
     # c - cos(2 arccos t), above 0 where the caps meet; with 1 - t^2 from the radius no digits cancel
     room = 8 * radius * (dim - radius) / dim**2 - gap

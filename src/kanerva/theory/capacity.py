@@ -21,9 +21,22 @@ from typing import NamedTuple
 import numpy as np
 
 from kanerva._core import checks
+from kanerva._core.errors import describe, door, refuse
 from kanerva.theory import _inputs, circle
 
-__all__ = ["Modern", "bit", "dense", "exponential", "hopfield", "locations", "modern", "patterns", "rate", "snr", "word"]
+__all__ = [
+    "Modern",
+    "bit",
+    "dense",
+    "exponential",
+    "hopfield",
+    "locations",
+    "modern",
+    "patterns",
+    "rate",
+    "snr",
+    "word",
+]
 
 UNITS = ("count", "log2")
 CRITERIA = ("one", "all", "replica")
@@ -40,6 +53,7 @@ class Modern(NamedTuple):
     patterns: float
 
 
+@door("capacity.snr")
 def snr(bits: int, radius: int, patterns: int, locations: int | float = math.inf) -> float:
     """Return the signal-to-noise ratio z of a bit that sparse distributed memory reads, as in the head of this module.
 
@@ -65,10 +79,13 @@ def snr(bits: int, radius: int, patterns: int, locations: int | float = math.inf
     Source:
         Kanerva (1993), Sparse distributed memory and related models.
     """
-    log = _log_snr("capacity.snr", bits, radius, patterns, locations)
-    return _inputs.count("capacity.snr", "locations", "few enough for a float to hold the ratio", checks.describe(locations), log)
+    log = _log_snr(bits, radius, patterns, locations)
+    return _inputs.count(
+        "locations", "few enough for a float to hold the ratio", describe(locations), log
+    )
 
 
+@door("capacity.bit")
 def bit(bits: int, radius: int, patterns: int, locations: int | float = math.inf) -> float:
     """Return the chance Phi(z) that sparse distributed memory reads a bit right, from a query without errors.
 
@@ -94,9 +111,10 @@ def bit(bits: int, radius: int, patterns: int, locations: int | float = math.inf
     """
     from scipy.special import ndtr
 
-    return float(ndtr(math.exp(min(_log_snr("capacity.bit", bits, radius, patterns, locations), 10.0))))
+    return float(ndtr(math.exp(min(_log_snr(bits, radius, patterns, locations), 10.0))))
 
 
+@door("capacity.word")
 def word(bits: int, radius: int, patterns: int, locations: int | float = math.inf) -> float:
     """Return the chance Phi(z)^n that sparse distributed memory reads all n bits right, from a query without errors.
 
@@ -122,11 +140,18 @@ def word(bits: int, radius: int, patterns: int, locations: int | float = math.in
     """
     from scipy.special import log_ndtr
 
-    log = _log_snr("capacity.word", bits, radius, patterns, locations)
+    log = _log_snr(bits, radius, patterns, locations)
     return math.exp(bits * float(log_ndtr(math.exp(min(log, 10.0)))))
 
 
-def patterns(bits: int, radius: int, locations: int | float = math.inf, fidelity: float = 0.5, unit: str = "count") -> float:
+@door
+def patterns(
+    bits: int,
+    radius: int,
+    locations: int | float = math.inf,
+    fidelity: float = 0.5,
+    unit: str = "count",
+) -> float:
     """Return the most patterns of which sparse distributed memory reads a whole one right with a given chance q.
 
     m = ((p r)^2 / z^2 - p r) / (p^2 r + (p^2 r)^2) + 1 with z = Phi^-1(q^(1/n)); ``radius.optimal`` with ``"capacity"``
@@ -153,18 +178,22 @@ def patterns(bits: int, radius: int, locations: int | float = math.inf, fidelity
     Source:
         Bricken and Pehlevan (2021), Attention approximates sparse distributed memory, after Kanerva (1993).
     """
-    name = "capacity.patterns"
     log_share = circle.log_activation(bits, radius)
-    log_locations = _inputs.log_locations(name, bits, locations)
-    square = squared_quantile(name, bits, fidelity)
-    unit = checks.choice(name, "unit", unit, UNITS)
+    log_locations = _inputs.log_locations(bits, locations)
+    square = squared_quantile(bits, fidelity)
+    unit = checks.choice("unit", unit, UNITS)
     if log_share + log_locations < math.log(square):
         must = f"at least {square:.3g} / p, to read one pattern with fidelity {fidelity:g}"
-        checks.refuse(name, "locations", must, checks.describe(locations), "give more, or a larger radius, or ask for less")
-    return _count(name, unit, float(np.logaddexp(0, log_others(log_share, log_locations, square))))
+        refuse(
+            "locations", locations, must=must, do="give more, or a larger radius, or ask for less"
+        )
+    return _count(unit, float(np.logaddexp(0, log_others(log_share, log_locations, square))))
 
 
-def locations(bits: int, radius: int, patterns: int | None = None, fidelity: float = 0.5, unit: str = "count") -> float:
+@door
+def locations(
+    bits: int, radius: int, patterns: int | None = None, fidelity: float = 0.5, unit: str = "count"
+) -> float:
     """Return the fewest locations with which sparse distributed memory reads a whole pattern right with a given chance q.
 
     r = z^2 (1 + (m - 1) p) / (p (1 - z^2 (m - 1) p^2)) with z = Phi^-1(q^(1/n)), the inverse of ``patterns``. Without
@@ -191,22 +220,32 @@ def locations(bits: int, radius: int, patterns: int | None = None, fidelity: flo
     Source:
         the formula of ``patterns`` solved for r.
     """
-    name = "capacity.locations"
     log_share = circle.log_activation(bits, radius)
-    unit = checks.choice(name, "unit", unit, UNITS)
+    unit = checks.choice("unit", unit, UNITS)
     if patterns is None:
-        return _count(name, unit, -log_share)
-    patterns = checks.integer(name, "patterns", patterns, 1, _inputs.PATTERNS)
-    square = squared_quantile(name, bits, fidelity)
+        return _count(unit, -log_share)
+    patterns = checks.integer("patterns", patterns, 1, _inputs.PATTERNS)
+    square = squared_quantile(bits, fidelity)
     log_others = math.log(patterns - 1) if patterns > 1 else -math.inf
     log_crowd = math.log(square) + log_others + 2 * log_share
     if log_crowd >= 0:
         must = f"small enough for {patterns} patterns not to drown one another"
-        checks.refuse(name, "radius", must, str(radius), "give a smaller one, store fewer, or ask for less")
-    log = math.log(square) + float(np.logaddexp(0, log_others + log_share)) - log_share - math.log(-math.expm1(log_crowd))
-    return _count(name, unit, log)
+        refuse(
+            "radius",
+            must=must,
+            got=str(radius),
+            do="give a smaller one, store fewer, or ask for less",
+        )
+    log = (
+        math.log(square)
+        + float(np.logaddexp(0, log_others + log_share))
+        - log_share
+        - math.log(-math.expm1(log_crowd))
+    )
+    return _count(unit, log)
 
 
+@door("capacity.rate")
 def rate(share: float) -> float:
     """Return the highest rate of growth of any memory that corrects a share of wrong bits: 1 - h2(share).
 
@@ -231,10 +270,11 @@ def rate(share: float) -> float:
         Chou (1989), The capacity of the Kanerva associative memory, who finds that Kanerva's memory reaches it with
         exponentially many locations.
     """
-    share = checks.number("capacity.rate", "share", share, 0.0, 0.5)
+    share = checks.number("share", share, 0.0, 0.5)
     return _rate(share)
 
 
+@door("capacity.hopfield")
 def hopfield(bits: int, criterion: str = "one") -> float:
     """Return how many patterns a Hopfield network with outer products holds.
 
@@ -261,11 +301,16 @@ def hopfield(bits: int, criterion: str = "one") -> float:
         McEliece, Posner, Rodemich and Venkatesh (1987), The capacity of the Hopfield associative memory; Amit,
         Gutfreund and Sompolinsky (1985), Storing infinite numbers of patterns in a spin-glass model of neural networks.
     """
-    bits = checks.integer("capacity.hopfield", "bits", bits, 2)
-    criterion = checks.choice("capacity.hopfield", "criterion", criterion, CRITERIA)
-    return 0.138 * bits if criterion == "replica" else bits / ((2 if criterion == "one" else 4) * math.log(bits))
+    bits = checks.integer("bits", bits, 2)
+    criterion = checks.choice("criterion", criterion, CRITERIA)
+    return (
+        0.138 * bits
+        if criterion == "replica"
+        else bits / ((2 if criterion == "one" else 4) * math.log(bits))
+    )
 
 
+@door("capacity.dense")
 def dense(bits: int, degree: int, unit: str = "count") -> float:
     """Return how many patterns a dense associative memory of a degree keeps without error: n^(k-1) / (2 (2k-3)!! ln n).
 
@@ -290,14 +335,17 @@ def dense(bits: int, degree: int, unit: str = "count") -> float:
     Source:
         Krotov and Hopfield (2016), Dense associative memory for pattern recognition.
     """
-    bits = checks.integer("capacity.dense", "bits", bits, 3, checks.BITS)
-    degree = checks.integer("capacity.dense", "degree", degree, 2, (bits + 1) // 2)
-    unit = checks.choice("capacity.dense", "unit", unit, UNITS)
+    bits = checks.integer("bits", bits, 3, checks.BITS)
+    degree = checks.integer("degree", degree, 2, (bits + 1) // 2)
+    unit = checks.choice("unit", unit, UNITS)
     # (2k - 3)!! = 2^(k - 1) Gamma(k - 1/2) / sqrt(pi)
     odd = (degree - 1) * math.log(2) + math.lgamma(degree - 0.5) - 0.5 * math.log(math.pi)
-    return _count("capacity.dense", unit, (degree - 1) * math.log(bits) - math.log(2) - odd - math.log(math.log(bits)))
+    return _count(
+        unit, (degree - 1) * math.log(bits) - math.log(2) - odd - math.log(math.log(bits))
+    )
 
 
+@door("capacity.exponential")
 def exponential(bits: int, share: float = 0.0, unit: str = "count") -> float:
     """Return the limit of a memory with exponential energy that corrects a share of wrong bits: 2^(n (1 - h2(share)) / 2).
 
@@ -322,13 +370,16 @@ def exponential(bits: int, share: float = 0.0, unit: str = "count") -> float:
     Source:
         Demircigil, Heusel, Löwe, Upgang and Vermet (2017), On a model of associative memory with huge storage capacity.
     """
-    bits = checks.integer("capacity.exponential", "bits", bits, 1, checks.BITS)
-    share = checks.number("capacity.exponential", "share", share, 0.0, 0.5)
-    unit = checks.choice("capacity.exponential", "unit", unit, UNITS)
-    return _count("capacity.exponential", unit, bits * _rate(share) / 2 * math.log(2))
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    share = checks.number("share", share, 0.0, 0.5)
+    unit = checks.choice("unit", unit, UNITS)
+    return _count(unit, bits * _rate(share) / 2 * math.log(2))
 
 
-def modern(dim: int, beta: float = 1.0, scale: float = 1.0, failure: float = 0.001, unit: str = "count") -> Modern:
+@door
+def modern(
+    dim: int, beta: float = 1.0, scale: float = 1.0, failure: float = 0.001, unit: str = "count"
+) -> Modern:
     """Return how many random patterns a modern Hopfield network stores at least, except with a given chance.
 
     For patterns on a sphere of radius K sqrt(d - 1), N >= sqrt(p) c^((d - 1) / 4), with c = b / W(e^a b),
@@ -359,12 +410,11 @@ def modern(dim: int, beta: float = 1.0, scale: float = 1.0, failure: float = 0.0
     """
     from scipy.special import wrightomega
 
-    name = "capacity.modern"
-    dim = checks.integer(name, "dim", dim, 2)
-    beta = checks.number(name, "beta", beta, 0.0, open_low=True)
-    log_scale = math.log(checks.number(name, "scale", scale, 0.0, open_low=True))
-    log_failure = math.log(checks.number(name, "failure", failure, 0.0, 1.0, open_low=True))
-    unit = checks.choice(name, "unit", unit, UNITS)
+    dim = checks.integer("dim", dim, 2)
+    beta = checks.number("beta", beta, 0.0, open_low=True)
+    log_scale = math.log(checks.number("scale", scale, 0.0, open_low=True))
+    log_failure = math.log(checks.number("failure", failure, 0.0, 1.0, open_low=True))
+    unit = checks.choice("unit", unit, UNITS)
     log_b = math.log(2 * beta / 5) + 2 * log_scale
     a = 2 / (dim - 1) * (1 + math.log(2 * beta * (dim - 1)) + 2 * log_scale + log_failure)
     # W(e^x) is Wright's function of x, which does not overflow
@@ -372,21 +422,28 @@ def modern(dim: int, beta: float = 1.0, scale: float = 1.0, failure: float = 0.0
     log = log_failure / 2 + (dim - 1) / 4 * log_base
     if log < math.log(2):
         do = "give a larger one, or a larger beta or scale"
-        checks.refuse(name, "dim", "large enough for the theorem to promise two patterns", str(dim), do)
-    return Modern(math.exp(log_base), _count(name, unit, log))
+        refuse(
+            "dim", must="large enough for the theorem to promise two patterns", got=str(dim), do=do
+        )
+    return Modern(math.exp(log_base), _count(unit, log))
 
 
-def squared_quantile(function: str, bits: int, fidelity: float) -> float:
+def squared_quantile(bits: int, fidelity: float) -> float:
     """Return z^2 for z = Phi^-1(q^(1/n)), the ratio at which a word of n bits is right with chance q."""
     from scipy.special import ndtri
 
-    fidelity = checks.number(function, "fidelity", fidelity)
+    fidelity = checks.number("fidelity", fidelity)
     if not 2.0**-bits < fidelity < 1:
         do = "give the probability that all bits of a pattern are right, such as 0.5"
-        checks.refuse(function, "fidelity", f"above 2**-{bits} and below 1", f"{fidelity:g}", do)
+        refuse("fidelity", must=f"above 2**-{bits} and below 1", got=f"{fidelity:g}", do=do)
     square = float(ndtri(-math.expm1(math.log(fidelity) / bits))) ** 2
     if square < 1e-20:
-        checks.refuse(function, "fidelity", f"above 2**-{bits} by more than rounding", f"{fidelity:g}", "give a larger one")
+        refuse(
+            "fidelity",
+            must=f"above 2**-{bits} by more than rounding",
+            got=f"{fidelity:g}",
+            do="give a larger one",
+        )
     return square
 
 
@@ -394,13 +451,21 @@ def log_others(log_share: float, log_locations: float, square: float) -> float:
     """Return ln(m - 1) at the ratio z: m - 1 = (r / z^2) (1 - z^2 / (p r)) / (1 + p^2 r), for p r >= z^2."""
     rest = square * math.exp(-log_share - log_locations)
     certain = math.log1p(-rest) if rest < 1 else -math.inf
-    return log_locations - math.log(square) + certain - float(np.logaddexp(0, 2 * log_share + log_locations))
+    return (
+        log_locations
+        - math.log(square)
+        + certain
+        - float(np.logaddexp(0, 2 * log_share + log_locations))
+    )
 
 
-def _log_snr(function: str, bits: int, radius: int, patterns: int, locations: int | float) -> float:
-    bits = checks.integer(function, "bits", bits, 1, checks.BITS)
-    patterns = checks.integer(function, "patterns", patterns, 1, _inputs.PATTERNS)
-    log_share, log_locations = circle.log_activation(bits, radius), _inputs.log_locations(function, bits, locations)
+def _log_snr(bits: int, radius: int, patterns: int, locations: int | float) -> float:
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    patterns = checks.integer("patterns", patterns, 1, _inputs.PATTERNS)
+    log_share, log_locations = (
+        circle.log_activation(bits, radius),
+        _inputs.log_locations(bits, locations),
+    )
     others = math.log(patterns - 1) if patterns > 1 else -math.inf
     # s^2 / (p r) = 1 + (m - 1) (p + p^3 r)
     crowd = others + log_share + float(np.logaddexp(0, 2 * log_share + log_locations))
@@ -412,8 +477,8 @@ def _rate(share: float) -> float:
     return 1 + (share * math.log2(share) if share else 0.0) + rest * math.log2(rest)
 
 
-def _count(function: str, unit: str, log: float) -> float:
+def _count(unit: str, log: float) -> float:
     """Return e^log in the unit asked for."""
     if unit == "log2":
         return log / math.log(2)
-    return _inputs.count(function, "unit", "'log2' for so large a number", "'count'", log)
+    return _inputs.count("unit", "'log2' for so large a number", "'count'", log)

@@ -25,15 +25,26 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from kanerva._core import checks
+from kanerva._core.errors import door, refuse
 from kanerva.theory import _inputs, _logs, approximation
 
-__all__ = ["activation", "ball", "cosine", "distance", "intersection", "log_activation", "log_fraction", "overlap"]
+__all__ = [
+    "activation",
+    "ball",
+    "cosine",
+    "distance",
+    "intersection",
+    "log_activation",
+    "log_fraction",
+    "overlap",
+]
 
 # A cosine computed from unit vectors may lie outside -1 to 1 by as much.
 ROUNDING = 1e-6
 Curve = Float64[np.ndarray, "distances"]
 
 
+@door("circle.intersection")
 def intersection(bits: int, radius: int, other: int | None = None, form: str = "lune") -> list[int]:
     """Count the points within both of two circles, exactly, for every distance between their centres.
 
@@ -71,12 +82,13 @@ def intersection(bits: int, radius: int, other: int | None = None, form: str = "
         Kanerva (1988), Sparse Distributed Memory, appendix B, for the lunes, with a sum over distances, here one term a
         distance; Bricken and Pehlevan (2021), Attention approximates sparse distributed memory, for the double sum.
     """
-    arguments = _arguments("circle.intersection", bits, radius, other)
-    if checks.choice("circle.intersection", "form", form, ("lune", "sum")) == "sum":
+    arguments = _arguments(bits, radius, other)
+    if checks.choice("form", form, ("lune", "sum")) == "sum":
         return _double_sum(*arguments)
     return list(_counts(*arguments))
 
 
+@door("circle.ball")
 def ball(bits: int, radius: int) -> int:
     """Count the points within a radius of one point: C(n, 0) + ... + C(n, radius).
 
@@ -95,11 +107,19 @@ def ball(bits: int, radius: int) -> int:
         >>> circle.ball(64, 5)
         8303633
     """
-    bits, radius, _ = _arguments("circle.ball", bits, radius, None)
+    bits, radius, _ = _arguments(bits, radius, None)
     return _ball(bits, radius)
 
 
-def log_fraction(bits: int, radius: int, other: int | None = None, method: str = "exact", *, activation: float | None = None) -> Curve:
+@door("circle.log_fraction")
+def log_fraction(
+    bits: int,
+    radius: int,
+    other: int | None = None,
+    method: str = "exact",
+    *,
+    activation: float | None = None,
+) -> Curve:
     """Measure the share of the space within both of two circles: ln(I(d) / 2^n) for every distance d.
 
     Args:
@@ -129,9 +149,10 @@ def log_fraction(bits: int, radius: int, other: int | None = None, method: str =
         Kanerva (1988), appendix B; logarithms of binomials after Loader (2000), Fast and accurate computation of
         binomial probabilities.
     """
-    return _log_fraction("circle.log_fraction", bits, radius, other, method, activation).copy()
+    return _log_fraction(bits, radius, other, method, activation).copy()
 
 
+@door("circle.log_activation")
 def log_activation(bits: int, radius: int) -> float:
     """Return ln p, where p is the share of the space within a radius of a point.
 
@@ -150,10 +171,11 @@ def log_activation(bits: int, radius: int) -> float:
         >>> round(circle.log_activation(10_000, 0) / 10_000, 6)
         -0.693147
     """
-    bits, radius, _ = _arguments("circle.log_activation", bits, radius, None)
+    bits, radius, _ = _arguments(bits, radius, None)
     return _logs.probability(bits, 0, radius)
 
 
+@door("circle.activation")
 def activation(bits: int, radius: int) -> float:
     """Return p, the share of the space within a radius of a point: the share of random locations that a query activates.
 
@@ -175,11 +197,19 @@ def activation(bits: int, radius: int) -> float:
     Source:
         Kanerva (1988), Sparse Distributed Memory: 1000 bits, radius 451, about a thousandth.
     """
-    bits, radius, _ = _arguments("circle.activation", bits, radius, None)
+    bits, radius, _ = _arguments(bits, radius, None)
     return math.exp(_logs.probability(bits, 0, radius))
 
 
-def overlap(bits: int, radius: int, locations: int | float, method: str = "exact", *, activation: float | None = None) -> Curve:
+@door("circle.overlap")
+def overlap(
+    bits: int,
+    radius: int,
+    locations: int | float,
+    method: str = "exact",
+    *,
+    activation: float | None = None,
+) -> Curve:
     """Count the random locations that two circles are expected to share: locations * I(d) / 2^n.
 
     Args:
@@ -206,14 +236,15 @@ def overlap(bits: int, radius: int, locations: int | float, method: str = "exact
     Source:
         Kanerva (1988), table of the locations shared by two circles; exact here unless the method says otherwise.
     """
-    count = checks.number("circle.overlap", "locations", locations, 0.0, open_low=True)
-    return np.exp(_log_fraction("circle.overlap", bits, radius, None, method, activation) + math.log(count))
+    count = checks.number("locations", locations, 0.0, open_low=True)
+    return np.exp(_log_fraction(bits, radius, None, method, activation) + math.log(count))
 
 
 @overload
 def cosine(bits: int, distance: float) -> float: ...
 @overload
 def cosine(bits: int, distance: np.ndarray) -> Float64[np.ndarray, "*shape"]: ...
+@door("circle.cosine")
 def cosine(bits: int, distance: float | np.ndarray) -> float | np.ndarray:
     """Translate distances between vectors of -1/+1 bits into cosines: 1 - 2 d / n.
 
@@ -235,8 +266,8 @@ def cosine(bits: int, distance: float | np.ndarray) -> float | np.ndarray:
     Source:
         Bricken and Pehlevan (2021), Attention approximates sparse distributed memory.
     """
-    bits = checks.integer("circle.cosine", "bits", bits, 1, checks.BITS)
-    near = 1 - 2 * _inputs.reals("circle.cosine", "distance", distance, 0, bits) / bits
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    near = 1 - 2 * _inputs.reals("distance", distance, 0, bits) / bits
     return np.asarray(near) if isinstance(distance, np.ndarray) else near
 
 
@@ -244,6 +275,7 @@ def cosine(bits: int, distance: float | np.ndarray) -> float | np.ndarray:
 def distance(bits: int, cosine: float) -> int: ...
 @overload
 def distance(bits: int, cosine: np.ndarray) -> Int64[np.ndarray, "*shape"]: ...
+@door("circle.distance")
 def distance(bits: int, cosine: float | np.ndarray) -> int | np.ndarray:
     """Translate cosines into distances between vectors of bits, rounded down: floor((n / 2) (1 - cos) + 1e-9).
 
@@ -268,31 +300,33 @@ def distance(bits: int, cosine: float | np.ndarray) -> int | np.ndarray:
     Source:
         Bricken and Pehlevan (2021), Attention approximates sparse distributed memory.
     """
-    bits = checks.integer("circle.distance", "bits", bits, 1, checks.BITS)
-    near = np.clip(_inputs.reals("circle.distance", "cosine", cosine, -1 - ROUNDING, 1 + ROUNDING), -1, 1)
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    near = np.clip(_inputs.reals("cosine", cosine, -1 - ROUNDING, 1 + ROUNDING), -1, 1)
     found = np.asarray(np.floor(bits / 2 * (1 - near) + 1e-9)).astype(np.int64)
     return found if isinstance(cosine, np.ndarray) else int(found)
 
 
-def _arguments(function: str, bits: int, radius: int, other: int | None) -> tuple[int, int, int]:
+def _arguments(bits: int, radius: int, other: int | None) -> tuple[int, int, int]:
     """Check the arguments and put the smaller radius first, which changes no count."""
-    bits = checks.integer(function, "bits", bits, 1, checks.BITS)
-    radius = checks.integer(function, "radius", radius, 0, bits)
-    other = radius if other is None else checks.integer(function, "other", other, 0, bits)
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    radius = checks.integer("radius", radius, 0, bits)
+    other = radius if other is None else checks.integer("other", other, 0, bits)
     return bits, min(radius, other), max(radius, other)
 
 
-def _log_fraction(function: str, bits: int, radius: int, other: int | None, method: str, activation: float | None) -> Curve:
-    arguments = _arguments(function, bits, radius, other)
-    method = checks.choice(function, "method", method, ("exact", *approximation.METHODS))
+def _log_fraction(
+    bits: int, radius: int, other: int | None, method: str, activation: float | None
+) -> Curve:
+    arguments = _arguments(bits, radius, other)
+    method = checks.choice("method", method, ("exact", *approximation.METHODS))
     if method != "exact":
         if arguments[1] != arguments[2]:
             do = "leave it out, or choose method 'exact'"
-            checks.refuse(function, "other", f"the same as radius for method {method!r}", str(other), do)
+            refuse("other", must=f"the same as radius for method {method!r}", got=str(other), do=do)
         return approximation.log_fraction(bits, radius, method, activation)
     if activation is not None:
         do = "leave it out, or choose method 'kanerva1988'"
-        checks.refuse(function, "activation", "left out for method 'exact'", checks.describe(activation), do)
+        refuse("activation", activation, must="left out for method 'exact'", do=do)
     return _logs_of(*arguments)
 
 
@@ -329,7 +363,11 @@ def _counts(bits: int, small: int, large: int) -> tuple[int, ...]:
         totals.append(totals[-1] + term)
         for e in steps[:0:-1]:
             # the term at e - 2 from the one at e: each binomial moves by two places
-            term = term * (i * (e - i) * (bits - e + 1) * (bits - e)) // (e * (e - 1) * (j + 1) * (bits - e - j))
+            term = (
+                term
+                * (i * (e - i) * (bits - e + 1) * (bits - e))
+                // (e * (e - 1) * (j + 1) * (bits - e - j))
+            )
             i, j = i - 1, j + 1
             totals.append(totals[-1] + term)
     return tuple(totals[place] for place in _place(bits, steps).tolist())
@@ -359,7 +397,11 @@ def _logs_of(bits: int, small: int, large: int) -> Curve:
     steps = _steps(bits, small, large)
     e = np.arange(steps.start, steps.stop, 2)[::-1]
     # C(e, i) and C(n - 1 - e, j) come as shares of 2^e and 2^(n - 1 - e), so of 2^(n - 1) together
-    terms = _logs.binomial(bits, e, (e + small - large) // 2) + _logs.binomial(bits, bits - 1 - e, (small + large - e) // 2) - math.log(2)
+    terms = (
+        _logs.binomial(bits, e, (e + small - large) // 2)
+        + _logs.binomial(bits, bits - 1 - e, (small + large - e) // 2)
+        - math.log(2)
+    )
     total = np.concatenate([[_logs.probability(bits, bits - large, small)], terms])
     # a running sum in logarithms by doubling: log2(n) roundings a sum where a plain one has n
     width = 1

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from kanerva._core import checks
+from kanerva._core.errors import door, refuse
 from kanerva.theory import _inputs, _logs, circle
 
 __all__ = ["NOISES", "crossing", "curve", "distance"]
@@ -26,6 +27,7 @@ Curve = Float64[np.ndarray, "distances"]
 CERTAIN = 300.0
 
 
+@door("critical.curve")
 def curve(
     bits: int,
     radius: int,
@@ -77,9 +79,10 @@ def curve(
         sparse distributed memory, for ``"independent"``; the pull towards the query is Jaeckel's remark, reported by
         Kanerva (1993), Sparse distributed memory and related models, and its formula is derived here.
     """
-    return _curve("critical.curve", bits, radius, patterns, locations, noise, overlap, activation)
+    return _curve(bits, radius, patterns, locations, noise, overlap, activation)
 
 
+@door("critical.distance")
 def distance(
     bits: int,
     radius: int,
@@ -115,9 +118,10 @@ def distance(
     Source:
         Kanerva (1988), Sparse Distributed Memory; Bricken and Pehlevan (2021), for this definition.
     """
-    return _last(_curve("critical.distance", bits, radius, patterns, locations, noise, overlap, activation))
+    return _last(_curve(bits, radius, patterns, locations, noise, overlap, activation))
 
 
+@door("critical.crossing")
 def crossing(
     bits: int,
     radius: int,
@@ -155,7 +159,7 @@ def crossing(
     Source:
         Kanerva (1988), Sparse Distributed Memory: 209 bits for 10,000 patterns.
     """
-    after = _curve("critical.crossing", bits, radius, patterns, locations, noise, overlap, activation)
+    after = _curve(bits, radius, patterns, locations, noise, overlap, activation)
     last = _last(after)
     if last in (0, bits // 2):
         return float(last)
@@ -171,21 +175,29 @@ def _last(after: Curve) -> int:
 
 
 def _curve(
-    function: str, bits: int, radius: int, patterns: int, locations: int | float, noise: str, overlap: str, activation: float | None
+    bits: int,
+    radius: int,
+    patterns: int,
+    locations: int | float,
+    noise: str,
+    overlap: str,
+    activation: float | None,
 ) -> Curve:
     from scipy.special import ndtr, ndtri
 
-    bits = checks.integer(function, "bits", bits, 1, checks.BITS)
-    patterns = checks.integer(function, "patterns", patterns, 1, _inputs.PATTERNS)
-    noise = checks.choice(function, "noise", noise, NOISES)
-    continuous = checks.choice(function, "overlap", overlap, OVERLAPS) == "kanerva1988"
-    log_locations = _inputs.log_locations(function, bits, locations)
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    patterns = checks.integer("patterns", patterns, 1, _inputs.PATTERNS)
+    noise = checks.choice("noise", noise, NOISES)
+    continuous = checks.choice("overlap", overlap, OVERLAPS) == "kanerva1988"
+    log_locations = _inputs.log_locations(bits, locations)
     if activation is not None:
         if not continuous and noise != "kanerva":
             do = "leave it out, or choose noise 'kanerva' or overlap 'kanerva1988'"
-            checks.refuse(function, "activation", "left out for exact overlaps", checks.describe(activation), do)
-        activation = checks.number(function, "activation", activation, 0.0, 0.5, open_low=True)
-    log_shares = circle.log_fraction(bits, radius, method=overlap, activation=activation if continuous else None)
+            refuse("activation", activation, must="left out for exact overlaps", do=do)
+        activation = checks.number("activation", activation, 0.0, 0.5, open_low=True)
+    log_shares = circle.log_fraction(
+        bits, radius, method=overlap, activation=activation if continuous else None
+    )
     log_shared = log_shares + log_locations
     if noise == "kanerva":
         log_share, c = float(log_shares[0]), (2 * radius - bits) / math.sqrt(bits)
@@ -225,7 +237,11 @@ def _associative(log_shared: Curve, patterns: int, pulls: bool) -> tuple[float, 
     if pulls:
         # patterns at k and n - k are as likely, and pull in opposite directions
         near = k[: (bits + 1) // 2]
-        log_pull = _logs.total(log_chance[near] + np.log1p(-2 * near / bits) + _logs.difference(log_shared[near], log_shared[bits - near]))
+        log_pull = _logs.total(
+            log_chance[near]
+            + np.log1p(-2 * near / bits)
+            + _logs.difference(log_shared[near], log_shared[bits - near])
+        )
     variance = float(_logs.difference(log_square, 2 * log_pull))
     return others + log_pull, np.logaddexp(others + variance, log_shared)
 

@@ -16,12 +16,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from kanerva._core import checks
+from kanerva._core.errors import door
 from kanerva.theory import _inputs, _logs
 
 __all__ = ["hyperplane_activation", "hyperplane_log_fraction", "selected_activation", "selected_beta", "selected_kernel",
            "selected_log_fraction"]  # fmt: skip
 
 
+@door("jaeckel.selected_activation")
 def selected_activation(coordinates: int) -> float:
     """Return the share of the locations that a query activates in the selected-coordinate design: 2^-q.
 
@@ -42,9 +44,10 @@ def selected_activation(coordinates: int) -> float:
     Source:
         Jaeckel (1989), An alternative design for a sparse distributed memory.
     """
-    return 2.0 ** -checks.integer("jaeckel.selected_activation", "coordinates", coordinates, 1, 1000)
+    return 2.0 ** -checks.integer("coordinates", coordinates, 1, 1000)
 
 
+@door("jaeckel.selected_log_fraction")
 def selected_log_fraction(bits: int, coordinates: int) -> Float64[np.ndarray, "distances"]:
     """Measure the share of the locations that two queries both activate: ln(2^-q C(n - d, q) / C(n, q)) at every distance d.
 
@@ -70,16 +73,21 @@ def selected_log_fraction(bits: int, coordinates: int) -> Float64[np.ndarray, "d
     Source:
         Jaeckel (1989), An alternative design for a sparse distributed memory.
     """
-    bits = checks.integer("jaeckel.selected_log_fraction", "bits", bits, 1, checks.BITS)
-    coordinates = checks.integer("jaeckel.selected_log_fraction", "coordinates", coordinates, 1, bits)
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    coordinates = checks.integer("coordinates", coordinates, 1, bits)
     left = bits - np.arange(bits + 1)
-    return _log_choose(bits, left, coordinates) - _log_choose(bits, left[:1], coordinates) - coordinates * math.log(2)
+    return (
+        _log_choose(bits, left, coordinates)
+        - _log_choose(bits, left[:1], coordinates)
+        - coordinates * math.log(2)
+    )
 
 
 @overload
 def selected_kernel(coordinates: int, cosine: float) -> float: ...
 @overload
 def selected_kernel(coordinates: int, cosine: np.ndarray) -> Float64[np.ndarray, "*shape"]: ...
+@door("jaeckel.selected_kernel")
 def selected_kernel(coordinates: int, cosine: float | np.ndarray) -> float | np.ndarray:
     """Weigh a pattern by its cosine with the query, in the selected-coordinate design with many bits: ((1 + cos) / 2)^q.
 
@@ -103,12 +111,13 @@ def selected_kernel(coordinates: int, cosine: float | np.ndarray) -> float | np.
     Source:
         Jaeckel (1989), An alternative design for a sparse distributed memory; its reading as a kernel is elementary.
     """
-    coordinates = checks.integer("jaeckel.selected_kernel", "coordinates", coordinates, 1, checks.BITS)
-    near = _inputs.reals("jaeckel.selected_kernel", "cosine", cosine, -1, 1)
+    coordinates = checks.integer("coordinates", coordinates, 1, checks.BITS)
+    near = _inputs.reals("cosine", cosine, -1, 1)
     weight = ((1 + near) / 2) ** coordinates
     return np.asarray(weight) if isinstance(cosine, np.ndarray) else weight
 
 
+@door("jaeckel.selected_beta")
 def selected_beta(coordinates: int) -> float:
     """Return the inverse temperature of the softmax that is tangent to the kernel at cosine 1: q / 2.
 
@@ -129,9 +138,10 @@ def selected_beta(coordinates: int) -> float:
     Source:
         the slope of q ln((1 + cos) / 2) at cosine 1.
     """
-    return checks.integer("jaeckel.selected_beta", "coordinates", coordinates, 1, checks.BITS) / 2
+    return checks.integer("coordinates", coordinates, 1, checks.BITS) / 2
 
 
+@door("jaeckel.hyperplane_activation")
 def hyperplane_activation(bits: int, ones: int, coordinates: int) -> float:
     """Return the share of the locations that a query activates in the hyperplane design: C(N, q) / C(n, q).
 
@@ -154,10 +164,13 @@ def hyperplane_activation(bits: int, ones: int, coordinates: int) -> float:
     Source:
         Jaeckel (1989), A class of designs for a sparse distributed memory.
     """
-    return math.exp(_hyperplane("jaeckel.hyperplane_activation", bits, ones, coordinates)[-1])
+    return math.exp(_hyperplane(bits, ones, coordinates)[-1])
 
 
-def hyperplane_log_fraction(bits: int, ones: int, coordinates: int) -> Float64[np.ndarray, "shared"]:
+@door("jaeckel.hyperplane_log_fraction")
+def hyperplane_log_fraction(
+    bits: int, ones: int, coordinates: int
+) -> Float64[np.ndarray, "shared"]:
     """Measure the share of the locations that two addresses both activate: ln(C(L, q) / C(n, q)) for every L of shared ones.
 
     With N ones each, addresses that share L ones are 2 (N - L) bits apart.
@@ -182,14 +195,16 @@ def hyperplane_log_fraction(bits: int, ones: int, coordinates: int) -> Float64[n
     Source:
         Jaeckel (1989), A class of designs for a sparse distributed memory.
     """
-    return _hyperplane("jaeckel.hyperplane_log_fraction", bits, ones, coordinates)
+    return _hyperplane(bits, ones, coordinates)
 
 
-def _hyperplane(function: str, bits: int, ones: int, coordinates: int) -> Float64[np.ndarray, "shared"]:
-    bits = checks.integer(function, "bits", bits, 1, checks.BITS)
-    ones = checks.integer(function, "ones", ones, 1, bits)
-    coordinates = checks.integer(function, "coordinates", coordinates, 1, ones)
-    return _log_choose(bits, np.arange(ones + 1), coordinates) - _log_choose(bits, np.array([bits]), coordinates)
+def _hyperplane(bits: int, ones: int, coordinates: int) -> Float64[np.ndarray, "shared"]:
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    ones = checks.integer("ones", ones, 1, bits)
+    coordinates = checks.integer("coordinates", coordinates, 1, ones)
+    return _log_choose(bits, np.arange(ones + 1), coordinates) - _log_choose(
+        bits, np.array([bits]), coordinates
+    )
 
 
 def _log_choose(bits: int, n: np.ndarray, k: int) -> np.ndarray:

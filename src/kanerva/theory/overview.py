@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kanerva._core import checks
+from kanerva._core.errors import InputError, door
 from kanerva.theory import _inputs, beta, capacity, circle, critical, radius
 
 __all__ = ["describe"]
@@ -12,8 +13,14 @@ __all__ = ["describe"]
 BITS = 2**14
 
 
+@door
 def describe(
-    bits: int, patterns: int, locations: int | float = math.inf, *, fidelity: float = 0.5, other: int | None = None
+    bits: int,
+    patterns: int,
+    locations: int | float = math.inf,
+    *,
+    fidelity: float = 0.5,
+    other: int | None = None,
 ) -> list[dict[str, Any]]:
     """Describe sparse distributed memory at each of the three optimal radii, and at one of your own.
 
@@ -45,26 +52,34 @@ def describe(
     Source:
         Bricken and Pehlevan (2021), Attention approximates sparse distributed memory; Kanerva (1988, 1993).
     """
-    name = "overview.describe"
-    bits = checks.integer(name, "bits", bits, 2, BITS, f"give 2 to {BITS}, or ask the other modules of kanerva.theory one by one")
-    patterns = checks.integer(name, "patterns", patterns, 1, _inputs.PATTERNS)
-    _inputs.log_locations(name, bits, locations)
-    capacity.squared_quantile(name, bits, fidelity)
+    bits = checks.integer(
+        "bits",
+        bits,
+        2,
+        BITS,
+        f"give 2 to {BITS}, or ask the other modules of kanerva.theory one by one",
+    )
+    patterns = checks.integer("patterns", patterns, 1, _inputs.PATTERNS)
+    _inputs.log_locations(bits, locations)
+    capacity.squared_quantile(bits, fidelity)
     designs: list[tuple[str, int, tuple[int, ...]]] = []
     for criterion in radius.CRITERIA:
         best = _if(radius.optimal, bits, patterns, locations, criterion, fidelity=fidelity)
         if best is not None:
             designs.append((criterion, best.radius, best.ties))
     if other is not None:
-        chosen = checks.integer(name, "other", other, 0, bits - 1)
+        chosen = checks.integer("other", other, 0, bits - 1)
         designs.append(("given", chosen, (chosen,)))
     return [
-        {"criterion": criterion, "radius": size, "ties": list(ties)} | _design(bits, size, patterns, locations, fidelity)
+        {"criterion": criterion, "radius": size, "ties": list(ties)}
+        | _design(bits, size, patterns, locations, fidelity)
         for criterion, size, ties in designs
     ]
 
 
-def _design(bits: int, size: int, patterns: int, locations: int | float, fidelity: float) -> dict[str, Any]:
+def _design(
+    bits: int, size: int, patterns: int, locations: int | float, fidelity: float
+) -> dict[str, Any]:
     log2_locations = bits if locations == math.inf else math.log2(locations)
     fit = _if(beta.fit, bits, size)
     fitted = {method: _if(beta.fit, bits, size, method) for method in beta.METHODS}
@@ -93,5 +108,5 @@ def _if(function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
     """Return what theory says, or None where it has no answer."""
     try:
         return function(*arguments, **more)
-    except checks.InputError:
+    except InputError:
         return None

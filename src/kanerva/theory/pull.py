@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from kanerva._core import checks
+from kanerva._core.errors import describe, door, refuse
 from kanerva.theory import _inputs, _logs, circle
 
 __all__ = ["location", "nearest", "query", "within"]
@@ -16,6 +17,7 @@ __all__ = ["location", "nearest", "query", "within"]
 TINY = -40.0  # below this logarithm, ln(-ln(1 - p)) = ln p to all digits
 
 
+@door("pull.location")
 def location(bits: int, radius: int) -> float:
     """Return the chance that a location which is activated has a given bit of the query.
 
@@ -39,9 +41,10 @@ def location(bits: int, radius: int) -> float:
     Source:
         Kanerva (1993), Sparse distributed memory and related models, on Jaeckel's remark; the sums are elementary.
     """
-    return 0.5 + 0.5 * math.exp(_log_bias("pull.location", bits, radius))
+    return 0.5 + 0.5 * math.exp(_log_bias(bits, radius))
 
 
+@door("pull.query")
 def query(bits: int, radius: int, patterns: int, locations: int | float = math.inf) -> float:
     """Return the pull of an auto-associative memory towards the query itself: the mean sum that a bit gets from others.
 
@@ -69,15 +72,22 @@ def query(bits: int, radius: int, patterns: int, locations: int | float = math.i
     Source:
         derived here; it equals (m - 1) E[I(k) (1 - 2 k / n)] over random patterns k bits away.
     """
-    patterns = checks.integer("pull.query", "patterns", patterns, 1, _inputs.PATTERNS)
-    log_bias = _log_bias("pull.query", bits, radius)
-    log_locations = _inputs.log_locations("pull.query", bits, locations)
+    patterns = checks.integer("patterns", patterns, 1, _inputs.PATTERNS)
+    log_bias = _log_bias(bits, radius)
+    log_locations = _inputs.log_locations(bits, locations)
     if patterns == 1:
         return 0.0
-    log = math.log(patterns - 1) + log_locations + 2 * (circle.log_activation(bits, radius) + log_bias)
-    return _inputs.count("pull.query", "locations", "few enough for a float to hold the sum", checks.describe(locations), log)
+    log = (
+        math.log(patterns - 1)
+        + log_locations
+        + 2 * (circle.log_activation(bits, radius) + log_bias)
+    )
+    return _inputs.count(
+        "locations", "few enough for a float to hold the sum", describe(locations), log
+    )
 
 
+@door("pull.nearest")
 def nearest(bits: int, locations: int | float) -> float:
     """Estimate the distance from a random point to the nearest of r random locations: n / 2 + sqrt(n) / 2 Phi^-1(1 / r).
 
@@ -104,11 +114,12 @@ def nearest(bits: int, locations: int | float) -> float:
     """
     from scipy.special import ndtri_exp
 
-    bits = checks.integer("pull.nearest", "bits", bits, 1, checks.BITS)
-    log_locations = _finite("pull.nearest", bits, locations)
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    log_locations = _finite(bits, locations)
     return float(np.clip(bits / 2 + math.sqrt(bits) / 2 * ndtri_exp(-log_locations), 0, bits))
 
 
+@door("pull.within")
 def within(bits: int, radius: int, locations: int | float) -> float:
     """Return the chance that a query activates any of r random locations: 1 - (1 - p)^r.
 
@@ -132,24 +143,24 @@ def within(bits: int, radius: int, locations: int | float) -> float:
         elementary; the locations are drawn with replacement.
     """
     log_share = circle.log_activation(bits, radius)
-    log_locations = _finite("pull.within", bits, locations)
+    log_locations = _finite(bits, locations)
     if log_share == 0:
         return 1.0
     log_rate = log_share if log_share < TINY else math.log(-float(_logs.difference(0.0, log_share)))
     return -math.expm1(-math.exp(min(log_locations + log_rate, 700.0)))
 
 
-def _log_bias(function: str, bits: int, radius: int) -> float:
+def _log_bias(bits: int, radius: int) -> float:
     """Return ln(2 q - 1) for the chance q of ``location``: the sums differ by C(n - 1, r), of which the rest is even."""
-    bits = checks.integer(function, "bits", bits, 1, checks.BITS)
-    radius = checks.integer(function, "radius", radius, 0, bits)
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    radius = checks.integer("radius", radius, 0, bits)
     if radius == bits:
         return -math.inf
     edge = float(_logs.binomial(bits, bits - 1, np.array([radius]))[0]) - math.log(2)
     return edge - _logs.probability(bits, 0, radius)
 
 
-def _finite(function: str, bits: int, locations: int | float) -> float:
+def _finite(bits: int, locations: int | float) -> float:
     if isinstance(locations, float) and locations == math.inf:
-        checks.refuse(function, "locations", "a finite number >= 1", "inf", "give how many there are")
-    return _inputs.log_locations(function, bits, locations)
+        refuse("locations", must="a finite number >= 1", got="inf", do="give how many there are")
+    return _inputs.log_locations(bits, locations)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kanerva._core import checks
+from kanerva._core.errors import door, refuse
 from kanerva.theory import _inputs, capacity, circle, critical
 
 __all__ = ["Optimum", "optimal", "quantile"]
@@ -36,6 +37,7 @@ class Optimum(NamedTuple):
     ties: tuple[int, ...]
 
 
+@door("radius.quantile")
 def quantile(bits: int, probability: int | float) -> int:
     """Find the smallest radius whose circle holds at least a given share of the space.
 
@@ -56,11 +58,21 @@ def quantile(bits: int, probability: int | float) -> int:
         >>> radius.quantile(1000, 0.001)
         451
     """
-    bits = checks.integer("radius.quantile", "bits", bits, 1, checks.BITS)
-    return _smallest(bits, Fraction(checks.number("radius.quantile", "probability", probability, 0.0, 1.0, open_low=True)))
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    return _smallest(
+        bits, Fraction(checks.number("probability", probability, 0.0, 1.0, open_low=True))
+    )
 
 
-def optimal(bits: int, patterns: int, locations: int | float = math.inf, criterion: str = "snr", *, fidelity: float = 0.5) -> Optimum:
+@door("radius.optimal")
+def optimal(
+    bits: int,
+    patterns: int,
+    locations: int | float = math.inf,
+    criterion: str = "snr",
+    *,
+    fidelity: float = 0.5,
+) -> Optimum:
     """Find the radius that serves a memory best, for writing and reading alike.
 
     With n bits, m patterns, r locations and a share p of them active, a bit is read with signal p r and noise variance
@@ -100,10 +112,10 @@ def optimal(bits: int, patterns: int, locations: int | float = math.inf, criteri
         Kanerva (1993), Sparse distributed memory and related models, for the noise and p = (2 m r)^(-1/3); Bricken and
         Pehlevan (2021), Attention approximates sparse distributed memory, for the three criteria.
     """
-    bits = checks.integer("radius.optimal", "bits", bits, 1, checks.BITS)
-    patterns = checks.integer("radius.optimal", "patterns", patterns, 1, _inputs.PATTERNS)
-    criterion = checks.choice("radius.optimal", "criterion", criterion, CRITERIA)
-    log_locations = _inputs.log_locations("radius.optimal", bits, locations)
+    bits = checks.integer("bits", bits, 1, checks.BITS)
+    patterns = checks.integer("patterns", patterns, 1, _inputs.PATTERNS)
+    criterion = checks.choice("criterion", criterion, CRITERIA)
+    log_locations = _inputs.log_locations(bits, locations)
     if criterion == "noise":
         return _noise(bits, patterns, locations)
     if criterion == "capacity":
@@ -120,7 +132,7 @@ def _signal(bits: int, patterns: int, log_locations: float) -> Optimum:
 
 
 def _capacity(bits: int, log_locations: float, fidelity: float) -> Optimum:
-    square = capacity.squared_quantile("radius.optimal", bits, fidelity)
+    square = capacity.squared_quantile(bits, fidelity)
     # with u = p r^(2/3) the cubic is 2 u^3 - 3 a u^2 - z^2 = 0, which no number of locations overflows; it is convex
     # right of its one root, so Newton's steps come down to it
     a = square * math.exp(-log_locations / 3)
@@ -132,8 +144,15 @@ def _capacity(bits: int, log_locations: float, fidelity: float) -> Optimum:
     log_p = math.log(u) - log_locations * 2 / 3
     if log_p >= 0:
         got = f"{math.exp(log_locations):g}, too few for even one pattern"
-        checks.refuse("radius.optimal", "locations", f"enough to read with fidelity {fidelity:g}", got, "give more, or ask for less")
-    return _optimum(bits, log_p, float(np.logaddexp(0, capacity.log_others(log_p, log_locations, square))))
+        refuse(
+            "locations",
+            must=f"enough to read with fidelity {fidelity:g}",
+            got=got,
+            do="give more, or ask for less",
+        )
+    return _optimum(
+        bits, log_p, float(np.logaddexp(0, capacity.log_others(log_p, log_locations, square)))
+    )
 
 
 def _noise(bits: int, patterns: int, locations: int | float) -> Optimum:
@@ -146,8 +165,11 @@ def _noise(bits: int, patterns: int, locations: int | float) -> Optimum:
             ties = [radius, *ties] if distance == best else [radius]
             best = distance
     if best == 0:
-        must, do = "few enough for some radius to correct one wrong bit", "store fewer, or give more bits or locations"
-        checks.refuse("radius.optimal", "patterns", must, str(patterns), do)
+        must, do = (
+            "few enough for some radius to correct one wrong bit",
+            "store fewer, or give more bits or locations",
+        )
+        refuse("patterns", must=must, got=str(patterns), do=do)
     return Optimum(ties[0], circle.activation(bits, ties[0]), float(best), tuple(ties))
 
 
@@ -155,7 +177,9 @@ def _optimum(bits: int, log_p: float, log_best: float) -> Optimum:
     power = log_p / math.log(2)
     share = Fraction(2.0 ** (power % 1)) * Fraction(2) ** math.floor(power)
     radius = min(_smallest(bits, share), bits - 1)
-    return Optimum(radius, math.exp(log_p), math.exp(log_best) if log_best < 709 else math.inf, (radius,))
+    return Optimum(
+        radius, math.exp(log_p), math.exp(log_best) if log_best < 709 else math.inf, (radius,)
+    )
 
 
 def _smallest(bits: int, share: Fraction) -> int:

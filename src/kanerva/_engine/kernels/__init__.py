@@ -4,4 +4,15 @@ from kanerva._engine.kernels.packed import agreements, gather, mark, scatter, un
 from kanerva._engine.kernels.scores import closeness, pick
 from kanerva._engine.kernels.weights import caps, exponentials, look_up
 
-__all__ = ["agreements", "caps", "closeness", "exponentials", "gather", "look_up", "mark", "pick", "scatter", "unpack"]
+__all__ = [
+    "agreements",
+    "caps",
+    "closeness",
+    "exponentials",
+    "gather",
+    "look_up",
+    "mark",
+    "pick",
+    "scatter",
+    "unpack",
+]

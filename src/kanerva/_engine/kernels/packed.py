@@ -66,7 +66,12 @@ def _apart_all(turned: Any, query: Any, distance: Any) -> None:
     # Four words at a time: counts go to and fro between memory and registers a quarter as often.
     for word in range(0, whole, 4):
         one, two, three, four = turned[word], turned[word + 1], turned[word + 2], turned[word + 3]
-        first, second, third, fourth = query[word], query[word + 1], query[word + 2], query[word + 3]
+        first, second, third, fourth = (
+            query[word],
+            query[word + 1],
+            query[word + 2],
+            query[word + 3],
+        )
         for place in range(64):
             half: Any = _count_bits(one[place] ^ first) + _count_bits(two[place] ^ second)  # type: ignore[call-arg]
             other = _count_bits(three[place] ^ third) + _count_bits(four[place] ^ fourth)
@@ -78,7 +83,14 @@ def _apart_all(turned: Any, query: Any, distance: Any) -> None:
 
 
 @compiled
-def mark(start: int, stop: int, words: NDArray[np.int64], asked: NDArray[np.int64], radius: int, marks: NDArray[np.int64]) -> None:
+def mark(
+    start: int,
+    stop: int,
+    words: NDArray[np.int64],
+    asked: NDArray[np.int64],
+    radius: int,
+    marks: NDArray[np.int64],
+) -> None:
     """Mark, in columns of ``marks``, the locations at most ``radius`` bits from each query."""
     count, width = words.shape
     if len(asked) < MANY:
@@ -103,7 +115,9 @@ def mark(start: int, stop: int, words: NDArray[np.int64], asked: NDArray[np.int6
 
 
 @compiled
-def gather(start: int, stop: int, marks: NDArray[np.int64], counters: NDArray[Any], total: NDArray[Any]) -> None:
+def gather(
+    start: int, stop: int, marks: NDArray[np.int64], counters: NDArray[Any], total: NDArray[Any]
+) -> None:
     """Add to rows of ``total`` the counters of the locations marked there."""
     for row in range(start, stop):
         sums = total[row]
@@ -118,7 +132,9 @@ def gather(start: int, stop: int, marks: NDArray[np.int64], counters: NDArray[An
 
 
 @compiled
-def scatter(start: int, stop: int, marks: NDArray[np.int64], counters: NDArray[Any], values: NDArray[Any]) -> None:
+def scatter(
+    start: int, stop: int, marks: NDArray[np.int64], counters: NDArray[Any], values: NDArray[Any]
+) -> None:
     """Add each row of ``values`` to the counters of the locations marked for it in columns of ``marks``."""
     for block in range(start, stop, BLOCK):
         for row in range(len(marks)):
@@ -133,7 +149,9 @@ def scatter(start: int, stop: int, marks: NDArray[np.int64], counters: NDArray[A
 
 
 @compiled
-def agreements(asked: NDArray[np.int64], words: NDArray[np.int64], bits: int, scores: NDArray[Any]) -> None:
+def agreements(
+    asked: NDArray[np.int64], words: NDArray[np.int64], bits: int, scores: NDArray[Any]
+) -> None:
     """Count the bits that each query shares with each key."""
     count, width = words.shape
     if len(asked) < MANY:

@@ -121,12 +121,25 @@ def _log(y: Any) -> Any:
 
 
 @compiled
-def caps(scores: NDArray[Any], square: float, ratio: float, stretch: float, half: float, terms: NDArray[Any]) -> int:
+def caps(
+    scores: NDArray[Any],
+    square: float,
+    ratio: float,
+    stretch: float,
+    half: float,
+    terms: NDArray[Any],
+) -> int:
     """Turn cosines into the logarithms of what caps share, in place, -inf out of reach; tell how many are no cosines.
 
     It is the formula of ``separation.Cap``: a Chebyshev series of z, where sinh z is the tangent of half the angle, and a steep part.
     """
-    strange, end, flat, most, few = 0, F(2 * square), F(1 / (ratio * ratio)), F(1 - 2.0**-23), F(1e-3)
+    strange, end, flat, most, few = (
+        0,
+        F(2 * square),
+        F(1 / (ratio * ratio)),
+        F(1 - 2.0**-23),
+        F(1e-3),
+    )
     wide, steepness, count = F(2 * stretch), F(half), len(terms)
     # A strip at a time, term by term: a loop over terms inside one over scores would not be vectorised.
     x, one, two, steep = (
@@ -144,7 +157,9 @@ def caps(scores: NDArray[Any], square: float, ratio: float, stretch: float, half
                 strange += (gap < -few) | (gap > F(2) + few)
                 near = min(max(gap, F(0)), end)
                 tangent = near / (F(2) - near)
-                x[place] = _log(F(1) + (np.sqrt(tangent) + tangent / (F(1) + np.sqrt(F(1) + tangent)))) * wide - F(1)
+                x[place] = _log(
+                    F(1) + (np.sqrt(tangent) + tangent / (F(1) + np.sqrt(F(1) + tangent)))
+                ) * wide - F(1)
                 done = min(tangent * flat, most)
                 # Near 0 the logarithm of 1 - done is taken of done, which keeps its digits.
                 small, large = _atanh(-done / (F(2) - done)), _log(F(1) - done)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from kanerva._core import checks, files
+from kanerva._core.errors import door
 from kanerva.lab import report
 from kanerva.lab.bench import _limits, _machine, _measure, _page, _reads, _sdm, _special
 from kanerva.lab.bench._limits import Limits
@@ -65,6 +66,7 @@ OPERATIONS = {
 }
 
 
+@door("bench")
 def run(
     size: str = "quick",
     only: Sequence[str] = (),
@@ -98,12 +100,14 @@ def run(
         >>> max(row["difference"] for row in result.rows) < 1e-5
         True
     """
-    sizes = SIZES[checks.choice("bench", "size", size, tuple(SIZES))]
-    names = [checks.choice("bench", "only", name, tuple(OPERATIONS)) for name in only] or list(OPERATIONS)
+    sizes = SIZES[checks.choice("size", size, tuple(SIZES))]
+    names = [checks.choice("only", name, tuple(OPERATIONS)) for name in only] or list(OPERATIONS)
     if seconds is not None:
-        sizes = replace(sizes, seconds=checks.number("bench", "seconds", seconds, 0, open_low=True))
-    threads = torch.get_num_threads() if threads is None else checks.integer("bench", "threads", threads, 1, 4096)
-    folder = None if out is None else files.folder(out, "bench")
+        sizes = replace(sizes, seconds=checks.number("seconds", seconds, 0, open_low=True))
+    threads = (
+        torch.get_num_threads() if threads is None else checks.integer("threads", threads, 1, 4096)
+    )
+    folder = None if out is None else files.folder(out)
     begin, rows, notes = time.perf_counter(), list[Row](), list[str]()
     total, done = sum(OPERATIONS[name].count(sizes) for name in names), 0
 
@@ -132,6 +136,7 @@ def run(
     return result()
 
 
+@door("bench")
 def save(result: Result, folder: str | os.PathLike[str]) -> list[Path]:
     """Write ``benchmarks.json``, ``benchmarks.md`` and, where matplotlib is installed, ``images/benchmarks.png``.
 
@@ -152,15 +157,15 @@ def save(result: Result, folder: str | os.PathLike[str]) -> list[Path]:
         ...     [path.name for path in bench.save(bench.run("tiny", ["nearest"]), folder)]
         ['benchmarks.json', 'benchmarks.md', 'benchmarks.png']
     """
-    home = files.folder(folder, "bench")
+    home = files.folder(folder)
     report.write_json(result._asdict(), home / "benchmarks.json")
     drawn = _page.picture(result)
-    with files.atomic(home / "benchmarks.md", "bench") as temporary:
+    with files.atomic(home / "benchmarks.md") as temporary:
         temporary.write_text(_page.page(result, pictured=drawn is not None), encoding="utf-8")
     written = [home / "benchmarks.json", home / "benchmarks.md"]
     if drawn is not None:
-        written.append(files.folder(home / "images", "bench") / "benchmarks.png")
-        with files.atomic(written[-1], "bench") as temporary:
+        written.append(files.folder(home / "images") / "benchmarks.png")
+        with files.atomic(written[-1]) as temporary:
             temporary.write_bytes(drawn)
     return written
 

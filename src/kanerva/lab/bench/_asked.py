@@ -46,21 +46,30 @@ def found(rows: Sequence[Row]) -> list[Found]:
         if numbers:
             most = asked.kind == "at most"
             worst, where = max(numbers) if most else min(numbers)
-            good = sum(number <= asked.bound if most else number >= asked.bound for number, _ in numbers)
+            good = sum(
+                number <= asked.bound if most else number >= asked.bound for number, _ in numbers
+            )
             lines.append(Found(asked, worst, where, good, len(numbers)))
     return lines
 
 
 def setting(row: Row) -> str:
     """Write the sizes of a row."""
-    return ", ".join(f"{name} = {value:,}" if isinstance(value, int) else f"{name} {value}" for name, value in row["setting"].items())
+    return ", ".join(
+        f"{name} = {value:,}" if isinstance(value, int) else f"{name} {value}"
+        for name, value in row["setting"].items()
+    )
 
 
-def _cases(rows: Sequence[Row], operation: str, **sizes: tuple[int, ...]) -> Iterator[dict[str, Row]]:
+def _cases(
+    rows: Sequence[Row], operation: str, **sizes: tuple[int, ...]
+) -> Iterator[dict[str, Row]]:
     """Yield the routes of each case of an operation at these sizes, by name."""
     cases: dict[str, dict[str, Row]] = {}
     for row in rows:
-        if row["operation"] == operation and all(row["setting"].get(name) in some for name, some in sizes.items()):
+        if row["operation"] == operation and all(
+            row["setting"].get(name) in some for name, some in sizes.items()
+        ):
             cases.setdefault(setting(row), {})[row["route"]] = row
     yield from cases.values()
 
@@ -86,7 +95,9 @@ def _than_torchhd(engine: str) -> Callable[[Sequence[Row]], Measured]:
     return measured
 
 
-def _than(operation: str, ours: str, *others: str, faster: bool = False) -> Callable[[Sequence[Row]], Measured]:
+def _than(
+    operation: str, ours: str, *others: str, faster: bool = False
+) -> Callable[[Sequence[Row]], Measured]:
     def measured(rows: Sequence[Row]) -> Measured:
         for case in _cases(rows, operation):
             times = [case[other]["median"] for other in others if other in case]
@@ -116,26 +127,53 @@ def _million(column: str, scale: float) -> Callable[[Sequence[Row]], Measured]:
 def _first(cache: str) -> Callable[[Sequence[Row]], Measured]:
     def measured(rows: Sequence[Row]) -> Measured:
         for row in rows:
-            here = row["operation"] == "start" and row["setting"] == {"engine": "numba", "cache": cache}
+            here = row["operation"] == "start" and row["setting"] == {
+                "engine": "numba",
+                "cache": cache,
+            }
             if here and row["route"] == "first write and read":
                 yield row["median"], cache
 
     return measured
 
 
-RULES = {"circle": 2.0, "circle of packed bits": 2.0, "cap": 2.0, "power 3": 2.0, "compact": 2.0, "entmax 1.5": 4.0, "top 32": 2.0}
+RULES = {
+    "circle": 2.0,
+    "circle of packed bits": 2.0,
+    "cap": 2.0,
+    "power 3": 2.0,
+    "compact": 2.0,
+    "entmax 1.5": 4.0,
+    "top 32": 2.0,
+}
 LIMIT, THAN = "times the popcount limit", "times as fast as torch-hd"
 ASKED = (
     Asked("SDM activation, n = 1000, B = 16 and 256", 2.0, "at most", LIMIT, _over_limit(1000)),
     Asked("SDM activation, n = 256, B = 16 and 256", 4.0, "at most", LIMIT, _over_limit(256)),
-    Asked("SDM write and read, n = 1000, M = 100,000, B = 1 and 16", 12.0, "at least", THAN, _than_torchhd("numba")),
+    Asked(
+        "SDM write and read, n = 1000, M = 100,000, B = 1 and 16",
+        12.0,
+        "at least",
+        THAN,
+        _than_torchhd("numba"),
+    ),
     Asked("the same with NumPy alone", 3.0, "at least", THAN, _than_torchhd("NumPy")),
     Asked(
-        "softmax read", 1.1, "at most", "times the better of torch's kernel and the formula", _than("softmax", "kanerva", SINGLE, BATCHED)
+        "softmax read",
+        1.1,
+        "at most",
+        "times the better of torch's kernel and the formula",
+        _than("softmax", "kanerva", SINGLE, BATCHED),
     ),
     Asked("softmax read, memory beyond its input", 64.0, "at most", "MiB", _peak),
     *(
-        Asked(f"read by {name}", bound, "at most", "times the softmax read", _than("rules", f"kanerva, {name}", "softmax read"))
+        Asked(
+            f"read by {name}",
+            bound,
+            "at most",
+            "times the softmax read",
+            _than("rules", f"kanerva, {name}", "softmax read"),
+        )
         for name, bound in RULES.items()
     ),
     Asked(
@@ -152,8 +190,26 @@ ASKED = (
         "times as fast as plain float32 attention",
         _than("pruned", "kanerva, tolerance of 1e-6", SINGLE, BATCHED, faster=True),
     ),
-    Asked("a million patterns of 256 bits written and 1,000 cues recalled", 60.0, "at most", "s", _million("median", 1.0)),
+    Asked(
+        "a million patterns of 256 bits written and 1,000 cues recalled",
+        60.0,
+        "at most",
+        "s",
+        _million("median", 1.0),
+    ),
     Asked("the same, memory beyond the patterns", 1.0, "at most", "GiB", _million("peak", 2**30)),
-    Asked("first write and read with numba, nothing compiled before", 2.0, "at most", "s", _first("nothing compiled")),
-    Asked("first write and read with numba, compiled before", 0.2, "at most", "s", _first("compiled before")),
+    Asked(
+        "first write and read with numba, nothing compiled before",
+        2.0,
+        "at most",
+        "s",
+        _first("nothing compiled"),
+    ),
+    Asked(
+        "first write and read with numba, compiled before",
+        0.2,
+        "at most",
+        "s",
+        _first("compiled before"),
+    ),
 )

@@ -17,7 +17,9 @@ def _set_bits(typing: Any, word: Any) -> Any:
     """Count the set bits of a 64-bit word with the processor's own instruction."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.call(builder.module.declare_intrinsic("llvm.ctpop", [ir.IntType(64)]), arguments)
+        return builder.call(
+            builder.module.declare_intrinsic("llvm.ctpop", [ir.IntType(64)]), arguments
+        )
 
     return types.int64(types.int64), generate
 

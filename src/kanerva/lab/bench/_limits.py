@@ -44,7 +44,9 @@ class Limits:
     def attending(self, queries: int, keys: int, dim: int) -> float:
         """Return the seconds of a softmax read in float32: two products and the exponentials, or reading the keys once."""
         pairs = queries * keys
-        return max(4 * pairs * dim / self.single + pairs / self.exponentials, self.reading(4 * keys * dim))
+        return max(
+            4 * pairs * dim / self.single + pairs / self.exponentials, self.reading(4 * keys * dim)
+        )
 
     def reading(self, size: float) -> float:
         """Return the seconds in which so many bytes are read, at the rate of the sizes nearest to it."""
@@ -53,7 +55,9 @@ class Limits:
 
     def plain(self) -> dict[str, Any]:
         """Return the rates as what JSON can say."""
-        return asdict(self) | {"bandwidth": {str(size): rate for size, rate in self.bandwidth.items()}}
+        return asdict(self) | {
+            "bandwidth": {str(size): rate for size, rate in self.bandwidth.items()}
+        }
 
 
 def measure(seconds: float) -> Limits:
@@ -72,7 +76,9 @@ def measure(seconds: float) -> Limits:
     finally:
         torch.set_num_threads(threads)
     single, half, exponentials, *bandwidth = map(max, zip(*found, strict=True))
-    return Limits(_words(2 * share), single, half, exponentials, dict(zip(SIZES, bandwidth, strict=True)))
+    return Limits(
+        _words(2 * share), single, half, exponentials, dict(zip(SIZES, bandwidth, strict=True))
+    )
 
 
 def _best(call: Callable[[], Any], seconds: float, work: float) -> float:
@@ -97,7 +103,9 @@ def _product(dtype: torch.dtype, seconds: float) -> float:
 def _bandwidth(size: int, seconds: float) -> float:
     """Read an array of so many bytes, by a sum and by a product with itself."""
     numbers = torch.ones(size // 4)
-    return max(_best(numbers.sum, seconds / 2, size), _best(lambda: numbers @ numbers, seconds / 2, size))
+    return max(
+        _best(numbers.sum, seconds / 2, size), _best(lambda: numbers @ numbers, seconds / 2, size)
+    )
 
 
 def _words(seconds: float) -> float | None:
@@ -112,7 +120,10 @@ def _words(seconds: float) -> float | None:
     with ThreadPoolExecutor(threads) as pool:
 
         def call() -> None:
-            for part in [pool.submit(count, one, 12345, times, total) for one, total in zip(words, totals, strict=True)]:
+            for part in [
+                pool.submit(count, one, 12345, times, total)
+                for one, total in zip(words, totals, strict=True)
+            ]:
                 part.result()
 
         return _best(call, seconds, threads * times * len(words[0]))

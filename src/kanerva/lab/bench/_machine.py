@@ -62,5 +62,12 @@ def _instructions() -> list[str]:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    flags = next((set(line.split()) for line in text.splitlines() if line.lower().startswith(("flags", "features"))), set())
+    flags = next(
+        (
+            set(line.split())
+            for line in text.splitlines()
+            if line.lower().startswith(("flags", "features"))
+        ),
+        set(),
+    )
     return [title for flag, title in INSTRUCTIONS.items() if flag in flags]

@@ -83,12 +83,16 @@ def rows(case: Case, seconds: float) -> tuple[list[Row], list[str]]:
         try:
             errors[route.name] = route.check()
         except Exception as error:  # whatever a stranger raises: the others are timed all the same
-            notes.append(f"{route.name} failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            notes.append(
+                f"{route.name} failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            )
             continue
         if errors[route.name] <= case.allowed:
             good.append(route)
         else:
-            notes.append(f"{route.name} gave another answer (off by {errors[route.name]:.2g}, {case.allowed:g} allowed) and was not timed")
+            notes.append(
+                f"{route.name} gave another answer (off by {errors[route.name]:.2g}, {case.allowed:g} allowed) and was not timed"
+            )
     times = rounds({route.name: route.call for route in good}, seconds)
     peers = {route.name: times[route.name].median for route in good if not route.ours}
     best = min(peers, key=peers.__getitem__, default=None)
@@ -207,4 +211,6 @@ def _resident(name: str) -> int | None:
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), None)
+    return next(
+        (1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), None
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from kanerva._core import checks
+from kanerva._core.errors import InputError
 from kanerva.lab import plot
 from kanerva.lab.bench import _asked, _special
 from kanerva.lab.bench._asked import setting
@@ -105,7 +105,13 @@ class Result(NamedTuple):
 def page(result: Result, pictured: bool) -> str:
     """Write the page in Markdown."""
     command = f"kanerva bench --size {result.size}"
-    lines = [MADE, "# Benchmarks", "", f"    {command}    # {_duration(result.seconds)}; `make bench` writes this page", ""]
+    lines = [
+        MADE,
+        "# Benchmarks",
+        "",
+        f"    {command}    # {_duration(result.seconds)}; `make bench` writes this page",
+        "",
+    ]
     lines += [f"Every core operation beside its peers, in one run. {_machine(result.machine)}", ""]
     lines += ["Take the ratios; the times are this machine's.", ""]
     if pictured:
@@ -121,7 +127,10 @@ def page(result: Result, pictured: bool) -> str:
     ]
     if asked:
         lines += ["## What was asked, and what was measured", ""]
-        lines += ["Of several sizes the worst is shown. A benchmark has no pass mark: this is where it stands.", ""]
+        lines += [
+            "Of several sizes the worst is shown. A benchmark has no pass mark: this is where it stands.",
+            "",
+        ]
         lines += [*_table(("operation", "asked", "measured", "sizes that reach it"), asked), ""]
     lines += ["## Limits of the machine", "", *_table(("what", "rate"), _limits(result.limits)), ""]
     for operation, (title, words) in WORDS.items():
@@ -141,8 +150,12 @@ def picture(result: Result) -> bytes | None:
     rows = [*_ratios(result.rows)]
     counts = " or ".join(f"{count:,}" for count in sorted({row["stored"] for row in rows}))
     try:
-        return plot.png(benchmark_dots(rows, note=f"1 is kanerva; {counts} locations or patterns")) if rows else None
-    except checks.InputError:
+        return (
+            plot.png(benchmark_dots(rows, note=f"1 is kanerva; {counts} locations or patterns"))
+            if rows
+            else None
+        )
+    except InputError:
         return None
 
 
@@ -153,17 +166,30 @@ def _ratios(rows: Sequence[Row]) -> Iterator[Row]:
         stored = sorted({_stored(case[0]) for case in cases})
         for case in cases:
             ours = next((row for row in case if row["ours"]), None)
-            if ours is None or operation == "rules" or _stored(ours) != stored[(len(stored) - 1) // 2]:
+            if (
+                ours is None
+                or operation == "rules"
+                or _stored(ours) != stored[(len(stored) - 1) // 2]
+            ):
                 continue
             label = f"{operation}, {', '.join(f'{name}={value}' for name, value in ours['setting'].items() if name in 'dnB')}"
             best: dict[str, float] = {}
             for row in case:
-                name = "kanerva with NumPy" if row["route"] == "kanerva, NumPy" else _series(row["route"])
+                name = (
+                    "kanerva with NumPy"
+                    if row["route"] == "kanerva, NumPy"
+                    else _series(row["route"])
+                )
                 if row is not ours and name:
                     best[name] = min(best.get(name, float("inf")), row["median"])
             times = best | ({"limit of the machine": ours["limit"]} if ours["limit"] else {})
             for name, seconds in times.items():
-                yield {"label": label, "series": name, "ratio": seconds / ours["median"], "stored": _stored(ours)}
+                yield {
+                    "label": label,
+                    "series": name,
+                    "ratio": seconds / ours["median"],
+                    "stored": _stored(ours),
+                }
 
 
 def _series(route: str) -> str | None:
@@ -197,14 +223,28 @@ def _race(rows: Sequence[Row]) -> Iterator[str]:
         if not one:
             line += [_number(ours["faster"]), _number(ours["over_limit"])] if ours else ["–", "–"]
         lines.append(line)
-    yield from _table(["size", *routes, *([] if one else ["best peer over ours", "ours over the limit"])], lines)
-    peaks, against = ([row["peak"] for row in some if row["peak"] is not None] for some in ([r for r in rows if r["ours"]], others))
+    yield from _table(
+        ["size", *routes, *([] if one else ["best peer over ours", "ours over the limit"])], lines
+    )
+    peaks, against = (
+        [row["peak"] for row in some if row["peak"] is not None]
+        for some in ([r for r in rows if r["ours"]], others)
+    )
     if peaks:
         rest = f", the others {_mebibytes(max(against))}" if against else ""
-        yield from ("", f"Memory beyond input and store, at most: ours {_mebibytes(max(peaks))}{rest}.")
-    off, others_off = (max((row["difference"] for row in rows if row["ours"] is mine), default=0.0) for mine in (True, False))
+        yield from (
+            "",
+            f"Memory beyond input and store, at most: ours {_mebibytes(max(peaks))}{rest}.",
+        )
+    off, others_off = (
+        max((row["difference"] for row in rows if row["ours"] is mine), default=0.0)
+        for mine in (True, False)
+    )
     if off or others_off:
-        yield from ("", f"Largest difference from float64, as a share of the largest number: ours {off:.0e}, the others {others_off:.0e}.")
+        yield from (
+            "",
+            f"Largest difference from float64, as a share of the largest number: ours {off:.0e}, the others {others_off:.0e}.",
+        )
 
 
 def _cell(row: Row, one: bool) -> str:
@@ -231,8 +271,16 @@ def _million(rows: Sequence[Row]) -> list[str]:
         *_table(
             ("", "time", "memory"),
             [
-                ("written", written(mine["written"]["median"], "seconds"), _mebibytes(mine["written"]["peak"])),
-                ("recalled", written(mine["recalled"]["median"], "seconds"), _mebibytes(mine["recalled"]["peak"])),
+                (
+                    "written",
+                    written(mine["written"]["median"], "seconds"),
+                    _mebibytes(mine["written"]["peak"]),
+                ),
+                (
+                    "recalled",
+                    written(mine["recalled"]["median"], "seconds"),
+                    _mebibytes(mine["recalled"]["peak"]),
+                ),
                 (
                     "both",
                     written(both["median"], "seconds"),
@@ -254,7 +302,15 @@ def _start(rows: Sequence[Row]) -> list[str]:
     lines = []
     for stage in dict.fromkeys(row["route"] for row in mine):
         by = {row["setting"]["cache"]: row for row in mine if row["route"] == stage}
-        lines.append((stage, *(written(by[cache]["median"], "seconds") if cache in by else "–" for cache in caches)))
+        lines.append(
+            (
+                stage,
+                *(
+                    written(by[cache]["median"], "seconds") if cache in by else "–"
+                    for cache in caches
+                ),
+            )
+        )
     many = mine[0]["rounds"]
     return [
         "## The first call",
@@ -276,8 +332,20 @@ def _growth(rows: list[Row]) -> list[str]:
         time, late = _special.exponents(some, "median")
         held, _ = _special.exponents(some, "held")
         ends = f"{some[0]['setting']['count']:,} to {some[-1]['setting']['count']:,}"
-        took = f"{written(some[0]['median'], 'seconds')} to {written(some[-1]['median'], 'seconds')}"
-        lines.append((what, ends, took, f"{time:.2f}", f"{late:.2f}", f"{held:.2f}", _mebibytes(some[-1]["peak"])))
+        took = (
+            f"{written(some[0]['median'], 'seconds')} to {written(some[-1]['median'], 'seconds')}"
+        )
+        lines.append(
+            (
+                what,
+                ends,
+                took,
+                f"{time:.2f}",
+                f"{late:.2f}",
+                f"{held:.2f}",
+                _mebibytes(some[-1]["peak"]),
+            )
+        )
     return [
         "## How cost grows",
         "",
@@ -285,7 +353,16 @@ def _growth(rows: list[Row]) -> list[str]:
         "What a call costs whatever the size makes the power over the whole range smaller than that of the last factor of ten.",
         "",
         *_table(
-            ("what", "count", "time", "power of time", "in the last factor of ten", "power of what is held", "memory of a call"), lines
+            (
+                "what",
+                "count",
+                "time",
+                "power of time",
+                "in the last factor of ten",
+                "power of what is held",
+                "memory of a call",
+            ),
+            lines,
         ),
         "",
     ]
@@ -295,15 +372,38 @@ def _everything(rows: Sequence[Row]) -> Iterator[str]:
     """List every row with its spread."""
     raced = [row for row in rows if row["operation"] in WORDS]
     if raced:
-        yield from ("<details>", "<summary>All rows: quartiles, rounds, memory, difference</summary>", "")
-        heads = ("operation", "size", "route", "median", "quartiles", "rounds", "memory", "difference")
+        yield from (
+            "<details>",
+            "<summary>All rows: quartiles, rounds, memory, difference</summary>",
+            "",
+        )
+        heads = (
+            "operation",
+            "size",
+            "route",
+            "median",
+            "quartiles",
+            "rounds",
+            "memory",
+            "difference",
+        )
         yield from _table(heads, [_full(row) for row in raced])
         yield from ("", "</details>")
 
 
 def _full(row: Row) -> tuple[str, ...]:
-    quartiles = f"{written(row['low'], 'seconds')} – {written(row['high'], 'seconds')}" if row["rounds"] > 1 else "–"
-    names = (row["operation"], setting(row), row["route"], written(row["median"], "seconds"), quartiles)
+    quartiles = (
+        f"{written(row['low'], 'seconds')} – {written(row['high'], 'seconds')}"
+        if row["rounds"] > 1
+        else "–"
+    )
+    names = (
+        row["operation"],
+        setting(row),
+        row["route"],
+        written(row["median"], "seconds"),
+        quartiles,
+    )
     return (*names, str(row["rounds"]), _mebibytes(row["peak"]), f"{row['difference']:.1g}")
 
 
@@ -320,13 +420,23 @@ def _machine(machine: dict[str, Any]) -> str:
 
 
 def _limits(limits: dict[str, Any]) -> list[tuple[str, str]]:
-    words = "not measured: it takes numba" if limits["words"] is None else f"{limits['words'] / 1e9:.1f} thousand million a second"
+    words = (
+        "not measured: it takes numba"
+        if limits["words"] is None
+        else f"{limits['words'] / 1e9:.1f} thousand million a second"
+    )
     return [
         ("64-bit words compared, their differing bits counted and summed", words),
         ("product of matrices, float32", f"{limits['single'] / 1e12:.3f} TFLOP/s"),
         ("product of matrices, bfloat16", f"{limits['half'] / 1e12:.3f} TFLOP/s"),
-        ("exponentials of float32 in the cache", f"{limits['exponentials'] / 1e9:.1f} thousand million a second"),
-        *((f"reading {int(size) // 2**20} MiB again and again", f"{rate / 1e9:.0f} GB/s") for size, rate in limits["bandwidth"].items()),
+        (
+            "exponentials of float32 in the cache",
+            f"{limits['exponentials'] / 1e9:.1f} thousand million a second",
+        ),
+        *(
+            (f"reading {int(size) // 2**20} MiB again and again", f"{rate / 1e9:.0f} GB/s")
+            for size, rate in limits["bandwidth"].items()
+        ),
     ]
 
 

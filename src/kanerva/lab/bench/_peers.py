@@ -11,17 +11,34 @@ from torch import Tensor
 
 from kanerva.bits import Packed
 
-__all__ = ["LARGEST", "attend", "bipolar", "neighbours", "scikit", "sparse_distributed", "torchhd", "unpacked", "versions"]
+__all__ = [
+    "LARGEST",
+    "attend",
+    "bipolar",
+    "neighbours",
+    "scikit",
+    "sparse_distributed",
+    "torchhd",
+    "unpacked",
+    "versions",
+]
 
 # Package and module; a peer is left out where its module is not there.
-PACKAGES = {"torch-hd": "torchhd.memory", "x-transformers": "x_transformers.attend", "scikit-learn": "sklearn.neighbors"}
+PACKAGES = {
+    "torch-hd": "torchhd.memory",
+    "x-transformers": "x_transformers.attend",
+    "scikit-learn": "sklearn.neighbors",
+}
 # Bytes beyond which a peer is not asked to build what it builds, nor numbers that plain NumPy is to look at one after another.
 LARGEST, SLOWEST = 4 * 2**30, 4_000_000_000
 
 
 def versions() -> dict[str, str | None]:
     """Say which peers are here, and in which version."""
-    return {package: importlib.metadata.version(package) if _module(package) else None for package in PACKAGES}
+    return {
+        package: importlib.metadata.version(package) if _module(package) else None
+        for package in PACKAGES
+    }
 
 
 def torchhd() -> Any | None:
@@ -53,7 +70,9 @@ def sparse_distributed(addresses: Packed, radius: int, width: int) -> Any | None
     module, (count, bits) = torchhd(), addresses.shape
     if module is None or 4 * count * (bits + width) > LARGEST:
         return None
-    with torch.random.fork_rng(devices=[]):  # it draws addresses of its own, from the global generator
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # it draws addresses of its own, from the global generator
         memory = module.SparseDistributed(count, bits, width)
     memory.threshold = bits - 2 * radius
     memory.keys.data.copy_(unpacked(addresses))
@@ -80,7 +99,9 @@ def neighbours(keys: Tensor) -> Callable[[Tensor], Tensor] | None:
     if module is None:
         return None
     fitted = module.NearestNeighbors(n_neighbors=1, algorithm="brute").fit(keys.numpy())
-    return lambda query: keys[torch.from_numpy(fitted.kneighbors(query.numpy(), return_distance=False)[:, 0])]
+    return lambda query: keys[
+        torch.from_numpy(fitted.kneighbors(query.numpy(), return_distance=False)[:, 0])
+    ]
 
 
 def _module(package: str) -> Any | None:

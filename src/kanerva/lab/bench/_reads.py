@@ -18,7 +18,17 @@ from kanerva.lab.bench._limits import Limits
 from kanerva.lab.bench._measure import Case, Route
 from kanerva.lab.bench._sizes import Sizes
 from kanerva.memory import Patterns
-from kanerva.separation import Argmax, Cap, Circle, Compact, Entmax, Power, Separation, Softmax, TopK
+from kanerva.separation import (
+    Argmax,
+    Cap,
+    Circle,
+    Compact,
+    Entmax,
+    Power,
+    Separation,
+    Softmax,
+    TopK,
+)
 from kanerva.similarity import Similarity
 
 __all__ = ["density", "nearest", "pruned", "recall", "rules", "softmax"]
@@ -48,8 +58,17 @@ def softmax(sizes: Sizes, limits: Limits) -> Iterator[Case]:
         expected = _exact(_cues(keys, CHECKED), keys, similar.dot, Softmax(BETA))
         for batch in sizes.queries:
             query = _cues(keys, batch)
-            routes = [_reader("kanerva", partial(memory.read, query), expected, True), *_attentions(query, keys, BETA, expected)]
-            yield Case("softmax", {"d": dim, "N": count, "B": batch}, routes, ALLOWED, limits.attending(batch, count, dim))
+            routes = [
+                _reader("kanerva", partial(memory.read, query), expected, True),
+                *_attentions(query, keys, BETA, expected),
+            ]
+            yield Case(
+                "softmax",
+                {"d": dim, "N": count, "B": batch},
+                routes,
+                ALLOWED,
+                limits.attending(batch, count, dim),
+            )
 
 
 def rules(sizes: Sizes, limits: Limits) -> Iterator[Case]:
@@ -57,16 +76,25 @@ def rules(sizes: Sizes, limits: Limits) -> Iterator[Case]:
     for dim, count in product(sizes.dims, sizes.patterns):
         soft, keys = _stored(dim, count, Softmax(BETA))
         signs = torch.where(keys < 0, -1.0, 1.0)
-        flipped = vectors.flip(signs[_places(count, max(CHECKED, *sizes.queries))], dim // EVERY, seed=3)
+        flipped = vectors.flip(
+            signs[_places(count, max(CHECKED, *sizes.queries))], dim // EVERY, seed=3
+        )
         parts = _rules(dim)
         binary = {name: rule for name, rule in parts.items() if rule[0] is similar.agreement}
         real = {name: rule for name, rule in parts.items() if name not in binary}
-        exact = _exactly(_cues(keys, CHECKED), keys, {"softmax": (similar.dot, Softmax(BETA)), **real})
+        exact = _exactly(
+            _cues(keys, CHECKED), keys, {"softmax": (similar.dot, Softmax(BETA)), **real}
+        )
         exact |= _exactly(flipped[:CHECKED], signs, binary)
-        memories = {name: _sharing(signs if name in binary else keys, *rule) for name, rule in parts.items()}
+        memories = {
+            name: _sharing(signs if name in binary else keys, *rule) for name, rule in parts.items()
+        }
         packed = _packed(signs, memories["circle"].separation)
         if packed is not None:
-            memories["circle of packed bits"], exact["circle of packed bits"] = packed, exact["circle"]
+            memories["circle of packed bits"], exact["circle of packed bits"] = (
+                packed,
+                exact["circle"],
+            )
         for batch in sizes.queries:
             if count * batch * dim > LARGE:
                 continue
@@ -74,7 +102,9 @@ def rules(sizes: Sizes, limits: Limits) -> Iterator[Case]:
             routes = [_reader("softmax read", partial(soft.read, query), exact["softmax"])]
             for name, memory in memories.items():
                 asked = flipped[:batch] if memory.similarity is similar.agreement else query
-                routes.append(_reader(f"kanerva, {name}", partial(memory.read, asked), exact[name], True))
+                routes.append(
+                    _reader(f"kanerva, {name}", partial(memory.read, asked), exact[name], True)
+                )
             yield Case("rules", {"d": dim, "N": count, "B": batch}, routes, ALLOWED)
 
 
@@ -86,10 +116,23 @@ def recall(sizes: Sizes, limits: Limits) -> Iterator[Case]:
     expected = expected[:CHECKED]
     for _ in range(STEPS):
         expected = _exact(expected, keys, similar.dot, Softmax(BETA))
-    routes = [_reader("kanerva, recall of five steps", partial(memory.recall, query, steps=STEPS), expected, True)]
+    routes = [
+        _reader(
+            "kanerva, recall of five steps",
+            partial(memory.recall, query, steps=STEPS),
+            expected,
+            True,
+        )
+    ]
     for name, read in ((SINGLE, _attention), (BATCHED, _formula)):
         routes.append(_reader(f"{name}, five times", partial(_again, read, query, keys), expected))
-    yield Case("recall", {"d": dim, "N": count, "B": batch}, routes, SPREAD, STEPS * limits.attending(batch, count, dim))
+    yield Case(
+        "recall",
+        {"d": dim, "N": count, "B": batch},
+        routes,
+        SPREAD,
+        STEPS * limits.attending(batch, count, dim),
+    )
 
 
 def pruned(sizes: Sizes, limits: Limits) -> Iterator[Case]:
@@ -101,10 +144,21 @@ def pruned(sizes: Sizes, limits: Limits) -> Iterator[Case]:
     query = _cues(keys, batch)
     expected = _exact(query[:CHECKED], keys, similar.dot, Softmax(SHARP))
     routes = [
-        _reader("kanerva, tolerance of 1e-6", partial(cast(Any, memory.read), query, tolerance=1e-6), expected, True),
+        _reader(
+            "kanerva, tolerance of 1e-6",
+            partial(cast(Any, memory.read), query, tolerance=1e-6),
+            expected,
+            True,
+        ),
         *_attentions(query, keys, SHARP, expected),
     ]
-    yield Case("pruned", {"d": dim, "N": count, "B": batch}, routes, ALLOWED, limits.attending(batch, count, dim))
+    yield Case(
+        "pruned",
+        {"d": dim, "N": count, "B": batch},
+        routes,
+        ALLOWED,
+        limits.attending(batch, count, dim),
+    )
 
 
 def nearest(sizes: Sizes, limits: Limits) -> Iterator[Case]:
@@ -114,11 +168,19 @@ def nearest(sizes: Sizes, limits: Limits) -> Iterator[Case]:
     query = _cues(keys, batch)
     expected = _exact(query[:CHECKED], keys, similar.dot, Argmax())
     routes = [_reader("kanerva", partial(memory.read, query), expected, True)]
-    routes.append(_reader("torch, X[(q Xᵀ).argmax()]", lambda: keys[(query @ keys.T).argmax(-1)], expected))
+    routes.append(
+        _reader("torch, X[(q Xᵀ).argmax()]", lambda: keys[(query @ keys.T).argmax(-1)], expected)
+    )
     search = _peers.neighbours(keys)
     if search is not None:
         routes.append(_reader("scikit-learn, NearestNeighbors", partial(search, query), expected))
-    yield Case("nearest", {"d": dim, "N": count, "B": batch}, routes, ALLOWED, _scoring(limits, batch, count, dim))
+    yield Case(
+        "nearest",
+        {"d": dim, "N": count, "B": batch},
+        routes,
+        ALLOWED,
+        _scoring(limits, batch, count, dim),
+    )
 
 
 def density(sizes: Sizes, limits: Limits) -> Iterator[Case]:
@@ -126,11 +188,15 @@ def density(sizes: Sizes, limits: Limits) -> Iterator[Case]:
     dim, count, batch = sizes.one
     memory, keys = _stored(dim, count, Softmax(WIDE), similar.closeness)
     query = _cues(keys, batch)
-    scores = torch.cat([similar.closeness(query[:CHECKED].double(), part.double()) for part in _pieces(keys)], -1)
+    scores = torch.cat(
+        [similar.closeness(query[:CHECKED].double(), part.double()) for part in _pieces(keys)], -1
+    )
     expected = -(WIDE * scores).logsumexp(-1) / WIDE
 
     def plain() -> Tensor:
-        squares = (query.square().sum(-1, keepdim=True) + keys.square().sum(-1) - 2 * query @ keys.T) / 2
+        squares = (
+            query.square().sum(-1, keepdim=True) + keys.square().sum(-1) - 2 * query @ keys.T
+        ) / 2
         return -(-WIDE * squares).logsumexp(-1) / WIDE
 
     routes = [_reader("kanerva", partial(memory.energy, query), expected, True)]
@@ -144,7 +210,13 @@ def density(sizes: Sizes, limits: Limits) -> Iterator[Case]:
             return -(torch.from_numpy(fitted.score_samples(query.numpy())) + constant) / WIDE
 
         routes.append(_reader("scikit-learn, KernelDensity", scored, expected))
-    yield Case("density", {"d": dim, "N": count, "B": batch}, routes, ALLOWED, _scoring(limits, batch, count, dim))
+    yield Case(
+        "density",
+        {"d": dim, "N": count, "B": batch},
+        routes,
+        ALLOWED,
+        _scoring(limits, batch, count, dim),
+    )
 
 
 def _rules(dim: int) -> dict[str, tuple[Similarity, Separation]]:
@@ -159,7 +231,9 @@ def _rules(dim: int) -> dict[str, tuple[Similarity, Separation]]:
     }
 
 
-def _stored(dim: int, count: int, separation: Separation, similarity: Similarity = similar.dot) -> tuple[Patterns, Tensor]:
+def _stored(
+    dim: int, count: int, separation: Separation, similarity: Similarity = similar.dot
+) -> tuple[Patterns, Tensor]:
     """Write random unit vectors; return the memory and the very rows that it keeps, for all routes."""
     keys = torch.randn(count, dim, generator=torch.Generator().manual_seed(0))
     keys /= keys.norm(dim=1, keepdim=True)
@@ -178,7 +252,9 @@ def _packed(signs: Tensor, separation: Separation) -> Patterns | None:
     """Return a memory that keeps these bits 64 to a word, where it can."""
     if "storage" not in inspect.signature(Patterns).parameters:
         return None
-    memory = Patterns(signs.shape[1], similarity=similar.agreement, separation=separation, storage="bits")
+    memory = Patterns(
+        signs.shape[1], similarity=similar.agreement, separation=separation, storage="bits"
+    )
     for part in _pieces(signs):
         memory.write(part)
     return memory
@@ -191,7 +267,9 @@ def _places(count: int, batch: int) -> Tensor:
 
 def _cues(keys: Tensor, batch: int) -> Tensor:
     """Return patterns with noise added."""
-    noise = torch.randn(max(batch, ASKED), keys.shape[1], generator=torch.Generator().manual_seed(1))
+    noise = torch.randn(
+        max(batch, ASKED), keys.shape[1], generator=torch.Generator().manual_seed(1)
+    )
     return keys[_places(len(keys), batch)] + NOISE * noise[:batch] / math.sqrt(keys.shape[1])
 
 
@@ -203,16 +281,24 @@ def _attentions(query: Tensor, keys: Tensor, beta: float, expected: Tensor) -> l
         routes.append(_reader(BATCHED, partial(_formula, query, keys, beta), expected))
     module = _peers.torchhd()
     if module is not None and whole:
-        routes.append(_reader("torch-hd, attention", lambda: module.attention(query, keys, keys, beta), expected))
+        routes.append(
+            _reader(
+                "torch-hd, attention", lambda: module.attention(query, keys, keys, beta), expected
+            )
+        )
     attend = _peers.attend(beta)
     if attend is not None:
-        routes.append(_reader("x-transformers, Attend(flash=True)", partial(attend, query, keys), expected))
+        routes.append(
+            _reader("x-transformers, Attend(flash=True)", partial(attend, query, keys), expected)
+        )
     return routes
 
 
 def _attention(query: Tensor, keys: Tensor, beta: float) -> Tensor:
     """Call torch's kernel with the shapes that it is fast with."""
-    value = torch.nn.functional.scaled_dot_product_attention(query[None, None], keys[None, None], keys[None, None], scale=beta)
+    value = torch.nn.functional.scaled_dot_product_attention(
+        query[None, None], keys[None, None], keys[None, None], scale=beta
+    )
     return value[0, 0]
 
 
@@ -232,7 +318,9 @@ def _exact(query: Tensor, keys: Tensor, similarity: Similarity, separation: Sepa
     return _exactly(query, keys, {"": (similarity, separation)})[""]
 
 
-def _exactly(query: Tensor, keys: Tensor, rules: Mapping[str, tuple[Similarity, Separation]]) -> dict[str, Tensor]:
+def _exactly(
+    query: Tensor, keys: Tensor, rules: Mapping[str, tuple[Similarity, Separation]]
+) -> dict[str, Tensor]:
     """Read in float64 by several rules, for which the keys are widened together."""
     parts, query = _pieces(keys), query.double()
     scores: dict[Similarity, list[Tensor]] = {similarity: [] for similarity, _ in rules.values()}
@@ -240,7 +328,10 @@ def _exactly(query: Tensor, keys: Tensor, rules: Mapping[str, tuple[Similarity, 
         wide = part.double()
         for similarity, found in scores.items():
             found.append(similarity(query, wide))
-    weights = {name: _pieces(separation(torch.cat(scores[similarity], -1)), -1) for name, (similarity, separation) in rules.items()}
+    weights = {
+        name: _pieces(separation(torch.cat(scores[similarity], -1)), -1)
+        for name, (similarity, separation) in rules.items()
+    }
     sums = {name: torch.zeros(len(query), keys.shape[1], dtype=torch.float64) for name in rules}
     for place, part in enumerate(parts):
         wide = part.double()

@@ -48,14 +48,34 @@ def activation(sizes: Sizes, limits: Limits) -> Iterator[Case]:
             plainly = [("torch", "torch")] if width * count * batch <= PLAIN else []
             for name, engine in _engines(width * count * batch) + plainly:
                 call = _by(engine, partial(_active, query, memory))
-                routes.append(Route(f"kanerva, {name}", call, partial(_places_off, call, expected), True))
+                routes.append(
+                    Route(f"kanerva, {name}", call, partial(_places_off, call, expected), True)
+                )
             if unpacked is not None:
                 call = partial(_threshold, query, unpacked, width - 2 * radius)
-                routes.append(Route("torch-hd's way: one product, then its large entries", call, partial(_places_off, call, expected)))
+                routes.append(
+                    Route(
+                        "torch-hd's way: one product, then its large entries",
+                        call,
+                        partial(_places_off, call, expected),
+                    )
+                )
             if plain is not None and batch * width * count <= _peers.SLOWEST:
                 call = partial(_notebook, query, plain, radius)
-                routes.append(Route("NumPy, count_nonzero of each query", call, partial(_places_off, call, expected)))
-            yield Case("activation", {"n": width, "M": count, "B": batch}, routes, 0.0, _scan(limits, width, count, batch))
+                routes.append(
+                    Route(
+                        "NumPy, count_nonzero of each query",
+                        call,
+                        partial(_places_off, call, expected),
+                    )
+                )
+            yield Case(
+                "activation",
+                {"n": width, "M": count, "B": batch},
+                routes,
+                0.0,
+                _scan(limits, width, count, batch),
+            )
 
 
 def write(sizes: Sizes, limits: Limits) -> Iterator[Case]:
@@ -64,7 +84,11 @@ def write(sizes: Sizes, limits: Limits) -> Iterator[Case]:
         memory = _memory(width, count)
         radius, keys = _radius(width, count), vectors.Packed.wrap(memory.addresses, width)
         other = _peers.sparse_distributed(keys, radius, width)
-        plain = _peers.unpacked(keys, torch.int8).numpy() if 5 * width * count <= _peers.LARGEST else None
+        plain = (
+            _peers.unpacked(keys, torch.int8).numpy()
+            if 5 * width * count <= _peers.LARGEST
+            else None
+        )
         counters = np.zeros((count, width), np.int32) if plain is not None else None
         for batch in sizes.batches:
             x = vectors.random(batch, width, seed=1)
@@ -74,14 +98,42 @@ def write(sizes: Sizes, limits: Limits) -> Iterator[Case]:
             call: Callable[[], Any]
             for name, engine in _engines(width * count * batch):
                 call = _by(engine, partial(memory.write, x))
-                routes.append(_writer(f"kanerva, {name}", call, memory.counters, places, expected, True))
+                routes.append(
+                    _writer(f"kanerva, {name}", call, memory.counters, places, expected, True)
+                )
             if other is not None:
                 given = _peers.bipolar(x)
-                routes.append(_writer("torch-hd", partial(other.write, given, given), other.values.data, places, expected))
-            if plain is not None and counters is not None and batch * width * count <= _peers.SLOWEST:
+                routes.append(
+                    _writer(
+                        "torch-hd",
+                        partial(other.write, given, given),
+                        other.values.data,
+                        places,
+                        expected,
+                    )
+                )
+            if (
+                plain is not None
+                and counters is not None
+                and batch * width * count <= _peers.SLOWEST
+            ):
                 call = partial(_add, x.to(torch.int32).numpy(), plain, counters, radius)
-                routes.append(_writer("NumPy, count_nonzero of each query", call, torch.from_numpy(counters), places, expected))
-            yield Case("write", {"n": width, "M": count, "B": batch}, routes, 0.0, _move(limits, memory, width, count, batch, 2))
+                routes.append(
+                    _writer(
+                        "NumPy, count_nonzero of each query",
+                        call,
+                        torch.from_numpy(counters),
+                        places,
+                        expected,
+                    )
+                )
+            yield Case(
+                "write",
+                {"n": width, "M": count, "B": batch},
+                routes,
+                0.0,
+                _move(limits, memory, width, count, batch, 2),
+            )
 
 
 def read(sizes: Sizes, limits: Limits) -> Iterator[Case]:
@@ -94,22 +146,40 @@ def read(sizes: Sizes, limits: Limits) -> Iterator[Case]:
         other = _peers.sparse_distributed(keys, radius, width)
         if other is not None:
             other.values.data.copy_(memory.values)
-        plain = _peers.unpacked(keys, torch.int8).numpy() if 5 * width * count <= _peers.LARGEST else None
+        plain = (
+            _peers.unpacked(keys, torch.int8).numpy()
+            if 5 * width * count <= _peers.LARGEST
+            else None
+        )
         for batch in sizes.batches:
             query = vectors.flip(patterns[torch.arange(batch) % WRITTEN], width // 20, seed=2)
-            sums = torch.stack([memory.values[near].long().sum(0) for near in _near(query[:CHECKED], keys, radius)])
+            sums = torch.stack(
+                [memory.values[near].long().sum(0) for near in _near(query[:CHECKED], keys, radius)]
+            )
             routes = list[Route]()
             call: Callable[[], Any]
             for name, engine in _engines(width * count * batch):
                 call = _by(engine, partial(memory.read, query))
-                routes.append(Route(f"kanerva, {name}", call, partial(_signs_off, call, sums), True))
+                routes.append(
+                    Route(f"kanerva, {name}", call, partial(_signs_off, call, sums), True)
+                )
             if other is not None:
                 call = partial(other.read, _peers.bipolar(query))
                 routes.append(Route("torch-hd", call, partial(_signs_off, call, sums)))
             if plain is not None and batch * width * count <= _peers.SLOWEST:
                 call = partial(_sum, query, plain, memory.values.numpy(), radius)
-                routes.append(Route("NumPy, count_nonzero of each query", call, partial(_signs_off, call, sums)))
-            yield Case("read", {"n": width, "M": count, "B": batch}, routes, 0.0, _move(limits, memory, width, count, batch, 1))
+                routes.append(
+                    Route(
+                        "NumPy, count_nonzero of each query", call, partial(_signs_off, call, sums)
+                    )
+                )
+            yield Case(
+                "read",
+                {"n": width, "M": count, "B": batch},
+                routes,
+                0.0,
+                _move(limits, memory, width, count, batch, 1),
+            )
 
 
 def _radius(width: int, count: int) -> int:
@@ -123,7 +193,11 @@ def _memory(width: int, count: int, value_bits: int | None = None) -> Locations:
 
 def _engines(work: int) -> list[tuple[str, str]]:
     """Name the engines of ours that are installed and take so many comparisons of bits, the fastest first."""
-    engines = [("NumPy", "numpy")] if find_spec("numba") is None else [("numba", "numba"), ("NumPy", "numpy")]
+    engines = (
+        [("NumPy", "numpy")]
+        if find_spec("numba") is None
+        else [("numba", "numba"), ("NumPy", "numpy")]
+    )
     return engines[:1] if work > MANY else engines
 
 
@@ -142,7 +216,14 @@ def _active(query: Tensor, memory: Locations) -> list[Tensor]:
     return list(functional.active(query, memory.keys, agreement, memory.separation))
 
 
-def _writer(name: str, call: Callable[[], Any], counters: Tensor, places: Tensor, expected: Tensor, ours: bool = False) -> Route:
+def _writer(
+    name: str,
+    call: Callable[[], Any],
+    counters: Tensor,
+    places: Tensor,
+    expected: Tensor,
+    ours: bool = False,
+) -> Route:
     """Time writes on top of one another; check one write to counters of zero."""
 
     def check() -> float:
@@ -157,7 +238,11 @@ def _near(query: Tensor, keys: vectors.Packed, radius: int) -> Iterator[Tensor]:
     """Yield the locations within the radius of each query, from addresses unpacked a piece at a time."""
     for one in query:
         pieces = (slice(start, start + 50_000) for start in range(0, len(keys), 50_000))
-        yield torch.cat([(keys[rows] != one).sum(1) <= radius for rows in pieces]).nonzero().squeeze(-1)
+        yield (
+            torch.cat([(keys[rows] != one).sum(1) <= radius for rows in pieces])
+            .nonzero()
+            .squeeze(-1)
+        )
 
 
 def _written(x: Tensor, keys: vectors.Packed, radius: int, places: Tensor) -> Tensor:
@@ -171,7 +256,10 @@ def _threshold(query: Tensor, keys: Tensor, threshold: int) -> Tensor:
 
 
 def _notebook(query: Tensor, addresses: NDArray[Any], radius: int) -> list[NDArray[Any]]:
-    return [np.flatnonzero(np.count_nonzero(addresses != x, axis=1) <= radius) for x in query.to(torch.int8).numpy()]
+    return [
+        np.flatnonzero(np.count_nonzero(addresses != x, axis=1) <= radius)
+        for x in query.to(torch.int8).numpy()
+    ]
 
 
 def _add(x: NDArray[Any], addresses: NDArray[Any], counters: NDArray[Any], radius: int) -> None:
@@ -181,7 +269,11 @@ def _add(x: NDArray[Any], addresses: NDArray[Any], counters: NDArray[Any], radiu
 
 def _sum(query: Tensor, addresses: NDArray[Any], counters: NDArray[Any], radius: int) -> Tensor:
     x = query.to(torch.int8).numpy()
-    return torch.from_numpy(np.stack([counters[np.count_nonzero(addresses != one, axis=1) <= radius].sum(0) for one in x]))
+    return torch.from_numpy(
+        np.stack(
+            [counters[np.count_nonzero(addresses != one, axis=1) <= radius].sum(0) for one in x]
+        )
+    )
 
 
 def _places_off(call: Callable[[], Any], expected: list[NDArray[Any]]) -> float:
@@ -189,7 +281,12 @@ def _places_off(call: Callable[[], Any], expected: list[NDArray[Any]]) -> float:
     found = call()
     if isinstance(found, Tensor):
         found = [found[found[:, 0] == row, 1] for row in range(len(expected))]
-    return float(sum(len(np.setxor1d(np.asarray(one), other)) for one, other in zip(found, expected, strict=False)))
+    return float(
+        sum(
+            len(np.setxor1d(np.asarray(one), other))
+            for one, other in zip(found, expected, strict=False)
+        )
+    )
 
 
 def _signs_off(call: Callable[[], Any], sums: Tensor) -> float:
@@ -204,9 +301,13 @@ def _scan(limits: Limits, width: int, count: int, batch: int) -> float | None:
     return limits.counting(words * batch, 8 * words)
 
 
-def _move(limits: Limits, memory: Locations, width: int, count: int, batch: int, times: int) -> float | None:
+def _move(
+    limits: Limits, memory: Locations, width: int, count: int, batch: int, times: int
+) -> float | None:
     """Return the seconds of the scan, and of moving the counters of the active locations once or twice."""
     scan = _scan(limits, width, count, batch)
     row = memory.counters[0].numel() * memory.counters.element_size()
     moved = theory.circle.activation(width, _radius(width, count)) * count * batch * row
-    return None if scan is None else scan + times * moved * limits.reading(row * count) / (row * count)
+    return (
+        None if scan is None else scan + times * moved * limits.reading(row * count) / (row * count)
+    )

@@ -15,7 +15,7 @@ import torch
 
 from kanerva import bits as vectors
 from kanerva import models, theory
-from kanerva._core import checks
+from kanerva._core.errors import InputError
 from kanerva.lab.bench._limits import Limits
 from kanerva.lab.bench._measure import Row, peak, rounds
 from kanerva.lab.bench._reads import BETA, _cues, _sharing
@@ -83,7 +83,16 @@ def million(sizes: Sizes, limits: Limits) -> Iterator[list[Row]]:
     yield [
         _row("million", setting, "written", wrote, peak=before),
         _row("million", setting, "recalled", took, peak=extra, right=right, asked=cues),
-        _row("million", setting, "both", wrote + took, peak=beyond, held=held, right=right, asked=cues),
+        _row(
+            "million",
+            setting,
+            "both",
+            wrote + took,
+            peak=beyond,
+            held=held,
+            right=right,
+            asked=cues,
+        ),
     ]
 
 
@@ -97,7 +106,12 @@ def start(sizes: Sizes, limits: Limits) -> Iterator[list[Row]]:
     engine = "numba" if cold[0][0] else "NumPy"
     runs = {"compiled before": cached} | ({"nothing compiled": cold} if cold[0][0] else {})
     yield [
-        _row("start", {"engine": engine, "cache": name}, stage, *_middle([run[1 + place] for run in times]))
+        _row(
+            "start",
+            {"engine": engine, "cache": name},
+            stage,
+            *_middle([run[1 + place] for run in times]),
+        )
         for name, times in runs.items()
         for stage, place in STAGES.items()
         if engine == "numba" or stage != "import numba"
@@ -114,7 +128,16 @@ def growth(sizes: Sizes, limits: Limits) -> Iterator[list[Row]]:
             call()
         times = rounds(calls, sizes.seconds * len(calls))
         yield [
-            _row("growth", {"what": name, "count": int(count)}, "kanerva", took.median, took.low, took.high, took.rounds, peak=took.peak)
+            _row(
+                "growth",
+                {"what": name, "count": int(count)},
+                "kanerva",
+                took.median,
+                took.low,
+                took.high,
+                took.rounds,
+                peak=took.peak,
+            )
             | {"held": held[count]}
             for count, took in times.items()
         ]
@@ -132,7 +155,9 @@ def exponents(rows: list[Row], column: str) -> tuple[float, float]:
     """
     points = [(math.log(row["setting"]["count"]), math.log(row[column])) for row in rows]
     last = [point for point in points if point[0] >= points[-1][0] - math.log(10) * 1.001]
-    whole, end = (statistics.linear_regression(*zip(*some, strict=True)).slope for some in (points, last))
+    whole, end = (
+        statistics.linear_regression(*zip(*some, strict=True)).slope for some in (points, last)
+    )
     return whole, end
 
 
@@ -149,14 +174,16 @@ def _packing(radius: int) -> tuple[Patterns, str]:
     """Build the pattern view with 64 bits to a word, or as floats where it cannot."""
     try:
         return models.sdm_patterns(BITS, radius, storage="bits"), "64 bits a word"
-    except (checks.InputError, TypeError):
+    except (InputError, TypeError):
         return models.sdm_patterns(BITS, radius), "float32"
 
 
 def _process(folder: str) -> list[Any]:
     """Run the start in a process of its own that keeps what it compiles in a folder."""
     environment = os.environ | {"NUMBA_CACHE_DIR": folder}
-    run = subprocess.run([sys.executable, "-c", START], env=environment, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", START], env=environment, capture_output=True, text=True, check=True
+    )
     return list(json.loads(run.stdout))
 
 
@@ -164,11 +191,20 @@ def _middle(samples: list[float]) -> tuple[float, float, float, int]:
     return statistics.median(samples), min(samples), max(samples), len(samples)
 
 
-def _row(operation: str, setting: dict[str, Any], route: str, median: float, *spread: Any, **more: Any) -> Row:
+def _row(
+    operation: str, setting: dict[str, Any], route: str, median: float, *spread: Any, **more: Any
+) -> Row:
     """Lay out what was measured once, or a few times, in the manner of the other rows."""
     low, high, times = spread or (median, median, 1)
     times = {"median": median, "low": low, "high": high, "rounds": times, "peak": None}
-    return {"operation": operation, "setting": setting, "route": route, "ours": True, **times, **more}
+    return {
+        "operation": operation,
+        "setting": setting,
+        "route": route,
+        "ours": True,
+        **times,
+        **more,
+    }
 
 
 def _held(memory: torch.nn.Module) -> int:
@@ -197,7 +233,9 @@ def _circles(count: int) -> tuple[Callable[[], Any], int]:
     rows = vectors.Packed.random(count, BITS, seed=0)
     for first in range(0, count, WRITTEN):
         memory.write(rows[first : first + WRITTEN])
-    query = vectors.flip(vectors.unpack(rows.words[torch.arange(BATCH) * count // BATCH], BITS), FLIPS, seed=1)
+    query = vectors.flip(
+        vectors.unpack(rows.words[torch.arange(BATCH) * count // BATCH], BITS), FLIPS, seed=1
+    )
     return partial(memory.read, query), _held(memory)
 
 

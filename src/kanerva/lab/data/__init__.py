@@ -14,6 +14,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from kanerva._core import checks
+from kanerva._core.errors import door, refuse
 from kanerva.lab.data import _damage, _sets
 from kanerva.lab.data._damage import damage
 from kanerva.lab.data._files import read
@@ -59,8 +60,14 @@ class DataSet:
     notes: tuple[str, ...]
 
 
+@door("data.load")
 def load(
-    source: str | Path, *, patterns: int | None = None, seed: int = 0, threshold: float | None = None, domain: str = "auto"
+    source: str | Path,
+    *,
+    patterns: int | None = None,
+    seed: int = 0,
+    threshold: float | None = None,
+    domain: str = "auto",
 ) -> DataSet:
     """Load a named set or your own file as bits and as real numbers.
 
@@ -99,50 +106,86 @@ def load(
         >>> letters.bits.shape, letters.shape, letters.classes[25], letters.duplicates
         (torch.Size([26, 64]), (8, 8), 'Z', 0)
     """
-    checks.choice("data.load", "domain", domain, DOMAINS)
-    seed = checks.integer("data.load", "seed", seed, 0)
+    checks.choice("domain", domain, DOMAINS)
+    seed = checks.integer("seed", seed, 0)
     if patterns is not None:
         patterns = checks.integer(
-            "data.load", "patterns", patterns, 2, do="keep two patterns at least, so that one can be taken for the other"
+            "patterns",
+            patterns,
+            2,
+            do="keep two patterns at least, so that one can be taken for the other",
         )
     if threshold is not None and domain == "real":
-        checks.refuse("data.load", "threshold", "None where domain is 'real'", f"{threshold}", "leave it out, or ask for domain='auto'")
-    raw = _sets.named(source, patterns, seed) if isinstance(source, str) and source in (*SETS, *DOWNLOADED) else read(source)
+        refuse(
+            "threshold",
+            must="None where domain is 'real'",
+            got=f"{threshold}",
+            do="leave it out, or ask for domain='auto'",
+        )
+    raw = (
+        _sets.named(source, patterns, seed)
+        if isinstance(source, str) and source in (*SETS, *DOWNLOADED)
+        else read(source)
+    )
     low, high = float(raw.values.min()), float(raw.values.max())
     cut, words = _cut(raw, threshold, low, high)
     bits = torch.from_numpy(np.where(raw.values >= cut, np.float32(1), np.float32(-1)))
     if ((raw.values == low) | (raw.values == high)).all():
-        real, note = bits, "-1 and +1 only" if (low, high) == (-1, 1) else f"two values only: {low:g} stands as -1 and {high:g} as +1"
+        real, note = (
+            bits,
+            "-1 and +1 only"
+            if (low, high) == (-1, 1)
+            else f"two values only: {low:g} stands as -1 and {high:g} as +1",
+        )
     elif domain == "bits":
         real, note = bits, f"-1/+1 only: +1 where the value is >= {words}"
     else:
         real, note = _scaled(raw, low, high)
         note += "" if domain == "real" else f"; bits: +1 where the value is >= {words}"
     keep = _kept(len(real), patterns, seed)
-    chosen = (f"{len(keep)} of {len(real)} patterns kept, chosen at random with seed {seed}",) if len(keep) < len(real) else ()
-    return _dataset(raw, None if domain == "real" else bits[keep], real[keep], keep, (*raw.notes, note, *chosen))
+    chosen = (
+        (f"{len(keep)} of {len(real)} patterns kept, chosen at random with seed {seed}",)
+        if len(keep) < len(real)
+        else ()
+    )
+    return _dataset(
+        raw, None if domain == "real" else bits[keep], real[keep], keep, (*raw.notes, note, *chosen)
+    )
 
 
-def _dataset(raw: Raw, bits: Tensor | None, real: Tensor, keep: Int64[Tensor, "kept"], notes: tuple[str, ...]) -> DataSet:
+def _dataset(
+    raw: Raw, bits: Tensor | None, real: Tensor, keep: Int64[Tensor, "kept"], notes: tuple[str, ...]
+) -> DataSet:
     """Count what is told apart, and put the set together."""
     labels = None if raw.labels is None else torch.from_numpy(raw.labels.astype(np.int64))[keep]
     seen = real if bits is None else bits
     # Adding zero turns -0 into 0, which are the same number in other bytes.
     duplicates = len(seen) - len({row.tobytes() for row in (seen + 0.0).numpy()})
     constant = int((seen == seen[0]).all(0).sum())
-    return DataSet(raw.name, bits, real, labels, raw.classes, raw.shape, duplicates, constant, notes)
+    return DataSet(
+        raw.name, bits, real, labels, raw.classes, raw.shape, duplicates, constant, notes
+    )
 
 
-def _cut(raw: Raw, threshold: float | None, low: float, high: float) -> tuple[float | Float64[np.ndarray, "patterns 1"], str]:
+def _cut(
+    raw: Raw, threshold: float | None, low: float, high: float
+) -> tuple[float | Float64[np.ndarray, "patterns 1"], str]:
     """Choose the threshold of the bits, and the words for it."""
     if threshold is not None:
-        threshold = checks.number("data.load", "threshold", threshold)
+        threshold = checks.number("threshold", threshold)
         if not low < threshold <= high:
             must = f"> {low:g} and <= {high:g}, the range of {raw.name!r}"
-            checks.refuse("data.load", "threshold", must, f"{threshold:g}, which makes all bits the same", "give a value within the range")
+            refuse(
+                "threshold",
+                must=must,
+                got=f"{threshold:g}, which makes all bits the same",
+                do="give a value within the range",
+            )
         return threshold, f"{threshold:g}, as asked"
     if raw.cut is not None:
-        return raw.cut, raw.cut_words if isinstance(raw.cut, np.ndarray) else f"{raw.cut:g}, {raw.cut_words}"
+        return raw.cut, raw.cut_words if isinstance(
+            raw.cut, np.ndarray
+        ) else f"{raw.cut:g}, {raw.cut_words}"
     median = float(np.partition(raw.values, raw.values.size // 2, axis=None)[raw.values.size // 2])
     if median > low:
         return median, f"{median:g}, the median of all values"
@@ -156,12 +199,17 @@ def _scaled(raw: Raw, low: float, high: float) -> tuple[Float[Tensor, "patterns 
     largest = max(abs(low), abs(high))
     start, width = low / largest, high / largest - low / largest
     real = torch.from_numpy(2 * (raw.values / largest - start) / width - 1).to(torch.float32)
-    return real, "real numbers: as they are" if (low, high) == (-1, 1) else f"real numbers: [{low:g}, {high:g}] scaled to [-1, 1]"
+    return real, "real numbers: as they are" if (low, high) == (
+        -1,
+        1,
+    ) else f"real numbers: [{low:g}, {high:g}] scaled to [-1, 1]"
 
 
 def _kept(count: int, patterns: int | None, seed: int) -> Int64[Tensor, "kept"]:
     """Choose which patterns to keep; under one seed a larger choice holds a smaller one."""
     if patterns is None or patterns == count:
         return torch.arange(count)
-    patterns = checks.integer("data.load", "patterns", patterns, 2, count, f"keep at most the {count} patterns that are there")
+    patterns = checks.integer(
+        "patterns", patterns, 2, count, f"keep at most the {count} patterns that are there"
+    )
     return torch.from_numpy(np.sort(rng(seed, "patterns").permutation(count)[:patterns]))

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.lab.data._raw import rng
 
 __all__ = ["KINDS", "damage"]
@@ -16,8 +17,15 @@ KINDS = ("flip", "occlude", "gaussian", "mask")
 DOMAINS = ("bits", "real")
 
 
+@door("data.damage")
 def damage(
-    x: Float[Tensor, "*batch n"], kind: str, level: float, *, seed: int, shape: tuple[int, ...] = (), domain: str = "bits"
+    x: Float[Tensor, "*batch n"],
+    kind: str,
+    level: float,
+    *,
+    seed: int,
+    shape: tuple[int, ...] = (),
+    domain: str = "bits",
 ) -> Float[Tensor, "*batch n"]:
     """Damage every row of ``x``.
 
@@ -54,8 +62,11 @@ def damage(
         [16, 16, 16]
     """
     width = _checked(x, kind, domain)
-    level = checks.number("data.damage", "level", level, 0.0, 1000.0 if kind == "gaussian" else 1.0)
-    rows, draw = x.reshape(math.prod(x.shape[:-1]), width), rng(checks.integer("data.damage", "seed", seed, 0), f"damage {kind}")
+    level = checks.number("level", level, 0.0, 1000.0 if kind == "gaussian" else 1.0)
+    rows, draw = (
+        x.reshape(math.prod(x.shape[:-1]), width),
+        rng(checks.integer("seed", seed, 0), f"damage {kind}"),
+    )
     colours = _colours(shape, width)
     if kind == "gaussian":
         noisy = rows + level * torch.from_numpy(draw.standard_normal(tuple(rows.shape))).to(rows)
@@ -64,45 +75,70 @@ def damage(
         damaged = rows.masked_fill(_block(rows, level, colours, draw), -1.0)
     else:
         # Both draws of a row lie side by side in the stream, so that the rows after it change neither.
-        first, second = torch.from_numpy(draw.random((len(rows), 2, width))).to(rows.device).unbind(1)
-        erased = torch.where(second < 0.5, -1.0, 1.0).to(x.dtype) if domain == "bits" else torch.zeros_like(rows)
-        damaged = torch.where(_lowest(first, round(level * width)), -rows if kind == "flip" else erased, rows)
+        first, second = (
+            torch.from_numpy(draw.random((len(rows), 2, width))).to(rows.device).unbind(1)
+        )
+        erased = (
+            torch.where(second < 0.5, -1.0, 1.0).to(x.dtype)
+            if domain == "bits"
+            else torch.zeros_like(rows)
+        )
+        damaged = torch.where(
+            _lowest(first, round(level * width)), -rows if kind == "flip" else erased, rows
+        )
     return damaged.reshape(x.shape)
 
 
 def _checked(x: Tensor, kind: str, domain: str) -> int:
     """Check the cues, and return the length of a row."""
-    checks.choice("data.damage", "kind", kind, KINDS)
-    checks.choice("data.damage", "domain", domain, DOMAINS)
-    width = checks.vectors("data.damage", "x", x).shape[-1]
+    checks.choice("kind", kind, KINDS)
+    checks.choice("domain", domain, DOMAINS)
+    width = arrays.vectors("x", x).shape[-1]
     if not x.is_floating_point():
         must, do = "a floating tensor of shape (..., n)", "convert it with x.to(torch.float32)"
-        checks.refuse("data.damage", "x", must, checks.describe(x), do, checks.InputTypeError)
-    checks.finite("data.damage", "x", x)
+        refuse("x", x, must=must, do=do, error=InputTypeError)
+    arrays.finite("x", x)
     if domain == "bits" and not (x.abs() == 1).all():
-        checks.refuse("data.damage", "x", "-1/+1 bits", checks.describe(x), "give domain='real' to damage real numbers")
+        refuse("x", x, must="-1/+1 bits", do="give domain='real' to damage real numbers")
     return width
 
 
 def _colours(shape: tuple[int, ...], width: int) -> int:
     """Return how many coordinates a pixel has; 0 where there is no picture."""
-    fits = isinstance(shape, tuple) and len(shape) in (0, 2, 3) and all(isinstance(side, int) and side > 0 for side in shape)
+    fits = (
+        isinstance(shape, tuple)
+        and len(shape) in (0, 2, 3)
+        and all(isinstance(side, int) and side > 0 for side in shape)
+    )
     if not fits or (shape and math.prod(shape) != width):
         must = f"() or a (height, width) or (height, width, colours) that multiplies to {width}"
-        checks.refuse("data.damage", "shape", must, str(shape), "give the shape of one row, such as DataSet.shape")
+        refuse(
+            "shape",
+            must=must,
+            got=str(shape),
+            do="give the shape of one row, such as DataSet.shape",
+        )
     return shape[2] if len(shape) == 3 else len(shape) // 2
 
 
-def _block(rows: Float[Tensor, "count n"], level: float, colours: int, draw: np.random.Generator) -> Bool[Tensor, "count n"]:
+def _block(
+    rows: Float[Tensor, "count n"], level: float, colours: int, draw: np.random.Generator
+) -> Bool[Tensor, "count n"]:
     """Mark the block that ``occlude`` hides."""
     width, unit = rows.shape[1], max(colours, 1)
     length = round(level * width / unit) * unit
     last = width - length
-    start = np.full(len(rows), last) if colours else np.floor(draw.random(len(rows)) * (last + 1)).astype(np.int64)
+    start = (
+        np.full(len(rows), last)
+        if colours
+        else np.floor(draw.random(len(rows)) * (last + 1)).astype(np.int64)
+    )
     begin, place = torch.from_numpy(start)[:, None], torch.arange(width)
     return ((place >= begin) & (place < begin + length)).to(rows.device)
 
 
 def _lowest(noise: Float[Tensor, "count n"], many: int) -> Bool[Tensor, "count n"]:
     """Mark the ``many`` smallest of every row: a uniform choice where the noise is uniform."""
-    return torch.zeros_like(noise, dtype=torch.bool).scatter(-1, noise.topk(many, largest=False).indices, True)
+    return torch.zeros_like(noise, dtype=torch.bool).scatter(
+        -1, noise.topk(many, largest=False).indices, True
+    )

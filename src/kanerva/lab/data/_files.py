@@ -15,9 +15,9 @@ from typing import IO
 import numpy as np
 from safetensors import safe_open
 
-from kanerva._core import checks
+from kanerva._core.errors import InputTypeError, describe, door, refuse
 from kanerva.lab.data._pictures import read_folder
-from kanerva.lab.data._raw import MOST, Raw, checked, failing, own, refuse
+from kanerva.lab.data._raw import MOST, Raw, checked, failing, own, refuse_file
 from kanerva.lab.data._sets import CHOICE
 
 __all__ = ["read"]
@@ -28,11 +28,15 @@ ADVICE = {
 }
 
 
+@door("data.load")
 def read(source: str | Path) -> Raw:
     """Read a file, one array of a file (``"file.npz:name"``) or a folder of pictures."""
     if not isinstance(source, str | Path) or source == "":
-        must, do = f"one of {CHOICE} or a path", "save your own numbers with numpy.save and give the path"
-        checks.refuse("data.load", "source", must, checks.describe(source), do, checks.InputTypeError)
+        must, do = (
+            f"one of {CHOICE} or a path",
+            "save your own numbers with numpy.save and give the path",
+        )
+        refuse("source", source, must=must, do=do, error=InputTypeError)
     path, name = Path(source), None
     whole, _, part = str(source).rpartition(":")
     with failing(path, "a path", "choose a set, or give the path of a file or folder"):
@@ -43,24 +47,43 @@ def read(source: str | Path) -> Raw:
         return read_folder(path)
     if not there:
         # One word is rather a set misspelt than a file forgotten.
-        do = "check the spelling" if path.suffix or len(path.parts) > 1 else f"choose one of {CHOICE}, or give the path of a file"
-        refuse(path, "a named set, a file or a folder", "which is not there", do)
+        do = (
+            "check the spelling"
+            if path.suffix or len(path.parts) > 1
+            else f"choose one of {CHOICE}, or give the path of a file"
+        )
+        refuse_file(path, "a named set, a file or a folder", "which is not there", do)
     suffix = path.suffix.lower()
     if suffix not in READERS or not path.is_file():
-        pickled = "; pickles are never read" if suffix in (".pt", ".pth", ".pkl", ".pickle", ".joblib") else ""
+        pickled = (
+            "; pickles are never read"
+            if suffix in (".pt", ".pth", ".pkl", ".pickle", ".joblib")
+            else ""
+        )
         got = f"which is none of these{pickled}"
-        refuse(path, f"a {', '.join(READERS)} file or a folder of pictures", got, "convert it, for example with numpy.save")
+        refuse_file(
+            path,
+            f"a {', '.join(READERS)} file or a folder of pictures",
+            got,
+            "convert it, for example with numpy.save",
+        )
     return READERS[suffix](path, name)
 
 
 def _npy(path: Path, name: str | None) -> Raw:
-    with failing(path, "a NumPy array file", "write it again with numpy.save"), path.open("rb") as stream:
+    with (
+        failing(path, "a NumPy array file", "write it again with numpy.save"),
+        path.open("rb") as stream,
+    ):
         values = _stream(path, stream, os.fstat(stream.fileno()).st_size)
     return own(path, values)
 
 
 def _npz(path: Path, name: str | None) -> Raw:
-    with failing(path, "an archive of NumPy arrays", "write it again with numpy.savez"), zipfile.ZipFile(path) as archive:
+    with (
+        failing(path, "an archive of NumPy arrays", "write it again with numpy.savez"),
+        zipfile.ZipFile(path) as archive,
+    ):
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         chosen = members[_one(path, "array", list(members), name)]
         with archive.open(chosen) as stream:
@@ -73,13 +96,23 @@ def _stream(path: Path, stream: IO[bytes] | zipfile.ZipExtFile, size: int) -> np
     shape, fortran, dtype = HEADERS[np.lib.format.read_magic(stream)](stream)
     if dtype.kind not in "biuf":
         do = ADVICE.get(dtype.kind, "keep the columns that are numbers, as one plain array")
-        refuse(path, "an array of real numbers", f"which holds {'Python objects' if dtype.kind == 'O' else f'dtype {dtype}'}", do)
+        refuse_file(
+            path,
+            "an array of real numbers",
+            f"which holds {'Python objects' if dtype.kind == 'O' else f'dtype {dtype}'}",
+            do,
+        )
     checked(path, shape)
     promised, there = math.prod(shape) * dtype.itemsize, size - stream.tell()
     body = stream.read(promised) if promised == there else b""
     if len(body) != promised:
         got = f"whose header promises {promised} bytes for shape {shape}, where there are {len(body) or there}"
-        refuse(path, "a whole NumPy array file", got, "write it again with numpy.save, one array a file")
+        refuse_file(
+            path,
+            "a whole NumPy array file",
+            got,
+            "write it again with numpy.save, one array a file",
+        )
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
 
 
@@ -87,10 +120,20 @@ def _one(path: Path, kind: str, names: list[str], name: str | None) -> str:
     """Return the name asked for, or the only one."""
     listed = ", ".join(repr(each) for each in names[:20]) + (", ..." if len(names) > 20 else "")
     if name is not None and name not in names:
-        refuse(path, f"a file that holds {name!r}", f"which holds {listed or 'nothing'}", "choose one of its names")
+        refuse_file(
+            path,
+            f"a file that holds {name!r}",
+            f"which holds {listed or 'nothing'}",
+            "choose one of its names",
+        )
     if name is None and len(names) != 1:
         do = f"name one, such as '{path.name}:{names[0]}'" if names else "check how it was written"
-        refuse(path, f"a file of one {kind}", f"which holds {len(names)}{': ' if names else ''}{listed}", do)
+        refuse_file(
+            path,
+            f"a file of one {kind}",
+            f"which holds {len(names)}{': ' if names else ''}{listed}",
+            do,
+        )
     return names[0] if name is None else name
 
 
@@ -99,26 +142,40 @@ def _safetensors(path: Path, name: str | None) -> Raw:
     with failing(path, "a safetensors file", do), safe_open(path, framework="pt") as file:
         shapes = {each: tuple(file.get_slice(each).get_shape()) for each in file.keys()}  # noqa: SIM118
         wide = [each for each, shape in shapes.items() if len(shape) >= 2]
-        chosen = _one(path, "tensor of two dimensions or more", wide if name is None else list(shapes), name)
+        chosen = _one(
+            path, "tensor of two dimensions or more", wide if name is None else list(shapes), name
+        )
         checked(path, shapes[chosen])
         tensor = file.get_tensor(chosen)
         if tensor.is_complex():
-            refuse(path, "a tensor of real numbers", f"which holds {checks.describe(tensor)}", ADVICE["c"])
+            refuse_file(
+                path, "a tensor of real numbers", f"which holds {describe(tensor)}", ADVICE["c"]
+            )
         values = tensor.double().numpy()
     left = f"{chosen!r} is the only one of {len(shapes)} tensors with two dimensions or more"
     return own(path, values, name, (left,) if name is None and len(shapes) > 1 else ())
 
 
 def _csv(path: Path, name: str | None) -> Raw:
-    must, do = "a text file of numbers, one pattern a line", "save it as UTF-8 text with commas between the numbers"
+    must, do = (
+        "a text file of numbers, one pattern a line",
+        "save it as UTF-8 text with commas between the numbers",
+    )
     numbers, width, header = array("d"), 0, False
     with failing(path, must, do), path.open(encoding="utf-8-sig", newline="") as stream:
         if os.fstat(stream.fileno()).st_size > 8 * MOST:
-            refuse(path, f"a text file of at most {8 * MOST:,} bytes", "which is larger", "save it with numpy.save")
+            refuse_file(
+                path,
+                f"a text file of at most {8 * MOST:,} bytes",
+                "which is larger",
+                "save it with numpy.save",
+            )
         first = stream.readline()
         stream.seek(0)
         # With semicolons or tabs between the cells a comma is part of a number, which float() will not read.
-        reader = csv.reader(stream, delimiter=next((mark for mark in ";\t" if mark in first), ","), strict=True)
+        reader = csv.reader(
+            stream, delimiter=next((mark for mark in ";\t" if mark in first), ","), strict=True
+        )
         for cells in reader:
             if not cells or (len(cells) == 1 and not cells[0].strip()):
                 continue
@@ -128,10 +185,14 @@ def _csv(path: Path, name: str | None) -> Raw:
             width = width or len(cells)
             if len(cells) != width:
                 got = f"with {len(cells)} cells in line {reader.line_num} after {width} in those above"
-                refuse(path, "a table with as many cells in every line", got, "fill or drop that line")
+                refuse_file(
+                    path, "a table with as many cells in every line", got, "fill or drop that line"
+                )
             numbers.extend(_finite(path, cells, reader.line_num))
     table = np.array(numbers).reshape(-1, width) if numbers else np.empty((0, width))
-    return own(path, table, notes=("the first line is a header and was left out",) if header else ())
+    return own(
+        path, table, notes=("the first line is a header and was left out",) if header else ()
+    )
 
 
 def _finite(path: Path, cells: list[str], line: int) -> list[float]:
@@ -140,9 +201,18 @@ def _finite(path: Path, cells: list[str], line: int) -> list[float]:
     for column, cell in enumerate(cells, 1):
         value = _number(cell)
         if value is None or not math.isfinite(value):
-            held = repr(cell if len(cell) <= 40 else cell[:37] + "...") if cell.strip() else "an empty cell"
+            held = (
+                repr(cell if len(cell) <= 40 else cell[:37] + "...")
+                if cell.strip()
+                else "an empty cell"
+            )
             got = f"with {held} in line {line}, column {column}"
-            refuse(path, "a table of finite numbers below an optional header", got, "drop that line or column, or fill in a number")
+            refuse_file(
+                path,
+                "a table of finite numbers below an optional header",
+                got,
+                "drop that line or column, or fill in a number",
+            )
         row.append(value)
     return row
 
@@ -161,5 +231,10 @@ HEADERS = {
     (2, 0): np.lib.format.read_array_header_2_0,
     (3, 0): np.lib.format.read_array_header_2_0,
 }
-READERS: dict[str, Callable[[Path, str | None], Raw]] = {".npy": _npy, ".npz": _npz, ".csv": _csv, ".safetensors": _safetensors}
+READERS: dict[str, Callable[[Path, str | None], Raw]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".csv": _csv,
+    ".safetensors": _safetensors,
+}
 NAMED = (".npz", ".safetensors")

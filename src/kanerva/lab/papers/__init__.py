@@ -9,8 +9,23 @@ from kanerva.lab.recipe import Recipe
 
 __all__ = ["ABSENT", "RECIPES"]
 
-MODULES = (theory, critical, recall, overlap1988, critical1988, recall1988, jaeckel1989, keeler1988, images)
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for module in MODULES for recipe in vars(module).values() if isinstance(recipe, Recipe)}
+MODULES = (
+    theory,
+    critical,
+    recall,
+    overlap1988,
+    critical1988,
+    recall1988,
+    jaeckel1989,
+    keeler1988,
+    images,
+)
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for module in MODULES
+    for recipe in vars(module).values()
+    if isinstance(recipe, Recipe)
+}
 
 # Experiments that are not here, and why.
 ABSENT = {

@@ -16,13 +16,24 @@ from kanerva.lab.recipe import Check, Row, grid, recipe
 
 __all__ = ["designs"]
 
-CIRCLE, SELECTED, HYPERPLANE = {"design": "circle", "size": 451}, {"design": "selected", "size": 10}, {"design": "hyperplane", "size": 3}
+CIRCLE, SELECTED, HYPERPLANE = (
+    {"design": "circle", "size": 451},
+    {"design": "selected", "size": 10},
+    {"design": "hyperplane", "size": 3},
+)
 # Share of its active locations that a selected-coordinate memory of 1000 bits shares with a query so many bits away.
 SELECTED_SHARES = {0: 1.0, 10: 0.903968, 50: 0.597311, 100: 0.346928, 200: 0.106164, 500: 0.000933}
 # Share of all locations that two keys both activate in the hyperplane design, by the ones that they have in common.
 HYPERPLANE_SHARES = {90: (7.07e-4, 5e-7), 50: (1.18e-4, 5e-7), 10: (7.2e-7, 5e-9)}
 COUNTED = (0, 10, 50, 100, 150, 200, 300)
-CIRCLE_SHARES = {0: 1071.850e-6, 10: 795.874e-6, 50: 476.874e-6, 100: 285.831e-6, 200: 103.461e-6, 500: 1.101e-6}
+CIRCLE_SHARES = {
+    0: 1071.850e-6,
+    10: 795.874e-6,
+    50: 476.874e-6,
+    100: 285.831e-6,
+    200: 103.461e-6,
+    500: 1.101e-6,
+}
 
 
 def _checks() -> list[Check]:
@@ -71,8 +82,13 @@ def _draw(rows: list[Row]) -> Any:
     draw=_draw,
 )  # fmt: skip
 def designs(
-    design: Annotated[str, "circle: Kanerva's; selected: coordinates and their values; hyperplane: coordinates that are all one"],
-    size: Annotated[int, "radius of the circles in bits, or how many coordinates a location watches"],
+    design: Annotated[
+        str,
+        "circle: Kanerva's; selected: coordinates and their values; hyperplane: coordinates that are all one",
+    ],
+    size: Annotated[
+        int, "radius of the circles in bits, or how many coordinates a location watches"
+    ],
     bits: Annotated[int, "dimension n of the space"],
     ones: Annotated[int, "bits of a key that are one, in the hyperplane design"],
     locations: Annotated[int, "how many random locations there are"],
@@ -99,7 +115,11 @@ def designs(
     source = torch.Generator().manual_seed(seed)
     memory = _memory(design, size, bits, ones, locations, seed)
     # The signal, and the noise of its own count and of the overlaps with all other patterns, which are Poisson counts.
-    signal, other, square = locations * shares[0], locations * shares @ chances, (locations * shares) ** 2 @ chances
+    signal, other, square = (
+        locations * shares[0],
+        locations * shares @ chances,
+        (locations * shares) ** 2 @ chances,
+    )
     expected = signal / math.sqrt(signal + (patterns - 1) * (other + square))
     measured = _signal_to_noise(memory, _keys(design, patterns, bits, ones, source), source)
     for distance in (distance for distance in range(0, bits // 2 + 1, 10) if shares[distance] > 0):
@@ -145,7 +165,9 @@ def _log_shares(design: str, size: int, bits: int, ones: int) -> np.ndarray:
         return theory.jaeckel.selected_log_fraction(bits, size)
     by_common = theory.jaeckel.hyperplane_log_fraction(bits, ones, size)[::-1]
     # Keys with as many ones each are an even number of bits apart, up to twice the ones.
-    return np.concatenate([by_common[:1], np.repeat(by_common[1:], 2), np.full(bits - 2 * ones, -math.inf)])
+    return np.concatenate(
+        [by_common[:1], np.repeat(by_common[1:], 2), np.full(bits - 2 * ones, -math.inf)]
+    )
 
 
 def _chances(design: str, bits: int, ones: int) -> np.ndarray:

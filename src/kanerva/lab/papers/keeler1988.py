@@ -29,7 +29,12 @@ TARGETS = 200
 
 
 def _draw(rows: list[Row]) -> Any:
-    names = {"hopfield": "Hopfield", "dense": "polynomial of order {size}", "exponential": "exponential", "sdm": "{size:,} locations"}
+    names = {
+        "hopfield": "Hopfield",
+        "dense": "polynomial of order {size}",
+        "exponential": "exponential",
+        "sdm": "{size:,} locations",
+    }
     long = [
         {
             "patterns": row["patterns"],
@@ -39,7 +44,13 @@ def _draw(rows: list[Row]) -> Any:
         }
         for row in rows
     ]
-    frame = plot.Frame("Locations can be added, neurons cannot", "patterns stored", "share of the patterns recalled", log="x", across=2)
+    frame = plot.Frame(
+        "Locations can be added, neurons cannot",
+        "patterns stored",
+        "share of the patterns recalled",
+        log="x",
+        across=2,
+    )
     return plot.lines(long, "patterns", "recalled", frame, by="line", panel="panel")
 
 
@@ -61,7 +72,9 @@ def _draw(rows: list[Row]) -> Any:
 )  # fmt: skip
 def hopfield(
     memory: Annotated[str, "hopfield, dense, exponential or sdm"],
-    size: Annotated[int, "order of the interaction, or how many locations; 0 for the exponential one"],
+    size: Annotated[
+        int, "order of the interaction, or how many locations; 0 for the exponential one"
+    ],
     bits: Annotated[int, "neurons of a network, length of a pattern"],
     wrong: Annotated[int, "wrong bits of a query"],
     doublings: Annotated[int, "the number of patterns grows to two to this power"],
@@ -85,13 +98,19 @@ def hopfield(
         store.write(patterns)
         targets = patterns[:TARGETS]
         cues = bits_.flip(targets, wrong, seed=source)
-        same = _differences(patterns, cues) if memory == "hopfield" and count <= 2**10 else (None, None)
+        same = (
+            _differences(patterns, cues)
+            if memory == "hopfield" and count <= 2**10
+            else (None, None)
+        )
         error = (store.read(targets) != targets).double().mean().item()
         yield {
             "patterns": count,
             "recalled": (store.recall(cues) == targets).all(-1).double().mean(),
             "error": error,
-            "off": error - _clean_error(bits, count) if memory == "hopfield" and count >= TARGETS // 4 else None,
+            "off": error - _clean_error(bits, count)
+            if memory == "hopfield" and count >= TARGETS // 4
+            else None,
             "field_difference": same[0],
             "bits_different": same[1],
         }

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kanerva._core import checks
+from kanerva._core.errors import refuse
 from kanerva.lab.plot._style import blank, headline, wrap
 
 if TYPE_CHECKING:
@@ -15,16 +16,21 @@ __all__ = ["apart", "balanced", "check", "key", "panels", "shades"]
 Row = Mapping[str, Any]
 
 
-def check(function: str, rows: Sequence[Row], numbers: Sequence[str], measures: Sequence[str] = ()) -> None:
+def check(rows: Sequence[Row], numbers: Sequence[str], measures: Sequence[str] = ()) -> None:
     """Refuse rows that cannot be drawn: ``numbers`` must be there, ``measures`` may be None."""
     if not rows:
-        checks.refuse(function, "rows", "one row or more", "empty", "examine a model first")
+        refuse("rows", must="one row or more", got="empty", do="examine a model first")
     for row in rows:
         for column in (*numbers, *measures):
             if column not in row:
-                checks.refuse(function, "rows", f"dicts with the key {column!r}", f"a row with {', '.join(map(repr, row))}", "add it")
+                refuse(
+                    "rows",
+                    must=f"dicts with the key {column!r}",
+                    got=f"a row with {', '.join(map(repr, row))}",
+                    do="add it",
+                )
             if column in numbers or row[column] is not None:
-                checks.number(function, f"rows, column {column!r},", row[column])
+                checks.number(f"rows, column {column!r},", row[column])
 
 
 def shades(layers: Sequence[int]) -> dict[int, Any]:
@@ -32,20 +38,33 @@ def shades(layers: Sequence[int]) -> dict[int, Any]:
     import matplotlib
 
     scale = matplotlib.colormaps["viridis_r"]
-    return {layer: scale(0.15 + 0.85 * place / max(1, len(layers) - 1)) for place, layer in enumerate(layers)}
+    return {
+        layer: scale(0.15 + 0.85 * place / max(1, len(layers) - 1))
+        for place, layer in enumerate(layers)
+    }
 
 
-def key(figure: "matplotlib.figure.Figure", layers: Sequence[int], extra: Sequence[Any] = ()) -> None:
+def key(
+    figure: "matplotlib.figure.Figure", layers: Sequence[int], extra: Sequence[Any] = ()
+) -> None:
     """Say below the headline which colour is which layer: of many layers a few are named."""
     from matplotlib.lines import Line2D
 
     width, height = figure.get_size_inches()
-    named = layers if len(layers) <= 6 else sorted({layers[round(place * (len(layers) - 1) / 4)] for place in range(5)})
+    named = (
+        layers
+        if len(layers) <= 6
+        else sorted({layers[round(place * (len(layers) - 1) / 4)] for place in range(5)})
+    )
     colours = shades(layers)
-    handles = [Line2D([], [], color=colours[layer], linewidth=2, label=f"layer {layer}") for layer in named]
+    handles = [
+        Line2D([], [], color=colours[layer], linewidth=2, label=f"layer {layer}") for layer in named
+    ]
     anchor, columns = (0.1 / width, 1 - 0.36 / height), 4 if width < 5 else 8
     look: dict[str, Any] = {"handlelength": 1.4, "columnspacing": 1.5, "labelspacing": 0.3}
-    figure.legend(handles=[*handles, *extra], loc="upper left", bbox_to_anchor=anchor, ncols=columns, **look)
+    figure.legend(
+        handles=[*handles, *extra], loc="upper left", bbox_to_anchor=anchor, ncols=columns, **look
+    )
 
 
 def panels(
@@ -66,7 +85,14 @@ def panels(
     for place, (along, upward) in enumerate(labels):
         row, column = divmod(place, across)
         y = height - head - (row + 1) * (above + tall + below) + below
-        axes = figure.add_axes(((left + column * step) / width, y / height, (step - left - right) / width, tall / height))
+        axes = figure.add_axes(
+            (
+                (left + column * step) / width,
+                y / height,
+                (step - left - right) / width,
+                tall / height,
+            )
+        )
         axes.set_xlabel(along, labelpad=5)
         axes.set_title(upward, loc="left", fontsize=8.5, pad=6)
         drawn.append(axes)
@@ -82,7 +108,14 @@ def balanced(title: str, width: int, lines: int = 2) -> str:
         ['circles at the radius', "of the head's beta"]
     """
     text = wrap(title, width, lines)
-    return next((found for less in range(1, width) if (found := wrap(title, less, 99)).count("\n") == text.count("\n")), text)
+    return next(
+        (
+            found
+            for less in range(1, width)
+            if (found := wrap(title, less, 99)).count("\n") == text.count("\n")
+        ),
+        text,
+    )
 
 
 def apart(places: Sequence[float], gaps: Sequence[float], low: float, high: float) -> list[float]:
@@ -102,13 +135,19 @@ def apart(places: Sequence[float], gaps: Sequence[float], low: float, high: floa
         [0.5, 1.5, 5.0]
     """
     order = sorted(range(len(places)), key=places.__getitem__)
-    clusters: list[tuple[list[int], float]] = []  # labels that touch, and where the middle of their room is
+    clusters: list[
+        tuple[list[int], float]
+    ] = []  # labels that touch, and where the middle of their room is
     for index in order:
         members, middle = [index], places[index]
         while True:
             room = sum(gaps[member] for member in members)
             middle = max(low + room / 2, min(high - room / 2, middle))
-            if not clusters or clusters[-1][1] + sum(gaps[member] for member in clusters[-1][0]) / 2 <= middle - room / 2:
+            if (
+                not clusters
+                or clusters[-1][1] + sum(gaps[member] for member in clusters[-1][0]) / 2
+                <= middle - room / 2
+            ):
                 break
             members = [*clusters.pop()[0], *members]
             middle = sum(places[member] for member in members) / len(members)

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kanerva._core import checks, files
+from kanerva._core import files
+from kanerva._core.errors import door, refuse
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -43,7 +44,15 @@ __all__ = [
 ]
 
 # The colours of Okabe and Ito (2008), told apart by colour-blind eyes; yellow is left out, for it fades on white.
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+)
 INK, QUIET, FAINT = "#24292f", "#6e7781", "#e4e7eb"
 
 _STYLE: dict[str, Any] = {
@@ -109,7 +118,9 @@ def svg(figure: "matplotlib.figure.Figure") -> str:
         >>> svg(recall_curves([row])).count("<svg")
         1
     """
-    return _drawn(figure, "svg", {"Date": None, "Creator": None, "Format": None, "Type": None}).decode()
+    return _drawn(
+        figure, "svg", {"Date": None, "Creator": None, "Format": None, "Type": None}
+    ).decode()
 
 
 def png(figure: "matplotlib.figure.Figure") -> bytes:
@@ -124,7 +135,10 @@ def png(figure: "matplotlib.figure.Figure") -> bytes:
     return _drawn(figure, "png", {"Software": None})
 
 
-def save(figure: "matplotlib.figure.Figure", folder: str | os.PathLike[str], name: str) -> list[Path]:
+@door("plot.save")
+def save(
+    figure: "matplotlib.figure.Figure", folder: str | os.PathLike[str], name: str
+) -> list[Path]:
     """Write ``name.svg`` and ``name.png`` into a folder, each whole or not at all.
 
     Args:
@@ -148,22 +162,33 @@ def save(figure: "matplotlib.figure.Figure", folder: str | os.PathLike[str], nam
         ['recall.svg', 'recall.png']
     """
     if name != Path(name).name or name in ("", ".."):
-        checks.refuse("plot.save", "name", "a plain file name", repr(name), "give the folder as folder and no ending")
+        refuse(
+            "name",
+            must="a plain file name",
+            got=repr(name),
+            do="give the folder as folder and no ending",
+        )
     drawings = {".svg": svg(figure).encode(), ".png": png(figure)}
     paths = [Path(folder, name + ending) for ending in drawings]
     for path, drawing in zip(paths, drawings.values(), strict=True):
-        with files.atomic(path, "plot.save") as temporary:
+        with files.atomic(path) as temporary:
             temporary.write_bytes(drawing)
     return paths
 
 
 @contextmanager
+@door("plot")
 def styled() -> Iterator[None]:
     """Draw in the one style, whatever the user's own settings are, and leave those alone."""
     try:
         import matplotlib.style
     except ImportError:
-        checks.refuse("plot", "matplotlib", "installed", "missing", "install it with pip install 'kanerva[plot]'")
+        refuse(
+            "matplotlib",
+            must="installed",
+            got="missing",
+            do="install it with pip install 'kanerva[plot]'",
+        )
     with matplotlib.style.context(["default", _STYLE]):
         yield
 
@@ -191,7 +216,11 @@ def headline(figure: "matplotlib.figure.Figure", text: str) -> None:
 def power(value: float, _: int | float) -> str:
     """Write a power of ten with raised figures, as 10⁻³."""
     exponent = round(math.log10(value))
-    return f"{value:g}" if exponent in (0, 1) else "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return (
+        f"{value:g}"
+        if exponent in (0, 1)
+        else "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    )
 
 
 def wrap(title: str, width: int, lines: int = 2) -> str:

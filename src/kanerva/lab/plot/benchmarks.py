@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kanerva._core import checks
+from kanerva._core.errors import door, refuse
 from kanerva.lab.plot._style import FAINT, INK, LOOKS, NARROW, QUIET, blank, headline, styled
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ LIMIT = "limit of the machine"
 LINE, GAP, LEFT, RIGHT, FOOT = 0.185, 0.09, 1.72, 0.16, 0.46
 
 
+@door("plot.benchmark_dots")
 def benchmark_dots(
     rows: Sequence[Row], title: str = "Time of others, as a multiple of kanerva's", note: str = ""
 ) -> "matplotlib.figure.Figure":
@@ -50,30 +52,45 @@ def benchmark_dots(
     with styled():
         figure = blank(NARROW, height)
         headline(figure, title)
-        axes = figure.add_axes((LEFT / NARROW, FOOT / height, (NARROW - LEFT - RIGHT) / NARROW, tall / height))
+        axes = figure.add_axes(
+            (LEFT / NARROW, FOOT / height, (NARROW - LEFT - RIGHT) / NARROW, tall / height)
+        )
         for y in places.values():
             axes.axhline(y, color=FAINT, linewidth=0.8, zorder=0)
         axes.axvline(1.0, color=INK, linewidth=1.4, zorder=2)
         axes.text(1.0, tall + 0.03, "kanerva", ha="center", va="bottom", fontsize=8, color=INK)
         for name in names:
-            some = [(row["ratio"], places[str(row["label"])]) for row in rows if row["series"] == name]
+            some = [
+                (row["ratio"], places[str(row["label"])]) for row in rows if row["series"] == name
+            ]
             axes.plot(*zip(*some, strict=True), label=name, **_look(name, series))
         _scale(axes, places, tall)
         anchor = (0.1 / NARROW, 1 - 0.34 / height)
-        figure.legend(loc="upper left", bbox_to_anchor=anchor, ncols=columns, columnspacing=1.4, handletextpad=0.2, labelspacing=0.3)
+        figure.legend(
+            loc="upper left",
+            bbox_to_anchor=anchor,
+            ncols=columns,
+            columnspacing=1.4,
+            handletextpad=0.2,
+            labelspacing=0.3,
+        )
         figure.text(0.1 / NARROW, 0.07 / height, note, fontsize=8, color=QUIET)
     return figure
 
 
 def _check(rows: Sequence[Row]) -> None:
-    where = "plot.benchmark_dots"
     if not rows:
-        checks.refuse(where, "rows", "one row or more", "empty", "run kanerva bench first")
+        refuse("rows", must="one row or more", got="empty", do="run kanerva bench first")
     for row in rows:
         for column in ("label", "series", "ratio"):
             if column not in row:
-                checks.refuse(where, "rows", f"dicts with the key {column!r}", f"a row with {', '.join(map(repr, row))}", "add it")
-        checks.number(where, "rows, column 'ratio',", row["ratio"], 0, open_low=True)
+                refuse(
+                    "rows",
+                    must=f"dicts with the key {column!r}",
+                    got=f"a row with {', '.join(map(repr, row))}",
+                    do="add it",
+                )
+        checks.number("rows, column 'ratio',", row["ratio"], 0, open_low=True)
 
 
 def _lines(rows: Sequence[Row]) -> tuple[dict[str, float], float]:
@@ -91,7 +108,14 @@ def _lines(rows: Sequence[Row]) -> tuple[dict[str, float], float]:
 
 def _look(name: str, series: Sequence[str]) -> dict[str, Any]:
     if name == LIMIT:
-        return {"linestyle": "none", "marker": "|", "color": INK, "markersize": 8, "markeredgewidth": 1.6, "zorder": 3}
+        return {
+            "linestyle": "none",
+            "marker": "|",
+            "color": INK,
+            "markersize": 8,
+            "markeredgewidth": 1.6,
+            "zorder": 3,
+        }
     colour, marker, _ = LOOKS[series.index(name) % len(LOOKS)]
     return {"linestyle": "none", "marker": marker, "color": colour, "markersize": 4.6, "zorder": 4}
 

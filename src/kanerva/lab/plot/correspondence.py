@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from kanerva._core.errors import door
 from kanerva.lab.plot._style import BLUE, GREEN, INK, PURPLE, QUIET, blank, headline, styled
 
 if TYPE_CHECKING:
@@ -10,7 +11,13 @@ if TYPE_CHECKING:
 
 __all__ = ["correspondence"]
 
-STATIONS = ("what asks", "what it is\ncompared with", "how much\neach counts", "what is kept", "what answers")
+STATIONS = (
+    "what asks",
+    "what it is\ncompared with",
+    "how much\neach counts",
+    "what is kept",
+    "what answers",
+)
 SYSTEMS = {
     "Sparse distributed memory": (
         BLUE,
@@ -28,12 +35,19 @@ SYSTEMS = {
     ),
     "Cerebellum": (
         GREEN,
-        ("mossy\nfibres", "dendrites of\ngranule cells", "granule cells\nthat fire", "synapses onto\nPurkinje cells", "Purkinje\ncells"),
+        (
+            "mossy\nfibres",
+            "dendrites of\ngranule cells",
+            "granule cells\nthat fire",
+            "synapses onto\nPurkinje cells",
+            "Purkinje\ncells",
+        ),
     ),
 }
 WRITING = ("the word to be written", "the value of a token", "climbing fibres")
 
 
+@door("plot.correspondence")
 def correspondence() -> "matplotlib.figure.Figure":
     """Draw the path of a read through sparse distributed memory, attention and the cerebellum, part beside part.
 
@@ -56,7 +70,9 @@ def correspondence() -> "matplotlib.figure.Figure":
     left, step, half = 0.1, (width - 0.2) / len(STATIONS), 0.26
     with styled():
         figure = blank(width, height)
-        axes = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[], xlim=(0, width), ylim=(0, height))
+        axes = figure.add_axes(
+            (0, 0, 1, 1), frameon=False, xticks=[], yticks=[], xlim=(0, width), ylim=(0, height)
+        )
         axes.grid(False)
         headline(figure, "One read, three systems")
         for place, station in enumerate(STATIONS):
@@ -73,17 +89,33 @@ def correspondence() -> "matplotlib.figure.Figure":
         for line, (system, (colour, parts)) in enumerate(SYSTEMS.items()):
             top = height - head - row * line
             middle = top - 0.48
-            axes.text(left + 0.02, top - 0.03, system, fontsize=8.5, weight="bold", color=colour, va="top")
+            axes.text(
+                left + 0.02, top - 0.03, system, fontsize=8.5, weight="bold", color=colour, va="top"
+            )
             for place, part in enumerate(parts):
                 x = left + step * (place + 0.5)
                 axes.add_patch(_box(x - step * 0.43, middle - half, step * 0.86, 2 * half, colour))
-                axes.text(x, middle, part, ha="center", va="center", fontsize=8, color=INK, linespacing=1.15)
+                axes.text(
+                    x,
+                    middle,
+                    part,
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color=INK,
+                    linespacing=1.15,
+                )
                 if place:
                     axes.annotate(
                         "",
                         (x - step * 0.43, middle),
                         (x - step * 0.57, middle),
-                        arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0},
+                        arrowprops={
+                            "arrowstyle": "-|>",
+                            "color": colour,
+                            "shrinkA": 0,
+                            "shrinkB": 0,
+                        },
                     )
             kept = left + step * 3.5
             axes.annotate(
@@ -92,13 +124,28 @@ def correspondence() -> "matplotlib.figure.Figure":
                 (kept, middle - half - 0.2),
                 arrowprops={"arrowstyle": "-|>", "color": QUIET, "shrinkA": 0, "shrinkB": 0},
             )
-            axes.text(kept + 0.07, middle - half - 0.15, WRITING[line], fontsize=7.5, color=QUIET, va="center")
+            axes.text(
+                kept + 0.07,
+                middle - half - 0.15,
+                WRITING[line],
+                fontsize=7.5,
+                color=QUIET,
+                va="center",
+            )
     return figure
 
 
-def _box(x: float, y: float, width: float, height: float, colour: str) -> "matplotlib.patches.Patch":
+def _box(
+    x: float, y: float, width: float, height: float, colour: str
+) -> "matplotlib.patches.Patch":
     from matplotlib.patches import FancyBboxPatch
 
     return FancyBboxPatch(
-        (x, y), width, height, boxstyle="round,pad=0,rounding_size=0.06", facecolor="white", edgecolor=colour, linewidth=1.2
+        (x, y),
+        width,
+        height,
+        boxstyle="round,pad=0,rounding_size=0.06",
+        facecolor="white",
+        edgecolor=colour,
+        linewidth=1.2,
     )

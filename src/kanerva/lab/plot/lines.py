@@ -6,7 +6,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kanerva._core import checks
-from kanerva.lab.plot._style import INK, LOOKS, NARROW, QUIET, WIDE, blank, headline, power, styled, wrap
+from kanerva._core.errors import door, refuse
+from kanerva.lab.plot._style import (
+    INK,
+    LOOKS,
+    NARROW,
+    QUIET,
+    WIDE,
+    blank,
+    headline,
+    power,
+    styled,
+    wrap,
+)
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -47,8 +59,15 @@ class Frame:
     limits: tuple[float, float] | None = None
 
 
+@door("plot.lines")
 def lines(
-    rows: Sequence[Row], x: str, y: str, frame: Frame, *, by: str | None = None, panel: str | None = None
+    rows: Sequence[Row],
+    x: str,
+    y: str,
+    frame: Frame,
+    *,
+    by: str | None = None,
+    panel: str | None = None,
 ) -> "matplotlib.figure.Figure":
     """Draw one column against another: a line for each value of a third, a panel for each value of a fourth.
 
@@ -84,7 +103,13 @@ def lines(
         for title, axes in zip(panels, grid, strict=True):
             here = [row for row in rows if not panel or str(row[panel]) == title]
             for index, name in enumerate(names):
-                _line(axes, [row for row in here if not by or str(row[by]) == name], (x, y), frame, (name, index))
+                _line(
+                    axes,
+                    [row for row in here if not by or str(row[by]) == name],
+                    (x, y),
+                    frame,
+                    (name, index),
+                )
             axes.set_title(wrap(title, 28), loc="left", fontsize=9, color=INK, pad=6, va="bottom")
         _scale(grid, frame)
     return figure
@@ -92,33 +117,49 @@ def lines(
 
 def _check(rows: Sequence[Row], columns: Sequence[str]) -> None:
     if not rows:
-        checks.refuse("plot.lines", "rows", "one row or more", "empty", "run the experiment first")
+        refuse("rows", must="one row or more", got="empty", do="run the experiment first")
     for row in rows:
         for column in columns:
             if column not in row:
                 got = f"a row with {', '.join(map(repr, row))}"
-                checks.refuse("plot.lines", "rows", f"dicts with the key {column!r}", got, "add it")
+                refuse("rows", must=f"dicts with the key {column!r}", got=got, do="add it")
 
 
-def _line(axes: "matplotlib.axes.Axes", rows: Iterable[Row], columns: tuple[str, str], frame: Frame, look: tuple[str, int]) -> None:
+def _line(
+    axes: "matplotlib.axes.Axes",
+    rows: Iterable[Row],
+    columns: tuple[str, str],
+    frame: Frame,
+    look: tuple[str, int],
+) -> None:
     values: dict[float, list[float]] = {}
     for row in rows:
         if row[columns[1]] is None:
             continue
-        x, y = (checks.number("plot.lines", f"rows, column {column!r},", row[column]) for column in columns)
+        x, y = (checks.number(f"rows, column {column!r},", row[column]) for column in columns)
         if (x > 0 or "x" not in frame.log) and (y > 0 or "y" not in frame.log):
             values.setdefault(x, []).append(y)
     places = sorted(values)
     if not places:
         return
     means = [statistics.fmean(values[place]) for place in places]
-    spread = [statistics.stdev(values[place]) if len(values[place]) > 1 else 0.0 for place in places]
+    spread = [
+        statistics.stdev(values[place]) if len(values[place]) > 1 else 0.0 for place in places
+    ]
     name, index = look
     colour, marker, dash = LOOKS[index % len(LOOKS)]
     every = max(1, len(places) // 8)
     if name in frame.dots:
         points = [(place, value) for place in places for value in values[place]]
-        axes.plot(*zip(*points, strict=True), linestyle="none", marker="o", markerfacecolor="none", color=INK, markersize=5, zorder=4)
+        axes.plot(
+            *zip(*points, strict=True),
+            linestyle="none",
+            marker="o",
+            markerfacecolor="none",
+            color=INK,
+            markersize=5,
+            zorder=4,
+        )
         return
     shape: dict[str, Any] = {
         "color": colour,
@@ -133,13 +174,25 @@ def _line(axes: "matplotlib.axes.Axes", rows: Iterable[Row], columns: tuple[str,
         axes.plot(places, means, label=name, **shape)
 
 
-def _grid(panels: Sequence[str], names: Sequence[str], frame: Frame) -> tuple["matplotlib.figure.Figure", list["matplotlib.axes.Axes"]]:
+def _grid(
+    panels: Sequence[str], names: Sequence[str], frame: Frame
+) -> tuple["matplotlib.figure.Figure", list["matplotlib.axes.Axes"]]:
     """Lay out the panels by the inch, with room above for the title and the names of the lines."""
     across = min(frame.across, len(panels))
     down = -(-len(panels) // across)
     width = WIDE * across if across > 2 else NARROW
-    columns = max(1, min(len(names) + len(frame.verticals), int(width / (0.5 + 0.068 * max(map(len, [*names, *frame.verticals]))))))
-    legend = 0.17 * -(-(len(names) + len(frame.verticals)) // columns) + 0.06 if len(names) > 1 or frame.verticals else 0.0
+    columns = max(
+        1,
+        min(
+            len(names) + len(frame.verticals),
+            int(width / (0.5 + 0.068 * max(map(len, [*names, *frame.verticals])))),
+        ),
+    )
+    legend = (
+        0.17 * -(-(len(names) + len(frame.verticals)) // columns) + 0.06
+        if len(names) > 1 or frame.verticals
+        else 0.0
+    )
     head = 0.36 + (0.2 if frame.y else 0.0) + legend
     left, right, above, below, bottom = 0.5, 0.12, 0.1 if panels == [""] else 0.3, 0.26, 0.24
     tall = 2.3 if across == 1 else 1.35
@@ -162,22 +215,44 @@ def _grid(panels: Sequence[str], names: Sequence[str], frame: Frame) -> tuple["m
     return figure, grid
 
 
-def _legend(figure: "matplotlib.figure.Figure", names: Sequence[str], frame: Frame, place: tuple[int, float]) -> None:
+def _legend(
+    figure: "matplotlib.figure.Figure", names: Sequence[str], frame: Frame, place: tuple[int, float]
+) -> None:
     from matplotlib.lines import Line2D
 
     handles = []
     for index, name in enumerate(names):
         colour, marker, dash = LOOKS[index % len(LOOKS)]
         if name in frame.dots:
-            handles.append(Line2D([], [], linestyle="none", marker="o", markerfacecolor="none", color=INK, markersize=5, label=name))
+            handles.append(
+                Line2D(
+                    [],
+                    [],
+                    linestyle="none",
+                    marker="o",
+                    markerfacecolor="none",
+                    color=INK,
+                    markersize=5,
+                    label=name,
+                )
+            )
         elif len(names) > 1:
             handles.append(Line2D([], [], color=colour, marker=marker, linestyle=dash, label=name))
     dashes = [(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2))]
     for index, name in enumerate(frame.verticals):
-        handles.append(Line2D([], [], color=QUIET, linestyle=dashes[index % 3], linewidth=1.1, label=name))
+        handles.append(
+            Line2D([], [], color=QUIET, linestyle=dashes[index % 3], linewidth=1.1, label=name)
+        )
     width, height = figure.get_size_inches()
     anchor = (0.1 / width, 1 - place[1] / height)
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=anchor, ncols=place[0], columnspacing=1.6, labelspacing=0.3)
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=anchor,
+        ncols=place[0],
+        columnspacing=1.6,
+        labelspacing=0.3,
+    )
 
 
 def _scale(grid: Sequence["matplotlib.axes.Axes"], frame: Frame) -> None:
@@ -186,10 +261,23 @@ def _scale(grid: Sequence["matplotlib.axes.Axes"], frame: Frame) -> None:
     for index, axes in enumerate(grid):
         if frame.diagonal:
             low, high = axes.get_xlim()
-            axes.plot([low, high], [low, high], color=QUIET, linestyle=(0, (1, 1.6)), linewidth=1.0, zorder=1)
+            axes.plot(
+                [low, high],
+                [low, high],
+                color=QUIET,
+                linestyle=(0, (1, 1.6)),
+                linewidth=1.0,
+                zorder=1,
+            )
             axes.set_xlim(low, high)
         for place, where in enumerate(frame.verticals.values()):
-            axes.axvline(where, color=QUIET, linestyle=[(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2))][place % 3], linewidth=1.1, zorder=1)
+            axes.axvline(
+                where,
+                color=QUIET,
+                linestyle=[(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2))][place % 3],
+                linewidth=1.1,
+                zorder=1,
+            )
         for axis, letter in ((axes.xaxis, "x"), (axes.yaxis, "y")):
             if letter in frame.log:
                 getattr(axes, f"set_{letter}scale")("log")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kanerva._core import checks
+from kanerva._core.errors import door, refuse
 from kanerva.lab.plot._rows import check
 from kanerva.lab.plot._style import BLUE, INK, NARROW, VERMILION, blank, headline, styled
 
@@ -39,7 +40,10 @@ TITLES = {
 CELLS = 400  # in maps of more cells no numbers are written
 
 
-def head_maps(rows: Sequence[Row], columns: Sequence[str] = MAPPED, *, across: int = 2) -> "matplotlib.figure.Figure":
+@door("plot.head_maps")
+def head_maps(
+    rows: Sequence[Row], columns: Sequence[str] = MAPPED, *, across: int = 2
+) -> "matplotlib.figure.Figure":
     """Draw what was seen of each head as maps, a row for each layer and a column for each head, layer 0 at the top.
 
     Every map has a scale of its own, from light to dark; with values far below zero, red is below and blue above. Numbers are
@@ -61,11 +65,10 @@ def head_maps(rows: Sequence[Row], columns: Sequence[str] = MAPPED, *, across: i
         >>> head_maps(rows, ["beta"]).axes[0].images[0].get_array().tolist()
         [[4.0, 5.0, 6.0], [4.0, 5.0, 6.0]]
     """
-    name = "plot.head_maps"
-    across = checks.integer(name, "across", across, 1)
+    across = checks.integer("across", across, 1)
     if not columns:
-        checks.refuse(name, "columns", "one column or more", "empty", "give ['beta']")
-    check(name, rows, ("layer", "index"), columns)
+        refuse("columns", must="one column or more", got="empty", do="give ['beta']")
+    check(rows, ("layer", "index"), columns)
     layers, heads = (sorted({int(row[place]) for row in rows}) for place in ("layer", "index"))
     across = min(across, len(columns))
     width = NARROW * min(across, 2)
@@ -81,17 +84,23 @@ def head_maps(rows: Sequence[Row], columns: Sequence[str] = MAPPED, *, across: i
             axes = figure.add_axes((x / width, y / height, wide / width, tall / height))
             image = _map(axes, _grid(rows, layers, heads, column), (wide, tall))
             _name(axes, layers, heads, (wide, tall))
-            axes.set_title(TITLES.get(column, column.replace("_", " ")), loc="left", fontsize=9, pad=6)
+            axes.set_title(
+                TITLES.get(column, column.replace("_", " ")), loc="left", fontsize=9, pad=6
+            )
             axes.set_xlabel("head" if place + across >= len(columns) else "", labelpad=2)
             axes.set_ylabel("layer" if along == 0 else "", labelpad=3)
             if image and tall > 0.4:  # a lower bar has no room for its numbers
-                bar = figure.add_axes(((x + wide + 0.09) / width, y / height, 0.08 / width, tall / height))
+                bar = figure.add_axes(
+                    ((x + wide + 0.09) / width, y / height, 0.08 / width, tall / height)
+                )
                 _bar(bar, image)
         headline(figure, "The heads, layer by layer")
     return figure
 
 
-def _grid(rows: Sequence[Row], layers: Sequence[int], heads: Sequence[int], column: str) -> "np.ma.MaskedArray":
+def _grid(
+    rows: Sequence[Row], layers: Sequence[int], heads: Sequence[int], column: str
+) -> "np.ma.MaskedArray":
     """Lay one column out as layers by heads; what is not there is masked."""
     grid = np.ma.array(np.zeros((len(layers), len(heads))), mask=True)
     for row in rows:
@@ -100,7 +109,9 @@ def _grid(rows: Sequence[Row], layers: Sequence[int], heads: Sequence[int], colu
     return grid
 
 
-def _map(axes: "matplotlib.axes.Axes", grid: "np.ma.MaskedArray", size: tuple[float, float]) -> "matplotlib.image.AxesImage | None":
+def _map(
+    axes: "matplotlib.axes.Axes", grid: "np.ma.MaskedArray", size: tuple[float, float]
+) -> "matplotlib.image.AxesImage | None":
     """Colour the cells, part them by thin lines, and write the numbers where they fit."""
     from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 
@@ -123,15 +134,31 @@ def _map(axes: "matplotlib.axes.Axes", grid: "np.ma.MaskedArray", size: tuple[fl
     scale = LinearSegmentedColormap.from_list("house", colours)
     image = axes.imshow(grid, cmap=scale, norm=norm, aspect="auto", interpolation="none")
     thin = min(size[0] / along, size[1] / down)
-    axes.hlines(np.arange(down - 1) + 0.5, -0.5, along - 0.5, color="white", linewidth=min(1.0, 8 * thin))
-    axes.vlines(np.arange(along - 1) + 0.5, -0.5, down - 0.5, color="white", linewidth=min(1.0, 8 * thin))
-    texts = {place: _short(value, grid) for place, value in np.ndenumerate(grid) if not np.ma.getmaskarray(grid)[place]}
+    axes.hlines(
+        np.arange(down - 1) + 0.5, -0.5, along - 0.5, color="white", linewidth=min(1.0, 8 * thin)
+    )
+    axes.vlines(
+        np.arange(along - 1) + 0.5, -0.5, down - 0.5, color="white", linewidth=min(1.0, 8 * thin)
+    )
+    texts = {
+        place: _short(value, grid)
+        for place, value in np.ndenumerate(grid)
+        if not np.ma.getmaskarray(grid)[place]
+    }
     letters = max(map(len, texts.values()))
     if grid.size <= CELLS and size[0] / along > 0.02 + letters * 0.0545 and size[1] / down > 0.13:
         for (row, column), text in texts.items():
             red, green, blue, _ = image.to_rgba(grid[row, column])
             dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
-            axes.text(column, row, text, ha="center", va="center_baseline", fontsize=6.2, color="white" if dark else INK)
+            axes.text(
+                column,
+                row,
+                text,
+                ha="center",
+                va="center_baseline",
+                fontsize=6.2,
+                color="white" if dark else INK,
+            )
     return image
 
 
@@ -159,9 +186,21 @@ def _bar(axes: "matplotlib.axes.Axes", image: Any) -> None:
     bar.outline.set_visible(False)
 
 
-def _name(axes: "matplotlib.axes.Axes", layers: Sequence[int], heads: Sequence[int], size: tuple[float, float]) -> None:
+def _name(
+    axes: "matplotlib.axes.Axes",
+    layers: Sequence[int],
+    heads: Sequence[int],
+    size: tuple[float, float],
+) -> None:
     """Number layers and heads, as many as there is room for."""
-    for axis, names, room, needs in ((axes.yaxis, layers, size[1], 0.17), (axes.xaxis, heads, size[0], 0.06 + 0.07 * len(str(heads[-1])))):
-        every = next(step for step in (1, 2, 4, 8, 16, 32, 64, len(names)) if room / len(names) * step > needs or step >= len(names))
+    for axis, names, room, needs in (
+        (axes.yaxis, layers, size[1], 0.17),
+        (axes.xaxis, heads, size[0], 0.06 + 0.07 * len(str(heads[-1]))),
+    ):
+        every = next(
+            step
+            for step in (1, 2, 4, 8, 16, 32, 64, len(names))
+            if room / len(names) * step > needs or step >= len(names)
+        )
         axis.set_ticks(range(0, len(names), every), labels=[str(name) for name in names[::every]])
     axes.tick_params(length=0, labelsize=7.5)

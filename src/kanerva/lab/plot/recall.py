@@ -8,7 +8,20 @@ import numpy as np
 from jaxtyping import Shaped
 
 from kanerva._core import checks
-from kanerva.lab.plot._style import BLUE, INK, LOOKS, NARROW, QUIET, WIDE, blank, headline, power, styled, wrap
+from kanerva._core.errors import door, refuse
+from kanerva.lab.plot._style import (
+    BLUE,
+    INK,
+    LOOKS,
+    NARROW,
+    QUIET,
+    WIDE,
+    blank,
+    headline,
+    power,
+    styled,
+    wrap,
+)
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -20,7 +33,10 @@ Row = Mapping[str, str | int | float | None]
 
 FLOOR = 1e-9  # weights below it are not drawn
 
-BASELINES: dict[str, tuple[int, tuple[float, float]]] = {"nearest": (0, (4, 2)), "cue": (0, (1, 1.6))}
+BASELINES: dict[str, tuple[int, tuple[float, float]]] = {
+    "nearest": (0, (4, 2)),
+    "cue": (0, (1, 1.6)),
+}
 
 SHARES = {
     "exact": "Cues recalled exactly",
@@ -45,7 +61,10 @@ DAMAGES = {
 }
 
 
-def recall_curves(rows: Sequence[Row], column: str = "exact", *, across: int = 4) -> "matplotlib.figure.Figure":
+@door("plot.recall_curves")
+def recall_curves(
+    rows: Sequence[Row], column: str = "exact", *, across: int = 4
+) -> "matplotlib.figure.Figure":
     """Draw one measure against the damage, a small panel for each memory.
 
     Ten lines in one frame hide each other wherever memories agree, which is at both ends of the scale. So every memory
@@ -70,9 +89,8 @@ def recall_curves(rows: Sequence[Row], column: str = "exact", *, across: int = 4
         >>> len(figure.axes)
         1
     """
-    name = "plot.recall_curves"
-    across = checks.integer(name, "across", across, 1)
-    _check(name, rows, ("memory", "title", "damage"), ("level",), column)
+    across = checks.integer("across", across, 1)
+    _check(rows, ("memory", "title", "damage"), ("level",), column)
     titles = _titles(rows)
     curves = {memory: _curve(rows, memory, column) for memory in titles}
     behind = {memory: curve for memory, curve in curves.items() if memory in BASELINES}
@@ -82,15 +100,33 @@ def recall_curves(rows: Sequence[Row], column: str = "exact", *, across: int = 4
         figure, panels = _grid(len(front), across, bool(behind))
         for panel, (memory, curve) in zip(panels, front.items(), strict=True):
             for other, line in behind.items():
-                panel.plot(line[0], line[1], color=QUIET, linestyle=BASELINES[other], linewidth=1.1, zorder=1.5)
-            panel.errorbar(*curve, color=BLUE, marker="o", elinewidth=1.2, capsize=0, clip_on=False, zorder=3)
-            panel.set_title(wrap(titles[memory], 25), loc="left", fontsize=9, color=INK, pad=7, va="bottom", linespacing=1.15)
+                panel.plot(
+                    line[0],
+                    line[1],
+                    color=QUIET,
+                    linestyle=BASELINES[other],
+                    linewidth=1.1,
+                    zorder=1.5,
+                )
+            panel.errorbar(
+                *curve, color=BLUE, marker="o", elinewidth=1.2, capsize=0, clip_on=False, zorder=3
+            )
+            panel.set_title(
+                wrap(titles[memory], 25),
+                loc="left",
+                fontsize=9,
+                color=INK,
+                pad=7,
+                va="bottom",
+                linespacing=1.15,
+            )
         _scale(panels, across, column, curves)
         headline(figure, SHARES.get(column) or SIZES.get(column) or column)
         _legend(figure, rows, across, {titles[memory]: BASELINES[memory] for memory in behind})
     return figure
 
 
+@door("plot.weight_curves")
 def weight_curves(rows: Sequence[Row]) -> "matplotlib.figure.Figure":
     """Draw the weight of a stored pattern against its distance from the query, the weight on a log scale.
 
@@ -111,7 +147,7 @@ def weight_curves(rows: Sequence[Row]) -> "matplotlib.figure.Figure":
         >>> len(weight_curves(rows).axes[0].lines)
         1
     """
-    _check("plot.weight_curves", rows, ("memory", "title"), ("distance", "weight"), None)
+    _check(rows, ("memory", "title"), ("distance", "weight"), None)
     titles = _titles(rows)
     tall = 3.2 + 0.155 * len(titles)
     with styled():
@@ -119,7 +155,11 @@ def weight_curves(rows: Sequence[Row]) -> "matplotlib.figure.Figure":
         axes = figure.add_axes((0.5 / NARROW, 0.5 / tall, 1 - 0.62 / NARROW, 2.2 / tall))
         reach, low = 0.0, 1.0
         for index, (memory, title) in enumerate(titles.items()):
-            points = sorted((_real(row["distance"]), _real(row["weight"])) for row in rows if row["memory"] == memory)
+            points = sorted(
+                (_real(row["distance"]), _real(row["weight"]))
+                for row in rows
+                if row["memory"] == memory
+            )
             drawn = _weight_line(axes, title, points, index)
             reach, low = max([reach, *(x for x, _ in drawn)]), min([low, *(y for _, y in drawn)])
         axes.set(yscale="log", ylim=(low / 3, 3), xlim=(0, reach * 1.04 or 1))
@@ -128,11 +168,19 @@ def weight_curves(rows: Sequence[Row]) -> "matplotlib.figure.Figure":
         axes.set_xlabel("distance of the stored pattern from the query, in bits", labelpad=6)
         headline(figure, "Weight in a read, as a share of the largest")
         lines = [line for line in axes.lines if line.get_linestyle() != "None"]
-        figure.legend(handles=lines, loc="upper left", bbox_to_anchor=(0.1 / NARROW, 1 - 0.36 / tall), labelspacing=0.35)
+        figure.legend(
+            handles=lines,
+            loc="upper left",
+            bbox_to_anchor=(0.1 / NARROW, 1 - 0.36 / tall),
+            labelspacing=0.35,
+        )
     return figure
 
 
-def gallery(pictures: Sequence[tuple[str, Shaped[np.ndarray, "k h w *rgb"]]]) -> "matplotlib.figure.Figure":
+@door("plot.gallery")
+def gallery(
+    pictures: Sequence[tuple[str, Shaped[np.ndarray, "k h w *rgb"]]],
+) -> "matplotlib.figure.Figure":
     """Show what was stored, what was asked and what came back, a row of pictures for each.
 
     Args:
@@ -174,19 +222,33 @@ def gallery(pictures: Sequence[tuple[str, Shaped[np.ndarray, "k h w *rgb"]]]) ->
     return figure
 
 
-def _check(function: str, rows: Sequence[Row], words: Sequence[str], numbers: Sequence[str], measure: str | None) -> None:
+def _check(
+    rows: Sequence[Row], words: Sequence[str], numbers: Sequence[str], measure: str | None
+) -> None:
     """Refuse what cannot be drawn: numbers must be there, a measure may be None."""
     if not rows:
-        checks.refuse(function, "rows", "one row or more", "empty", "run the comparison first")
+        refuse("rows", must="one row or more", got="empty", do="run the comparison first")
     for row in rows:
         for column in (*words, *numbers, *([measure] if measure else ())):
             if column not in row:
-                checks.refuse(function, "rows", f"dicts with the key {column!r}", f"a row with {', '.join(map(repr, row))}", "add it")
+                refuse(
+                    "rows",
+                    must=f"dicts with the key {column!r}",
+                    got=f"a row with {', '.join(map(repr, row))}",
+                    do="add it",
+                )
             if column in numbers or (column == measure and row[column] is not None):
-                checks.number(function, f"rows, column {column!r},", row[column], *([0.0] if column in numbers else []))
+                checks.number(
+                    f"rows, column {column!r},", row[column], *([0.0] if column in numbers else [])
+                )
     damages = list(dict.fromkeys(str(row["damage"]) for row in rows if "damage" in row))
     if len(damages) > 1:
-        checks.refuse(function, "rows", "of one kind of damage", " and ".join(damages), "draw a figure for each")
+        refuse(
+            "rows",
+            must="of one kind of damage",
+            got=" and ".join(damages),
+            do="draw a figure for each",
+        )
 
 
 def _titles(rows: Sequence[Row]) -> dict[str, str]:
@@ -194,21 +256,27 @@ def _titles(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def _real(value: str | int | float | None) -> float:
-    return checks.number("plot", "rows", value)
+    return checks.number("rows", value)
 
 
-def _curve(rows: Sequence[Row], memory: str, column: str) -> tuple[list[float], list[float], list[float]]:
+def _curve(
+    rows: Sequence[Row], memory: str, column: str
+) -> tuple[list[float], list[float], list[float]]:
     """Return levels, means and standard deviations over seeds; one seed has none."""
     values: dict[float, list[float]] = {}
     for row in rows:
         if row["memory"] == memory and row[column] is not None:
             values.setdefault(_real(row["level"]), []).append(_real(row[column]))
     levels = sorted(values)
-    spread = [statistics.stdev(values[level]) if len(values[level]) > 1 else 0.0 for level in levels]
+    spread = [
+        statistics.stdev(values[level]) if len(values[level]) > 1 else 0.0 for level in levels
+    ]
     return levels, [statistics.fmean(values[level]) for level in levels], spread
 
 
-def _grid(count: int, across: int, legend: bool) -> tuple["matplotlib.figure.Figure", list["matplotlib.axes.Axes"]]:
+def _grid(
+    count: int, across: int, legend: bool
+) -> tuple["matplotlib.figure.Figure", list["matplotlib.axes.Axes"]]:
     """Lay out ``count`` panels by the inch, so that nothing moves with the length of a label."""
     down = -(-count // across)
     head = 0.54 if across > 2 or not legend else 0.8
@@ -221,11 +289,17 @@ def _grid(count: int, across: int, legend: bool) -> tuple["matplotlib.figure.Fig
         row, column = divmod(index, across)
         y = height - head - (row + 1) * (panel + gap)
         box = ((left + column * step) / width, y / height, (step - 0.3) / width, panel / height)
-        panels.append(figure.add_axes(box, sharex=panels[0] if panels else None, sharey=panels[0] if panels else None))
+        panels.append(
+            figure.add_axes(
+                box, sharex=panels[0] if panels else None, sharey=panels[0] if panels else None
+            )
+        )
     return figure, panels
 
 
-def _scale(panels: Sequence["matplotlib.axes.Axes"], across: int, column: str, curves: Mapping[str, tuple]) -> None:
+def _scale(
+    panels: Sequence["matplotlib.axes.Axes"], across: int, column: str, curves: Mapping[str, tuple]
+) -> None:
     """Give all panels one scale, and numbers only at the left and lower rims."""
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -250,7 +324,9 @@ def _scale(panels: Sequence["matplotlib.axes.Axes"], across: int, column: str, c
         panel.tick_params(labelleft=index % across == 0, labelbottom=lowest)
 
 
-def _legend(figure: "matplotlib.figure.Figure", rows: Sequence[Row], across: int, behind: Mapping[str, Any]) -> None:
+def _legend(
+    figure: "matplotlib.figure.Figure", rows: Sequence[Row], across: int, behind: Mapping[str, Any]
+) -> None:
     """Say once, above and below the panels, what the lines and the damage are."""
     from matplotlib.lines import Line2D
 
@@ -258,37 +334,86 @@ def _legend(figure: "matplotlib.figure.Figure", rows: Sequence[Row], across: int
     seeds = len({row.get("seed") for row in rows})
     bars = f"the memory, ± 1 s.d. over {seeds} seeds" if seeds > 1 else "the memory"
     lines = [Line2D([], [], color=BLUE, marker="o", label=bars)]
-    lines += [Line2D([], [], color=QUIET, linestyle=dash, linewidth=1.1, label=wrap(title, 40)) for title, dash in behind.items()]
+    lines += [
+        Line2D([], [], color=QUIET, linestyle=dash, linewidth=1.1, label=wrap(title, 40))
+        for title, dash in behind.items()
+    ]
     place, columns = (0.1 / width, 1 - 0.36 / height), len(lines) if across > 2 else 1
-    figure.legend(handles=lines, loc="upper left", bbox_to_anchor=place, ncols=columns, columnspacing=2.2, labelspacing=0.35)
+    figure.legend(
+        handles=lines,
+        loc="upper left",
+        bbox_to_anchor=place,
+        ncols=columns,
+        columnspacing=2.2,
+        labelspacing=0.35,
+    )
     damage = str(rows[0]["damage"])
     boxes = [axes.get_position() for axes in figure.axes]
     middle = (min(box.x0 for box in boxes) + max(box.x1 for box in boxes)) / 2
-    figure.text(middle, 0.1 / height, DAMAGES.get(damage, f"damage ({damage})"), ha="center", va="bottom")
+    figure.text(
+        middle, 0.1 / height, DAMAGES.get(damage, f"damage ({damage})"), ha="center", va="bottom"
+    )
 
 
-def _weight_line(axes: "matplotlib.axes.Axes", title: str, points: Sequence[tuple[float, float]], index: int) -> list[tuple[float, float]]:
+def _weight_line(
+    axes: "matplotlib.axes.Axes", title: str, points: Sequence[tuple[float, float]], index: int
+) -> list[tuple[float, float]]:
     """Draw one line down to its last weight worth drawing; return the points drawn."""
     colour, marker, dash = LOOKS[index % len(LOOKS)]
     drawn = [point for point in points if point[1] >= FLOOR]
     every = max(1, len(drawn) // 8)
     places = (index * every // 2 % every, every)
     far, weights = [x for x, _ in drawn], [y for _, y in drawn]
-    axes.plot(far, weights, color=colour, marker=marker, markevery=places, linestyle=dash, label=title, clip_on=False)
+    axes.plot(
+        far,
+        weights,
+        color=colour,
+        marker=marker,
+        markevery=places,
+        linestyle=dash,
+        label=title,
+        clip_on=False,
+    )
     if drawn and len(drawn) < len(points) and points[len(drawn)][1] == 0:
-        axes.plot(*drawn[-1], color=colour, marker="o", markerfacecolor="white", markersize=6, linestyle="none", zorder=3)
+        axes.plot(
+            *drawn[-1],
+            color=colour,
+            marker="o",
+            markerfacecolor="white",
+            markersize=6,
+            linestyle="none",
+            zorder=3,
+        )
     return drawn
 
 
 def _pictures(pictures: Sequence[tuple[str, np.ndarray]]) -> list[np.ndarray]:
     """Return the pictures as numbers from 0 to 1, all of one shape."""
-    name, must = "plot.gallery", "arrays of one shape (k, h, w) or (k, h, w, 3) with values from -1 to 1"
+    must = "arrays of one shape (k, h, w) or (k, h, w, 3) with values from -1 to 1"
     if not pictures:
-        checks.refuse(name, "pictures", "one pair of title and pictures or more", "empty", "add the originals first")
+        refuse(
+            "pictures",
+            must="one pair of title and pictures or more",
+            got="empty",
+            do="add the originals first",
+        )
     arrays = [np.asarray(array, dtype=np.float64) for _, array in pictures]
     for (title, _), array in zip(pictures, arrays, strict=True):
-        shaped = array.shape == arrays[0].shape and (array.ndim == 3 or (array.ndim == 4 and array.shape[-1] == 3)) and array.size
+        shaped = (
+            array.shape == arrays[0].shape
+            and (array.ndim == 3 or (array.ndim == 4 and array.shape[-1] == 3))
+            and array.size
+        )
         if not shaped or not (np.abs(array) <= 1).all():
-            got = f"shape {array.shape} with values from {array.min():g} to {array.max():g}" if array.size else f"shape {array.shape}"
-            checks.refuse(name, f"pictures of {title!r}", must, got, "reshape them, or scale them with x / abs(x).max()")
+            got = (
+                f"shape {array.shape} with values from {array.min():g} to {array.max():g}"
+                if array.size
+                else f"shape {array.shape}"
+            )
+            refuse(
+                f"pictures of {title!r}",
+                must=must,
+                got=got,
+                do="reshape them, or scale them with x / abs(x).max()",
+            )
     return [(array + 1) / 2 for array in arrays]

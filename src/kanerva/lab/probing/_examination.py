@@ -14,6 +14,7 @@ from torch import Tensor
 
 from kanerva import probe
 from kanerva._core import checks
+from kanerva._core.errors import InputError, door, refuse
 from kanerva.lab.probing._transformer import Reader
 from kanerva.probe import Effect, Heads, Memory
 from kanerva.separation import Argmax, Entmax, Softmax, TopK
@@ -35,7 +36,19 @@ REPLACEMENTS = {
     "uniform": "the mean of all tokens",
 }
 RADII = 12  # at most so many radii are swept
-PICKED = ("beta", "beta_max", "straight", "entropy", "effective", "top", "key_spread", "variation", "r2", "matched_variation", "matched_r2")
+PICKED = (
+    "beta",
+    "beta_max",
+    "straight",
+    "entropy",
+    "effective",
+    "top",
+    "key_spread",
+    "variation",
+    "r2",
+    "matched_variation",
+    "matched_r2",
+)
 
 
 @dataclass(frozen=True)
@@ -68,12 +81,13 @@ class Plan:
     length: int = 0
     seed: int = 0
 
+    @door("probe")
     def __post_init__(self) -> None:
         for name in self.replace:
-            checks.choice("probe", "replace", name, tuple(REPLACEMENTS))
+            checks.choice("replace", name, tuple(REPLACEMENTS))
         for name, least in (("patterns", 0), ("batch", 1), ("length", 0), ("seed", 0)):
-            checks.integer("probe", name, getattr(self, name), least)
-        checks.choice("probe", "space", self.space, ("binary", "continuous"))
+            checks.integer(name, getattr(self, name), least)
+        checks.choice("space", self.space, ("binary", "continuous"))
 
 
 class Examination(NamedTuple):
@@ -107,7 +121,9 @@ class Examination(NamedTuple):
     manifest: dict[str, Any]
 
 
-def examine(reader: Reader, texts: Sequence[str], plan: Plan = Plan(), progress: Progress | None = None) -> Examination:
+def examine(
+    reader: Reader, texts: Sequence[str], plan: Plan = Plan(), progress: Progress | None = None
+) -> Examination:
     """Watch a model on texts, fit a memory to every head, and put memories in the heads' place.
 
     Args:
@@ -145,7 +161,10 @@ def examine(reader: Reader, texts: Sequence[str], plan: Plan = Plan(), progress:
     special = list(getattr(reader.tokenizer, "all_special_ids", ())) or None
 
     def see(model: Any, **more: Any) -> Heads:
-        with torch.no_grad(), probe.watch(model, layers=layers, special=special, seed=plan.seed, **more) as heads:
+        with (
+            torch.no_grad(),
+            probe.watch(model, layers=layers, special=special, seed=plan.seed, **more) as heads,
+        ):
             for done, batch in enumerate(batches):
                 _called(model, batch)
                 tell("watching", done + 1, len(batches))
@@ -159,12 +178,31 @@ def examine(reader: Reader, texts: Sequence[str], plan: Plan = Plan(), progress:
     named = {name: effect for name, effect in found.items() if name in REPLACEMENTS}
     controls = [_means("this model", rows)]
     if plan.controls:
-        controls.append(_means("keys in another order", see(reader.model, shuffled=True).table(plan.patterns or None, plan.space)))
-        controls.append(_means("random weights", see(_random(reader.model, plan.seed)).table(plan.patterns or None, plan.space)))
+        controls.append(
+            _means(
+                "keys in another order",
+                see(reader.model, shuffled=True).table(plan.patterns or None, plan.space),
+            )
+        )
+        controls.append(
+            _means(
+                "random weights",
+                see(_random(reader.model, plan.seed)).table(plan.patterns or None, plan.space),
+            )
+        )
     optima = _optima(heads, plan)
-    effects = [{"memory": name, "title": REPLACEMENTS[name]} | _flat(effect) for name, effect in named.items()]
-    sweep = [{"radius": int(name)} | _flat(effect) for name, effect in found.items() if name not in REPLACEMENTS]
-    manifest = _manifest(reader, heads, batches, len(texts), plan) | {"seconds": round(time.perf_counter() - start, 1)}
+    effects = [
+        {"memory": name, "title": REPLACEMENTS[name]} | _flat(effect)
+        for name, effect in named.items()
+    ]
+    sweep = [
+        {"radius": int(name)} | _flat(effect)
+        for name, effect in found.items()
+        if name not in REPLACEMENTS
+    ]
+    manifest = _manifest(reader, heads, batches, len(texts), plan) | {
+        "seconds": round(time.perf_counter() - start, 1)
+    }
     return Examination(
         reader.name,
         rows,
@@ -187,21 +225,27 @@ def _called(model: Any, batch: dict[str, Tensor]) -> None:
     """Call a model on texts alone; some want more, such as what a decoder begins with."""
     try:
         model(**batch)
-    except checks.InputError:
+    except InputError:
         raise
     except (TypeError, ValueError) as error:
         got = f"{type(model).__name__} ({' '.join(str(error).split())[:120]})"
         do = "name an encoder or a language model, or call this one yourself inside probe.watch"
-        checks.refuse("probe", "model", "one that is called with texts alone", got, do)
+        refuse("model", must="one that is called with texts alone", got=got, do=do)
 
 
-def _replaced(model: Any, heads: Heads, batches: list[dict[str, Tensor]], plan: Plan, tell: Progress) -> dict[str, Effect]:
+def _replaced(
+    model: Any, heads: Heads, batches: list[dict[str, Tensor]], plan: Plan, tell: Progress
+) -> dict[str, Effect]:
     """Run every replacement, and circles of one radius after another."""
-    memories: dict[str, Memory | tuple[Memory, int]] = {name: _memory(name, heads, plan) for name in plan.replace}
+    memories: dict[str, Memory | tuple[Memory, int]] = {
+        name: _memory(name, heads, plan) for name in plan.replace
+    }
     if plan.sweep:
         last = max(1, min(head.dim for head in heads) // 2 - 1)
         radii = sorted({round(1 + (last - 1) * place / (RADII - 1)) for place in range(RADII)})
-        memories |= {str(radius): probe.circles(heads, radius, space=plan.space) for radius in radii}
+        memories |= {
+            str(radius): probe.circles(heads, radius, space=plan.space) for radius in radii
+        }
     if not memories:
         return {}
     count = iter(range(1, len(memories) * len(batches) + 1))
@@ -223,7 +267,12 @@ def _memory(name: str, heads: Heads, plan: Plan) -> Memory | tuple[Memory, int]:
         case "settled":
             return Softmax(1.0), 3
         case _:
-            return {"sparse": Entmax(1.5, 1.0), "topk": TopK(4, 1.0), "nearest": Argmax(), "uniform": Softmax(0.0)}[name]
+            return {
+                "sparse": Entmax(1.5, 1.0),
+                "topk": TopK(4, 1.0),
+                "nearest": Argmax(),
+                "uniform": Softmax(0.0),
+            }[name]
 
 
 def _random(model: Any, seed: int) -> Any:
@@ -237,7 +286,7 @@ def _stores(stack: ExitStack, model: Any) -> list[probe.Store]:
     """Watch the feed-forward layers too, where a model has some that are known."""
     try:
         return stack.enter_context(probe.feedforward(model))
-    except checks.InputError:
+    except InputError:
         return []
 
 
@@ -245,7 +294,12 @@ def _memories(stores: list[probe.Store]) -> list[Row]:
     """Lay feed-forward layers out as rows."""
     numbers = ("tokens", "active", "effective", "entropy")
     return [
-        {"layer": store.layer, "name": store.name, "gated": int(store.gated), "memories": len(store.keys)}
+        {
+            "layer": store.layer,
+            "name": store.name,
+            "gated": int(store.gated),
+            "memories": len(store.keys),
+        }
         | {name: getattr(store, name) for name in numbers}
         | store.fit()._asdict()
         for store in stores
@@ -253,7 +307,9 @@ def _memories(stores: list[probe.Store]) -> list[Row]:
 
 
 def _flat(effect: Effect) -> Row:
-    return {"last": effect.hidden[-1]} | {name: value for name, value in effect._asdict().items() if name != "hidden"}
+    return {"last": effect.hidden[-1]} | {
+        name: value for name, value in effect._asdict().items() if name != "hidden"
+    }
 
 
 def _means(title: str, rows: list[Row]) -> Row:
@@ -281,7 +337,8 @@ def _histograms(heads: Heads, name: str) -> list[Row]:
         counts, edges = torch.stack([counts for counts, _ in parts]).sum(0), parts[0][1]
         middle = ((edges[1:] + edges[:-1]) / 2).tolist()
         rows += [
-            {"layer": layer, name: where, "share": int(count) / int(counts.sum())} for where, count in zip(middle, counts, strict=True)
+            {"layer": layer, name: where, "share": int(count) / int(counts.sum())}
+            for where, count in zip(middle, counts, strict=True)
         ]
     return rows
 
@@ -306,8 +363,15 @@ def _optima(heads: Heads, plan: Plan) -> dict[str, float]:
     return dict(zip(_fit.CRITERIA, best, strict=True)) | {"patterns": count}
 
 
-def _manifest(reader: Reader, heads: Heads, batches: list[dict[str, Tensor]], texts: int, plan: Plan) -> dict[str, Any]:
-    tokens = sum(int(batch["attention_mask"].sum()) if "attention_mask" in batch else batch["input_ids"].numel() for batch in batches)
+def _manifest(
+    reader: Reader, heads: Heads, batches: list[dict[str, Tensor]], texts: int, plan: Plan
+) -> dict[str, Any]:
+    tokens = sum(
+        int(batch["attention_mask"].sum())
+        if "attention_mask" in batch
+        else batch["input_ids"].numel()
+        for batch in batches
+    )
     return {
         "model": reader.name,
         "class": type(reader.model).__name__,
@@ -316,15 +380,23 @@ def _manifest(reader: Reader, heads: Heads, batches: list[dict[str, Tensor]], te
         "dimension": heads[0].dim,
         "texts": texts,
         "tokens": tokens,
-        "plan": {name: list(value) if isinstance(value, tuple) else value for name, value in vars(plan).items()},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in ("kanerva", "torch", "transformers")},
+        "plan": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(plan).items()
+        },
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("kanerva", "torch", "transformers")},
     }
 
 
-def _verdicts(rows: list[Row], effects: list[Row], controls: list[Row], optima: dict[str, float]) -> list[str]:
+def _verdicts(
+    rows: list[Row], effects: list[Row], controls: list[Row], optima: dict[str, float]
+) -> list[str]:
     """Say in words what was found."""
     betas = [row["beta"] for row in rows]
-    regimes = {name: sum(row["regime"] == name for row in rows) for name in ("noise", "snr", "capacity")}
+    regimes = {
+        name: sum(row["regime"] == name for row in rows) for name in ("noise", "snr", "capacity")
+    }
     within = sum(not row["outside"] for row in rows)
     told = [
         f"{len(rows)} heads have an effective beta from {min(betas):.1f} to {max(betas):.1f}, {fmean(betas):.1f} on average; {within} "

@@ -15,7 +15,7 @@ from urllib.request import getproxies
 import torch
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core.errors import InputFileError, door, refuse
 
 __all__ = ["Reader", "load"]
 
@@ -32,7 +32,10 @@ class Reader(NamedTuple):
     model: Any
     tokenizer: Any
 
-    def batches(self, texts: Sequence[str], size: int, length: int = 0) -> tuple[list[dict[str, Tensor]], list[str]]:
+    @door("probe")
+    def batches(
+        self, texts: Sequence[str], size: int, length: int = 0
+    ) -> tuple[list[dict[str, Tensor]], list[str]]:
         """Make batches of texts of like lengths, and say what was cut.
 
         Args:
@@ -50,28 +53,49 @@ class Reader(NamedTuple):
         """
         texts = [text for text in texts if text.strip()]
         if not texts:
-            checks.refuse("probe", "text", "one text or more", "none", "give a file with a text on each line")
+            refuse(
+                "text",
+                must="one text or more",
+                got="none",
+                do="give a file with a text on each line",
+            )
         if getattr(self.tokenizer, "pad_token", None) is None:
             do = "set tokenizer.pad_token, such as to tokenizer.eos_token"
-            checks.refuse("probe", "tokenizer", "one that can pad", "one without a token for that", do)
-        most = getattr(self.tokenizer, "model_max_length", None) or math.inf  # fewer than the places where some are kept for padding
+            refuse("tokenizer", must="one that can pad", got="one without a token for that", do=do)
+        most = (
+            getattr(self.tokenizer, "model_max_length", None) or math.inf
+        )  # fewer than the places where some are kept for padding
         longest = int(min(length or math.inf, _places(self.model.config), most))
         whole = [len(ids) for ids in self.tokenizer(list(texts), verbose=False)["input_ids"]]
         cut = sum(tokens > longest for tokens in whole)
-        notes = [f"{cut} of {len(texts)} texts are longer than {longest} tokens, and were cut there."] if cut else []
+        notes = (
+            [f"{cut} of {len(texts)} texts are longer than {longest} tokens, and were cut there."]
+            if cut
+            else []
+        )
         order = sorted(range(len(texts)), key=whole.__getitem__)
         taken = set(inspect.signature(self.model.forward).parameters)
         made = []
         for start in range(0, len(order), size):
             some = [texts[place] for place in order[start : start + size]]
-            batch = self.tokenizer(some, padding=True, truncation=True, max_length=longest, return_tensors="pt")
+            batch = self.tokenizer(
+                some, padding=True, truncation=True, max_length=longest, return_tensors="pt"
+            )
             if batch["input_ids"].shape[1] > longest:
                 do = "leave room for the tokens that the tokenizer adds"
-                checks.refuse("probe", "length", "one that the tokenizer can cut texts to", str(longest), do)
-            made.append({name: part.to(self.model.device) for name, part in batch.items() if name in taken})
+                refuse(
+                    "length",
+                    must="one that the tokenizer can cut texts to",
+                    got=str(longest),
+                    do=do,
+                )
+            made.append(
+                {name: part.to(self.model.device) for name, part in batch.items() if name in taken}
+            )
         return made, notes
 
 
+@door("probe")
 def load(name: str, device: str = "cpu") -> Reader:
     """Load a model of transformers and its tokenizer.
 
@@ -92,13 +116,13 @@ def load(name: str, device: str = "cpu") -> Reader:
         >>> from kanerva.lab import probing
         >>> with tempfile.TemporaryDirectory() as empty:
         ...     try:
-        ...         reader.load(empty)
+        ...         probing.load(empty)
         ...     except InputFileError as error:
         ...         print(error.argument)
         model
     """
     if importlib.util.find_spec("transformers") is None:
-        checks.refuse("probe", "transformers", "installed", "not there", 'pip install "kanerva[hf]"')
+        refuse("transformers", must="installed", got="not there", do='pip install "kanerva[hf]"')
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
     where = _device(device)
@@ -107,14 +131,18 @@ def load(name: str, device: str = "cpu") -> Reader:
     try:
         with _quiet():
             config = AutoConfig.from_pretrained(place, local_files_only=local)
-            causal = any(kind.endswith(("ForCausalLM", "LMHeadModel")) for kind in config.architectures or ())
-            model = (AutoModelForCausalLM if causal else AutoModel).from_pretrained(place, local_files_only=local)
+            causal = any(
+                kind.endswith(("ForCausalLM", "LMHeadModel")) for kind in config.architectures or ()
+            )
+            model = (AutoModelForCausalLM if causal else AutoModel).from_pretrained(
+                place, local_files_only=local
+            )
             tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local)
     except Exception as error:  # what a hub without a network, a folder without a model and a broken file raise differs by version
         must = "a folder with a model and its tokenizer, an installed package that carries one, or a name that the hub has"
         got = f"{name!r} ({type(error).__name__}: {' '.join(str(error).split())[:160] or 'no more is known'})"
         do = "give a folder that model.save_pretrained and tokenizer.save_pretrained wrote, or check the network"
-        checks.refuse("probe", "model", must, got, do, checks.InputFileError)
+        refuse("model", must=must, got=got, do=do, error=InputFileError)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Reader(name, model.eval().to(where), tokenizer)
@@ -126,7 +154,12 @@ def _device(name: str) -> torch.device:
         return torch.zeros(1, device=name).device
     except (RuntimeError, AssertionError, ValueError) as error:
         got = f"{name!r} ({str(error).splitlines()[0][:80]})"
-        checks.refuse("probe", "device", "one that torch can use here, such as 'cpu' or 'cuda'", got, "leave it out for the CPU")
+        refuse(
+            "device",
+            must="one that torch can use here, such as 'cpu' or 'cuda'",
+            got=got,
+            do="leave it out for the CPU",
+        )
 
 
 def _reachable() -> bool:
@@ -145,7 +178,10 @@ def _reachable() -> bool:
 
 def _places(config: Any) -> float:
     """Tell how many tokens a model takes."""
-    named = (getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len"))
+    named = (
+        getattr(config, name, None)
+        for name in ("max_position_embeddings", "n_positions", "max_seq_len")
+    )
     return next((count for count in named if isinstance(count, int) and count > 0), 512)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 import kanerva
 from kanerva import theory
 from kanerva._core import checks, files
+from kanerva._core.errors import door, refuse
 from kanerva._core.settings import settings
 from kanerva.lab import plot, report
 from kanerva.lab.data import DataSet, damage
@@ -27,7 +28,10 @@ from kanerva.memory import Locations, Memory
 __all__ = ["Comparison", "Plan", "compare", "save"]
 
 BASELINES = {"cue": "The cue itself", "nearest": "Nearest neighbour"}
-LEVELS = {"gaussian": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5), "flip": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)}
+LEVELS = {
+    "gaussian": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5),
+    "flip": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
+}
 # Whose weights are drawn against distance: a sparse distributed memory and what is said to be its like.
 CURVES = ("sdm", "sdm_patterns", "attention")
 # Sets in which +1 is ink on paper rather than light.
@@ -68,18 +72,22 @@ class Plan:
     seed: int = 0
     domain: str = "bits"
 
+    @door("recall")
     def __post_init__(self) -> None:
-        checks.choice("recall", "domain", self.domain, ("bits", "real"))
+        checks.choice("domain", self.domain, ("bits", "real"))
         for name in self.memories:
-            checks.choice("recall", "memory", name, tuple(ENTRIES))
+            checks.choice("memory", name, tuple(ENTRIES))
             if self.domain not in ENTRIES[name].domains:
-                checks.refuse(
-                    "recall", "memory", f"one that stores {self.domain} numbers", f"{name!r}, which stores bits", "use --domain bits"
+                refuse(
+                    "memory",
+                    must=f"one that stores {self.domain} numbers",
+                    got=f"{name!r}, which stores bits",
+                    do="use --domain bits",
                 )
         for name, low in (("seeds", 1), ("cues", 1), ("steps", 1), ("seed", 0)):
-            checks.integer("recall", name, getattr(self, name), low)
+            checks.integer(name, getattr(self, name), low)
         for level in self.levels:
-            checks.number("recall", "levels", level, 0)
+            checks.number("levels", level, 0)
 
     def sweep(self) -> tuple[float, ...]:
         """Return the levels of damage, rising, each once."""
@@ -87,7 +95,11 @@ class Plan:
 
     def names(self) -> list[str]:
         """Return the memories that take part, in the order of their table."""
-        return [name for name, entry in ENTRIES.items() if (name in self.memories or not self.memories) and self.domain in entry.domains]
+        return [
+            name
+            for name, entry in ENTRIES.items()
+            if (name in self.memories or not self.memories) and self.domain in entry.domains
+        ]
 
 
 class Comparison(NamedTuple):
@@ -123,7 +135,10 @@ class Trial(NamedTuple):
     cue: Float[Tensor, "cues n"]
 
 
-def compare(data: DataSet, plan: Plan, progress: Callable[[str, int, int], None] | None = None) -> Comparison:
+@door("recall")
+def compare(
+    data: DataSet, plan: Plan, progress: Callable[[str, int, int], None] | None = None
+) -> Comparison:
     """Run a comparison.
 
     Args:
@@ -148,11 +163,19 @@ def compare(data: DataSet, plan: Plan, progress: Callable[[str, int, int], None]
     start = time.perf_counter()
     x = data.real if plan.domain == "real" else data.bits
     if x is None:
-        checks.refuse("recall", "domain", "one that the data have", "'bits', of data loaded as real numbers", "use --domain real")
+        refuse(
+            "domain",
+            must="one that the data have",
+            got="'bits', of data loaded as real numbers",
+            do="use --domain real",
+        )
     facts = measure(x, plan.seed)
     parameters = choose(plan.names(), facts, plan.given)
     # All are built before any is asked, so that a wrong parameter is found at once.
-    memories = {name: ENTRIES[name].build(facts.dim, **{one.name: one.value for one in chosen}) for name, chosen in parameters.items()}
+    memories = {
+        name: ENTRIES[name].build(facts.dim, **{one.name: one.value for one in chosen})
+        for name, chosen in parameters.items()
+    }
     scorer = Scorer(x, data.labels, plan.domain)
     trials = list(_trials(x, plan, data.shape))
     total = (len(parameters) + len(BASELINES)) * len(trials)
@@ -168,7 +191,16 @@ def compare(data: DataSet, plan: Plan, progress: Callable[[str, int, int], None]
             if progress:
                 progress(title, len(rows), total)
             row, recalled = _run(name, memory, scorer, trial, plan)
-            rows.append({"memory": name, "title": title, "damage": plan.kind, "level": trial.level, "seed": trial.seed} | row)
+            rows.append(
+                {
+                    "memory": name,
+                    "title": title,
+                    "damage": plan.kind,
+                    "level": trial.level,
+                    "seed": trial.seed,
+                }
+                | row
+            )
             if pictures and trial is _shown(trials) and name != "cue":
                 pictures.append((title, _drawn(scorer.clean(recalled), data)))
         if memory is None:
@@ -177,10 +209,14 @@ def compare(data: DataSet, plan: Plan, progress: Callable[[str, int, int], None]
         for row, value in zip(rows[-len(trials) :], _effective(memory, x, trials), strict=True):
             row |= {"effective": value, "bytes": size}
         if plan.domain == "bits" and name in CURVES:
-            weights += [{"memory": name, "title": title} | point for point in _curve(memory, x, plan.seed)]
+            weights += [
+                {"memory": name, "title": title} | point for point in _curve(memory, x, plan.seed)
+            ]
     notes = [*data.notes, *_notes(data, plan, facts)]
     manifest = _manifest(data, plan, facts, time.perf_counter() - start)
-    return Comparison(data.name, rows, weights, pictures, parameters, notes, verdicts(rows), manifest)
+    return Comparison(
+        data.name, rows, weights, pictures, parameters, notes, verdicts(rows), manifest
+    )
 
 
 def _trials(x: Tensor, plan: Plan, shape: tuple[int, ...]) -> Iterator[Trial]:
@@ -188,10 +224,17 @@ def _trials(x: Tensor, plan: Plan, shape: tuple[int, ...]) -> Iterator[Trial]:
     for seed in range(plan.seed, plan.seed + plan.seeds):
         chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[: plan.cues]
         for level in plan.sweep():
-            yield Trial(level, seed, chosen, damage(x[chosen], plan.kind, level, seed=seed, shape=shape, domain=plan.domain))
+            yield Trial(
+                level,
+                seed,
+                chosen,
+                damage(x[chosen], plan.kind, level, seed=seed, shape=shape, domain=plan.domain),
+            )
 
 
-def _run(name: str, memory: Memory | None, scorer: Scorer, trial: Trial, plan: Plan) -> tuple[Row, Tensor]:
+def _run(
+    name: str, memory: Memory | None, scorer: Scorer, trial: Trial, plan: Plan
+) -> tuple[Row, Tensor]:
     """Recall one set of cues; score and time it."""
     start = time.perf_counter()
     steps: Tensor | None = None
@@ -202,7 +245,12 @@ def _run(name: str, memory: Memory | None, scorer: Scorer, trial: Trial, plan: P
         recalled = trial.cue if name == "cue" else scorer.x[scorer.closeness(trial.cue).argmax(-1)]
     seconds = (time.perf_counter() - start) / len(trial.cue)
     if not torch.isfinite(recalled).all():
-        checks.refuse("recall", "memory", "one whose recall stays finite", f"{name!r}, which overflows", "lower its beta with --set")
+        refuse(
+            "memory",
+            must="one whose recall stays finite",
+            got=f"{name!r}, which overflows",
+            do="lower its beta with --set",
+        )
     row = scorer.score(recalled, trial.cue, trial.chosen) | {
         "effective": None,
         "steps": None if steps is None else steps.double().mean().item(),
@@ -234,7 +282,9 @@ def _pattern_weights(memory: Memory, x: Tensor, cues: Tensor) -> Tensor:
     if not isinstance(memory, Locations):
         return torch.cat([memory.weights(part) for part in _parts(cues, rows)])
     active = [memory.weights(part) for part in _parts(cues, rows)]
-    shared = ([part @ written.T for part in active] for written in map(memory.weights, _parts(x, rows)))
+    shared = (
+        [part @ written.T for part in active] for written in map(memory.weights, _parts(x, rows))
+    )
     return torch.cat([torch.cat(column) for column in shared], -1)
 
 
@@ -255,7 +305,9 @@ def _curve(memory: Memory, x: Tensor, seed: int) -> Iterator[Row]:
     else:
         logs = memory.separation.log_weights(memory.similarity(key * turn, key)).flatten().double()
         weight = (logs - logs[0]).exp()
-    yield from ({"distance": distance, "weight": value} for distance, value in enumerate(weight.tolist()))
+    yield from (
+        {"distance": distance, "weight": value} for distance, value in enumerate(weight.tolist())
+    )
 
 
 def _shown(trials: Sequence[Trial]) -> Trial:
@@ -290,7 +342,9 @@ def _notes(data: DataSet, plan: Plan, facts: Facts) -> list[str]:
                 f"about {random}. The parameters that theory gives are made for random patterns: try others with --set."
             )
     if data.duplicates:
-        notes.append(f"{data.duplicates} patterns equal an earlier one; a recall of either counts as right.")
+        notes.append(
+            f"{data.duplicates} patterns equal an earlier one; a recall of either counts as right."
+        )
     if data.constant:
         notes.append(f"{data.constant} coordinates are the same in all patterns.")
     if plan.domain == "bits":
@@ -323,6 +377,7 @@ def _manifest(data: DataSet, plan: Plan, facts: Facts, seconds: float) -> dict[s
     }
 
 
+@door("recall")
 def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list[Path]:
     """Write a comparison to a folder: table, weights, manifest, and with the ``plot`` extra the figures and the report.
 
@@ -348,20 +403,28 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
         ...     save(result, folder, ["exact"])[-1].name
         'report.html'
     """
-    folder = files.folder(folder, "recall")
+    folder = files.folder(folder)
     tables = {"table.csv": result.rows, "weights.csv": result.weights}
     written = [folder / name for name, rows in tables.items() if rows]
     for path in written:
         report.write_csv(tables[path.name], path)
-    told = {name: [choice._asdict() for choice in choices] for name, choices in result.parameters.items()}
+    told = {
+        name: [choice._asdict() for choice in choices]
+        for name, choices in result.parameters.items()
+    }
     written.append(folder / "manifest.json")
-    report.write_json({**result.manifest, "parameters": told, "notes": result.notes, "verdicts": result.verdicts}, written[-1])
+    report.write_json(
+        {**result.manifest, "parameters": told, "notes": result.notes, "verdicts": result.verdicts},
+        written[-1],
+    )
     if not all(map(find_spec, ("matplotlib", "jinja2"))):
         return written
     curves = plot.recall_curves(result.rows, columns[0])
     written += plot.save(curves, folder, "figure")
     narrow = plot.svg(plot.recall_curves(result.rows, columns[0], across=2))
-    figures: list[tuple[str, *tuple[str, ...]]] = [("Recalled exactly, against damage", plot.svg(curves), narrow)]
+    figures: list[tuple[str, *tuple[str, ...]]] = [
+        ("Recalled exactly, against damage", plot.svg(curves), narrow)
+    ]
     if result.pictures:
         gallery = plot.gallery(result.pictures)
         written += plot.save(gallery, folder, "pictures")
@@ -369,19 +432,28 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
     if result.weights:
         weights = plot.weight_curves(result.weights)
         written += plot.save(weights, folder, "weights")
-        figures.append(("How much a pattern counts, by its distance from the query", plot.svg(weights)))
+        figures.append(
+            ("How much a pattern counts, by its distance from the query", plot.svg(weights))
+        )
     stored = f"{result.manifest['patterns']:,}"
     page = report.page(
-        heading=(f"Recall of {result.name}", f"{stored} patterns in {len(result.parameters)} memories, asked with damaged cues."),
+        heading=(
+            f"Recall of {result.name}",
+            f"{stored} patterns in {len(result.parameters)} memories, asked with damaged cues.",
+        ),
         verdicts=result.verdicts,
         rows=result.rows,
         columns=columns,
         figures=figures,
         notes=result.notes,
-        parameters=[(ENTRIES[name].title, *choice) for name, choices in result.parameters.items() for choice in choices],
+        parameters=[
+            (ENTRIES[name].title, *choice)
+            for name, choices in result.parameters.items()
+            for choice in choices
+        ],
         manifest=result.manifest,
     )
     written.append(folder / "report.html")
-    with files.atomic(written[-1], "recall") as temporary:
+    with files.atomic(written[-1]) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return written

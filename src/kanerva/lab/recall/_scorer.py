@@ -33,7 +33,9 @@ class Scorer:
         (1.0, 1.0)
     """
 
-    def __init__(self, x: Float[Tensor, "m n"], labels: Int64[Tensor, "m"] | None, domain: str) -> None:
+    def __init__(
+        self, x: Float[Tensor, "m n"], labels: Int64[Tensor, "m"] | None, domain: str
+    ) -> None:
         self.x, self.labels, self.binary = x, labels, domain == "bits"
         self._half = x.square().sum(-1) / 2
 
@@ -41,7 +43,9 @@ class Scorer:
         """Take the signs of a recall, where bits were stored; zeros, nothing found, stay zeros."""
         return state.sign() if self.binary else state
 
-    def right(self, state: Float[Tensor, "cues n"], truth: Float[Tensor, "cues n"]) -> Bool[Tensor, "cues n"]:
+    def right(
+        self, state: Float[Tensor, "cues n"], truth: Float[Tensor, "cues n"]
+    ) -> Bool[Tensor, "cues n"]:
         """Mark the coordinates that are as stored."""
         return (state - truth).abs() <= (0 if self.binary else 2 * RIGHT)
 
@@ -49,7 +53,12 @@ class Scorer:
         """Score how near a recall is to every stored pattern; of bits exactly."""
         return state @ self.x.T - self._half
 
-    def score(self, recalled: Float[Tensor, "cues n"], cue: Float[Tensor, "cues n"], chosen: Int64[Tensor, "cues"]) -> dict[str, Any]:
+    def score(
+        self,
+        recalled: Float[Tensor, "cues n"],
+        cue: Float[Tensor, "cues n"],
+        chosen: Int64[Tensor, "cues"],
+    ) -> dict[str, Any]:
         """Measure recalls of damaged cues of the patterns ``chosen``.
 
         Args:

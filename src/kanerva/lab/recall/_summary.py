@@ -35,19 +35,26 @@ def _levels(rows: Sequence[Row]) -> dict[float, dict[str, float]]:
     found: dict[float, dict[str, float]] = {}
     for level in sorted({row["level"] for row in rows}):
         here = [row for row in rows if row["level"] == level]
-        values = {name: [row[name] for row in here if isinstance(row.get(name), int | float)] for name in here[0]}
+        values = {
+            name: [row[name] for row in here if isinstance(row.get(name), int | float)]
+            for name in here[0]
+        }
         found[level] = {name: math.fsum(some) / len(some) for name, some in values.items() if some}
     return found
 
 
-def _best(rows: Sequence[Row], means: Mapping[str, Mapping[float, Mapping[str, float]]]) -> Iterator[str]:
+def _best(
+    rows: Sequence[Row], means: Mapping[str, Mapping[float, Mapping[str, float]]]
+) -> Iterator[str]:
     """Name the memory that recalls most at the level nearest to a tenth."""
     if not {"nearest"} < set(means):
         return
     level = min(means["nearest"], key=lambda one: (abs(one - 0.1), one))
     shares = {name: levels[level]["exact"] for name, levels in means.items()}
     most = max(share for name, share in shares.items() if name != "nearest")
-    best = [_title(rows, name) for name, share in shares.items() if share == most and name != "nearest"]
+    best = [
+        _title(rows, name) for name, share in shares.items() if share == most and name != "nearest"
+    ]
     where = _damage(level, rows[0]["damage"])
     limit = f"looking up the nearest pattern recalls {_percent(shares['nearest'])}"
     who = best[0] if len(best) == 1 else f"{'; '.join(best[:-1])} and {best[-1]}"
@@ -63,10 +70,17 @@ def _verdict(rows: Sequence[Row], name: str, means: Mapping[float, Mapping[str, 
         return f"{title}: recalls {_cues(means[levels[-1]]['exact'])} even at {_damage(levels[-1], kind)}, the most that was tried."
     failing = f"{_percent(means[bad]['exact'])}"
     if bad == levels[0]:
-        cues = "of undamaged cues" if bad == 0 else f"at {_damage(bad, kind)}, the least that was tried"
+        cues = (
+            "of undamaged cues"
+            if bad == 0
+            else f"at {_damage(bad, kind)}, the least that was tried"
+        )
         return f"{title}: recalls {failing} {cues}: it {_failure(means[bad])}."
     # The last level at which nearly all come back, or else the first of all.
-    good = max((level for level in levels if level < bad and means[level]["exact"] >= 0.9), default=levels[0])
+    good = max(
+        (level for level in levels if level < bad and means[level]["exact"] >= 0.9),
+        default=levels[0],
+    )
     start = f"{_cues(means[good]['exact'])} at {_damage(good, kind)}"
     return f"{title}: recalls {start} and {failing} at {_level(bad, kind)}, where it {_failure(means[bad])}."
 
@@ -91,7 +105,13 @@ def _title(rows: Sequence[Row], name: str) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.0%}" if share in (0, 1) or 0.005 <= share < 0.995 else "almost all" if share > 0.5 else "almost none"
+    return (
+        f"{share:.0%}"
+        if share in (0, 1) or 0.005 <= share < 0.995
+        else "almost all"
+        if share > 0.5
+        else "almost none"
+    )
 
 
 def _cues(share: float) -> str:

@@ -7,7 +7,7 @@ from importlib import resources
 from itertools import count
 from typing import Any, NamedTuple
 
-from kanerva._core import checks
+from kanerva._core.errors import door, refuse
 
 __all__ = ["Column", "Grid", "Section", "article", "figure", "flat", "template", "written"]
 
@@ -103,26 +103,59 @@ def article(
     )
 
 
+@door("report.page")
 def template(name: str) -> Any:
     """Load ``templates/{name}.html.jinja``, which fills in the page that all share."""
     try:
         import jinja2
     except ImportError:
-        checks.refuse("report.page", "jinja2", "installed", "missing", "install it with pip install 'kanerva[plot]'")
+        refuse(
+            "jinja2",
+            must="installed",
+            got="missing",
+            do="install it with pip install 'kanerva[plot]'",
+        )
     loader = jinja2.FunctionLoader(
-        lambda name: resources.files("kanerva.lab.report").joinpath("templates", name).read_text(encoding="utf-8")
+        lambda name: (
+            resources.files("kanerva.lab.report")
+            .joinpath("templates", name)
+            .read_text(encoding="utf-8")
+        )
     )
-    house = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    house = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     return house.get_template(f"{name}.html.jinja")
 
 
 def _laid(grid: Grid) -> dict[str, Any]:
     """Write out the cells of a table."""
     if not grid.rows:
-        checks.refuse("report.article", f"rows of {grid.caption!r}", "one row or more", "empty", "leave the table out")
-    columns = {name: column for name, column in grid.columns.items() if any(row.get(name) is not None for row in grid.rows)}
-    lines = [[written(row.get(name), column.kind) for name, column in columns.items()] for row in grid.rows]
-    return {"caption": grid.caption, "look": grid.look, "heads": list(columns.values()), "lines": lines}
+        refuse(
+            f"rows of {grid.caption!r}",
+            must="one row or more",
+            got="empty",
+            do="leave the table out",
+        )
+    columns = {
+        name: column
+        for name, column in grid.columns.items()
+        if any(row.get(name) is not None for row in grid.rows)
+    }
+    lines = [
+        [written(row.get(name), column.kind) for name, column in columns.items()]
+        for row in grid.rows
+    ]
+    return {
+        "caption": grid.caption,
+        "look": grid.look,
+        "heads": list(columns.values()),
+        "lines": lines,
+    }
 
 
 def written(value: Value, kind: str) -> str:
@@ -157,25 +190,44 @@ def _unit(value: int | float, units: Sequence[tuple[float, str]]) -> str:
     """Write a value with three figures in the largest unit that it fills."""
     size, name = next((unit for unit in units if abs(value) >= unit[0] * 0.9995), units[-1])
     scaled = value / size
-    digits = max(0, 2 - math.floor(math.log10(abs(scaled) * 1.0005))) if scaled and not (size == 1 and name == "B") else 0
+    digits = (
+        max(0, 2 - math.floor(math.log10(abs(scaled) * 1.0005)))
+        if scaled and not (size == 1 and name == "B")
+        else 0
+    )
     return f"{scaled:.{min(digits, 2)}f}\N{NO-BREAK SPACE}{name}"
 
 
+@door("report.page")
 def figure(index: int, caption: str, *drawings: str) -> dict[str, Any]:
     """Ready a figure for the page: each drawing with names of its own and a label for those who cannot see it."""
     from markupsafe import Markup, escape
 
     if not 1 <= len(drawings) <= 2:
-        checks.refuse("report.page", "figures", "captions with one or two drawings", f"{len(drawings)} drawings", "give one")
+        refuse(
+            "figures",
+            must="captions with one or two drawings",
+            got=f"{len(drawings)} drawings",
+            do="give one",
+        )
     ready = []
     for place, drawing in enumerate(drawings):
-        root = re.search(r"<svg\b[^>]*\bviewBox=\"[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)\"[^>]*>", drawing)
+        root = re.search(
+            r"<svg\b[^>]*\bviewBox=\"[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)\"[^>]*>", drawing
+        )
         if not root:
             got = repr(drawing[:40])
-            checks.refuse("report.page", f"figures, {caption!r},", "SVG text with a viewBox", got, "draw it with kanerva.lab.plot.svg")
+            refuse(
+                f"figures, {caption!r},",
+                must="SVG text with a viewBox",
+                got=got,
+                do="draw it with kanerva.lab.plot.svg",
+            )
         width, height = (float(size) for size in root.groups())
         inner = _renamed(drawing[root.end() :], f"f{index}-{place}-")
-        start = f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(caption)}">'
+        start = (
+            f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(caption)}">'
+        )
         ready.append({"drawing": Markup(start + inner.strip()), "width": round(2 * width)})
     return {"caption": caption, "wide": ready[0], "narrow": ready[-1] if len(ready) > 1 else None}
 
@@ -186,10 +238,16 @@ def _renamed(drawing: str, own: str) -> str:
     Names such as "axes_1" recur in every drawing, but may stand only once on a page.
     """
     parts = re.split(r"(<[^>]+>)", drawing)
-    used = {name for tag in parts[1::2] for name in re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", tag)}
+    used = {
+        name for tag in parts[1::2] for name in re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", tag)
+    }
 
     def rename(tag: str) -> str:
-        tag = re.sub(r" id=\"([^\"]*)\"", lambda name: f' id="{own}{name[1]}"' if name[1] in used else "", tag)
+        tag = re.sub(
+            r" id=\"([^\"]*)\"",
+            lambda name: f' id="{own}{name[1]}"' if name[1] in used else "",
+            tag,
+        )
         return re.sub(r"(url\(#|href=\"#)", rf"\g<1>{own}", tag)
 
     return "".join(rename(part) if place % 2 else part for place, part in enumerate(parts))

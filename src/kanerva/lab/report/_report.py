@@ -12,9 +12,20 @@ from rich.table import Table
 from rich.text import Text
 
 from kanerva._core import checks, files
+from kanerva._core.errors import InputError, InputTypeError, door, refuse
 from kanerva.lab.report._page import Column, Grid, Section, article, figure, flat, template, written
 
-__all__ = ["Column", "Grid", "Section", "article", "page", "summarise", "table", "write_csv", "write_json"]
+__all__ = [
+    "Column",
+    "Grid",
+    "Section",
+    "article",
+    "page",
+    "summarise",
+    "table",
+    "write_csv",
+    "write_json",
+]
 
 Value = str | int | float | None
 Row = Mapping[str, Value]
@@ -29,24 +40,42 @@ COLUMNS = {
     "seeds": Column("seeds", "count", "how many seeds a mean is taken over"),
     "cues": Column("cues", "count", "how many cues were recalled"),
     "exact": Column("exact", "share", "cues recalled without a single wrong bit"),
-    "nearest": Column("nearest", "share", "recalls to which the original is nearer than any other stored pattern"),
+    "nearest": Column(
+        "nearest", "share", "recalls to which the original is nearer than any other stored pattern"
+    ),
     "repaired": Column("repaired", "share", "wrong bits of the cue that the recall put right"),
     "broken": Column("broken", "share", "right bits of the cue that the recall made wrong"),
     "echoed": Column("echoed", "share", "damaged cues handed back unchanged"),
     "lost": Column("no answer", "share", "cues for which nothing stored was within reach"),
-    "stored": Column("stored", "share", "recalls that are some stored pattern, the right one or another"),
-    "class_kept": Column("class kept", "share", "recalls whose nearest stored pattern has the class of the original"),
-    "effective": Column("memories read", "number", "effective number of memories in a read, 1/Σw²; 1 is a clean choice"),
+    "stored": Column(
+        "stored", "share", "recalls that are some stored pattern, the right one or another"
+    ),
+    "class_kept": Column(
+        "class kept", "share", "recalls whose nearest stored pattern has the class of the original"
+    ),
+    "effective": Column(
+        "memories read",
+        "number",
+        "effective number of memories in a read, 1/Σw²; 1 is a clean choice",
+    ),
     "steps": Column("steps", "number", "reads until the state no longer changed"),
-    "converged": Column("at rest", "share", "recalls that stopped changing before the steps ran out"),
+    "converged": Column(
+        "at rest", "share", "recalls that stopped changing before the steps ran out"
+    ),
     "seconds": Column("time", "seconds", "time of the recall of one cue"),
     "bytes": Column("size", "bytes", "what the memory holds"),
 }
 KEYS = ("memory", "title", "damage", "level", "seed")
 BASELINES = ("cue", "nearest")
-DAMAGES = {"flip": "bits flipped", "occlude": "picture covered", "mask": "bits unknown", "gaussian": "strength of the noise"}
+DAMAGES = {
+    "flip": "bits flipped",
+    "occlude": "picture covered",
+    "mask": "bits unknown",
+    "gaussian": "strength of the noise",
+}
 
 
+@door("report.page")
 def page(
     *,
     heading: tuple[str, str],
@@ -87,8 +116,8 @@ def page(
         True
     """
     if not columns:
-        checks.refuse("report.page", "columns", "one measure or more", "empty", "give ['exact']")
-    levels = _levels("report.page", rows, columns)
+        refuse("columns", must="one measure or more", got="empty", do="give ['exact']")
+    levels = _levels(rows, columns)
     summaries = {level: summarise(rows, level) for level in levels}
     return template("recall").render(
         title=heading[0],
@@ -97,7 +126,10 @@ def page(
         pivot=_pivot(summaries, columns[0], str(rows[0]["damage"])),
         figures=[figure(index, *one) for index, one in enumerate(figures)],
         heads=[_column(name) for name in columns],
-        full=[(_cell("level", level), [_line(row, columns) for row in summary]) for level, summary in summaries.items()],
+        full=[
+            (_cell("level", level), [_line(row, columns) for row in summary])
+            for level, summary in summaries.items()
+        ],
         seeds=len({row["seed"] for row in rows}),
         notes=list(notes),
         parameters=_grouped(parameters),
@@ -105,6 +137,7 @@ def page(
     )
 
 
+@door("report.summarise")
 def summarise(rows: Sequence[Row], level: int | float) -> list[dict[str, Value]]:
     """Average over seeds at one level of damage.
 
@@ -127,18 +160,18 @@ def summarise(rows: Sequence[Row], level: int | float) -> list[dict[str, Value]]
         >>> line["exact"], line["seeds"]
         (0.5, 2)
     """
-    levels = _levels("report.summarise", rows, ())
+    levels = _levels(rows, ())
     near = [row for row in rows if math.isclose(float(row["level"] or 0), level, abs_tol=1e-9)]
     if not near:
         known = ", ".join(f"{known:g}" for known in levels)
-        checks.refuse("report.summarise", "level", f"one of {known}", f"{level:g}", "choose one of those")
+        refuse("level", must=f"one of {known}", got=f"{level:g}", do="choose one of those")
     lines: list[dict[str, Value]] = []
     for memory in dict.fromkeys(row["memory"] for row in near):
         group = [row for row in near if row["memory"] == memory]
         line: dict[str, Value] = {name: group[0][name] for name in KEYS if name != "seed"}
         line["seeds"] = len({row["seed"] for row in group})
         for name in dict.fromkeys(name for row in group for name in row if name not in KEYS):
-            values = [_number("report.summarise", name, row[name]) for row in group if row.get(name) is not None]
+            values = [_number(name, row[name]) for row in group if row.get(name) is not None]
             line[name] = statistics.fmean(values) if values else None
             line[f"{name}_sd"] = statistics.stdev(values) if len(values) > 1 else None
         lines.append(line)
@@ -164,7 +197,9 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in columns:
         head, kind, _ = _column(name)
-        width = max(len(word) for word in [*head.split(), *(_cell(name, row.get(name)) for row in rows)])
+        width = max(
+            len(word) for word in [*head.split(), *(_cell(name, row.get(name)) for row in rows)]
+        )
         if kind == "text":
             grid.add_column(Text(head), overflow="fold", min_width=min(width, 14))
         else:
@@ -175,6 +210,7 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
     return grid
 
 
+@door("report.write_csv")
 def write_csv(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
     """Write rows as comma-separated values with a line of names first; None is an empty cell.
 
@@ -192,12 +228,13 @@ def write_csv(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
         sdm,0.75
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with files.atomic(path, "report.write_csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with files.atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
+@door("report.write_json")
 def write_json(obj: Any, path: str | os.PathLike[str]) -> None:
     """Write an object as JSON, indented and in UTF-8.
 
@@ -223,29 +260,44 @@ def write_json(obj: Any, path: str | os.PathLike[str]) -> None:
     try:
         text = json.dumps(obj, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
     except ValueError as error:
-        if isinstance(error, checks.InputError):
+        if isinstance(error, InputError):
             raise
-        checks.refuse("report.write_json", "obj", "finite and without loops", str(error).lower(), "write None where there is no value")
-    with files.atomic(path, "report.write_json") as temporary:
+        refuse(
+            "obj",
+            must="finite and without loops",
+            got=str(error).lower(),
+            do="write None where there is no value",
+        )
+    with files.atomic(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _levels(function: str, rows: Sequence[Row], columns: Sequence[str]) -> list[float]:
+def _levels(rows: Sequence[Row], columns: Sequence[str]) -> list[float]:
     """Check the rows and return their levels in rising order."""
     if not rows:
-        checks.refuse(function, "rows", "one row or more", "empty", "run the comparison first")
+        refuse("rows", must="one row or more", got="empty", do="run the comparison first")
     for row in rows:
         for name in (*KEYS, *columns):
             if name not in row:
-                checks.refuse(function, "rows", f"dicts with the key {name!r}", f"a row with {', '.join(map(repr, row))}", "add it")
+                refuse(
+                    "rows",
+                    must=f"dicts with the key {name!r}",
+                    got=f"a row with {', '.join(map(repr, row))}",
+                    do="add it",
+                )
     damages = list(dict.fromkeys(str(row["damage"]) for row in rows))
     if len(damages) > 1:
-        checks.refuse(function, "rows", "of one kind of damage", " and ".join(damages), "summarise each on its own")
-    return sorted({_number(function, "level", row["level"]) for row in rows})
+        refuse(
+            "rows",
+            must="of one kind of damage",
+            got=" and ".join(damages),
+            do="summarise each on its own",
+        )
+    return sorted({_number("level", row["level"]) for row in rows})
 
 
-def _number(function: str, name: str, value: Value) -> float:
-    return checks.number(function, f"rows, column {name!r},", value)
+def _number(name: str, value: Value) -> float:
+    return checks.number(f"rows, column {name!r},", value)
 
 
 def _column(name: str) -> Column:
@@ -271,7 +323,9 @@ def _pivot(summaries: Mapping[float, Sequence[Row]], column: str, damage: str) -
             row = found.get((memory, level), {})
             value, spread = row.get(column), row.get(f"{column}_sd")
             share = value if _column(column).kind == "share" else None
-            cells.append({"text": _cell(column, value), "spread": _spread(column, spread), "share": share})
+            cells.append(
+                {"text": _cell(column, value), "spread": _spread(column, spread), "share": share}
+            )
         lines.append({"title": name, "baseline": memory in BASELINES, "cells": cells})
     return {
         "column": _column(column),
@@ -283,7 +337,11 @@ def _pivot(summaries: Mapping[float, Sequence[Row]], column: str, damage: str) -
 
 def _spread(column: str, spread: Value) -> str:
     text = _cell(column, spread)
-    return "" if spread is None else "±" + (text.removesuffix("%") if _column(column).kind == "share" else text)
+    return (
+        ""
+        if spread is None
+        else "±" + (text.removesuffix("%") if _column(column).kind == "share" else text)
+    )
 
 
 def _line(row: Row, columns: Sequence[str]) -> dict[str, Any]:
@@ -291,7 +349,9 @@ def _line(row: Row, columns: Sequence[str]) -> dict[str, Any]:
     return {"title": row["title"], "baseline": row["memory"] in BASELINES, "cells": cells}
 
 
-def _grouped(parameters: Sequence[tuple[str, str, Value, str]]) -> dict[str, list[tuple[str, str, str]]]:
+def _grouped(
+    parameters: Sequence[tuple[str, str, Value, str]],
+) -> dict[str, list[tuple[str, str, str]]]:
     groups: dict[str, list[tuple[str, str, str]]] = {}
     for memory, name, value, why in parameters:
         text = f"{value:.6g}" if isinstance(value, float) else "–" if value is None else str(value)
@@ -306,4 +366,4 @@ def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     must = "dicts, lists, text, numbers, booleans or None"
-    checks.refuse("report.write_json", "obj", f"made of {must}", checks.describe(value), "convert it first", checks.InputTypeError)
+    refuse("obj", value, must=f"made of {must}", do="convert it first", error=InputTypeError)

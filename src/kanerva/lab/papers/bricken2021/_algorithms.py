@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kanerva import bits, theory
 from kanerva._core import checks
+from kanerva._core.errors import door
 from kanerva.activation import Activation, Unit
 from kanerva.memory import Patterns
 from kanerva.models import sdm_continuous_attention, sdm_continuous_patterns
@@ -16,7 +17,12 @@ from kanerva.similarity import Overlap, Similarity, cosine
 
 __all__ = ["ALGORITHMS", "DRAWS", "Folded", "Rounded", "few", "memory"]
 
-ALGORITHMS = ("continuous", "continuous_folded", "continuous_attention", "continuous_attention_circle")
+ALGORITHMS = (
+    "continuous",
+    "continuous_folded",
+    "continuous_attention",
+    "continuous_attention_circle",
+)
 DRAWS = ("poisson", "rounded")
 UNIT = Unit()
 
@@ -28,7 +34,9 @@ class Rounded:
     keep the mean, and anew at every read. Real locations share a Poisson number, which spreads far more, and once for all.
     """
 
-    def __init__(self, similarity: Similarity, rule: "Circle | Cap | Folded", log_scale: float, seed: int) -> None:
+    def __init__(
+        self, similarity: Similarity, rule: "Circle | Cap | Folded", log_scale: float, seed: int
+    ) -> None:
         self.similarity, self.rule, self.log_scale = similarity, rule, log_scale
         self.source = torch.Generator().manual_seed(seed)
 
@@ -62,6 +70,7 @@ class Folded(Separation):
         return self.circle.potential(scores, mask)
 
 
+@door("recipe")
 def memory(
     algorithm: str,
     dim: int,
@@ -78,15 +87,24 @@ def memory(
     store["activation"] = activation
     builders = {
         "continuous": lambda: sdm_continuous_patterns(dim, radius, value_dim, **store),
-        "continuous_folded": lambda: Patterns(dim, value_dim, similarity=cosine, separation=Folded(dim, radius), **store),
-        "continuous_attention": lambda: sdm_continuous_attention(dim, radius, value_dim, method, **store),
+        "continuous_folded": lambda: Patterns(
+            dim, value_dim, similarity=cosine, separation=Folded(dim, radius), **store
+        ),
+        "continuous_attention": lambda: sdm_continuous_attention(
+            dim, radius, value_dim, method, **store
+        ),
         "continuous_attention_circle": lambda: Patterns(
-            dim, value_dim, similarity=cosine, separation=Softmax(theory.beta.fit(dim, radius, method).beta), **store
+            dim,
+            value_dim,
+            similarity=cosine,
+            separation=Softmax(theory.beta.fit(dim, radius, method).beta),
+            **store,
         ),
     }
-    return builders[checks.choice("recipe", "algorithm", algorithm, ALGORITHMS)]()
+    return builders[checks.choice("algorithm", algorithm, ALGORITHMS)]()
 
 
+@door("recipe")
 def few(
     dim: int,
     radius: int,
@@ -102,12 +120,22 @@ def few(
     """
     rule = Folded(dim, radius)
     similarity: Similarity = Rounded(cosine, rule, math.log(locations), seed)
-    if checks.choice("recipe", "draw", draw, DRAWS) == "poisson":
+    if checks.choice("draw", draw, DRAWS) == "poisson":
         overlap = Overlap(dim, radius, locations, seed)
 
         def similarity(query: Tensor, keys: Tensor) -> Tensor:
-            pairs = bits.mix(bits.fingerprint(query, seed)).unsqueeze(-1) + bits.mix(bits.fingerprint(keys, seed))
-            return overlap._quantile(rule.distance(cosine(query, keys)).long(), bits.uniform(bits.mix(pairs))).to(query.dtype)
+            pairs = bits.mix(bits.fingerprint(query, seed)).unsqueeze(-1) + bits.mix(
+                bits.fingerprint(keys, seed)
+            )
+            return overlap._quantile(
+                rule.distance(cosine(query, keys)).long(), bits.uniform(bits.mix(pairs))
+            ).to(query.dtype)
 
     # The order of a power is one more than that of its weights.
-    return Patterns(dim, value_dim, similarity=similarity, separation=Normalised(Power(2)), activation=activation)
+    return Patterns(
+        dim,
+        value_dim,
+        similarity=similarity,
+        separation=Normalised(Power(2)),
+        activation=activation,
+    )

@@ -28,7 +28,11 @@ def _count(number: Any) -> str:
     """Write a power of two or ten as such."""
     if number > 10**6 and number & (number - 1) == 0:
         return f"2^{number.bit_length() - 1}"
-    return f"10^{len(str(number)) - 1}" if number >= 10**6 and number == 10 ** (len(str(number)) - 1) else f"{number:,}"
+    return (
+        f"10^{len(str(number)) - 1}"
+        if number >= 10**6 and number == 10 ** (len(str(number)) - 1)
+        else f"{number:,}"
+    )
 
 
 # The three optimal radii.
@@ -62,24 +66,57 @@ FAITHFUL = (
 def _optimal_checks() -> list[Check]:
     tables = {(64, 1024, EVERYWHERE): SMALL, (1000, 10_000, MILLION): LARGE}
     checks = [
-        check for memory, table in tables.items() for criterion, row in table.items() for check in _row_checks(memory, criterion, *row)
+        check
+        for memory, table in tables.items()
+        for criterion, row in table.items()
+        for check in _row_checks(memory, criterion, *row)
     ]
     for fidelity, locations, share, held in FAITHFUL:
         at = _best((1000, 10_000, locations), "capacity", fidelity)
         of = f"by capacity, fidelity {fidelity:.2g}, {_count(locations)} locations"
-        checks += [Check(f"share asked for {of}", "asked", share, (5e-6 if held else 5e-11) * share, COMPUTED, at)]
+        checks += [
+            Check(
+                f"share asked for {of}",
+                "asked",
+                share,
+                (5e-6 if held else 5e-11) * share,
+                COMPUTED,
+                at,
+            )
+        ]
         checks += [Check(f"patterns {of}", "best", held, 1, COMPUTED, at)] if held else []
     for (bits, locations), table in OTHERS.items():
         for patterns, radius in table.items():
             at = _best((bits, patterns, locations), "snr")
-            checks += [Check(f"radius by snr, {bits} bits, {patterns} patterns", "radius", radius, 0, COMPUTED, at)]
+            checks += [
+                Check(
+                    f"radius by snr, {bits} bits, {patterns} patterns",
+                    "radius",
+                    radius,
+                    0,
+                    COMPUTED,
+                    at,
+                )
+            ]
     small, large = (_best(memory, "noise") for memory in tables)
     faithful = _best((64, 1024, EVERYWHERE), "capacity", 0.99)
     return [
         *checks,
-        Check("largest radius that ties by noise, 64 bits", "radius", 17, 0, COMPUTED, small, "max"),
-        Check("largest radius that ties by noise, 1000 bits", "radius", 449, 0, COMPUTED, large, "max"),
-        Check("most wrong bits, 64 bits", "best", 31, 0, PLOT, small, reason=f"{EMPTY}; so 15 ties with 16 and 17"),
+        Check(
+            "largest radius that ties by noise, 64 bits", "radius", 17, 0, COMPUTED, small, "max"
+        ),
+        Check(
+            "largest radius that ties by noise, 1000 bits", "radius", 449, 0, COMPUTED, large, "max"
+        ),
+        Check(
+            "most wrong bits, 64 bits",
+            "best",
+            31,
+            0,
+            PLOT,
+            small,
+            reason=f"{EMPTY}; so 15 ties with 16 and 17",
+        ),
         Check("radius by capacity, fidelity 0.99, 64 bits", "radius", 5, 0, COMPUTED, faithful),
     ]
 
@@ -90,9 +127,13 @@ def _best(memory: tuple[int, int, int], criterion: str, fidelity: float = 0.5) -
     return {**known, "criterion": criterion, "chosen": 1}
 
 
-def _row_checks(memory: tuple[int, int, int], criterion: str, radius: int, share: Any, reached: Any, beta: float) -> Iterator[Check]:
+def _row_checks(
+    memory: tuple[int, int, int], criterion: str, radius: int, share: Any, reached: Any, beta: float
+) -> Iterator[Check]:
     at, of = _best(memory, criterion), f"by {criterion}, {memory[0]} bits"
-    yield Check(f"radius {of}", "radius", radius, 0, PAPER if memory[0] == 64 else COMPUTED, at, "min")
+    yield Check(
+        f"radius {of}", "radius", radius, 0, PAPER if memory[0] == 64 else COMPUTED, at, "min"
+    )
     yield Check(f"beta {of}", "beta", beta, 5e-6, COMPUTED, {**at, "radius": radius})
     if share:
         yield Check(f"share asked for {of}", "asked", share, 5e-7 * share, COMPUTED, at)
@@ -115,7 +156,10 @@ def _draw_optimal(rows: list[Row]) -> Any:
         long.append(point | {"line": names[row["criterion"]]})
         if row["chosen"] and chosen.setdefault(memory, row["radius"]) == row["radius"]:
             long.append(point | {"line": "radius chosen"})
-    title, y = "The more errors to correct, the larger the best circle", "share of the best, for n bits, m patterns, r locations"
+    title, y = (
+        "The more errors to correct, the larger the best circle",
+        "share of the best, for n bits, m patterns, r locations",
+    )
     frame = plot.Frame(title, "radius in bits", y, dots=("radius chosen",))
     return plot.lines(long, "x", "y", frame, by="line", panel="panel")
 
@@ -125,7 +169,8 @@ def _draw_optimal(rows: list[Row]) -> Any:
     "Three criteria for the best radius",
     "bricken2021",
     "appendix on the optimal radius",
-    quick=grid(bits=64, patterns=1024, locations=EVERYWHERE) + grid(bits=1000, patterns=10_000, locations=MILLION),
+    quick=grid(bits=64, patterns=1024, locations=EVERYWHERE)
+    + grid(bits=1000, patterns=10_000, locations=MILLION),
     paper=[
         *grid(bits=64, patterns=(100, 512, 1024, 10_240, 50_000, 60_000), locations=EVERYWHERE),
         *grid(bits=1000, patterns=(100, 1024, 10_000), locations=MILLION),
@@ -140,7 +185,9 @@ def optimal_radius(
     bits: Bits,
     patterns: Patterns,
     locations: Locations,
-    fidelity: Annotated[float, "chance that a whole pattern is read right, for the criterion capacity"] = 0.5,
+    fidelity: Annotated[
+        float, "chance that a whole pattern is read right, for the criterion capacity"
+    ] = 0.5,
 ) -> Iterator[Row]:
     """Choose the radius by three criteria, and show what each radius reaches by them.
 
@@ -156,7 +203,8 @@ def optimal_radius(
     the smallest of equals, so both say 15. All patterns are taken to be random.
     """
     found = {
-        criterion: theory.radius.optimal(bits, patterns, locations, criterion, fidelity=fidelity) for criterion in theory.radius.CRITERIA
+        criterion: theory.radius.optimal(bits, patterns, locations, criterion, fidelity=fidelity)
+        for criterion in theory.radius.CRITERIA
     }
     for radius in range(bits // 2):
         if theory.capacity.word(bits, radius, 1, locations) < fidelity:
@@ -197,22 +245,44 @@ SATURATED = {5: 10, 9: 18, 11: 22, 15: 30, 19: 26, 27: 0}
 
 def _row(*memory: Any) -> Row:
     critical = theory.critical.distance(*memory)
-    return {"critical": critical, "beyond": critical + 1, "crossing": theory.critical.crossing(*memory)}
+    return {
+        "critical": critical,
+        "beyond": critical + 1,
+        "crossing": theory.critical.crossing(*memory),
+    }
 
 
 def _distance_checks() -> list[Check]:
-    def corrected(radius: int, expected: int, source: str = COMPUTED, reason: str = "", **memory: Any) -> Check:
+    def corrected(
+        radius: int, expected: int, source: str = COMPUTED, reason: str = "", **memory: Any
+    ) -> Check:
         what = f"{'plotted as ' if reason else ''}corrected at radius {radius}, {memory['bits']} bits, {memory['patterns']} patterns"
-        return Check(what, "critical", expected, 0, source, {**memory, "radius": radius}, reason=reason)
+        return Check(
+            what, "critical", expected, 0, source, {**memory, "radius": radius}, reason=reason
+        )
 
     small: dict[str, Any] = {"bits": 64, "locations": EVERYWHERE, "noise": "independent"}
     large: dict[str, Any] = {"bits": 1000, "locations": MILLION, "patterns": 10_000}
     pulled, alone = {**large, "noise": "autoassociative"}, {**large, "noise": "independent"}
     return [
-        *(corrected(at, bits, patterns=m, **small) for m, (first, row) in CORRECTED.items() for at, bits in enumerate(row, first)),
-        *(corrected(radius, bits, PLOT, EMPTY, patterns=1024, **small) for radius, bits in PLOTTED.items()),
         *(
-            Check(f"first not corrected at radius {radius}", "beyond", bits, 0, COMPUTED, {**pulled, "radius": radius})
+            corrected(at, bits, patterns=m, **small)
+            for m, (first, row) in CORRECTED.items()
+            for at, bits in enumerate(row, first)
+        ),
+        *(
+            corrected(radius, bits, PLOT, EMPTY, patterns=1024, **small)
+            for radius, bits in PLOTTED.items()
+        ),
+        *(
+            Check(
+                f"first not corrected at radius {radius}",
+                "beyond",
+                bits,
+                0,
+                COMPUTED,
+                {**pulled, "radius": radius},
+            )
             for radius, bits in PULLED.items()
         ),
         corrected(460, 0, **pulled),
@@ -226,10 +296,25 @@ def _draw_distance(rows: list[Row]) -> Any:
     long: list[Row] = []
     dots: list[Row] = []
     for row in rows:
-        point = {"x": row["radius"], "panel": f"{row['bits']} bits, {_count(row['locations'])} locations"}
-        long.append(point | {"y": row["critical"] / row["bits"], "line": f"{_count(row['patterns'])}, {row['noise']}"})
-        if row["radius"] in PLOTTED and (row["bits"], row["patterns"], row["locations"]) == (64, 1024, EVERYWHERE):
-            dots.append(point | {"y": PLOTTED[row["radius"]] / 64, "line": "plotted by the authors"})
+        point = {
+            "x": row["radius"],
+            "panel": f"{row['bits']} bits, {_count(row['locations'])} locations",
+        }
+        long.append(
+            point
+            | {
+                "y": row["critical"] / row["bits"],
+                "line": f"{_count(row['patterns'])}, {row['noise']}",
+            }
+        )
+        if row["radius"] in PLOTTED and (row["bits"], row["patterns"], row["locations"]) == (
+            64,
+            1024,
+            EVERYWHERE,
+        ):
+            dots.append(
+                point | {"y": PLOTTED[row["radius"]] / 64, "line": "plotted by the authors"}
+            )
     title = "One radius corrects the most wrong bits"
     y = "critical distance, share of the bits, by patterns and noise"
     frame = plot.Frame(title, "radius in bits", y, across=2, dots=("plotted by the authors",))
@@ -242,18 +327,51 @@ def _draw_distance(rows: list[Row]) -> Any:
     "bricken2021",
     "appendix on the critical distance",
     quick=[
-        *grid(bits=64, radius=tuple(range(5, 28)), patterns=(128, 512, 1024, 10_240), locations=EVERYWHERE),
-        *grid(bits=1000, radius=(436, 439, 442, 445, 448, 449, 451, 454, 457, 460), patterns=10_000, locations=MILLION),
-        *grid(bits=1000, radius=(436, 439, 442, 445, 448, 451, 454, 457, 460), patterns=10_000, locations=MILLION, noise="autoassociative"),
+        *grid(
+            bits=64,
+            radius=tuple(range(5, 28)),
+            patterns=(128, 512, 1024, 10_240),
+            locations=EVERYWHERE,
+        ),
+        *grid(
+            bits=1000,
+            radius=(436, 439, 442, 445, 448, 449, 451, 454, 457, 460),
+            patterns=10_000,
+            locations=MILLION,
+        ),
+        *grid(
+            bits=1000,
+            radius=(436, 439, 442, 445, 448, 451, 454, 457, 460),
+            patterns=10_000,
+            locations=MILLION,
+            noise="autoassociative",
+        ),
     ],
     paper=[
-        *grid(bits=64, radius=tuple(range(5, 32)), patterns=(128, 512, 1024, 10_240), locations=EVERYWHERE),
-        *grid(bits=1000, radius=tuple(range(430, 471)), patterns=10_000, locations=MILLION, noise=NOISES),
+        *grid(
+            bits=64,
+            radius=tuple(range(5, 32)),
+            patterns=(128, 512, 1024, 10_240),
+            locations=EVERYWHERE,
+        ),
+        *grid(
+            bits=1000,
+            radius=tuple(range(430, 471)),
+            patterns=10_000,
+            locations=MILLION,
+            noise=NOISES,
+        ),
     ],
     checks=_distance_checks(),
     draw=_draw_distance,
 )
-def critical_distance(bits: Bits, radius: Radius, patterns: Patterns, locations: Locations, noise: Noise = "independent") -> Iterator[Row]:
+def critical_distance(
+    bits: Bits,
+    radius: Radius,
+    patterns: Patterns,
+    locations: Locations,
+    noise: Noise = "independent",
+) -> Iterator[Row]:
     """Find the critical distance for every radius: the largest number of wrong bits from which one read comes nearer.
 
     Small circles lose the pattern: beyond twice the radius they share nothing with it. Large ones gather all the others.
@@ -272,7 +390,14 @@ def critical_distance(bits: Bits, radius: Radius, patterns: Patterns, locations:
 def _locations_checks() -> list[Check]:
     small: Cell = {"bits": 64, "patterns": 1024, "locations": EVERYWHERE}
     ends = [
-        Check(f"corrected in the end, radius {radius}", "critical", end, 0, COMPUTED, {**small, "radius": radius})
+        Check(
+            f"corrected in the end, radius {radius}",
+            "critical",
+            end,
+            0,
+            COMPUTED,
+            {**small, "radius": radius},
+        )
         for radius, end in SATURATED.items()
     ]
     plotted = [
@@ -288,12 +413,28 @@ def _locations_checks() -> list[Check]:
         for radius in (5, 9, 11, 15)
     ]
     large: Cell = {"bits": 1000, "radius": 447, "locations": 10**12}
-    return [*ends, *plotted, Check("corrected in the end, 1000 bits", "critical", 412, 1, PLOT, large)]
+    return [
+        *ends,
+        *plotted,
+        Check("corrected in the end, 1000 bits", "critical", 412, 1, PLOT, large),
+    ]
 
 
 def _draw_locations(rows: list[Row]) -> Any:
-    long = [row | {"y": row["critical"] / row["bits"], "line": f"{row['bits']} bits, radius {row['radius']}"} for row in rows]
-    frame = plot.Frame("Beyond some number, locations help no more", "locations", "critical distance, share of the bits", log="x")
+    long = [
+        row
+        | {
+            "y": row["critical"] / row["bits"],
+            "line": f"{row['bits']} bits, radius {row['radius']}",
+        }
+        for row in rows
+    ]
+    frame = plot.Frame(
+        "Beyond some number, locations help no more",
+        "locations",
+        "critical distance, share of the bits",
+        log="x",
+    )
     return plot.lines(long, "locations", "y", frame, by="line")
 
 
@@ -303,17 +444,43 @@ def _draw_locations(rows: list[Row]) -> Any:
     "bricken2021",
     "appendix on the critical distance",
     quick=[
-        *grid(bits=64, radius=(5, 9, 11, 15, 19, 27), patterns=1024, locations=tuple(2**power for power in range(16, 65, 8))),
-        *grid(bits=1000, radius=447, patterns=1024, locations=tuple(10**power for power in range(4, 16, 2))),
+        *grid(
+            bits=64,
+            radius=(5, 9, 11, 15, 19, 27),
+            patterns=1024,
+            locations=tuple(2**power for power in range(16, 65, 8)),
+        ),
+        *grid(
+            bits=1000,
+            radius=447,
+            patterns=1024,
+            locations=tuple(10**power for power in range(4, 16, 2)),
+        ),
     ],
     paper=[
-        *grid(bits=64, radius=(5, 9, 11, 15, 19, 27), patterns=1024, locations=tuple(2**power for power in range(8, 65, 2))),
-        *grid(bits=1000, radius=447, patterns=1024, locations=tuple(10**power for power in range(3, 20))),
+        *grid(
+            bits=64,
+            radius=(5, 9, 11, 15, 19, 27),
+            patterns=1024,
+            locations=tuple(2**power for power in range(8, 65, 2)),
+        ),
+        *grid(
+            bits=1000,
+            radius=447,
+            patterns=1024,
+            locations=tuple(10**power for power in range(3, 20)),
+        ),
     ],
     checks=_locations_checks(),
     draw=_draw_locations,
 )
-def critical_locations(bits: Bits, radius: Radius, patterns: Patterns, locations: Locations, noise: Noise = "independent") -> Iterator[Row]:
+def critical_locations(
+    bits: Bits,
+    radius: Radius,
+    patterns: Patterns,
+    locations: Locations,
+    noise: Noise = "independent",
+) -> Iterator[Row]:
     """Add locations to a memory until they help no more.
 
     With few locations a query finds too few that it shares with its pattern, and what it reads is chance. With many, the

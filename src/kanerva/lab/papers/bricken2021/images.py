@@ -9,6 +9,7 @@ from torch import Tensor
 from kanerva import bits as bits_
 from kanerva import dynamics, theory
 from kanerva._core import checks
+from kanerva._core.errors import door
 from kanerva.activation import Identity, Sign
 from kanerva.lab import data as sets
 from kanerva.lab import plot
@@ -19,7 +20,9 @@ from kanerva.nn import projection as learned
 
 __all__ = ["images", "projection", "regimes"]
 
-Data = Annotated[str, "digits, mnist or cifar10 (these two are downloaded), or the path of pictures of your own"]
+Data = Annotated[
+    str, "digits, mnist or cifar10 (these two are downloaded), or the path of pictures of your own"
+]
 Stored = Annotated[int, "pictures that are stored, chosen at random; 0 for all"]
 Asked = Annotated[int, "how many of them are asked for"]
 Method = Annotated[str, "how beta is fitted: published, kl, ols or mse"]
@@ -64,23 +67,37 @@ def _damages(pixels: int) -> list[float]:
     return [level * STEP.get(pixels, pixels / 16) for level in range(LEVELS)]
 
 
-def _trained(pictures: Tensor, radius: int, method: str, epochs: int, seed: int) -> learned.Projection:
+def _trained(
+    pictures: Tensor, radius: int, method: str, epochs: int, seed: int
+) -> learned.Projection:
     """Learn keys through the attention that is nearest to circles of this radius."""
     pixels = pictures.shape[-1]
     found = learned.Projection(pixels, KEY, seed=seed)
     damage = TRAINED.get(pixels, (pixels / 64, pixels / 8))
-    learned.fit(found, pictures, theory.beta.fit(KEY, radius, method).beta, damage, epochs=epochs, seed=seed)
+    learned.fit(
+        found, pictures, theory.beta.fit(KEY, radius, method).beta, damage, epochs=epochs, seed=seed
+    )
     return found.requires_grad_(False)
 
 
-def _recalled(read: Read, pictures: Tensor, chosen: Tensor, cues: Tensor, steps: int, rest: float) -> dict[str, Any]:
+def _recalled(
+    read: Read, pictures: Tensor, chosen: Tensor, cues: Tensor, steps: int, rest: float
+) -> dict[str, Any]:
     """Say how near to the pictures their cues, one read and a recall are, and how often it is the nearest of all stored."""
     end = dynamics.settle(read, cues, steps=steps, tolerance=rest).state
-    alike = torch.nn.functional.normalize(end, dim=-1) @ torch.nn.functional.normalize(pictures, dim=-1).T
+    alike = (
+        torch.nn.functional.normalize(end, dim=-1)
+        @ torch.nn.functional.normalize(pictures, dim=-1).T
+    )
     own = alike.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
     near = {"cue": cues, "once": read(cues), "cosine": end}
-    cosines = {name: torch.cosine_similarity(x, pictures[chosen], dim=-1).double().mean().item() for name, x in near.items()}
-    right = (own >= alike.amax(-1) - 1e-6) & (own > 0)  # some pictures are there twice; what is lost is zeros
+    cosines = {
+        name: torch.cosine_similarity(x, pictures[chosen], dim=-1).double().mean().item()
+        for name, x in near.items()
+    }
+    right = (own >= alike.amax(-1) - 1e-6) & (
+        own > 0
+    )  # some pictures are there twice; what is lost is zeros
     return cosines | {"recalled": right.double().mean().item()}
 
 
@@ -113,17 +130,38 @@ def _images_checks() -> list[Check]:
             radius, *numbers = line.split()
             for place, number in enumerate(numbers):
                 algorithm, column = ALGORITHMS[place // 2], ("once", "cosine")[place % 2]
-                at: Cell = {"data": "digits", "patterns": patterns, "seed": 0, "radius": int(radius), "algorithm": algorithm, "distance": 0}
+                at: Cell = {
+                    "data": "digits",
+                    "patterns": patterns,
+                    "seed": 0,
+                    "radius": int(radius),
+                    "algorithm": algorithm,
+                    "distance": 0,
+                }
                 what = f"{column}, {patterns} whole digits, radius {radius}, {LABELS[algorithm]}"
                 checks.append(Check(what, column, float(number), 5e-5, COMPUTED, at))
     return checks
 
 
 def _draw_images(rows: list[Row]) -> Any:
-    long = [row | {"panel": LABELS[str(row["algorithm"])], "line": f"radius {row['radius']}"} for row in rows]
-    cues = {(row["panel"], row["distance"]): row | {"cosine": row["cue"], "line": "cue"} for row in long}
-    frame = plot.Frame("Raw pictures run together: recall ends at their mean", DAMAGE, ALIKE, across=2, dots=("cue",), limits=(0, 1.05))
-    return plot.lines([*long, *cues.values()], "distance", "cosine", frame, by="line", panel="panel")
+    long = [
+        row | {"panel": LABELS[str(row["algorithm"])], "line": f"radius {row['radius']}"}
+        for row in rows
+    ]
+    cues = {
+        (row["panel"], row["distance"]): row | {"cosine": row["cue"], "line": "cue"} for row in long
+    }
+    frame = plot.Frame(
+        "Raw pictures run together: recall ends at their mean",
+        DAMAGE,
+        ALIKE,
+        across=2,
+        dots=("cue",),
+        limits=(0, 1.05),
+    )
+    return plot.lines(
+        [*long, *cues.values()], "distance", "cosine", frame, by="line", panel="panel"
+    )
 
 
 @recipe(
@@ -138,7 +176,9 @@ def _draw_images(rows: list[Row]) -> Any:
 )
 def images(
     data: Data,
-    activation: Annotated[float, "share of the space in one circle; the radius is the least that holds it"],
+    activation: Annotated[
+        float, "share of the space in one circle; the radius is the least that holds it"
+    ],
     patterns: Stored = 1024,
     queries: Asked = 1024,
     method: Method = "published",
@@ -171,7 +211,12 @@ def images(
         for distance in _damages(pixels):
             cues = learned.tilt(pictures[chosen], distance, seed=seed)
             found = _recalled(memory.read, pictures, chosen, cues, steps, rest)
-            yield {"radius": radius, "algorithm": algorithm, "distance": distance, "alike": alike} | found
+            yield {
+                "radius": radius,
+                "algorithm": algorithm,
+                "distance": distance,
+                "alike": alike,
+            } | found
 
 
 # E9: learned keys.
@@ -212,17 +257,51 @@ def _projection_checks() -> list[Check]:
     checks = []
     for (algorithm, radius), row in PUBLISHED.items():
         for level, number in enumerate(row):
-            at: Cell = {"data": "mnist", "patterns": 60_000, "radius": radius, "algorithm": algorithm, "distance": 50 * level}
+            at: Cell = {
+                "data": "mnist",
+                "patterns": 60_000,
+                "radius": radius,
+                "algorithm": algorithm,
+                "distance": 50 * level,
+            }
             what = f"cosine, MNIST, radius {radius}, damage {50 * level}, {LABELS[algorithm]}"
             checks.append(Check(what, "cosine", number, 0.03, CODE, at))
     for (radius, count), row in FEW.items():
         for level, number in enumerate(row):
-            at = {"data": "mnist", "patterns": 60_000, "radius": radius, "algorithm": "few", "distance": 50 * level, "locations": count}
+            at = {
+                "data": "mnist",
+                "patterns": 60_000,
+                "radius": radius,
+                "algorithm": "few",
+                "distance": 50 * level,
+                "locations": count,
+            }
             what = f"cosine, MNIST, radius {radius}, damage {50 * level}, {count:g} locations"
             checks.append(Check(what, "cosine", number, 0.03, CODE, at | {"draw": "rounded"}))
-    for source, radius, distance in (("digits", 11, 0), ("digits", 11, 8), ("digits", 11, 16), ("mnist", 11, 0), ("mnist", 11, 200)):
-        at = {"data": source, "radius": radius, "locations": 1e13, "algorithm": "few", "distance": distance}
-        checks.append(Check(f"from 1e13 to all locations, {source}, damage {distance}", "apart", 0.0, 0.01, CODE, at))
+    for source, radius, distance in (
+        ("digits", 11, 0),
+        ("digits", 11, 8),
+        ("digits", 11, 16),
+        ("mnist", 11, 0),
+        ("mnist", 11, 200),
+    ):
+        at = {
+            "data": source,
+            "radius": radius,
+            "locations": 1e13,
+            "algorithm": "few",
+            "distance": distance,
+        }
+        checks.append(
+            Check(
+                f"from 1e13 to all locations, {source}, damage {distance}",
+                "apart",
+                0.0,
+                0.01,
+                CODE,
+                at,
+            )
+        )
     return checks + _digits_checks()
 
 
@@ -230,21 +309,48 @@ def _digits_checks() -> list[Check]:
     checks = []
     for radius, pairs in DIGITS.items():
         few: Cell = {"data": "digits", "patterns": 500, "radius": radius}
-        names = [("continuous", "recalled", 0), ("raw", "recalled", 0), ("continuous", "gain", 0), ("continuous", "gain", 8)]
-        for (algorithm, column, distance), (number, tolerance) in zip([*names, ("continuous", "alike", 0)], pairs, strict=True):
+        names = [
+            ("continuous", "recalled", 0),
+            ("raw", "recalled", 0),
+            ("continuous", "gain", 0),
+            ("continuous", "gain", 8),
+        ]
+        for (algorithm, column, distance), (number, tolerance) in zip(
+            [*names, ("continuous", "alike", 0)], pairs, strict=True
+        ):
             at = few | {"algorithm": algorithm, "distance": distance}
             what = f"{column}, 500 digits, radius {radius}, damage {distance}, {LABELS[algorithm]}"
             checks.append(Check(what, column, number, tolerance, OURS, at))
         for distance in (0, 4, 8):
             for algorithm in ("continuous", "continuous_attention_circle"):
-                at = {"data": "digits", "radius": radius, "algorithm": algorithm, "distance": distance}
+                at = {
+                    "data": "digits",
+                    "radius": radius,
+                    "algorithm": algorithm,
+                    "distance": distance,
+                }
                 what = f"{LABELS[algorithm]} from binary weights, digits, radius {radius}, damage {distance}"
                 checks.append(Check(what, "apart", 0.0, 0.02, SAID, at, "max"))
     at = {"data": "digits", "radius": 9, "algorithm": "continuous_attention_circle", "distance": 16}
     return [
         *checks,
-        Check("attention from binary weights, digits, radius 9, damage 16", "apart", 0.0, 0.02, SAID, at, reason=ENDS),
-        Check("mean cosine of two raw digits", "alike", 0.688, 0.01, COMPUTED, {"data": "digits", "algorithm": "raw"}),
+        Check(
+            "attention from binary weights, digits, radius 9, damage 16",
+            "apart",
+            0.0,
+            0.02,
+            SAID,
+            at,
+            reason=ENDS,
+        ),
+        Check(
+            "mean cosine of two raw digits",
+            "alike",
+            0.688,
+            0.01,
+            COMPUTED,
+            {"data": "digits", "algorithm": "raw"},
+        ),
     ]
 
 
@@ -258,7 +364,12 @@ def _draw_projection(rows: list[Row]) -> Any:
     for column, words in (("cosine", "cosine"), ("recalled", "share recalled")):
         for row in kept.values():
             long.append(
-                {"x": row["distance"], "y": row[column], "line": LABELS[str(row["algorithm"])], "panel": f"radius {row['radius']}: {words}"}
+                {
+                    "x": row["distance"],
+                    "y": row[column],
+                    "line": LABELS[str(row["algorithm"])],
+                    "panel": f"radius {row['radius']}: {words}",
+                }
             )
     title = "Learned keys tell pictures apart that raw ones confuse"
     frame = plot.Frame(title, DAMAGE, across=len({row["radius"] for row in rows}), limits=(0, 1.05))
@@ -281,7 +392,9 @@ def projection(
     data: Data,
     radius: Annotated[int, "of the circles among 64 bits, the length of a key"],
     locations: Annotated[float, "hard locations of the memory that has only so many"] = 3.16e9,
-    draw: Annotated[str, "how many of them are shared: poisson, or rounded as in the published code"] = "poisson",
+    draw: Annotated[
+        str, "how many of them are shared: poisson, or rounded as in the published code"
+    ] = "poisson",
     patterns: Stored = 0,
     queries: Asked = 300,
     epochs: Epochs = 10,
@@ -312,22 +425,38 @@ def projection(
     pictures = _pictures(data, patterns, seed)
     chosen, pixels = _choice(pictures, queries, seed), pictures.shape[-1]
     keys = _trained(pictures, radius, method, epochs, seed)
-    memories = {name: _algorithms.memory(name, KEY, radius, pixels, method, Identity()) for name in ALGORITHMS}
+    memories = {
+        name: _algorithms.memory(name, KEY, radius, pixels, method, Identity())
+        for name in ALGORITHMS
+    }
     memories["few"] = _algorithms.few(KEY, radius, locations, pixels, draw, Identity(), seed)
     for memory in memories.values():
         memory.write(keys(pictures), pictures)
     # A little less than the share of the circle, which as a float may be more than it holds.
     same = theory.radius.quantile(pixels, theory.circle.activation(KEY, radius) * (1 - 1e-9))
-    raw = _algorithms.memory("continuous", pixels, same, method=method, activation=Identity(), empty="keep")
+    raw = _algorithms.memory(
+        "continuous", pixels, same, method=method, activation=Identity(), empty="keep"
+    )
     raw.write(pictures)
-    reads: dict[str, Read] = {name: _through(memory.read, keys) for name, memory in memories.items()} | {"raw": raw.read}
+    reads: dict[str, Read] = {
+        name: _through(memory.read, keys) for name, memory in memories.items()
+    } | {"raw": raw.read}
     alike, plain = learned.cosines(keys(pictures)).mean, learned.cosines(pictures).mean
     for distance in _damages(pixels):
         cues = learned.tilt(pictures[chosen], distance, seed=seed)
-        found = {name: _recalled(read, pictures, chosen, cues, steps, rest) for name, read in reads.items()}
+        found = {
+            name: _recalled(read, pictures, chosen, cues, steps, rest)
+            for name, read in reads.items()
+        }
         for name, row in found.items():
-            apart, gain = (row["cosine"] - found[other]["cosine"] for other in ("continuous_folded", "raw"))
-            start: Row = {"algorithm": name, "distance": distance, "alike": plain if name == "raw" else alike}
+            apart, gain = (
+                row["cosine"] - found[other]["cosine"] for other in ("continuous_folded", "raw")
+            )
+            start: Row = {
+                "algorithm": name,
+                "distance": distance,
+                "alike": plain if name == "raw" else alike,
+            }
             yield start | row | {"apart": abs(apart), "gain": gain}
 
 
@@ -355,7 +484,11 @@ UNHARMED = {
     (1024, "noise"): (0.89709, 0.19043),
 }
 # Share recalled by learned keys after 20 epochs, by criterion, at damage 0 and 8.
-LEARNED = {"capacity": ((0.995, 0.01), (0.54, 0.06)), "snr": ((0.99, 0.015), (0.63, 0.06)), "noise": ((0.92, 0.05), (0.41, 0.07))}
+LEARNED = {
+    "capacity": ((0.995, 0.01), (0.54, 0.06)),
+    "snr": ((0.99, 0.015), (0.63, 0.06)),
+    "noise": ((0.92, 0.05), (0.41, 0.07)),
+}
 
 
 def _regimes_checks() -> list[Check]:
@@ -363,26 +496,86 @@ def _regimes_checks() -> list[Check]:
     checks = []
     for criterion, radius in CRITERIA.items():
         at: Cell = {"patterns": 1024, "criterion": criterion}
-        checks.append(Check(f"radius by {criterion}", "radius", radius, 0, "computed from exact integers", at))
+        checks.append(
+            Check(f"radius by {criterion}", "radius", radius, 0, "computed from exact integers", at)
+        )
         for distance in (0, 4, 8, 12, 16):
             chosen = at | {"keys": "random", "distance": distance}
-            checks.append(Check(f"random bits, one read from theory, {criterion}, {distance} flips", "apart", 0.0, 0.03, theories, chosen))
+            checks.append(
+                Check(
+                    f"random bits, one read from theory, {criterion}, {distance} flips",
+                    "apart",
+                    0.0,
+                    0.03,
+                    theories,
+                    chosen,
+                )
+            )
         for distance, (number, tolerance) in zip((0, 8), LEARNED[criterion], strict=True):
             chosen = at | {"keys": "projected", "epochs": 20, "distance": distance}
-            checks.append(Check(f"recalled by learned keys, {criterion}, {distance} flips", "recalled", number, tolerance, OURS, chosen))
+            checks.append(
+                Check(
+                    f"recalled by learned keys, {criterion}, {distance} flips",
+                    "recalled",
+                    number,
+                    tolerance,
+                    OURS,
+                    chosen,
+                )
+            )
     for (queries, criterion), numbers in UNHARMED.items():
-        at = {"patterns": 1024, "criterion": criterion, "keys": "digits", "queries": queries, "seed": 0, "distance": 0}
+        at = {
+            "patterns": 1024,
+            "criterion": criterion,
+            "keys": "digits",
+            "queries": queries,
+            "seed": 0,
+            "distance": 0,
+        }
         for column, number in zip(("once", "recalled"), numbers, strict=True):
-            checks.append(Check(f"{column}, {queries} whole digits, {criterion}", column, number, 1e-5, COMPUTED, at))
+            checks.append(
+                Check(
+                    f"{column}, {queries} whole digits, {criterion}",
+                    column,
+                    number,
+                    1e-5,
+                    COMPUTED,
+                    at,
+                )
+            )
     near = "of random patterns few lie near the cue, too few for the normal noise that theory has"
     alike = "digits are alike: their mean cosine is 0.47, where theory has none"
     far = {"patterns": 1024, "criterion": "snr", "keys": "random", "distance": 20}
     whole = {"patterns": 1024, "criterion": "noise", "keys": "digits", "distance": 0}
     return [
         *checks,
-        Check("random bits, one read from theory, snr, 20 flips", "apart", 0.0, 0.1, theories, far, reason=near),
-        Check("digits, one read from theory, noise, no flips", "apart", 0.0, 0.03, theories, whole, reason=alike),
-        Check("digits recalled at the radius for most noise, no flips", "recalled", 1.0, 0.1, theories, whole, reason=alike),
+        Check(
+            "random bits, one read from theory, snr, 20 flips",
+            "apart",
+            0.0,
+            0.1,
+            theories,
+            far,
+            reason=near,
+        ),
+        Check(
+            "digits, one read from theory, noise, no flips",
+            "apart",
+            0.0,
+            0.03,
+            theories,
+            whole,
+            reason=alike,
+        ),
+        Check(
+            "digits recalled at the radius for most noise, no flips",
+            "recalled",
+            1.0,
+            0.1,
+            theories,
+            whole,
+            reason=alike,
+        ),
     ]
 
 
@@ -390,7 +583,10 @@ def _draw_regimes(rows: list[Row]) -> Any:
     upper, lower, dots = [], [], "theory of random bits"
     for row in rows:
         name, line = f"{row['criterion']}, radius {row['radius']}", KEYS[str(row["keys"])]
-        once, share = {"x": row["distance"], "panel": f"{name}: one read"}, {"x": row["distance"], "panel": f"{name}: recalled"}
+        once, share = (
+            {"x": row["distance"], "panel": f"{name}: one read"},
+            {"x": row["distance"], "panel": f"{name}: recalled"},
+        )
         upper.append(once | {"y": row["once"], "line": line})
         lower.append(share | {"y": row["recalled"], "line": line})
         if row["keys"] == "random":
@@ -398,7 +594,11 @@ def _draw_regimes(rows: list[Row]) -> Any:
             lower.append(share | {"y": row["within"], "line": dots})
     said = "above: cosine after one read; below: share recalled"
     frame = plot.Frame(
-        "Theory is right about random bits; pictures need learned keys", "flipped bits", said, dots=(dots,), limits=(-0.05, 1.05)
+        "Theory is right about random bits; pictures need learned keys",
+        "flipped bits",
+        said,
+        dots=(dots,),
+        limits=(-0.05, 1.05),
     )
     return plot.lines([*upper, *lower], "x", "y", frame, by="line", panel="panel")
 
@@ -413,6 +613,7 @@ def _draw_regimes(rows: list[Row]) -> Any:
     checks=_regimes_checks(),
     draw=_draw_regimes,
 )
+@door("sdm.regimes")
 def regimes(
     criterion: Annotated[str, "what the radius is best for: capacity, snr or noise"],
     keys: Annotated[str, "of random patterns, of digits, or projected: of digits, and learned"],
@@ -435,14 +636,16 @@ def regimes(
     two wide ones two to six times as many damaged ones; theory still promises far more than they hold, for the keys of
     pictures spread wider than random ones do. At the narrow radius they do harm, as damage moves keys further than bits.
     """
-    checks.choice("sdm.regimes", "keys", keys, tuple(KEYS))
+    checks.choice("keys", keys, tuple(KEYS))
     radius = theory.radius.optimal(KEY, patterns, criterion=criterion).radius
     stored = (
         bits_.random(patterns, KEY, seed=seed)
         if keys == "random"
         else sets.load("digits", patterns=patterns, seed=seed, domain="bits").real
     )
-    address: Read = _trained(stored, radius, "published", epochs, seed) if keys == "projected" else lambda x: x
+    address: Read = (
+        _trained(stored, radius, "published", epochs, seed) if keys == "projected" else lambda x: x
+    )
     memory = _algorithms.memory("continuous_folded", KEY, radius, KEY, activation=Sign())
     memory.write(address(stored), stored)
     predicted = theory.circle.cosine(KEY, theory.critical.curve(KEY, radius, patterns))
@@ -451,5 +654,9 @@ def regimes(
     for distance in range(0, 25, 4):
         cues = bits_.flip(stored[chosen], distance, seed=seed)
         found = _recalled(lambda x: memory.read(address(x)), stored, chosen, cues, 100, 0.0)
-        truth = {"predicted": predicted[distance], "apart": abs(found["once"] - predicted[distance]), "within": distance <= reach}
+        truth = {
+            "predicted": predicted[distance],
+            "apart": abs(found["once"] - predicted[distance]),
+            "within": distance <= reach,
+        }
         yield {"radius": radius, "distance": distance} | found | truth

@@ -15,6 +15,7 @@ import kanerva
 from kanerva import Memory, Patterns, theory
 from kanerva import bits as bits_
 from kanerva._core import checks
+from kanerva._core.errors import door, refuse
 from kanerva.activation import Sign, Unit
 from kanerva.lab import plot
 from kanerva.lab.papers.bricken2021 import _algorithms
@@ -40,7 +41,13 @@ TRIES = 100
 ALGORITHMS = (
     *("sdm", "sdm_zero", "sdm_rounded", "sdm_poisson", "sdm_locations"),
     *("attention_published", "attention_ols", "attention_kl"),
-    *("continuous", "continuous_rounded", "continuous_folded", "continuous_attention", "continuous_attention_circle"),
+    *(
+        "continuous",
+        "continuous_rounded",
+        "continuous_folded",
+        "continuous_attention",
+        "continuous_attention_circle",
+    ),
 )
 
 
@@ -57,8 +64,8 @@ def together(memory: Memory, query: Tensor) -> Tensor:
 
 def _memory(algorithm: str, bits: int, radius: int, locations: float, seed: int) -> Memory:
     """Build a memory of bits, or of directions where its name begins with "continuous"; even votes become -1, as published."""
-    scale = math.log(checks.number("recipe", "locations", locations, 1))
-    match checks.choice("recipe", "algorithm", algorithm, ALGORITHMS).split("_"):
+    scale = math.log(checks.number("locations", locations, 1))
+    match checks.choice("algorithm", algorithm, ALGORITHMS).split("_"):
         case ["sdm"]:
             return kanerva.sdm_patterns(bits, radius, tie="minus", empty="keep")
         case ["sdm", "zero"]:
@@ -70,13 +77,19 @@ def _memory(algorithm: str, bits: int, radius: int, locations: float, seed: int)
             return kanerva.sdm_patterns(bits, radius, locations, seed=seed, tie="minus")
         case ["sdm", "locations"]:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # what too few locations do is to be seen
+                warnings.simplefilter(
+                    "ignore", UserWarning
+                )  # what too few locations do is to be seen
                 return kanerva.sdm(bits, int(locations), radius, seed=seed, tie="minus")
         case ["attention", method]:
             return kanerva.sdm_attention(bits, radius, method=method, tie="minus")
         case ["continuous", "rounded"]:
-            shared = _algorithms.Rounded(cosine, Cap(bits, radius), scale + theory.cap.log_activation(bits, radius), seed)
-            return Patterns(bits, similarity=shared, separation=Linear(), activation=Unit(), empty="keep")
+            shared = _algorithms.Rounded(
+                cosine, Cap(bits, radius), scale + theory.cap.log_activation(bits, radius), seed
+            )
+            return Patterns(
+                bits, similarity=shared, separation=Linear(), activation=Unit(), empty="keep"
+            )
         case _:
             return _algorithms.memory(algorithm, bits, radius, empty="keep")
 
@@ -92,10 +105,16 @@ def _patterns(count: int, bits: int, seed: int, directions: bool) -> Tensor:
 
 def _damaged(targets: Tensor, distance: int, directions: bool, source: torch.Generator) -> Tensor:
     """Flip so many bits, or turn a direction as far as that would, to any side."""
-    return projection.tilt(targets, distance, seed=source) if directions else bits_.flip(targets, distance, seed=source)
+    return (
+        projection.tilt(targets, distance, seed=source)
+        if directions
+        else bits_.flip(targets, distance, seed=source)
+    )
 
 
-def _cues(targets: Tensor, keys: Tensor, distance: int, directions: bool, source: torch.Generator) -> Tensor:
+def _cues(
+    targets: Tensor, keys: Tensor, distance: int, directions: bool, source: torch.Generator
+) -> Tensor:
     """Damage patterns, again where another pattern has come nearer than the own one."""
     cues = _damaged(targets, distance, directions, source)
     for _ in range(TRIES):
@@ -104,13 +123,23 @@ def _cues(targets: Tensor, keys: Tensor, distance: int, directions: bool, source
             return cues
         cues[lost] = _damaged(targets[lost], distance, directions, source)
     must = f"few enough for cues damaged by {distance} bits to stay nearest to their own"
-    checks.refuse("recipe", "patterns", must, str(len(keys)), "store fewer")
+    refuse("patterns", must=must, got=str(len(keys)), do="store fewer")
 
 
-def _curve(memory: Memory, keys: Tensor, distances: Sequence[int], size: tuple[int, int], seed: int, published: bool) -> Iterator[Row]:
+def _curve(
+    memory: Memory,
+    keys: Tensor,
+    distances: Sequence[int],
+    size: tuple[int, int],
+    seed: int,
+    published: bool,
+) -> Iterator[Row]:
     """Recall patterns from cues at each distance, on average over the first so many patterns and over repeats."""
     memory.write(keys)
-    count, repeats = checks.integer("recipe", "cues", size[0], 1, len(keys)), checks.integer("recipe", "repeats", size[1], 1)
+    count, repeats = (
+        checks.integer("cues", size[0], 1, len(keys)),
+        checks.integer("repeats", size[1], 1),
+    )
     targets, directions = keys[:count], not memory.value_bits
     source = torch.Generator().manual_seed(seed + 1_000_000)  # not what the memory draws
     whole = 0.0
@@ -119,7 +148,11 @@ def _curve(memory: Memory, keys: Tensor, distances: Sequence[int], size: tuple[i
         for _ in range(repeats):
             cues = _cues(targets, keys, distance, directions, source)
             once.append(cosine_similarity(memory.read(cues), targets).mean().item())
-            end = together(memory, cues) if published else memory.recall(cues, steps=STEPS, tolerance=REST if directions else 0)
+            end = (
+                together(memory, cues)
+                if published
+                else memory.recall(cues, steps=STEPS, tolerance=REST if directions else 0)
+            )
             rest.append(cosine_similarity(end, targets).mean().item())
         recalled = statistics.fmean(rest)
         whole = recalled if distance == 0 else whole
@@ -134,7 +167,7 @@ def _curve(memory: Memory, keys: Tensor, distances: Sequence[int], size: tuple[i
 
 def _levels(farthest: int, count: int) -> list[int]:
     """Return distances from 0 to the farthest, evenly, rounded down."""
-    return np.linspace(0, farthest, checks.integer("recipe", "levels", count, 1)).astype(int).tolist()
+    return np.linspace(0, farthest, checks.integer("levels", count, 1)).astype(int).tolist()
 
 
 # What came out elsewhere, by radius: at 0, 8, 10 and 12 damaged bits.
@@ -142,7 +175,14 @@ AT = (0, 8, 10, 12)
 RADII = (5, 9, 11, 15, 19, 27)
 ONES, KEPT = (1, 1, 1, 1), 0.625
 RECALLED: dict[str, dict[int, tuple[float, ...]]] = {
-    "sdm": {5: (1, 1, 1, KEPT), 9: (1, 1, 1, 0.9995), 11: ONES, 15: ONES, 19: (1, 1, 0.990, 0.899), 27: (0.862, 0.643, 0.588, 0.535)},
+    "sdm": {
+        5: (1, 1, 1, KEPT),
+        9: (1, 1, 1, 0.9995),
+        11: ONES,
+        15: ONES,
+        19: (1, 1, 0.990, 0.899),
+        27: (0.862, 0.643, 0.588, 0.535),
+    },
     "attention_published": {
         **{5: (1, 1, 1, 0.999), 9: ONES, 11: ONES, 15: ONES},
         **{19: (1, 0.980, 0.841, 0.676), 27: (0.738, 0.552, 0.502, 0.461)},
@@ -152,7 +192,12 @@ RECALLED: dict[str, dict[int, tuple[float, ...]]] = {
 # 2^n locations share whole numbers already; but what is out of reach is read as zeros.
 RECALLED["sdm_rounded"] = RECALLED["sdm"] | {5: (1, 1, 1, 0)}
 BITS = ("sdm", "attention_published", "attention_ols", "attention_kl")
-DIRECTIONS = ("continuous", "continuous_folded", "continuous_attention", "continuous_attention_circle")
+DIRECTIONS = (
+    "continuous",
+    "continuous_folded",
+    "continuous_attention",
+    "continuous_attention_circle",
+)
 LINES = {
     "sdm": "memory",
     "sdm_rounded": "memory, rounded counts",
@@ -165,13 +210,30 @@ LINES = {
     "continuous_attention": "attention, published fit",
     "continuous_attention_circle": "attention, circle's beta",
 }
-APART, PRINTED, PLOTTED = "computed independently", "authors' code, stored output", "authors' code, read from a plot"
+APART, PRINTED, PLOTTED = (
+    "computed independently",
+    "authors' code, stored output",
+    "authors' code, read from a plot",
+)
 
 
-def _check(at: dict[str, Value], value: float, tolerance: float, source: str, column: str = "cosine", **more: str) -> Check:
+def _check(
+    at: dict[str, Value],
+    value: float,
+    tolerance: float,
+    source: str,
+    column: str = "cosine",
+    **more: str,
+) -> Check:
     """Name a check by where it looks."""
-    place = f"{at['algorithm']}, radius {at['radius']}, " + (f"{at['distance']} bits" if "distance" in at else "any distance")
-    what = {"cosine": "", "once": ", one read", "relative": ", as a share of what is recalled at 0 bits"}[column]
+    place = f"{at['algorithm']}, radius {at['radius']}, " + (
+        f"{at['distance']} bits" if "distance" in at else "any distance"
+    )
+    what = {
+        "cosine": "",
+        "once": ", one read",
+        "relative": ", as a share of what is recalled at 0 bits",
+    }[column]
     stop = ", as the published code stops" if at.get("stop") == "published" else ""
     what += stop + (", the set of seed 0" if "cues" in at else "")
     return Check(place + what, column, value, tolerance, source, at, **more)
@@ -179,35 +241,81 @@ def _check(at: dict[str, Value], value: float, tolerance: float, source: str, co
 
 def _convergence_checks() -> list[Check]:
     def at(algorithm: str, radius: int, **more: Value) -> dict[str, Value]:
-        return {"bits": 64, "patterns": 1024, "seed": 0, "algorithm": algorithm, "radius": radius, **more}
+        return {
+            "bits": 64,
+            "patterns": 1024,
+            "seed": 0,
+            "algorithm": algorithm,
+            "radius": radius,
+            **more,
+        }
 
     checks = [
-        _check(at(algorithm, radius, distance=distance), value, 0.002 if value > 0.998 else 0.02, APART)
+        _check(
+            at(algorithm, radius, distance=distance), value, 0.002 if value > 0.998 else 0.02, APART
+        )
         for algorithm, table in RECALLED.items()
         for radius, values in table.items()
         for distance, value in zip(AT, values, strict=True)
         if value != KEPT
     ]
     kept = "1 - 24 / 64: nothing is within reach, the cue stays"
-    checks += [_check(at(algorithm, 5, distance=12), KEPT, 1e-4, kept) for algorithm in ("sdm", "continuous_folded")]
-    checks += [_check(at("sdm_zero", 5, distance=12), 0, 1e-4, f"{PRINTED}: nothing is within reach, zeros are read")]
-    early = "directions that move by less than 0.05 a coordinate are stopped on their way to the mean"
+    checks += [
+        _check(at(algorithm, 5, distance=12), KEPT, 1e-4, kept)
+        for algorithm in ("sdm", "continuous_folded")
+    ]
+    checks += [
+        _check(
+            at("sdm_zero", 5, distance=12),
+            0,
+            1e-4,
+            f"{PRINTED}: nothing is within reach, zeros are read",
+        )
+    ]
+    early = (
+        "directions that move by less than 0.05 a coordinate are stopped on their way to the mean"
+    )
     for algorithm in DIRECTIONS:
-        far = [radius for radius in (5, 9, 11, 15, 19) if (algorithm, radius) != ("continuous_folded", 5)]
-        checks += [_check(at(algorithm, radius, stop="each"), 1, 0.02, APART, aggregate="min") for radius in far]
-        checks += [_check(at(algorithm, 27, stop="each", distance=distance), 0.03, 0.015, APART) for distance in AT]
-        checks += [_check(at(algorithm, 27, stop="published", distance=0), 0.03, 0.015, APART, reason=early)]
+        far = [
+            radius
+            for radius in (5, 9, 11, 15, 19)
+            if (algorithm, radius) != ("continuous_folded", 5)
+        ]
+        checks += [
+            _check(at(algorithm, radius, stop="each"), 1, 0.02, APART, aggregate="min")
+            for radius in far
+        ]
+        checks += [
+            _check(at(algorithm, 27, stop="each", distance=distance), 0.03, 0.015, APART)
+            for distance in AT
+        ]
+        checks += [
+            _check(
+                at(algorithm, 27, stop="published", distance=0), 0.03, 0.015, APART, reason=early
+            )
+        ]
     return checks
 
 
 def _draw(rows: list[Row], title: str, names: dict[str, str], published: dict[Any, float]) -> Any:
     """Draw a panel for each radius, of bits first, and numbers that are known from elsewhere as dots."""
     lines, dots = [], []
-    for row in sorted(rows, key=lambda row: (str(row["algorithm"]).startswith("continuous"), float(row["radius"] or 0))):
+    for row in sorted(
+        rows,
+        key=lambda row: (str(row["algorithm"]).startswith("continuous"), float(row["radius"] or 0)),
+    ):
         algorithm = str(row["algorithm"])
-        if algorithm not in names or row.get("stop") == ("each" if algorithm.endswith("rounded") else "published"):
+        if algorithm not in names or row.get("stop") == (
+            "each" if algorithm.endswith("rounded") else "published"
+        ):
             continue
-        space = "" if "stop" not in row else "directions, " if algorithm.startswith("continuous") else "bits, "
+        space = (
+            ""
+            if "stop" not in row
+            else "directions, "
+            if algorithm.startswith("continuous")
+            else "bits, "
+        )
         part = {"x": row["distance"], "panel": f"{space}radius {row['radius']}"}
         lines.append(part | {"y": row["cosine"], "line": names[algorithm]})
         value = published.get((algorithm, row["radius"], row["distance"]))
@@ -220,7 +328,9 @@ def _draw(rows: list[Row], title: str, names: dict[str, str], published: dict[An
 def _draw_convergence(rows: list[Row]) -> Any:
     dots = {(algorithm, radius, distance): value for algorithm, table in RECALLED.items() for radius, values in table.items()
             for distance, value in zip(AT, values, strict=True)}  # fmt: skip
-    return _draw(rows, "Attention fitted to a memory recalls nearly what the memory does", LINES, dots)
+    return _draw(
+        rows, "Attention fitted to a memory recalls nearly what the memory does", LINES, dots
+    )
 
 
 @recipe(
@@ -236,15 +346,24 @@ def _draw_convergence(rows: list[Row]) -> Any:
     + grid(radius=27, algorithm=DIRECTIONS[1:], levels=2)
     + grid(radius=27, algorithm="continuous_attention", stop="published", levels=2),
     paper=grid(radius=RADII, algorithm=(*BITS, "sdm_zero"), repeats=5, seed=(0, 1, 2))
-    + grid(radius=RADII, algorithm=("sdm_rounded", "continuous_rounded"), stop="published", seed=(0, 1, 2))
+    + grid(
+        radius=RADII,
+        algorithm=("sdm_rounded", "continuous_rounded"),
+        stop="published",
+        seed=(0, 1, 2),
+    )
     + grid(radius=RADII, algorithm=DIRECTIONS, stop=("each", "published"), seed=(0, 1, 2)),
     checks=_convergence_checks(),
     draw=_draw_convergence,
 )
+@door("sdm.convergence")
 def convergence(
     radius: Radius,
     algorithm: Algorithm = "sdm",
-    stop: Annotated[str, "each: every cue comes to its own rest; published: all stop once none moves by 0.05 a coordinate"] = "each",
+    stop: Annotated[
+        str,
+        "each: every cue comes to its own rest; published: all stop once none moves by 0.05 a coordinate",
+    ] = "each",
     bits: Bits = 64,
     patterns: Stored = 1024,
     levels: Annotated[int, "how many distances of the cue, evenly from 0 to 12 bits"] = 7,
@@ -272,9 +391,9 @@ def convergence(
     only with `stop=each`. At radius 27 the outcome hangs on the patterns drawn, by 0.05 from one set to the next, so its
     numbers are compared for the one set (seed 0) that they were computed with.
     """
-    memory = _memory(algorithm, bits, radius, 2.0 ** checks.integer("sdm.convergence", "bits", bits, 3, 1000), seed)
+    memory = _memory(algorithm, bits, radius, 2.0 ** checks.integer("bits", bits, 3, 1000), seed)
     keys = _patterns(patterns, bits, seed, not memory.value_bits)
-    published = checks.choice("sdm.convergence", "stop", stop, ("each", "published")) == "published"
+    published = checks.choice("stop", stop, ("each", "published")) == "published"
     yield from _curve(memory, keys, _levels(12, levels), (patterns, repeats), seed, published)
 
 
@@ -292,11 +411,27 @@ SEEN = {
 
 def _convergence_1000_checks() -> list[Check]:
     def at(algorithm: str, radius: int, **more: Value) -> dict[str, Value]:
-        return {"bits": 1000, "patterns": 1024, "locations": 1_000_000, "algorithm": algorithm, "radius": radius, **more}
+        return {
+            "bits": 1000,
+            "patterns": 1024,
+            "locations": 1_000_000,
+            "algorithm": algorithm,
+            "radius": radius,
+            **more,
+        }
 
-    checks = [_check(at("sdm", radius), 1, 0.02, PLOTTED, aggregate="min") for radius in (384, 405, 411, 431)]
-    checks += [_check(at("sdm_rounded", radius), 0, 0.02, PLOTTED, aggregate="max") for radius in (384, 405, 411)]
-    return checks + [_check(at(name, radius, distance=distance), *seen, PLOTTED) for (name, radius, distance), seen in SEEN.items()]
+    checks = [
+        _check(at("sdm", radius), 1, 0.02, PLOTTED, aggregate="min")
+        for radius in (384, 405, 411, 431)
+    ]
+    checks += [
+        _check(at("sdm_rounded", radius), 0, 0.02, PLOTTED, aggregate="max")
+        for radius in (384, 405, 411)
+    ]
+    return checks + [
+        _check(at(name, radius, distance=distance), *seen, PLOTTED)
+        for (name, radius, distance), seen in SEEN.items()
+    ]
 
 
 def _draw_convergence_1000(rows: list[Row]) -> Any:
@@ -307,7 +442,9 @@ def _draw_convergence_1000(rows: list[Row]) -> Any:
         "attention_published": "attention, published fit",
     }
     dots = {place: value for place, (value, _) in SEEN.items()}
-    return _draw(rows, "Of 1000 bits, a million locations are too few for small circles", names, dots)
+    return _draw(
+        rows, "Of 1000 bits, a million locations are too few for small circles", names, dots
+    )
 
 
 @recipe(
@@ -346,7 +483,9 @@ def convergence_1000(
     """
     memory = _memory(algorithm, bits, radius, locations, seed)
     keys = _patterns(patterns, bits, seed, not memory.value_bits)
-    yield from _curve(memory, keys, _levels(375, levels), (cues, 1), seed, algorithm == "sdm_rounded")
+    yield from _curve(
+        memory, keys, _levels(375, levels), (cues, 1), seed, algorithm == "sdm_rounded"
+    )
 
 
 # Printed by the authors' code for 0, 2, ... 12 damaged bits, 64 bits and 100,000 locations.
@@ -360,11 +499,21 @@ TABLE: dict[tuple[str, int], tuple[float, ...]] = {
     ("sdm_locations", 27): (0.865, 0.807, 0.751, 0.696, 0.643, 0.590, 0.535),
 }
 KNOWN = [
-    (name, radius, distance, value) for (name, radius), values in TABLE.items() for distance, value in zip(DAMAGE, values, strict=True)
+    (name, radius, distance, value)
+    for (name, radius), values in TABLE.items()
+    for distance, value in zip(DAMAGE, values, strict=True)
 ]
 FINITE = ("sdm_locations", "sdm_rounded", "sdm_poisson")
 # Points that two circles of radius 15 have in common at these distances: of 64 bits, exactly.
-POINTS = (224723513577529, 102591779307634, 57566255152834, 33281997043114, 19136286591514, 10760536982014, 5846763877774)
+POINTS = (
+    224723513577529,
+    102591779307634,
+    57566255152834,
+    33281997043114,
+    19136286591514,
+    10760536982014,
+    5846763877774,
+)
 
 
 def _spread(radius: int, value: float) -> float:
@@ -375,15 +524,25 @@ def _spread(radius: int, value: float) -> float:
     """
     if radius == 27:
         return 3 * 0.047 * math.sqrt(1 + 1 / 3)
-    return 3 * math.sqrt(value * (1 - value) * (1 / 1024 + 1 / 3072)) * (1 if radius == 15 else 0.5) + (0.005 if radius == 15 else 0.001)
+    return 3 * math.sqrt(value * (1 - value) * (1 / 1024 + 1 / 3072)) * (
+        1 if radius == 15 else 0.5
+    ) + (0.005 if radius == 15 else 0.001)
 
 
 def _finite_checks() -> list[Check]:
     def at(algorithm: str, radius: int, **more: Value) -> dict[str, Value]:
-        return {"bits": 64, "patterns": 1024, "locations": 100_000, "algorithm": algorithm, "radius": radius, **more}
+        return {
+            "bits": 64,
+            "patterns": 1024,
+            "locations": 100_000,
+            "algorithm": algorithm,
+            "radius": radius,
+            **more,
+        }
 
     checks = [
-        _check(at(name, radius, distance=distance), value, _spread(radius, value), PRINTED) for name, radius, distance, value in KNOWN
+        _check(at(name, radius, distance=distance), value, _spread(radius, value), PRINTED)
+        for name, radius, distance, value in KNOWN
     ]
     # What is left of it as cues are damaged hardly depends on the patterns, and the set of seed 0 is known with every location.
     checks += [_check(at(name, radius, distance=distance), value / TABLE[name, radius][0], 0.012, PRINTED, "relative")
@@ -399,18 +558,42 @@ def _finite_checks() -> list[Check]:
         some, least = 1 - math.exp(-mean), min(mean, 1.0)
         checks += [_check(at(name, 15, distance=distance), some, _spread(15, some), "1 - exp(-shared): one is active", "once")
                    for name in ("sdm_locations", "sdm_poisson")]  # fmt: skip
-        checks += [_check(at("sdm_rounded", 15, distance=distance), least, _spread(15, least), "the mean number that is shared", "once")]
+        checks += [
+            _check(
+                at("sdm_rounded", 15, distance=distance),
+                least,
+                _spread(15, least),
+                "the mean number that is shared",
+                "once",
+            )
+        ]
     anew = "every read draws anew, where a location that is active at the cue stays active as the pattern comes near"
     for radius, distance in ((15, 2), (19, 12)):
         value = TABLE["sdm_locations", radius][distance // 2]
-        checks += [_check(at("sdm_poisson", radius, distance=distance), value, _spread(radius, value), PRINTED, reason=anew)]
+        checks += [
+            _check(
+                at("sdm_poisson", radius, distance=distance),
+                value,
+                _spread(radius, value),
+                PRINTED,
+                reason=anew,
+            )
+        ]
     return checks
 
 
 def _draw_finite_locations(rows: list[Row]) -> Any:
-    names = dict(zip(FINITE, ("locations that are there", "rounded counts, as published", "Poisson counts"), strict=True))
+    names = dict(
+        zip(
+            FINITE,
+            ("locations that are there", "rounded counts, as published", "Poisson counts"),
+            strict=True,
+        )
+    )
     dots = {(name, radius, distance): value for name, radius, distance, value in KNOWN}
-    return _draw(rows, "Rounded counts recall too little at radius 15 and too much at 19", names, dots)
+    return _draw(
+        rows, "Rounded counts recall too little at radius 15 and too much at 19", names, dots
+    )
 
 
 @recipe(
@@ -457,4 +640,6 @@ def finite_locations(
     """
     memory = _memory(algorithm, bits, radius, locations, seed)
     keys = _patterns(patterns, bits, seed, not memory.value_bits)
-    yield from _curve(memory, keys, _levels(12, levels), (cues, 1), seed, algorithm == "sdm_rounded")
+    yield from _curve(
+        memory, keys, _levels(12, levels), (cues, 1), seed, algorithm == "sdm_rounded"
+    )

@@ -25,7 +25,11 @@ PLOT = "authors' code, stored plot"
 WEIGHED = (4e-13, 1e-9, 1e-8, 1e-5, 3.7e-4, 1e-3, 0.1)
 APPROXIMATED = (1e-13, 1e-7, 1e-4, 1e-2)
 DIMENSIONS = (64, 100, 128, 500, 784, 1000)
-SHARES = {(bits, theory.radius.quantile(bits, share)): share for bits in DIMENSIONS for share in APPROXIMATED + WEIGHED}
+SHARES = {
+    (bits, theory.radius.quantile(bits, share)): share
+    for bits in DIMENSIONS
+    for share in APPROXIMATED + WEIGHED
+}
 
 
 def _cells(bits: int, shares: tuple[float, ...]) -> list[Cell]:
@@ -74,17 +78,38 @@ CAPS = {
 
 def _weights_checks() -> list[Check]:
     radii = [
-        Check(f"radius that holds {share:g} of {bits} bits", "radius", radius, 0, COMPUTED, {"bits": bits, "share": share})
+        Check(
+            f"radius that holds {share:g} of {bits} bits",
+            "radius",
+            radius,
+            0,
+            COMPUTED,
+            {"bits": bits, "share": share},
+        )
         for bits, row in RADII.items()
         for share, radius in zip(WEIGHED, row, strict=True)
     ]
     binary = [
-        Check(f"weight at {far}, radius {radius}", "binary", row[place], 5e-6, COMPUTED, {"bits": 64, "radius": radius, "distance": far})
+        Check(
+            f"weight at {far}, radius {radius}",
+            "binary",
+            row[place],
+            5e-6,
+            COMPUTED,
+            {"bits": 64, "radius": radius, "distance": far},
+        )
         for radius, row in WEIGHTS.items()
         for far, place in {0: 0, 1: 1, 2: 1, 3: 2, 4: 2}.items()
     ]
     variation = [
-        Check(f"difference from softmax, radius {radius}", "variation", row[3], 5e-4, COMPUTED, {"bits": 64, "radius": radius})
+        Check(
+            f"difference from softmax, radius {radius}",
+            "variation",
+            row[3],
+            5e-4,
+            COMPUTED,
+            {"bits": 64, "radius": radius},
+        )
         for radius, row in WEIGHTS.items()
     ]
     caps = [
@@ -152,7 +177,9 @@ def _draw_weights(rows: list[Row]) -> Any:
     draw=_draw_weights,
 )
 def weights(
-    bits: Bits, radius: Radius, method: Annotated[str, "how beta is fitted: kl, ols, published or mse"] = "published"
+    bits: Bits,
+    radius: Radius,
+    method: Annotated[str, "how beta is fitted: kl, ols, published or mse"] = "published",
 ) -> Iterator[Row]:
     """Weigh a stored pattern by its distance from the query, in three ways.
 
@@ -169,7 +196,9 @@ def weights(
     """
     log_circle, log_cap = theory.circle.log_fraction(bits, radius), theory.cap.curve(bits, radius)
     fit = theory.beta.fit(bits, radius, method)
-    binary, continuous, softmax = map(_shares, (log_circle, log_cap, fit.beta * theory.circle.cosine(bits, np.arange(bits + 1))))
+    binary, continuous, softmax = map(
+        _shares, (log_circle, log_cap, fit.beta * theory.circle.cosine(bits, np.arange(bits + 1)))
+    )
     for distance in range(bits + 1):
         yield {
             "share": SHARES.get((bits, radius)),
@@ -198,10 +227,50 @@ def _log10(log: float) -> float | None:
 # By radius at 64 bits: share of the space; beta as published, by least squares, its R^2, by least squares over distances
 # up to twice the radius, by mean squared error, by divergence; the first two again for caps.
 FITS = {
-    5: (4.5014085e-13, 35.484762, 28.387809, 0.88731, 32.950589, 43.7384, 34.4010, 71.70921, 57.36737),
-    9: (1.7711117e-09, 20.040985, 17.814209, 0.96015, 22.876183, 24.5934, 20.1867, 29.76709, 26.45964),
-    11: (5.0292899e-08, 15.852765, 14.411605, 0.97223, 19.339589, 18.8138, 15.9225, 21.53975, 19.58159),
-    15: (1.2182286e-05, 10.110419, 9.436391, 0.98367, 13.786243, 11.1641, 10.0942, 12.22981, 11.41449),
+    5: (
+        4.5014085e-13,
+        35.484762,
+        28.387809,
+        0.88731,
+        32.950589,
+        43.7384,
+        34.4010,
+        71.70921,
+        57.36737,
+    ),
+    9: (
+        1.7711117e-09,
+        20.040985,
+        17.814209,
+        0.96015,
+        22.876183,
+        24.5934,
+        20.1867,
+        29.76709,
+        26.45964,
+    ),
+    11: (
+        5.0292899e-08,
+        15.852765,
+        14.411605,
+        0.97223,
+        19.339589,
+        18.8138,
+        15.9225,
+        21.53975,
+        19.58159,
+    ),
+    15: (
+        1.2182286e-05,
+        10.110419,
+        9.436391,
+        0.98367,
+        13.786243,
+        11.1641,
+        10.0942,
+        12.22981,
+        11.41449,
+    ),
     19: (7.8139467e-04, 6.303327, 5.971573, 0.98842, 9.495154, 6.5969, 6.3983, 7.14775, 6.77155),
     27: (0.13021774, 1.848715, 1.780244, 0.99070, 3.219893, 2.0547, 2.3029, 2.04400, 1.96830),
 }
@@ -235,15 +304,37 @@ PRINTED = {384: 24.619, 418: 13.519, 441: 7.918, 463: 4.012}
 
 
 def _beta_checks() -> list[Check]:
-    def fitted(bits: int, radius: int, method: str, expected: float, tolerance: float, source: str = CODE, space: str = "binary") -> Check:
+    def fitted(
+        bits: int,
+        radius: int,
+        method: str,
+        expected: float,
+        tolerance: float,
+        source: str = CODE,
+        space: str = "binary",
+    ) -> Check:
         what = f"beta {method}, {bits} bits, radius {radius}{', caps' if space == 'continuous' else ''}"
-        return Check(what, "beta", expected, tolerance, source, {"bits": bits, "radius": radius, "space": space, "method": method})
+        return Check(
+            what,
+            "beta",
+            expected,
+            tolerance,
+            source,
+            {"bits": bits, "radius": radius, "space": space, "method": method},
+        )
 
     checks = []
     for radius, (share, published, ols, r2, whole, mse, kl, cap, cap_ols) in FITS.items():
         at: Cell = {"bits": 64, "radius": radius, "space": "binary", "method": "ols"}
         checks += [
-            Check(f"share of the space, radius {radius}", "activation", share, 1e-7 * share, COMPUTED, at),
+            Check(
+                f"share of the space, radius {radius}",
+                "activation",
+                share,
+                1e-7 * share,
+                COMPUTED,
+                at,
+            ),
             fitted(64, radius, "published", published, 5e-7),
             fitted(64, radius, "ols", ols, 5e-7, COMPUTED),
             Check(f"R^2 of ols, radius {radius}", "r2", r2, 1e-5, COMPUTED, at),
@@ -254,10 +345,18 @@ def _beta_checks() -> list[Check]:
             fitted(64, radius, "ols", cap_ols, 5e-6, COMPUTED, "continuous"),
         ]
     for radius, (leading, entropic) in FORMS.items():
-        checks += [fitted(64, radius, "leading", leading, 5e-4, COMPUTED), fitted(64, radius, "entropic", entropic, 5e-4, COMPUTED)]
-    checks += [fitted(64, radius, "published, from 1", float(beta), 5e-7) for radius, beta in enumerate(FROM_1.split(), 5)]
+        checks += [
+            fitted(64, radius, "leading", leading, 5e-4, COMPUTED),
+            fitted(64, radius, "entropic", entropic, 5e-4, COMPUTED),
+        ]
+    checks += [
+        fitted(64, radius, "published, from 1", float(beta), 5e-7)
+        for radius, beta in enumerate(FROM_1.split(), 5)
+    ]
     for (bits, radius), row in LARGE.items():
-        for method, beta, digit in zip(("published", "ols", "leading"), row, (5e-6, 5e-6, 5e-4), strict=False):
+        for method, beta, digit in zip(
+            ("published", "ols", "leading"), row, (5e-6, 5e-6, 5e-4), strict=False
+        ):
             checks.append(fitted(bits, radius, method, beta, digit, COMPUTED))
     checks += [
         Check(
@@ -272,7 +371,8 @@ def _beta_checks() -> list[Check]:
     ]
     learned = {10.0: 15, 25.0: 7}
     return checks + [
-        Check(f"radius of beta {beta:g}", "radius", radius, 0, CODE, {"bits": 64, "asked": beta}) for beta, radius in learned.items()
+        Check(f"radius of beta {beta:g}", "radius", radius, 0, CODE, {"bits": 64, "asked": beta})
+        for beta, radius in learned.items()
     ]
 
 
@@ -297,7 +397,9 @@ def _draw_beta(rows: list[Row]) -> Any:
         if row["method"] in lines and (row["bits"] == 64 or not row["asked"])
     ]
     title = "The larger the circle, the softer the attention"
-    frame = plot.Frame(title, "radius in bits", "beta", across=2, dots=(lines["asked"],), limits=(0, 60))
+    frame = plot.Frame(
+        title, "radius in bits", "beta", across=2, dots=(lines["asked"],), limits=(0, 60)
+    )
     return plot.lines(long, "x", "y", frame, by="line", panel="panel")
 
 
@@ -313,7 +415,9 @@ def _draw_beta(rows: list[Row]) -> Any:
 )
 def beta(
     bits: Bits,
-    low: Annotated[float, "a beta whose nearest radius is sought: the least that transformers learned"] = 10.0,
+    low: Annotated[
+        float, "a beta whose nearest radius is sought: the least that transformers learned"
+    ] = 10.0,
     high: Annotated[float, "another: the largest that they learned"] = 25.0,
 ) -> Iterator[Row]:
     """Fit the inverse temperature beta of a softmax to the weights of a memory, for every radius, by every method.
@@ -330,13 +434,23 @@ def beta(
     N - 1 and a variance by N; by luck that lies close to the least divergence, which is what the library fits by default.
     """
     for radius in range(max(2, theory.radius.quantile(bits, APPROXIMATED[0])), bits // 2):
-        fits = {("binary", method): theory.beta.fit(bits, radius, method) for method in theory.beta.METHODS}
-        fits["binary", "published, from 1"] = theory.beta.fit(bits, radius, "published", reach=(1, radius))
-        fits["binary", "ols, twice as far"] = theory.beta.fit(bits, radius, "ols", reach=(0, 2 * radius))
+        fits = {
+            ("binary", method): theory.beta.fit(bits, radius, method)
+            for method in theory.beta.METHODS
+        }
+        fits["binary", "published, from 1"] = theory.beta.fit(
+            bits, radius, "published", reach=(1, radius)
+        )
+        fits["binary", "ols, twice as far"] = theory.beta.fit(
+            bits, radius, "ols", reach=(0, 2 * radius)
+        )
         for method in theory.beta.METHODS:
             fits["continuous", method] = theory.beta.fit(bits, radius, method, space="continuous")
         for (space, method), fit in fits.items():
-            yield _beta_row(bits, radius, space, method, fit.beta) | {"r2": fit.r2, "variation": fit.residual}
+            yield _beta_row(bits, radius, space, method, fit.beta) | {
+                "r2": fit.r2,
+                "variation": fit.residual,
+            }
         yield _beta_row(bits, radius, "binary", "leading", theory.beta.leading(bits, radius))
         yield _beta_row(bits, radius, "binary", "entropic", theory.beta.entropic(bits, radius))
     for asked in (low, high):
@@ -345,7 +459,11 @@ def beta(
 
 
 def _beta_row(bits: int, radius: int, space: str, method: str, beta: float) -> Row:
-    share = theory.circle.activation(bits, radius) if space == "binary" else theory.cap.activation(bits, radius)
+    share = (
+        theory.circle.activation(bits, radius)
+        if space == "binary"
+        else theory.cap.activation(bits, radius)
+    )
     row: Row = {"radius": radius, "activation": share, "space": space, "method": method}
     return row | {"beta": beta, "r2": None, "variation": None, "asked": None}
 
@@ -369,7 +487,13 @@ EXACT = {
     },
 }
 # log10 at distance 8, radius 11 of 64 bits, from the formulas by hand.
-AT_8 = {"largest": -9.055488349, "normal": -8.361896974, "taylor": -8.255019816, "lower": -8.434530788, "upper": -6.113047740}
+AT_8 = {
+    "largest": -9.055488349,
+    "normal": -8.361896974,
+    "taylor": -8.255019816,
+    "lower": -8.434530788,
+    "upper": -6.113047740,
+}
 STEPS = {
     "exact": "exact",
     "largest": "largest term",
@@ -395,13 +519,44 @@ def _approximation_checks() -> list[Check]:
     ]
     memory: Cell = {"bits": 64, "radius": 11}
     steps = [
-        Check(f"{STEPS[column]} at 8, radius 11", column, log, 1e-8, COMPUTED, {**memory, "distance": 8}) for column, log in AT_8.items()
+        Check(
+            f"{STEPS[column]} at 8, radius 11",
+            column,
+            log,
+            1e-8,
+            COMPUTED,
+            {**memory, "distance": 8},
+        )
+        for column, log in AT_8.items()
     ]
     last = "a single term is left where the circles touch"
     bound = [
-        Check("largest term at 22", "largest", math.log10(705432) - 64 * math.log10(2), 1e-9, last, {**memory, "distance": 22}),
-        Check("first distance with the least factor above the exact share", "distance", 3, 0, COMPUTED, {**memory, "above": 1}, "min"),
-        Check("last distance with the least factor above the exact share", "distance", 22, 0, COMPUTED, {**memory, "above": 1}, "max"),
+        Check(
+            "largest term at 22",
+            "largest",
+            math.log10(705432) - 64 * math.log10(2),
+            1e-9,
+            last,
+            {**memory, "distance": 22},
+        ),
+        Check(
+            "first distance with the least factor above the exact share",
+            "distance",
+            3,
+            0,
+            COMPUTED,
+            {**memory, "above": 1},
+            "min",
+        ),
+        Check(
+            "last distance with the least factor above the exact share",
+            "distance",
+            22,
+            0,
+            COMPUTED,
+            {**memory, "above": 1},
+            "max",
+        ),
         Check("share of distances with it above", "above", 20 / 23, 1e-9, COMPUTED, memory),
     ]
     return exact + steps + bound
@@ -411,14 +566,24 @@ def _draw_approximations(rows: list[Row]) -> Any:
     rows = sorted(_ends(rows), key=lambda row: (row["bits"], row["radius"]))
     start = {(row["bits"], row["radius"]): row["exact"] for row in rows if row["distance"] == 0}
     long = [
-        {"x": row["distance"], "y": row[column] - start[row["bits"], row["radius"]], "line": label, "panel": _panel(row)}
+        {
+            "x": row["distance"],
+            "y": row[column] - start[row["bits"], row["radius"]],
+            "line": label,
+            "panel": _panel(row),
+        }
         for row in rows
         for column, label in STEPS.items()
         if row[column] is not None and row["exact"] is not None
     ]
     long = [row for row in long if -8 <= row["y"] <= 4]
     title = "An exponential runs beside the exact share, not below it"
-    frame = plot.Frame(title, "distance in bits", "log10 of the share of the space, less that of distance 0", limits=(-8, 4))
+    frame = plot.Frame(
+        title,
+        "distance in bits",
+        "log10 of the share of the space, less that of distance 0",
+        limits=(-8, 4),
+    )
     return plot.lines(long, "x", "y", frame, by="line", panel="panel")
 
 
@@ -428,7 +593,8 @@ def _draw_approximations(rows: list[Row]) -> Any:
     "bricken2021",
     "appendix on the exponential approximation",
     quick=grid(bits=64, radius=(5, 11, 17, 23)),
-    paper=[cell for bits in (64, 100, 128, 500, 1000) for cell in _cells(bits, APPROXIMATED)] + grid(bits=64, radius=11),
+    paper=[cell for bits in (64, 100, 128, 500, 1000) for cell in _cells(bits, APPROXIMATED)]
+    + grid(bits=64, radius=11),
     checks=_approximation_checks(),
     draw=_draw_approximations,
 )
@@ -447,7 +613,15 @@ def approximations(bits: Bits, radius: Radius) -> Iterator[Row]:
     at 64 bits and radius 11 it lies above the exact share from distance 3 on. Nothing is sampled here.
     """
     curves = {"exact": theory.circle.log_fraction(bits, radius)}
-    curves |= {method: theory.approximation.log_fraction(bits, radius, method) for method in STEPS if method != "exact"}
+    curves |= {
+        method: theory.approximation.log_fraction(bits, radius, method)
+        for method in STEPS
+        if method != "exact"
+    }
     for distance in range(2 * radius + 1):
         above = bool(curves["lower"][distance] > curves["exact"][distance])
-        yield {"distance": distance} | {name: _log10(curve[distance]) for name, curve in curves.items()} | {"above": above}
+        yield (
+            {"distance": distance}
+            | {name: _log10(curve[distance]) for name, curve in curves.items()}
+            | {"above": above}
+        )

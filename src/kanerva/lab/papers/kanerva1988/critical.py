@@ -58,10 +58,22 @@ def _draw_read(rows: list[Row]) -> Any:
     words, long = dict(zip(NOISES, ("own values", "random values"), strict=True)), []
     for row in rows:
         size, distance = float(row["bits"] or 0), int(row["distance"] or 0)
-        reference = row["noise"] == NOISES[0] and all(row[key] == value for key, value in OWN.items())
-        bits = {"predicted": row["expected"], "measured": row["measured"], "reference": READ.get(distance) if reference else None}
-        part = {"x": 100 * distance / size, "panel": f"{row['bits']} bits, {words[str(row['noise'])]}"}
-        long += [part | {"line": line, "y": None if after is None else 100 * float(after) / size} for line, after in bits.items()]
+        reference = row["noise"] == NOISES[0] and all(
+            row[key] == value for key, value in OWN.items()
+        )
+        bits = {
+            "predicted": row["expected"],
+            "measured": row["measured"],
+            "reference": READ.get(distance) if reference else None,
+        }
+        part = {
+            "x": 100 * distance / size,
+            "panel": f"{row['bits']} bits, {words[str(row['noise'])]}",
+        }
+        long += [
+            part | {"line": line, "y": None if after is None else 100 * float(after) / size}
+            for line, after in bits.items()
+        ]
     frame = plot.Frame("One read comes nearer, or leads away", "wrong bits in the query, %", "wrong bits after one read, %", across=2,
                        dots=("reference",), diagonal=True)  # fmt: skip
     return plot.lines(long, "x", "y", frame, by="line", panel="panel")
@@ -72,9 +84,12 @@ def _draw_read(rows: list[Row]) -> Any:
     "From how far one read comes nearer",
     "kanerva1988",
     "the critical distance",
-    quick=grid(bits=256, locations=10_000, radius=107, patterns=200, noise=NOISES, targets=200, step=4)
+    quick=grid(
+        bits=256, locations=10_000, radius=107, patterns=200, noise=NOISES, targets=200, step=4
+    )
     + grid(**OWN, noise=NOISES, targets=0, step=5),
-    paper=grid(**OWN, noise=NOISES[0], targets=100, step=5, seed=(0, 1)) + grid(**OWN, noise=NOISES[1], targets=100, step=5, seed=0),
+    paper=grid(**OWN, noise=NOISES[0], targets=100, step=5, seed=(0, 1))
+    + grid(**OWN, noise=NOISES[1], targets=100, step=5, seed=0),
     checks=_read_checks(),
     draw=_draw_read,
 )
@@ -83,7 +98,9 @@ def critical_distance(
     locations: Locations,
     radius: Radius,
     patterns: Stored,
-    noise: Annotated[str, "autoassociative: each pattern is its own value; heteroassociative: values are random"],
+    noise: Annotated[
+        str, "autoassociative: each pattern is its own value; heteroassociative: values are random"
+    ],
     targets: Annotated[int, "stored patterns that are looked for; 0 measures nothing"],
     step: Annotated[int, "of the distances of the queries, in bits"],
     seed: Seed = 0,
@@ -120,7 +137,14 @@ def critical_distance(
 
 
 def _reads(
-    bits: int, radius: int, patterns: int, locations: int, noise: str, distances: range, targets: int, seed: int
+    bits: int,
+    radius: int,
+    patterns: int,
+    locations: int,
+    noise: str,
+    distances: range,
+    targets: int,
+    seed: int,
 ) -> Iterator[torch.Tensor]:
     """Fill one memory, read it from every distance, and yield how many bits of each target came out wrong."""
     source = torch.Generator().manual_seed(seed)
@@ -136,16 +160,32 @@ def _reads(
 def _crossing(distances: range, after: list[float]) -> float | None:
     """Find where a curve first meets the diagonal, by a straight line between two of its points; None where it does not."""
     for place in range(1, len(after)):
-        gap, before = after[place] - distances[place], max(distances[place - 1] - after[place - 1], 0.0)
+        gap, before = (
+            after[place] - distances[place],
+            max(distances[place - 1] - after[place - 1], 0.0),
+        )
         if gap >= 0:
-            return distances[place - 1] + distances.step * before / (before + gap) if before + gap > 0 else 0.0
+            return (
+                distances[place - 1] + distances.step * before / (before + gap)
+                if before + gap > 0
+                else 0.0
+            )
     return None
 
 
 def _draw_patterns(rows: list[Row]) -> Any:
-    labels = {"kanerva": "Kanerva's formula", "independent": "independent noise", "autoassociative": "with the pull to the query"}
-    long = [row | {"y": row[noise], "line": label} for row in rows for noise, label in labels.items()]
-    dots = [{"patterns": patterns, "y": first, "line": "reference"} for patterns, first in BY_PATTERNS.items()]
+    labels = {
+        "kanerva": "Kanerva's formula",
+        "independent": "independent noise",
+        "autoassociative": "with the pull to the query",
+    }
+    long = [
+        row | {"y": row[noise], "line": label} for row in rows for noise, label in labels.items()
+    ]
+    dots = [
+        {"patterns": patterns, "y": first, "line": "reference"}
+        for patterns, first in BY_PATTERNS.items()
+    ]
     frame = plot.Frame("The more is stored, the nearer a query must be", "patterns stored", "critical distance in bits", log="x",
                        dots=("reference",))  # fmt: skip
     return plot.lines(long + dots * (rows[0]["bits"] == 1000), "patterns", "y", frame, by="line")
@@ -191,7 +231,9 @@ def critical_patterns(
     """
     memory = (bits, radius, patterns, locations)
     yield {
-        "kanerva": theory.critical.crossing(*memory, noise="kanerva", overlap="kanerva1988", activation=activation),
+        "kanerva": theory.critical.crossing(
+            *memory, noise="kanerva", overlap="kanerva1988", activation=activation
+        ),
         "counted": theory.critical.distance(*memory, noise="kanerva"),
         "independent": theory.critical.crossing(*memory, noise="independent"),
         "autoassociative": theory.critical.crossing(*memory),
@@ -199,9 +241,19 @@ def critical_patterns(
 
 
 def _draw_radius(rows: list[Row]) -> Any:
-    labels = {"autoassociative": "each pattern its own value", "heteroassociative": "random values", "independent": "independent noise"}
-    long = [row | {"y": row[noise], "line": label} for row in rows for noise, label in labels.items()]
-    frame = plot.Frame("Only a narrow range of radii corrects errors", "radius in bits", "critical distance in bits")
+    labels = {
+        "autoassociative": "each pattern its own value",
+        "heteroassociative": "random values",
+        "independent": "independent noise",
+    }
+    long = [
+        row | {"y": row[noise], "line": label} for row in rows for noise, label in labels.items()
+    ]
+    frame = plot.Frame(
+        "Only a narrow range of radii corrects errors",
+        "radius in bits",
+        "critical distance in bits",
+    )
     return plot.lines(long, "radius", "y", frame, by="line")
 
 
@@ -221,7 +273,9 @@ def _draw_radius(rows: list[Row]) -> Any:
     ],
     draw=_draw_radius,
 )  # fmt: skip
-def critical_radius(bits: Bits, locations: Locations, patterns: Stored, radius: Radius) -> Iterator[Row]:
+def critical_radius(
+    bits: Bits, locations: Locations, patterns: Stored, radius: Radius
+) -> Iterator[Row]:
     """Predict the critical distance of a memory for every radius of its circles.
 
     A small circle activates so few locations that a damaged query shares hardly any with the pattern; a large one

@@ -67,19 +67,35 @@ def _overlap_checks() -> list[Check]:
 
 def _draw_overlap(rows: list[Row]) -> Any:
     labels = {"exact": "exact", "formula": "continuous formula", "measured": "random locations"}
-    centre = {(row["bits"], column): float(row[column] or 1) for row in rows if row["distance"] == 0 for column in labels}
+    centre = {
+        (row["bits"], column): float(row[column] or 1)
+        for row in rows
+        if row["distance"] == 0
+        for column in labels
+    }
     fewest, long = min(int(row["bits"] or 0) for row in rows), []
     for row in rows:
         name, distance = f"{row['bits']} bits, radius {row['radius']}", int(row["distance"] or 0)
         for column, label in labels.items():
-            share = None if row[column] is None else float(row[column] or 0) / centre[row["bits"], column]
+            share = (
+                None
+                if row[column] is None
+                else float(row[column] or 0) / centre[row["bits"], column]
+            )
             part = {"x": distance, "y": share, "line": label}
             long += [part | {"panel": name}] + [part | {"panel": f"{fewest} bits, first steps"}] * (
                 row["bits"] == fewest and distance <= 12
             )
         for at, table in ((MILLION, dict(zip(FAR, BOOK, strict=True))), (HUNDRED, DRAWN)):
             if distance in table and all(row[key] == value for key, value in at.items()):
-                long.append({"x": distance, "y": table[distance] / table[0], "line": "published", "panel": name})
+                long.append(
+                    {
+                        "x": distance,
+                        "y": table[distance] / table[0],
+                        "line": "published",
+                        "panel": name,
+                    }
+                )
     frame = plot.Frame("Two circles share fewer locations the further apart they are", "distance of the centres in bits",
                        "locations shared, as a share of those in one circle", dots=("published",))  # fmt: skip
     return plot.lines(long, "x", "y", frame, by="line", panel="panel")
@@ -90,8 +106,10 @@ def _draw_overlap(rows: list[Row]) -> Any:
     "Locations shared by two circles",
     "kanerva1988",
     "table of overlaps and appendix B",
-    quick=grid(**HUNDRED, activation=0.001759, draws=400) + grid(**MILLION, activation=0.001, draws=20),
-    paper=grid(**HUNDRED, activation=0.001759, draws=10_000) + grid(**MILLION, activation=0.001, draws=400),
+    quick=grid(**HUNDRED, activation=0.001759, draws=400)
+    + grid(**MILLION, activation=0.001, draws=20),
+    paper=grid(**HUNDRED, activation=0.001759, draws=10_000)
+    + grid(**MILLION, activation=0.001, draws=400),
     checks=_overlap_checks(),
     draw=_draw_overlap,
 )
@@ -99,7 +117,9 @@ def overlap(
     bits: Bits,
     locations: Locations,
     radius: Radius,
-    activation: Annotated[float, "share of the space in one circle, as the continuous formula takes it"],
+    activation: Annotated[
+        float, "share of the space in one circle, as the continuous formula takes it"
+    ],
     draws: Annotated[int, "pairs of circles whose shared locations are counted"],
     seed: Seed = 0,
 ) -> Iterator[Row]:
@@ -120,7 +140,9 @@ def overlap(
     source = torch.Generator().manual_seed(seed)
     addresses = bits_.Packed.random(locations, bits, seed=source)
     for distance in range(bits // 2 + 1):
-        measured = _shared(addresses, radius, distance, draws, source) if distance in MEASURED else None
+        measured = (
+            _shared(addresses, radius, distance, draws, source) if distance in MEASURED else None
+        )
         error = math.sqrt(exact[distance] * (1 - exact[distance] / locations) / draws)
         yield {
             "distance": distance,
@@ -134,9 +156,20 @@ def overlap(
 
 
 def _draw_nearest(rows: list[Row]) -> Any:
-    labels = {"expected": "expected", "quantile": "normal quantile at 1 / locations", "measured": "random locations"}
-    long = [row | {"y": row[column], "line": label} for row in rows for column, label in labels.items()]
-    frame = plot.Frame("Even the nearest of many locations is far away", "random locations", "distance in bits", log="x")
+    labels = {
+        "expected": "expected",
+        "quantile": "normal quantile at 1 / locations",
+        "measured": "random locations",
+    }
+    long = [
+        row | {"y": row[column], "line": label} for row in rows for column, label in labels.items()
+    ]
+    frame = plot.Frame(
+        "Even the nearest of many locations is far away",
+        "random locations",
+        "distance in bits",
+        log="x",
+    )
     return plot.lines(long, "locations", "y", frame, by="line")
 
 
@@ -146,14 +179,41 @@ def _draw_nearest(rows: list[Row]) -> Any:
     "kanerva1988",
     "chapter on the address space",
     quick=grid(bits=1000, radius=451, locations=(100, 10_000, 1_000_000), points=20),
-    paper=grid(bits=1000, radius=451, locations=(10, 100, 1000, 10_000, 100_000, 1_000_000), points=100),
+    paper=grid(
+        bits=1000, radius=451, locations=(10, 100, 1000, 10_000, 100_000, 1_000_000), points=100
+    ),
     checks=[
         Check(
-            "distance of the nearest of a million, in bits", "quantile", 424.8, 0.05, "authors' code, stored output", {"locations": 10**6}
+            "distance of the nearest of a million, in bits",
+            "quantile",
+            424.8,
+            0.05,
+            "authors' code, stored output",
+            {"locations": 10**6},
         ),
-        Check("chance that an active location has a given bit", "alike", 0.552905, 5e-7, "Kanerva 1993, and computed from exact integers"),
-        Check("standard errors from expected to measured distance", "off_distance", 0.0, 4.0, "spread of the means", aggregate="max"),
-        Check("standard errors from expected to measured likeness", "off_alike", 0.0, 4.0, "spread of the means", aggregate="max"),
+        Check(
+            "chance that an active location has a given bit",
+            "alike",
+            0.552905,
+            5e-7,
+            "Kanerva 1993, and computed from exact integers",
+        ),
+        Check(
+            "standard errors from expected to measured distance",
+            "off_distance",
+            0.0,
+            4.0,
+            "spread of the means",
+            aggregate="max",
+        ),
+        Check(
+            "standard errors from expected to measured likeness",
+            "off_alike",
+            0.0,
+            4.0,
+            "spread of the means",
+            aggregate="max",
+        ),
     ],
     draw=_draw_nearest,
 )
@@ -189,14 +249,25 @@ def nearest(
         "off_distance": abs(distance.mean() - expected) / distance.std() * math.sqrt(points),
         "alike": chance,
         "measured_alike": alike.mean() if len(alike) else None,
-        "off_alike": abs(alike.mean() - chance) / alike.std() * math.sqrt(len(alike)) if len(alike) > 9 else None,
+        "off_alike": abs(alike.mean() - chance) / alike.std() * math.sqrt(len(alike))
+        if len(alike) > 9
+        else None,
     }
 
 
-def _shared(addresses: bits_.Packed, radius: int, distance: int, draws: int, source: torch.Generator) -> float:
+def _shared(
+    addresses: bits_.Packed, radius: int, distance: int, draws: int, source: torch.Generator
+) -> float:
     """Count the locations in both of two circles, on average over random pairs of centres."""
     rule = (agreement, Step(addresses.bits - radius))
     centres = bits_.random(draws, addresses.bits, seed=source)
     circles = functional.active(centres, addresses, *rule)
     others = functional.active(bits_.flip(centres, distance, seed=source), addresses, *rule)
-    return float(np.mean([torch.isin(one, other).sum().item() for one, other in zip(circles, others, strict=True)]))
+    return float(
+        np.mean(
+            [
+                torch.isin(one, other).sum().item()
+                for one, other in zip(circles, others, strict=True)
+            ]
+        )
+    )

@@ -29,16 +29,34 @@ SMALL = {"bits": 256, "locations": 10_000}
 LOST = {0.0: (0, 0, 0, 8e-6), 0.25: (0, 0, 0, 1.2e-3), 0.5: (0, 0, 0.0016, 4.2e-3), 0.75: (0, 3e-5, 0.070, 0.0145),
         0.9: (0.0037, 1.7e-3, 0.288, 0.0201), 0.95: (0.028, 7.9e-3, 0.396, 0.0247)}  # fmt: skip
 # By wrong bits of the first letter: letters recalled out of 25, and the standard deviation between memories.
-LETTERS = {0: (25, 0), 20: (25, 0), 40: (24.7, 0.17), 50: (24.25, 0.19), 60: (23.9, 0.09), 70: (23.6, 0.86), 80: (20.1, 1.73)}
+LETTERS = {
+    0: (25, 0),
+    20: (25, 0),
+    40: (24.7, 0.17),
+    50: (24.25, 0.19),
+    60: (23.9, 0.09),
+    70: (23.6, 0.86),
+    80: (20.1, 1.73),
+}
 ONE_MEMORY = "one memory computed apart, three standard deviations between memories"
 
 
 def _draw_fault(rows: list[Row]) -> Any:
-    labels = {"clean": "clean query, one read", "noisy": "damaged query, several reads", "expected": "clean query, predicted"}
-    long = [row | {"y": row[column], "line": label} for row in rows for column, label in labels.items()]
+    labels = {
+        "clean": "clean query, one read",
+        "noisy": "damaged query, several reads",
+        "expected": "clean query, predicted",
+    }
+    long = [
+        row | {"y": row[column], "line": label} for row in rows for column, label in labels.items()
+    ]
     dots = ("reference, clean", "reference, damaged")
     if all(rows[0][key] == value for key, value in SMALL.items()):
-        long += [{"lost": lost, "y": table[2 * place], "line": dots[place]} for lost, table in LOST.items() for place in (0, 1)]
+        long += [
+            {"lost": lost, "y": table[2 * place], "line": dots[place]}
+            for lost, table in LOST.items()
+            for place in (0, 1)
+        ]
     frame = plot.Frame("A memory survives the loss of most locations", "share of the locations that died", "share of the bits read wrong",
                        dots=dots)  # fmt: skip
     return plot.lines(long, "lost", "y", frame, by="line")
@@ -52,9 +70,19 @@ def _draw_fault(rows: list[Row]) -> Any:
     quick=grid(**SMALL, radius=109, patterns=100, wrong=26, steps=6, seed=tuple(range(MEMORIES))),
     paper=grid(**SMALL, radius=109, patterns=100, wrong=26, steps=6, seed=tuple(range(24))),
     checks=[
-        Check(f"{name}, {lost:.0%} dead", column, error, APART * spread + 5e-4, ONE_MEMORY, {"lost": lost})
+        Check(
+            f"{name}, {lost:.0%} dead",
+            column,
+            error,
+            APART * spread + 5e-4,
+            ONE_MEMORY,
+            {"lost": lost},
+        )
         for lost, (clean, near, noisy, far) in LOST.items()
-        for name, column, error, spread in (("clean query", "clean", clean, near), ("damaged query", "noisy", noisy, far))
+        for name, column, error, spread in (
+            ("clean query", "clean", clean, near),
+            ("damaged query", "noisy", noisy, far),
+        )
     ],
     draw=_draw_fault,
 )
@@ -95,11 +123,20 @@ def fault_tolerance(
 
 
 def _draw_alphabet(rows: list[Row]) -> Any:
-    dots = [{"wrong": wrong, "recalled": letters, "line": "reference"} for wrong, (letters, _) in LETTERS.items()]
+    dots = [
+        {"wrong": wrong, "recalled": letters, "line": "reference"}
+        for wrong, (letters, _) in LETTERS.items()
+    ]
     known = all(rows[0][key] == value for key, value in SMALL.items())
     frame = plot.Frame("From one damaged letter to the whole alphabet", "wrong bits in the first letter", "letters recalled exactly, of 25",
                        dots=("reference",))  # fmt: skip
-    return plot.lines([row | {"line": "measured"} for row in rows] + dots * known, "wrong", "recalled", frame, by="line")
+    return plot.lines(
+        [row | {"line": "measured"} for row in rows] + dots * known,
+        "wrong",
+        "recalled",
+        frame,
+        by="line",
+    )
 
 
 @recipe(
@@ -110,7 +147,14 @@ def _draw_alphabet(rows: list[Row]) -> Any:
     quick=grid(**SMALL, radius=110, cues=20, seed=tuple(range(MEMORIES))),
     paper=grid(**SMALL, radius=110, cues=20, seed=tuple(range(24))),
     checks=[
-        Check(f"letters recalled, {wrong} wrong bits", "recalled", letters, APART * spread + 0.05, ONE_MEMORY, {"wrong": wrong})
+        Check(
+            f"letters recalled, {wrong} wrong bits",
+            "recalled",
+            letters,
+            APART * spread + 0.05,
+            ONE_MEMORY,
+            {"wrong": wrong},
+        )
         for wrong, (letters, spread) in LETTERS.items()
     ],
     draw=_draw_alphabet,
@@ -136,14 +180,23 @@ def alphabet(
     letters = bits_.random(26, bits, seed=source)
     memory.write(letters[:-1], letters[1:])
     for wrong in LETTERS:
-        path = dynamics.chain(memory.read, bits_.flip(letters[0].expand(cues, -1), wrong, seed=source), 25)
+        path = dynamics.chain(
+            memory.read, bits_.flip(letters[0].expand(cues, -1), wrong, seed=source), 25
+        )
         after = bits_.hamming(path[1:], letters[1:, None]).double()
-        yield {"wrong": wrong, "recalled": (after == 0).double().sum(0).mean(), "after_one": after[0].mean(), "after_all": after[-1].mean()}
+        yield {
+            "wrong": wrong,
+            "recalled": (after == 0).double().sum(0).mean(),
+            "after_one": after[0].mean(),
+            "after_all": after[-1].mean(),
+        }
 
 
 def _draw_capacity(rows: list[Row]) -> Any:
     labels = {"random": "random values", "own": "each pattern its own value", "expected": "formula"}
-    long = [row | {"y": row[column], "line": label} for row in rows for column, label in labels.items()]
+    long = [
+        row | {"y": row[column], "line": label} for row in rows for column, label in labels.items()
+    ]
     frame = plot.Frame("Past its capacity a memory fails soon", "patterns stored", "share of patterns read without an error",
                        verticals={"capacity by the formula": float(rows[0]["most"] or 0)})  # fmt: skip
     return plot.lines(long, "patterns", "y", frame, by="line")
@@ -197,17 +250,29 @@ def capacity(
             "random": right["random"].all(-1).double().mean(),
             "own": right["own"].all(-1).double().mean(),
             "expected": theory.capacity.word(bits, radius, count, locations),
-            "miss": abs(right["random"].double().mean() - theory.capacity.bit(bits, radius, count, locations)),
+            "miss": abs(
+                right["random"].double().mean()
+                - theory.capacity.bit(bits, radius, count, locations)
+            ),
         }
 
 
 # The chance that a whole pattern is right: half, nearly sure, and a ratio of signal to noise of 2.33 for each of 1000 bits.
-CHANCES = {0.5: (3.197589, 1.77535e-4, 89_355), 0.99: (4.263771, 2.18196e-4, 48_133), 4.761145520358668e-05: (2.33, 1.42264e-4, 173_657)}
+CHANCES = {
+    0.5: (3.197589, 1.77535e-4, 89_355),
+    0.99: (4.263771, 2.18196e-4, 48_133),
+    4.761145520358668e-05: (2.33, 1.42264e-4, 173_657),
+}
 
 
 def _draw_most(rows: list[Row]) -> Any:
     long = [row | {"y": row["share"], "line": f"chance {row['fidelity']:.2g}"} for row in rows]
-    frame = plot.Frame("Patterns grow in proportion to locations", "locations", "patterns stored, as a share of the locations", log="x")
+    frame = plot.Frame(
+        "Patterns grow in proportion to locations",
+        "locations",
+        "patterns stored, as a share of the locations",
+        log="x",
+    )
     return plot.lines(long, "locations", "y", frame, by="line")
 
 
@@ -229,7 +294,9 @@ def _draw_most(rows: list[Row]) -> Any:
     draw=_draw_most,
 )  # fmt: skip
 def most_patterns(
-    bits: Bits, fidelity: Annotated[float, "chance that all bits of a pattern are read right"], locations: Locations
+    bits: Bits,
+    fidelity: Annotated[float, "chance that all bits of a pattern are read right"],
+    locations: Locations,
 ) -> Iterator[Row]:
     """Find the share of active locations that lets a memory hold the most patterns, and how many these are.
 
@@ -242,7 +309,7 @@ def most_patterns(
     No radius gives the best share exactly, so the table tells the nearest radius too.
     """
     best = theory.radius.optimal(bits, 1, locations, "capacity", fidelity=fidelity)
-    ratio = math.sqrt(theory.capacity.squared_quantile("most_patterns", bits, fidelity))
+    ratio = math.sqrt(theory.capacity.squared_quantile(bits, fidelity))
     yield {
         "ratio": ratio,
         "activation": best.activation,

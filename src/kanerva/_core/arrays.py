@@ -1,0 +1,178 @@
+"""Checks of tensors: layout, dtype, shape, finite numbers, -1/+1 bits, and generators.
+
+Checks that need the numbers in a tensor are skipped while ``torch.compile`` or ``torch.func`` trace, because a traced graph
+cannot branch on them.
+"""
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kanerva._core.checks import integer
+from kanerva._core.errors import InputError, InputTypeError, refuse
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
+SIGNED = frozenset((*FLOATS, *INTEGERS))
+PLAIN = frozenset((*FLOATS, *INTEGERS, torch.uint8, torch.bool))
+
+
+def tracing() -> bool:
+    """Return whether the numbers in a tensor cannot be read: in ``torch.compile``, in ``torch.func`` transforms.
+
+    Forward-mode derivatives count too, because only the plain computation supports them.
+    """
+    forward = torch.autograd.forward_ad._current_level >= 0
+    return (
+        torch.compiler.is_compiling()
+        or forward
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    )
+
+
+def floating(dtype: Any) -> torch.dtype:
+    """Return ``dtype`` if it is one of the floating dtypes that torch computes with."""
+    if not isinstance(dtype, torch.dtype) or dtype not in FLOATS:
+        must = "torch.float16, bfloat16, float32 or float64"
+        refuse("dtype", dtype, must=must, do="choose torch.float32", error=InputTypeError)
+    return dtype
+
+
+def dense(argument: str, value: Any, must: str) -> Tensor:
+    """Return ``value`` if it is a dense tensor of real numbers with data."""
+    if _plain(value):
+        return value
+    if not isinstance(value, Tensor):
+        arrays = isinstance(value, list | tuple | np.ndarray | numbers.Real)
+        do = "wrap it with torch.as_tensor" if arrays else "give a tensor"
+    elif value.is_nested:
+        do = "pad it first"
+    elif value.layout is not torch.strided:
+        do = f"make it dense with {argument}.to_dense()"
+    elif value.is_quantized:
+        do = f"take {argument}.dequantize()"
+    elif value.is_complex():
+        do = "split it into real and imaginary parts"
+    else:
+        dtype = "float32" if value.is_floating_point() else "int64"
+        convert = f"convert it with {argument}.to(torch.{dtype})"
+        do = "fill it with numbers first" if value.is_meta else convert
+    refuse(argument, value, must=must, do=do, error=InputTypeError)
+
+
+def _plain(value: Any) -> bool:
+    """Return whether a value is a dense tensor of real numbers with data."""
+    return (
+        isinstance(value, Tensor)
+        and value.dtype in PLAIN
+        and value.layout is torch.strided
+        and not (value.is_nested or value.is_meta)
+    )
+
+
+def vectors(
+    argument: str,
+    value: Any,
+    dim: int | None = None,
+    dtype: torch.dtype | None = None,
+    kind: str = "tensor",
+) -> Tensor:
+    """Return ``value`` if it is a tensor of shape ``(..., dim)``, and of ``dtype`` where given."""
+    fits = _plain(value) and value.ndim > 0 and value.shape[-1] == (dim or max(1, value.shape[-1]))
+    if fits and dtype in (None, value.dtype):
+        return value
+    kind = kind if dtype is None else f"{_short(dtype)} {kind}"
+    must = f"a {kind} of shape (..., {'d' if dim is None else dim})"
+    dense(argument, value, must)
+    if fits:
+        do = f"convert it with {argument}.to({dtype})"
+        refuse(argument, value, must=must, do=do, error=InputTypeError)
+    count = "one or more" if dim is None else f"the {dim}"
+    do = f"let its last dimension hold {count} coordinates"
+    refuse(argument, value, must=must, do=do, error=InputError)
+
+
+def floats(argument: str, value: Any, dim: int | None = None) -> Tensor:
+    """Return ``value`` if it is a floating tensor of shape ``(..., dim)``."""
+    if vectors(argument, value, dim, kind="floating tensor").dtype not in FLOATS:
+        must = f"a floating tensor of shape (..., {'d' if dim is None else dim})"
+        do = f"convert it with {argument}.to(torch.float32)"
+        refuse(argument, value, must=must, do=do, error=InputTypeError)
+    return value
+
+
+def rows(argument: str, value: Any, count: int | None = None, dim: int | None = None) -> Tensor:
+    """Return ``value`` if it is a tensor of shape ``(count, dim)``."""
+    fits = _plain(value) and value.ndim == 2 and count in (None, value.shape[0])
+    if fits and value.shape[1] == (dim or max(1, value.shape[1])):
+        return value
+    must = f"a tensor of shape ({'m' if count is None else count}, {'d' if dim is None else dim})"
+    dense(argument, value, must)
+    do = f"give {count or 'any number of'} rows of {dim or 'one or more'} coordinates"
+    refuse(argument, value, must=must, do=do)
+
+
+def together(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...] | None:
+    """Return the shape to which both shapes broadcast; None where they do not."""
+    if tuple(one) == tuple(other):
+        return tuple(one)
+    try:
+        return tuple(torch.broadcast_shapes(tuple(one), tuple(other)))  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        return None
+
+
+def _short(dtype: torch.dtype) -> str:
+    """Return the name of a dtype without its module."""
+    return str(dtype).removeprefix("torch.")
+
+
+def sound(value: Tensor) -> bool:
+    """Return whether every number is finite; True while a graph is traced."""
+    if not value.is_floating_point() or tracing():
+        return True
+    value = value.detach() if value.requires_grad else value
+    # One sum is many times faster than a test of each number; a sum that overflows decides nothing.
+    wide = value.dtype in (torch.float32, torch.float64)
+    total = value.sum(dtype=None if wide else torch.float32)
+    return math.isfinite(total.item()) or bool(value.isfinite().all())
+
+
+def finite(argument: str, value: Tensor) -> Tensor:
+    """Return ``value`` if it holds neither NaN nor infinity."""
+    if not sound(value):
+        count = int((~value.detach().isfinite()).sum())
+        shape = tuple(value.shape)
+        got = f"{count} of {value.numel()} values NaN or infinite, in shape {shape}"
+        refuse(argument, got=got, must="finite", do="drop or fill those entries first")
+    return value
+
+
+def bipolar(argument: str, value: Tensor) -> Tensor:
+    """Return ``value`` if every entry is +1 or -1."""
+    if value.dtype not in SIGNED or (not tracing() and not (value.detach().abs() == 1).all()):
+        do = (
+            "turn 0/1 into -1/+1 with kanerva.bits.from_binary, "
+            "or real numbers into bits with torch.where(x > threshold, 1.0, -1.0)"
+        )
+        refuse(argument, value, must="-1/+1 bits", do=do)
+    return value
+
+
+def generator(seed: int | torch.Generator) -> torch.Generator:
+    """Return the CPU generator that was given, or a new one from an integer seed.
+
+    The global generator is never used.
+    """
+    if isinstance(seed, torch.Generator):
+        if seed.device.type != "cpu":
+            got, do = f"a generator on {seed.device}", "make it with torch.Generator()"
+            refuse("seed", got=got, must="an integer or a CPU generator", do=do)
+        return seed
+    do = "give a seed >= 0 or a torch.Generator"
+    return torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1, do))

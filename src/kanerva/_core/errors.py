@@ -1,0 +1,220 @@
+"""Errors in four parts, and the door that names the public function in which they arose.
+
+A sentence names the function that was called, its argument, what the argument must be, what it was, and what to do. Inner
+code raises it with ``refuse`` and does not know the function; the public function carries the decorator ``door``, which adds
+the name. This module does not import torch, so that the command line can report an error at once.
+"""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, ParamSpec, TypeVar, cast, overload
+
+__all__ = [
+    "InputError",
+    "InputFileError",
+    "InputTypeError",
+    "describe",
+    "door",
+    "named",
+    "refuse",
+    "within",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+MISSING: Any = object()
+# Methods whose errors bear the name of the class alone.
+CONSTRUCTORS = ("__init__", "__post_init__", "__call__")
+
+
+class InputError(ValueError):
+    """An input that cannot be used; ``str(error)`` is the sentence that says why and what to do.
+
+    Example:
+        >>> import kanerva
+        >>> try:
+        ...     kanerva.modern_hopfield(dim=0, beta=1.0)
+        ... except kanerva.InputError as error:
+        ...     print(error.argument)
+        dim
+    """
+
+    def __init__(self, function: str, argument: str, must: str, got: str, do: str) -> None:
+        self.function, self.argument, self.must, self.got, self.do = (
+            function,
+            argument,
+            must,
+            got,
+            do,
+        )
+        super().__init__(function, argument, must, got, do)
+
+    def __str__(self) -> str:
+        where = f"{self.function}: " if self.function else ""
+        return f"{where}{self.argument} must be {self.must}, but it was {self.got}; {self.do}."
+
+
+class InputTypeError(InputError, TypeError):
+    """An input of the wrong type or dtype."""
+
+
+class InputFileError(InputError, OSError):
+    """A file or folder that cannot be read or written as asked."""
+
+
+def refuse(
+    argument: str,
+    value: Any = MISSING,
+    *,
+    must: str,
+    do: str,
+    got: str = "",
+    error: type[InputError] = InputError,
+) -> NoReturn:
+    """Raise the sentence about an argument.
+
+    Args:
+        argument: its name, as the caller of the public function knows it.
+        value: what it was; left out where ``got`` says it in words.
+        must: what it must be.
+        do: what the caller can do, in the imperative.
+        got: what it was, in words.
+        error: the class of the error.
+    """
+    raise error("", argument, must, describe(value) if value is not MISSING else got, do) from None
+
+
+@overload
+def door(function: str) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+@overload
+def door(function: Callable[P, R]) -> Callable[P, R]: ...
+def door(function: Any) -> Any:
+    """Mark a public function: an error that leaves it without a name gets the name of this function.
+
+    Use it bare, or with the name that users know, as in ``@door("data.load")``. A bare door of a method takes the class of the
+    object, ``Patterns.write``; that of ``__init__`` or ``__post_init__`` takes the class alone.
+    """
+    if isinstance(function, str):
+        return lambda decorated: _door(decorated, function)
+    return _door(function, "")
+
+
+def _door(function: Callable[P, R], name: str) -> Callable[P, R]:
+    owner, _, own = function.__qualname__.rpartition(".")
+    method = bool(owner) and not owner.endswith("<locals>")
+
+    def sign(error: InputError, given: tuple[Any, ...]) -> None:
+        if not error.function:
+            owner = given[0] if method else None
+            kind = (owner if isinstance(owner, type) else type(owner)).__name__
+            called = own if not method else kind if own in CONSTRUCTORS else f"{kind}.{own}"
+            _rename(error, name or called, error.argument)
+
+    @functools.wraps(function)
+    def entered(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except InputError as error:
+            sign(error, args)
+            raise
+
+    # The body of a generator runs after the call has returned.
+    @functools.wraps(function)
+    def generated(*args: P.args, **kwargs: P.kwargs) -> Any:
+        try:
+            return (yield from cast(Any, function(*args, **kwargs)))
+        except InputError as error:
+            sign(error, args)
+            raise
+
+    return cast(Callable[P, R], generated) if inspect.isgeneratorfunction(function) else entered
+
+
+@contextmanager
+def within(name: str) -> Iterator[None]:
+    """Give the errors of a block a name, where no public function of this library is called: ``load_state_dict``, ``to``."""
+    try:
+        yield
+    except InputError as error:
+        if not error.function:
+            _rename(error, name, error.argument)
+        raise
+
+
+def named(**known: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Mark a function that stands for what it builds: errors from inside get its name and its names of the arguments.
+
+    Args:
+        **known: the name of an inner argument, and the name under which this function takes it.
+    """
+
+    def name(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def entered(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return function(*args, **kwargs)
+            except InputError as error:
+                _rename(error, function.__name__, known.get(error.argument, error.argument))
+                raise
+
+        return entered
+
+    return name
+
+
+def _rename(error: InputError, function: str, argument: str) -> None:
+    error.function, error.argument = function, argument
+    error.args = (function, argument, *error.args[2:])
+
+
+def describe(value: Any) -> str:
+    """Name a value for the "but it was" part: a tensor by dtype, shape and range, anything else by its repr."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return _describe_tensor(value)
+    kind = type(value).__name__
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return f"{value.dtype} of shape {value.shape} ({kind})"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # whatever a stranger's repr, or an integer of more than 4300 digits, raises
+        return f"of type {kind}"
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({kind})"
+
+
+def _describe_tensor(value: Any) -> str:
+    """Name a tensor by what is unusual about it, its dtype, its shape and its range."""
+    import torch
+
+    from kanerva._core.arrays import tracing
+
+    if value.is_nested:
+        return "a nested tensor"
+    form = (
+        ""
+        if value.layout == torch.strided
+        else f"{str(value.layout).removeprefix('torch.').removeprefix('_')} "
+    )
+    text = f"{form}{str(value.dtype).removeprefix('torch.')} of shape {tuple(value.shape)}"
+    if value.device.type == "meta":
+        return f"{text} without data (on meta)"
+    if form or not value.numel() or tracing():
+        return text
+    try:
+        low, high = (end.item() for end in value.detach().aminmax())
+        if low != low:
+            return f"{text} with NaN in it"
+        return (
+            f"{text} with value {low:g}"
+            if low == high
+            else f"{text} with values from {low:g} to {high:g}"
+        )
+    except (
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ):  # torch cannot order them: complex, quantised, eight bits wide
+        return text
