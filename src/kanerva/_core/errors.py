@@ -65,6 +65,11 @@ class InputFileError(InputError, OSError):
     """A file or folder that cannot be read or written as asked."""
 
 
+# Tracebacks and pickles name the public place of the errors.
+for _kind in (InputError, InputTypeError, InputFileError):
+    _kind.__module__ = "kanerva"
+
+
 def refuse(
     argument: str,
     value: Any = MISSING,
