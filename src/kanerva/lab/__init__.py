@@ -1,6 +1,6 @@
-"""Experiments, comparisons and their pages: data, recipes, benchmarks, and what the command line runs.
+"""Experiments, comparisons of memories, benchmarks and their pages, as the command line runs them.
 
-The library never imports the lab; the lab is built from the library's public parts.
+The library does not import the lab. The lab uses the public parts of the library.
 """
 
 import lazy_loader
@@ -13,6 +13,7 @@ NAMES = (
     "pages",
     "papers",
     "plot",
+    "plugins",
     "probing",
     "recall",
     "recipe",
