@@ -148,5 +148,5 @@ class TestCall:
         def refusing():
             raise InputError("f", "x", "1", "2", "give 1")
 
-        with pytest.raises(InputError, match="f: x must be 1, but it was 2; give 1."):
+        with pytest.raises(InputError, match="f: x must be 1, but it was 2; give 1"):
             plugins.call("data", "mine", refusing)

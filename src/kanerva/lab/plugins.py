@@ -1,6 +1,7 @@
 """Objects from outside the library: entry points of installed packages, and ``module:NAME``.
 
-This module finds and imports objects. What an object must be is checked where it is used. It does not import torch.
+This module finds and imports objects. What an object must be is checked where it is used.
+It does not import torch.
 """
 
 import importlib
@@ -22,7 +23,7 @@ __all__ = ["call", "current_folder", "entry_points", "is_location", "load", "loa
 
 
 def names(group: str) -> list[str]:
-    """Return the names of the entry points of a group in alphabetical order, without importing them.
+    """Return the names of the entry points of a group in alphabetical order; nothing is imported.
 
     Args:
         group: such as ``"kanerva.memories"``.
@@ -117,7 +118,7 @@ def load(argument: str, location: str) -> Any:
         location: a text for which ``is_location`` holds.
 
     Raises:
-        InputError: the module is missing or raises an error when it is imported, or it has no such name.
+        InputError: the module is missing, raises an error when it is imported, or has no such name.
 
     Example:
         >>> from kanerva.lab import plugins
@@ -151,7 +152,7 @@ def call(argument: str, name: str, function: Callable[..., Any], *args: Any, **k
         **kwargs: its keyword arguments.
 
     Raises:
-        InputError: the function raises an error; one that is an ``InputError`` already stays as it is.
+        InputError: the function raises an error; an ``InputError`` stays as it is.
 
     Example:
         >>> from kanerva.lab import plugins
