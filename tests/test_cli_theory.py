@@ -1,4 +1,4 @@
-"""``kanerva theory``: the published numbers, and how it says no."""
+"""``kanerva theory``: the published numbers, and the errors."""
 
 import json
 import math
@@ -18,14 +18,14 @@ def theory(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["kanerva", "theory", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, " ".join(said.err.split())
+        printed = capsys.readouterr()
+        return ended.value.code or 0, printed.out, " ".join(printed.err.split())
 
     return run
 
 
 def test_the_numbers_of_the_paper(theory):
-    """Bricken and Pehlevan 2021: 64 bits, 1,024 patterns, a location at every point."""
+    """Bricken and Pehlevan (2021): 64 bits, 1,024 patterns, a location at every point."""
     code, out, _ = theory("--bits", 64, "--patterns", 1024, "--json")
     assert code == 0
     designs = {design["criterion"]: design for design in json.loads(out)["designs"]}
@@ -55,7 +55,7 @@ def test_kanervas_reference_memory(theory):
         assert number in out
 
 
-def test_what_no_radius_meets_is_left_out(theory):
+def test_a_criterion_that_no_radius_meets_is_left_out(theory):
     code, out, _ = theory("--bits", 16, "--patterns", 100_000, "--locations", 50)
     assert code == 0
     assert "most noise" not in out
@@ -93,7 +93,7 @@ def test_bad_input_ends_with_a_sentence(theory, arguments, argument):
 
 
 @pytest.mark.parametrize("columns", [60, 80])
-def test_numbers_are_whole_on_a_narrow_terminal(theory, monkeypatch, columns):
+def test_numbers_are_not_cut_on_a_narrow_terminal(theory, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     out = theory("--bits", 1000, "--patterns", 10_000, "--locations", "1e6", "--radius", 451)[1]
     assert max(map(len, out.splitlines())) <= columns

@@ -13,7 +13,7 @@ LARGE = (1030, 1075, 5000, 10_000)
 
 
 def enumerated(bits):
-    """Count by looking at every point: entry [d][a][b] is the intersection of radii a and b at distance d."""
+    """Count all points: entry [d][a][b] is the intersection of radii a and b at distance d."""
     points = np.arange(2**bits)
     near = np.bitwise_count(points)
     table = np.zeros((bits + 1, bits + 1, bits + 1), int)
@@ -24,7 +24,7 @@ def enumerated(bits):
 
 
 def log_share(count, bits):
-    """ln(count / 2^bits) of an integer of any size, right to the last place."""
+    """Return ln(count / 2^bits) of an integer of any size, to full precision."""
     if not count:
         return -math.inf
     length = count.bit_length()
@@ -32,7 +32,7 @@ def log_share(count, bits):
 
 
 def by_double_sum(bits, radius, distance):
-    """Sum over agreeing coordinates a and disagreeing coordinates c (the paper's formula)."""
+    """Sum over agreeing coordinates a and disagreeing coordinates c, as in the paper."""
     total = 0
     for a in range(bits - distance + 1):
         least = max(0, bits - radius - a)
@@ -43,7 +43,7 @@ def by_double_sum(bits, radius, distance):
 
 
 def by_lunes(bits, radius, distance):
-    """Take the moving lune away from the whole circle (Kanerva's book)."""
+    """Subtract the lunes from the whole circle, as in Kanerva's book."""
     row = itertools.accumulate(
         range(radius), lambda count, i: count * (bits - i) // (i + 1), initial=1
     )
@@ -156,8 +156,15 @@ def test_an_intersection_falls_in_stairs_and_ends_at_twice_the_radius(bits):
     assert (circle.log_fraction(bits, bits) == 0).all()
 
 
-@pytest.mark.parametrize(("bits", "sizes"), [(1030, range(0, 1031, 103)), (1075, (3, 400, 537, 538)), (5000, (1, 700, 2420, 2500, 2600)),
-                                             (10_000, (0, 10, 100, 1000, 2500, 4890, 5000, 5200, 10_000))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("bits", "sizes"),
+    [
+        (1030, range(0, 1031, 103)),
+        (1075, (3, 400, 537, 538)),
+        (5000, (1, 700, 2420, 2500, 2600)),
+        (10_000, (0, 10, 100, 1000, 2500, 4890, 5000, 5200, 10_000)),
+    ],
+)
 def test_logarithms_are_right_to_eleven_places_where_floats_overflow(bits, sizes):
     for size in sizes:
         exact = np.array([log_share(count, bits) for count in circle.intersection(bits, size)])
@@ -173,8 +180,10 @@ def test_logarithms_are_right_to_eleven_places_where_floats_overflow(bits, sizes
 
 
 def test_kanervas_memory_has_the_overlaps_of_the_table():
-    expected = {0: 1071.850, 1: 958.437, 10: 795.874, 50: 476.874, 100: 285.831, 150: 173.627, 200: 103.461, 209: 92.913, 250: 59.387,
-                300: 32.324, 400: 7.597, 500: 1.101}  # fmt: skip
+    expected = {
+        0: 1071.850, 1: 958.437, 10: 795.874, 50: 476.874, 100: 285.831, 150: 173.627,
+        200: 103.461, 209: 92.913, 250: 59.387, 300: 32.324, 400: 7.597, 500: 1.101,
+    }  # fmt: skip
     overlap = circle.overlap(1000, 451, 1_000_000)
     assert overlap[list(expected)] == pytest.approx(list(expected.values()), abs=1e-3)
     assert overlap[902] == pytest.approx(8.38e-26, rel=1e-3)
@@ -207,7 +216,7 @@ def test_activation_is_the_binomial_distribution(bits):
     assert circle.activation(bits, bits) == 1
 
 
-def test_activation_of_many_bits_fades_but_its_logarithm_does_not():
+def test_activation_of_many_bits_underflows_but_its_logarithm_does_not():
     assert circle.activation(10_000, 3) == 0
     assert circle.log_activation(10_000, 3) == pytest.approx(
         log_share(circle.ball(10_000, 3), 10_000), abs=1e-11
@@ -225,7 +234,7 @@ def test_results_belong_to_the_caller():
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 64, 97, 1000, 10_007])
-def test_cosines_bring_back_every_distance(bits):
+def test_cosines_convert_back_to_every_distance(bits):
     distances = np.arange(bits + 1)
     cosines = circle.cosine(bits, distances)
     assert cosines.dtype == np.float64
@@ -291,8 +300,11 @@ def test_quantiles_are_those_of_the_paper(bits, sizes):
     )
 
 
-SIGNAL = [(64, 100, math.inf, 12), (64, 512, math.inf, 11), (64, 1024, math.inf, 11), (64, 10_240, math.inf, 11), (64, 50_000, 2**64, 10),
-          (64, 60_000, 2.0**64, 10), (1000, 100, 1e6, 454), (1000, 1024, 1_000_000, 450), (1000, 10_000, 1e6, 447)]  # fmt: skip
+SIGNAL = [
+    (64, 100, math.inf, 12), (64, 512, math.inf, 11), (64, 1024, math.inf, 11),
+    (64, 10_240, math.inf, 11), (64, 50_000, 2**64, 10), (64, 60_000, 2.0**64, 10),
+    (1000, 100, 1e6, 454), (1000, 1024, 1_000_000, 450), (1000, 10_000, 1e6, 447),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("bits", "patterns", "locations", "size"), SIGNAL)
@@ -356,7 +368,8 @@ def test_radius_of_the_noisiest_query(bits, patterns, locations, best, ties):
 
 
 def test_optima_of_many_bits_and_of_few():
-    # p = (2 m 2^n)^(-1/3): the ball holds just enough points, compared as cubes of integers
+    # p = (2 m 2^n)^(-1/3): the ball is the smallest with so many points, compared as cubes of
+    # integers.
     found = radius.optimal(10_000, 1000)
     assert (
         2 * 1000 * circle.ball(10_000, found.radius) ** 3

@@ -1,4 +1,4 @@
-"""Approximations of the circle intersection against closed forms, quadrature, brute force and Kanerva's table."""
+"""Approximations of the intersection of circles against closed forms, quadrature and tables."""
 
 import math
 
@@ -30,10 +30,8 @@ def test_the_continuous_overlaps_are_the_tabulated_ones():
 
 def test_the_continuous_overlap_is_low_by_a_tenth():
     there = [0, 10, 100, 300, 400]
-    exact, continuous = (
-        circle.overlap(1000, 451, 1e6),
-        circle.overlap(1000, 451, 1e6, "kanerva1988", activation=0.001),
-    )
+    exact = circle.overlap(1000, 451, 1e6)
+    continuous = circle.overlap(1000, 451, 1e6, "kanerva1988", activation=0.001)
     low = 1 - continuous[there] / exact[there]
     assert ((low > 0.06) & (low < 0.1)).all()
 
@@ -56,13 +54,13 @@ def test_the_continuous_formula_is_two_half_spaces_under_a_normal_density(bits, 
     ("bits", "size"),
     [(64, 0), (64, 32), (1000, 499), (1040, 500), (1100, 3), (10_000, 4890), (10_000, 0)],
 )
-def test_the_continuous_formula_is_right_where_floats_vanish(bits, size):
+def test_the_continuous_formula_is_right_where_floats_underflow(bits, size):
     from scipy.integrate import quad
 
     square = (2 * size - bits) ** 2 / bits
     got = circle.log_fraction(bits, size, method="kanerva1988")
     for distance in (0, 1, bits // 10, bits // 2, bits - 1):
-        # x = t^2 / (1 + t^2), t = low + u, with the exponential at the lower end in front
+        # x = t^2 / (1 + t^2), t = low + u; the exponential at the lower end is taken out.
         low = math.sqrt(distance / (bits - distance))
         end = 100 / square / (low + math.sqrt(low**2 + 100 / square)) if square else math.inf
 
@@ -76,8 +74,14 @@ def test_the_continuous_formula_is_right_where_floats_vanish(bits, size):
     assert np.isfinite(got[:-1]).all()
 
 
+def number_of_terms(bits, size):
+    """Return the number of terms of the double sum: the ratio of "upper" to "lower", rescaled."""
+    upper, lower = (circle.log_fraction(bits, size, method=name) for name in ("upper", "lower"))
+    return np.exp(upper - lower) * 2 * math.sqrt(bits - 1) / bits
+
+
 @pytest.mark.parametrize(("bits", "size"), [(2, 1), (9, 4), (9, 2), (30, 11), (31, 15), (40, 0)])
-def test_the_largest_term_is_the_largest(bits, size):
+def test_the_largest_term_is_the_largest_of_all_terms(bits, size):
     largest, count = [], []
     for d in range(bits + 1):
         terms = [
@@ -90,10 +94,10 @@ def test_the_largest_term_is_the_largest(bits, size):
         count.append(len(terms))
     got = circle.log_fraction(bits, size, method="largest")
     np.testing.assert_allclose(np.exp(got) * 2.0**bits, largest, rtol=1e-12)
-    assert approximation._terms(bits, size).tolist() == count
+    np.testing.assert_allclose(number_of_terms(bits, size), count, rtol=1e-12)
 
 
-def test_each_step_towards_the_exponential_is_the_paper_one():
+def test_each_step_towards_the_exponential_is_that_of_the_paper():
     bits, size = 64, 11
     d = np.arange(1, bits)
     front = 2 / (math.pi * np.sqrt(d * (bits - d)))
@@ -108,13 +112,12 @@ def test_each_step_towards_the_exponential_is_the_paper_one():
     np.testing.assert_allclose(curves["taylor"][1:-1], front * exponential[1:-1], rtol=1e-12)
     np.testing.assert_allclose(curves["lower"], 4 / (math.pi * 64) * exponential, rtol=1e-12)
     assert curves["lower"][32] == pytest.approx(curves["taylor"][32])
-    assert curves["upper"][1] == pytest.approx(
-        curves["taylor"][1] * approximation._terms(bits, size)[1]
-    )
+    terms = number_of_terms(bits, size)[1]
+    assert curves["upper"][1] == pytest.approx(curves["taylor"][1] * terms)
     assert (curves["upper"][23:] == 0).all()
-    # not a bound: it lies above what it is named after
+    # "lower" is no lower bound of the exact share.
     assert (curves["lower"] > np.exp(circle.log_fraction(bits, size))).sum() > 20
-    # the slope that is left is that of the leading beta
+    # The remaining slope is that of the leading beta.
     assert np.log(curves["lower"][0] / curves["lower"][1]) * bits / 2 == pytest.approx(
         beta.leading(bits, size)
     )

@@ -1,4 +1,4 @@
-"""The temperature of a memory, and the caps of a sphere, against tables, quadrature, sampling and what they must satisfy."""
+"""Inverse temperatures and caps of a sphere against tables, quadrature, sampling and identities."""
 
 import math
 import time
@@ -13,7 +13,8 @@ RADII = (5, 9, 11, 15, 19, 27)
 
 # ---- cap ----
 
-# log10 of the share of two caps in 64 dimensions at the distances 0, 1, 2, 4 and 8, computed by adaptive quadrature
+# log10 of the share of two caps in 64 dimensions at the distances 0, 1, 2, 4 and 8, by adaptive
+# quadrature.
 CAPS_64 = {
     5: (-18.25442, -19.21781, -19.93477, -21.42541, -25.15239),
     9: (-11.10749, -11.64414, -11.99250, -12.65771, -14.09586),
@@ -25,7 +26,10 @@ CAPS_64 = {
 
 
 def lee_and_kim(dim, radius, cosine):
-    """Their formula, by adaptive quadrature: 2 J(theta / 2, arccos t) over the area of the sphere, for t > 0."""
+    """Evaluate the formula of Lee and Kim for t > 0 by adaptive quadrature.
+
+    It is 2 J(theta / 2, arccos t) over the area of the sphere.
+    """
     from scipy.integrate import quad
     from scipy.special import betainc, gammaln
 
@@ -37,13 +41,11 @@ def lee_and_kim(dim, radius, cosine):
             (dim - 2) / 2, 0.5, max(inside, 0.0)
         )
 
-    faded = high - 50 * math.tan(high) / (
-        dim - 2
-    )  # below it the powers of sines are less than exp(-50) of the last
-    total, _ = quad(ring, max(low, faded), high, epsabs=0, epsrel=1e-10, limit=400)
-    front = (
-        gammaln(dim / 2) - gammaln((dim - 1) / 2) - math.log(math.pi) / 2
-    )  # the two areas' ratio, but for the factor 2
+    # Below ``least`` the powers of sines are less than exp(-50) of the last.
+    least = high - 50 * math.tan(high) / (dim - 2)
+    total, _ = quad(ring, max(low, least), high, epsabs=0, epsrel=1e-10, limit=400)
+    # The ratio of the two areas, except for the factor 2.
+    front = gammaln(dim / 2) - gammaln((dim - 1) / 2) - math.log(math.pi) / 2
     return front + (dim - 2) * math.log(math.sin(high)) + math.log(total)
 
 
@@ -62,9 +64,8 @@ def test_caps_in_64_dimensions_are_the_tabulated_ones(size):
 @pytest.mark.parametrize("rho", [0.02, 0.2, 0.45, 0.499])
 def test_caps_are_those_of_lee_and_kim(dim, rho):
     parts = 2 * math.acos(1 - 2 * rho)
-    angles = parts * np.array(
-        [0.0, 0.05, 0.3, 0.8] if dim < 5000 else [0.0, 0.05, 0.3]
-    )  # beyond, the formula underflows
+    # At larger angles in many dimensions the formula underflows.
+    angles = parts * np.array([0.0, 0.05, 0.3, 0.8] if dim < 5000 else [0.0, 0.05, 0.3])
     for cosine in np.cos(angles):
         got = cap.log_fraction(dim, rho * dim, float(cosine))
         assert got == pytest.approx(lee_and_kim(dim, rho * dim, cosine), abs=1e-8)
@@ -76,11 +77,9 @@ def test_one_cap_is_an_incomplete_beta_function(dim):
 
     for rho in (1e-12, 0.01, 0.3, 0.47, 0.4999999, 0.5, 0.50000001, 0.52, 0.7, 1.0):
         size = rho * dim
-        # the same function from either end; each keeps the digits of its own last argument
-        outer, inner = (
-            betainc((dim - 1) / 2, 0.5, 4 * rho * (1 - rho)),
-            betaincc(0.5, (dim - 1) / 2, (1 - 2 * rho) ** 2),
-        )
+        # Two forms of one function; each is accurate for small values of its last argument.
+        outer = betainc((dim - 1) / 2, 0.5, 4 * rho * (1 - rho))
+        inner = betaincc(0.5, (dim - 1) / 2, (1 - 2 * rho) ** 2)
         half = (inner if 0.2 < rho < 0.8 else outer) / 2
         if half > 1e-290:
             share = half if rho <= 0.5 else 1 - half
@@ -90,11 +89,11 @@ def test_one_cap_is_an_incomplete_beta_function(dim):
 
 
 def test_caps_on_the_sphere_of_three_dimensions():
-    # Archimedes: the area is proportional to the height
+    # Archimedes: the area is proportional to the height.
     for size in (5e-324, 1e-300, 0.1, 1.0, 1.5, 2.0, 2.9, 3.0):
         assert cap.activation(3, size) == pytest.approx(size / 3, rel=1e-11)
         assert cap.log_activation(3, size) == pytest.approx(math.log(size) - math.log(3), rel=1e-13)
-    # eighths of the sphere: hemispheres whose centres are a right angle apart share a quarter
+    # Hemispheres whose centres are a right angle apart have a quarter of the sphere in common.
     assert cap.log_fraction(3, 1.5, 0.0) == pytest.approx(math.log(1 / 4))
 
 
@@ -141,7 +140,7 @@ def test_caps_of_many_dimensions_are_finite_and_fall(share):
 
 
 def test_caps_that_touch_share_nothing():
-    # d = 4 r (n - r) / n is a whole distance here, and rounding must not open a gap
+    # d = 4 r (n - r) / n is an integer here, and rounding must not make the share positive.
     for dim, size, distance in (
         (64, 16, 48),
         (100, 20, 64),
@@ -183,15 +182,15 @@ def test_cap_quantile_is_the_inverse_of_activation(dim):
         pytest.approx(dim / 2, rel=1e-15),
         dim,
     )
+    # The smallest radii have few digits.
     smallest = cap.quantile(dim, 5e-324)
-    assert cap.log_activation(dim, smallest) == pytest.approx(
-        math.log(5e-324), abs=0.5
-    )  # a radius may be as coarse
+    assert cap.log_activation(dim, smallest) == pytest.approx(math.log(5e-324), abs=0.5)
 
 
 # ---- beta ----
 
-FITS_64 = [  # radius, published, ols, r2 of ols, mse, kl, leading, entropic, total variation of published
+# radius, published, ols, r2 of ols, mse, kl, leading, entropic, total variation of published
+FITS_64 = [
     (5, 35.484762, 28.387809, 0.88731, 43.7384, 34.4010, 11.391, 19.912, 0.113),
     (9, 20.040985, 17.814209, 0.96015, 24.5934, 20.1867, None, None, 0.121),
     (11, 15.852765, 14.411605, 0.97223, 18.8138, 15.9225, 6.891, 9.013, 0.111),
@@ -220,12 +219,16 @@ def test_fits_at_64_bits_are_the_tabulated_ones(
         assert beta.entropic(64, size) == pytest.approx(entropic, abs=5e-4)
 
 
-FITS_LARGE = [(1000, 384, 24.61942, 24.55531, 13.456), (1000, 405, 17.36497, 17.32209, 9.025), (1000, 411, 15.52851, 15.49073, 7.921),
-              (1000, 431, 10.16331, 10.13973, 4.761), (1000, 444, 7.30209, 7.28565, 3.136), (1000, 447, 6.71194, 6.69692, 2.809),
-              (1000, 448, 6.52131, 6.50676, 2.704), (1000, 451, 5.96644, 5.95321, 2.401), (1000, 463, 4.01213, 4.00347, 1.369),
-              (1000, 480, 1.96321, 1.95912, 0.400), (784, 290, 24.13861, 24.05537, None), (784, 308, 17.19061, 17.13479, None),
-              (784, 314, 15.14358, 15.09535, None), (784, 331, 10.06616, 10.03574, None), (784, 345, 6.68634, 6.66696, None),
-              (784, 374, 1.98746, 1.98215, None)]  # fmt: skip
+FITS_LARGE = [
+    (1000, 384, 24.61942, 24.55531, 13.456), (1000, 405, 17.36497, 17.32209, 9.025),
+    (1000, 411, 15.52851, 15.49073, 7.921), (1000, 431, 10.16331, 10.13973, 4.761),
+    (1000, 444, 7.30209, 7.28565, 3.136), (1000, 447, 6.71194, 6.69692, 2.809),
+    (1000, 448, 6.52131, 6.50676, 2.704), (1000, 451, 5.96644, 5.95321, 2.401),
+    (1000, 463, 4.01213, 4.00347, 1.369), (1000, 480, 1.96321, 1.95912, 0.400),
+    (784, 290, 24.13861, 24.05537, None), (784, 308, 17.19061, 17.13479, None),
+    (784, 314, 15.14358, 15.09535, None), (784, 331, 10.06616, 10.03574, None),
+    (784, 345, 6.68634, 6.66696, None), (784, 374, 1.98746, 1.98215, None),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("bits", "size", "published", "ols", "leading"), FITS_LARGE)
@@ -267,7 +270,7 @@ def test_fits_are_the_minima_of_what_they_minimise(bits, size):
     assert mean == pytest.approx(weights @ cosine, abs=1e-13)
 
 
-def test_level_weights_have_beta_zero():
+def test_constant_weights_have_beta_zero():
     for bits, size in ((1, 1), (8, 8), (1000, 700), (10_000, 9000)):
         found = beta.fit(bits, size)
         assert (found.beta, found.r2, found.reach) == (0, 1, bits)
@@ -281,7 +284,7 @@ def test_closed_forms_meet_at_half_the_bits():
     assert beta.entropic(100, 10) == pytest.approx(-25 * math.log(0.36))
 
 
-# by radius: ols over 0..2 r; published and ols of caps over 0..r - 1
+# By radius: ols over 0..2 r; published and ols of caps over 0..r - 1.
 WIDER = {
     5: (32.950589, 71.70921, 57.36737),
     9: (22.876183, 29.76709, 26.45964),
@@ -302,10 +305,13 @@ def test_fits_of_caps_and_over_all_distances_are_the_tabulated_ones(size):
     assert beta.fit(64, size, "ols", space="continuous").beta == pytest.approx(ols, abs=1e-5)
 
 
-# the paper's stored table: the line through the distances 1 to r, for r = 5..31
-STORED = (35.362378, 27.049051, 25.903236, 21.431025, 20.042666, 17.157364, 15.868339, 13.810510, 12.673035, 11.113133, 10.122578,
-          8.893594, 8.034746, 7.042782, 6.300680, 5.489008, 4.851358, 4.183960, 3.641346, 3.094583, 2.640078, 2.198058, 1.826635,
-          1.478327, 1.186077, 0.923127, 0.706103)  # fmt: skip
+# The table stored with the paper: the line through the distances 1 to r, for r = 5..31.
+STORED = (
+    35.362378, 27.049051, 25.903236, 21.431025, 20.042666, 17.157364, 15.868339, 13.810510,
+    12.673035, 11.113133, 10.122578, 8.893594, 8.034746, 7.042782, 6.300680, 5.489008, 4.851358,
+    4.183960, 3.641346, 3.094583, 2.640078, 2.198058, 1.826635, 1.478327, 1.186077, 0.923127,
+    0.706103,
+)  # fmt: skip
 
 
 def test_fits_over_the_distances_one_to_radius_are_the_stored_ones():
@@ -351,7 +357,7 @@ def test_straight_curves_have_the_beta_of_their_slope(bits, slope):
         assert found.residual == pytest.approx(0, abs=1e-6)
 
 
-def test_steep_weights_are_fitted_where_they_vanish_as_numbers():
+def test_steep_weights_are_fitted_where_they_underflow():
     found = beta.fit(10_000, 1, space="continuous")
     log_ratio = np.diff(cap.curve(10_000, 1)[:2])[0]
     assert found.beta == pytest.approx(-log_ratio * 5000, rel=1e-12)
@@ -401,7 +407,7 @@ def test_fits_of_many_bits_are_quick():
     circle.log_fraction(10_000, 4500)
     for method in ("kl", "ols", "published", "mse"):
         spent = []
-        for _ in range(3):  # the machine may be busy
+        for _ in range(3):  # The machine may be busy.
             start = time.perf_counter()
             beta.fit(10_000, 4500, method)
             spent.append(time.perf_counter() - start)

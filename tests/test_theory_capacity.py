@@ -1,4 +1,4 @@
-"""Capacities and pulls against published numbers, simulated memories, enumeration and inverse functions."""
+"""Capacities and biases against published numbers, simulated memories, enumeration and inverses."""
 
 import math
 from fractions import Fraction
@@ -10,6 +10,11 @@ from kanerva import InputError, InputTypeError
 from kanerva.theory import capacity, circle, pull, radius
 
 # ---- sparse distributed memory ----
+
+
+def squared_ratio(bits, size, fidelity):
+    """Return z^2: with one pattern, the locations that are needed are z^2 / p."""
+    return capacity.locations(bits, size, 1, fidelity) * circle.activation(bits, size)
 
 
 @pytest.mark.parametrize(
@@ -32,14 +37,14 @@ def test_signal_and_fidelity_are_those_of_the_formula(bits, size, patterns, loca
     )
 
 
-def test_the_signal_is_that_of_the_best_radius_but_for_one_pattern():
+def test_the_signal_is_that_of_the_best_radius_except_for_one_pattern():
     found = radius.optimal(1000, 10_000, 1_000_000)
     near = [
         capacity.snr(1000, size, 10_000, 1_000_000)
         for size in range(found.radius - 5, found.radius + 6)
     ]
     assert max(near) == pytest.approx(found.best, rel=1e-3)
-    # the share asked for lies between those of the radius and of the next smaller one
+    # The optimal share lies between those of the radius and of the next smaller one.
     assert max(near) in (near[4], near[5])
 
 
@@ -58,25 +63,26 @@ def test_bits_read_from_a_simulated_memory():
 
 
 def test_most_patterns_are_the_published_ones():
-    for fidelity, share, patterns in ((0.5, 1.77535e-4, 89_355), (0.99, 2.18196e-4, 48_133)):
-        square = capacity.squared_quantile("test", 1000, fidelity)
-        more = math.exp(capacity.log_others(math.log(share), math.log(1e6), square))
-        assert more + 1 == pytest.approx(patterns, abs=1)
-    assert math.sqrt(capacity.squared_quantile("test", 1000, 0.5)) == pytest.approx(
-        3.197589, abs=1e-6
-    )
-    assert math.sqrt(capacity.squared_quantile("test", 1000, 0.99)) == pytest.approx(
-        4.263771, abs=1e-6
-    )
-    assert math.sqrt(capacity.squared_quantile("test", 64, 0.5)) == pytest.approx(
-        2.298313, abs=1e-6
-    )
-    assert math.exp(
-        capacity.log_others(math.log(1.42264e-4), math.log(1e6), 2.33**2)
-    ) + 1 == pytest.approx(173_657, abs=1)
+    from scipy.stats import norm
+
+    published = [
+        (0.5, 1.77535e-4, 89_355),
+        (0.99, 2.18196e-4, 48_133),
+        (norm.cdf(2.33) ** 1000, 1.42264e-4, 173_657),  # z = 2.33
+    ]
+    for fidelity, share, patterns in published:
+        found = radius.optimal(1000, 1, 1_000_000, "capacity", fidelity=float(fidelity))
+        assert found.activation == pytest.approx(share, rel=1e-5)
+        assert found.best == pytest.approx(patterns, abs=1)
+    for bits, size, fidelity, ratio in (
+        (1000, 451, 0.5, 3.197589),
+        (1000, 451, 0.99, 4.263771),
+        (64, 11, 0.5, 2.298313),
+    ):
+        assert math.sqrt(squared_ratio(bits, size, fidelity)) == pytest.approx(ratio, abs=1e-6)
 
 
-def test_no_radius_holds_more_than_the_best_share():
+def test_no_radius_stores_more_than_the_best_share():
     best = radius.optimal(1000, 1, 1_000_000, "capacity")
     counts = {size: capacity.patterns(1000, size, 1_000_000) for size in range(435, 460)}
     assert max(counts, key=counts.get) in (best.radius - 1, best.radius)
@@ -107,19 +113,21 @@ def test_patterns_locations_and_words_are_inverse(bits, size, count, fidelity):
         )
 
 
-def test_one_active_location_takes_one_in_p():
+def test_one_active_location_needs_one_in_p_locations():
     assert capacity.locations(1000, 451) == pytest.approx(1 / 0.00107185004892367)
     assert capacity.locations(64, 11) == pytest.approx(2**64 / 927740240713)
     assert capacity.locations(64, 64) == 1
     assert capacity.locations(10_000, 0, unit="log2") == pytest.approx(10_000)
-    # with one pattern there is no noise but the number of active locations
+    # With one pattern the number of active locations is the only source of noise.
     assert capacity.locations(64, 11, 1) == pytest.approx(
-        capacity.squared_quantile("test", 64, 0.5) * 2**64 / 927740240713
+        2.298313**2 * 2**64 / 927740240713, rel=1e-6
     )
 
 
 def test_memories_of_many_bits_have_logarithms():
-    square = capacity.squared_quantile("test", 10_000, 0.5)
+    from scipy.stats import norm
+
+    square = norm.isf(-math.expm1(math.log(0.5) / 10_000)) ** 2
     assert capacity.patterns(10_000, 100, unit="log2") == pytest.approx(
         10_000 - math.log2(square), abs=1e-6
     )
@@ -136,7 +144,7 @@ def test_memories_of_many_bits_have_logarithms():
 def test_the_highest_rate():
     assert [capacity.rate(share) for share in (0, 0.5)] == [1, 0]
     assert capacity.rate(0.11) == pytest.approx(0.5, abs=1e-3)
-    # circles that do not overlap fill the space
+    # Disjoint circles fill the space.
     packed = -circle.log_activation(100_000, 11_000) / math.log(2) / 100_000
     assert capacity.rate(0.11) == pytest.approx(packed, abs=1e-4)
 
@@ -164,7 +172,7 @@ def test_exponential_memories():
     assert capacity.exponential(40) == pytest.approx(2**20)
     assert capacity.exponential(40, 0.5) == 1
     share, bits = 0.1, 200
-    # their formula: exp(n I(1 - 2 share) / 2), I(a) = ((1 + a) ln(1 + a) + (1 - a) ln(1 - a)) / 2
+    # Their formula: exp(n I(1 - 2 share) / 2), I(a) = ((1 + a) ln(1 + a) + (1 - a) ln(1 - a)) / 2
     a = 1 - 2 * share
     rate = ((1 + a) * math.log(1 + a) + (1 - a) * math.log(1 - a)) / 2
     assert capacity.exponential(bits, share) == pytest.approx(math.exp(bits * rate / 2))
@@ -204,11 +212,11 @@ def test_modern_hopfield_networks_of_any_size_and_temperature():
     )
 
 
-# ---- pull and nearest location ----
+# ---- bias and nearest location ----
 
 
 @pytest.mark.parametrize("bits", [1, 2, 7, 12, 65])
-def test_the_pull_of_a_location_is_a_ratio_of_sums(bits):
+def test_the_agreement_of_a_location_is_a_ratio_of_sums(bits):
     for size in range(bits + 1):
         same = sum(math.comb(bits - 1, k) for k in range(min(size, bits - 1) + 1))
         assert pull.location(bits, size) == pytest.approx(
@@ -218,7 +226,7 @@ def test_the_pull_of_a_location_is_a_ratio_of_sums(bits):
     assert pull.location(bits, bits) == 0.5
 
 
-def test_pulls_are_the_published_ones():
+def test_biases_are_the_published_ones():
     assert pull.location(1000, 451) == pytest.approx(0.552905, abs=5e-7)
     assert pull.query(1000, 451, 10_000, 1_000_000) == pytest.approx(128.61, abs=0.005)
     assert pull.query(1000, 451, 1, 1_000_000) == 0
@@ -238,7 +246,7 @@ def test_the_nearest_location():
         )
 
 
-def test_the_chance_of_a_location_within_reach():
+def test_the_probability_of_a_location_within_the_radius():
     assert pull.within(64, 15, 1e5) == pytest.approx(0.7042, abs=1e-4)  # 1 - exp(-1.218)
     for bits, size, locations in ((8, 2, 1), (8, 2, 20), (8, 7, 3), (5, 0, 2), (12, 5, 4)):
         p = Fraction(circle.ball(bits, size), 2**bits)
@@ -248,7 +256,7 @@ def test_the_chance_of_a_location_within_reach():
     assert pull.within(8, 8, 1) == 1
     assert pull.within(64, 11, 10) == pytest.approx(10 * circle.activation(64, 11), rel=1e-5)
     assert pull.within(10_000, 4000, 2**9000) == 1
-    # the normal approximation in print, 1 - exp(-r Phi((d - n / 2) / sqrt(n / 4)))
+    # The published normal approximation, 1 - exp(-r Phi((d - n / 2) / sqrt(n / 4)))
     from scipy.special import ndtr
 
     assert pull.within(1000, 425, 1e6) == pytest.approx(

@@ -17,13 +17,18 @@ MEMORY = (1000, 451, 10_000, 1_000_000)
 
 
 def test_one_read_of_an_autoassociative_memory_of_a_thousand_bits():
-    expected = {50: 0.9, 100: 21.8, 150: 85.8, 200: 173.9, 215: 201.9, 220: 209.4, 225: 219.2, 230: 226.5, 250: 259.2, 300: 329.8,
-                400: 429.3, 500: 498.0}  # fmt: skip
+    expected = {
+        50: 0.9, 100: 21.8, 150: 85.8, 200: 173.9, 215: 201.9, 220: 209.4, 225: 219.2,
+        230: 226.5, 250: 259.2, 300: 329.8, 400: 429.3, 500: 498.0,
+    }  # fmt: skip
     after = critical.curve(*MEMORY)
     assert after[list(expected)] == pytest.approx(list(expected.values()), abs=0.051)
-    # means of 40 reads of simulated memories with a million locations, each with a deviation of 10 to 18 bits
-    simulated = {50: 1.0, 100: 23.4, 150: 87.7, 200: 176.0, 215: 204.0, 220: 211.0, 225: 223.6, 230: 231.8, 240: 246.2, 250: 263.9,
-                 300: 333.1, 400: 432.5, 500: 498.1}  # fmt: skip
+    # Means of 40 reads of simulated memories with a million locations; the standard deviation of a
+    # read is 10 to 18 bits.
+    simulated = {
+        50: 1.0, 100: 23.4, 150: 87.7, 200: 176.0, 215: 204.0, 220: 211.0, 225: 223.6,
+        230: 231.8, 240: 246.2, 250: 263.9, 300: 333.1, 400: 432.5, 500: 498.1,
+    }  # fmt: skip
     assert after[list(simulated)] == pytest.approx(list(simulated.values()), abs=8)
 
 
@@ -33,7 +38,7 @@ def test_one_read_of_a_heteroassociative_memory_of_a_thousand_bits():
 
 
 def simulate(hetero):
-    """One read of every pattern from 20, 40 and 60 wrong bits, in a memory of 200 bits and 20,000 locations."""
+    """Read every pattern once from 20, 40 and 60 wrong bits, with 200 bits and 20,000 locations."""
     draw = np.random.default_rng(5)
     bits, size, count = 200, 82, 300
 
@@ -63,7 +68,7 @@ def test_one_read_of_a_simulated_memory(noise):
     assert simulate(noise == "heteroassociative") == pytest.approx(expected, rel=0.06)
 
 
-def test_the_pull_is_the_mean_over_all_patterns():
+def test_the_bias_is_the_mean_over_all_patterns():
     for bits, size in ((1, 0), (1, 1), (8, 3), (9, 9), (64, 20), (101, 60)):
         mean = sum(
             Fraction(math.comb(bits, k) * count * (bits - 2 * k), bits)
@@ -75,11 +80,14 @@ def test_the_pull_is_the_mean_over_all_patterns():
 
 
 def test_moments_of_the_noise_are_the_published_ones():
-    log_pull, log_square = critical._associative(
-        circle.log_fraction(1000, 451) + math.log(1e6), 10_000, True
-    )
-    assert math.exp(log_pull) == pytest.approx(128.61, abs=0.006)
-    noise = math.exp(log_square[1000]) + math.exp(log_pull) ** 2 / 9999
+    from scipy.special import ndtri
+
+    assert pull.query(*MEMORY) == pytest.approx(128.61, abs=0.006)
+    # D(d) = n Phi(-I(d) / s) with s^2 = I(d) + the noise of the other patterns
+    near = np.arange(50, 301, 50)
+    shared = circle.overlap(1000, 451, 1_000_000)[near]
+    after = critical.curve(*MEMORY, noise="heteroassociative")[near]
+    noise = (shared / ndtri(after / 1000)) ** 2 - shared
     assert noise == pytest.approx(26_416, abs=0.6)
 
 
@@ -88,7 +96,7 @@ def test_moments_of_the_noise_are_the_published_ones():
 
 def test_kanervas_critical_distance():
     assert round(critical.crossing(*MEMORY, **KANERVAS)) == 209
-    # the first distance at which a read brings no nearer; the next below is the last at which all do
+    # ``first`` is the first distance at which a read comes no nearer.
     for patterns, first in ((1000, 370), (5000, 260), (10_000, 209), (20_000, 155), (50_000, 74)):
         assert critical.distance(1000, 451, patterns, 1_000_000, **KANERVAS) == first - 1
         assert first - 1 < critical.crossing(1000, 451, patterns, 1_000_000, **KANERVAS) < first
@@ -156,19 +164,22 @@ def test_more_locations_help_until_the_patterns_set_the_limit():
 def test_the_best_radius_of_an_autoassociative_memory():
     sizes = range(436, 461, 3)
     found = [critical.distance(1000, size, 10_000, 1_000_000) for size in sizes]
-    # first distances that are not brought nearer
+    # The first distances at which a read comes no nearer.
     assert [d + 1 for d in found[:-1]] == [101, 131, 159, 193, 223, 235, 203, 117]
     assert found[-1] == 0
     assert sizes[int(np.argmax(found))] == 451
 
 
-ODD = [(1, 0, 1, 1), (1, 1, 3, 2), (2, 1, 1, 5), (3, 2, 2**63 - 1, math.inf), (64, 0, 5, math.inf), (64, 64, 5, 1e9), (65, 3, 1024, 1),
-       (1000, 500, 1, 2**1000), (1040, 460, 1, math.inf), (1100, 500, 10**6, 2**3000), (10_000, 4900, 10**9, math.inf)]  # fmt: skip
+ODD = [
+    (1, 0, 1, 1), (1, 1, 3, 2), (2, 1, 1, 5), (3, 2, 2**63 - 1, math.inf), (64, 0, 5, math.inf),
+    (64, 64, 5, 1e9), (65, 3, 1024, 1), (1000, 500, 1, 2**1000), (1040, 460, 1, math.inf),
+    (1100, 500, 10**6, 2**3000), (10_000, 4900, 10**9, math.inf),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("noise", critical.NOISES)
 @pytest.mark.parametrize("memory", ODD)
-def test_no_memory_is_too_odd(noise, memory):
+def test_extreme_memories_have_a_curve(noise, memory):
     after = critical.curve(*memory, noise)
     assert after.shape == (memory[0] + 1,)
     assert ((after >= 0) & (after <= memory[0])).all()
@@ -178,7 +189,7 @@ def test_no_memory_is_too_odd(noise, memory):
     assert last <= critical.crossing(*memory, noise) <= last + 1
 
 
-def test_a_query_that_hears_nothing_reads_fair_coins():
+def test_a_query_without_active_locations_reads_random_bits():
     for noise in ("independent", "kanerva"):
         assert (critical.curve(64, 3, 1, noise=noise)[7:] == 32).all()
     assert critical.curve(64, 3, 1)[7:] == pytest.approx(32)

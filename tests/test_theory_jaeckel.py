@@ -82,7 +82,7 @@ def test_the_kernel_is_the_share_that_stays_active():
     assert jaeckel.selected_kernel(10, -1) == 0
     assert jaeckel.selected_kernel(3, np.array([[0.0]])).tolist() == [[0.125]]
     assert jaeckel.selected_kernel(3, np.array(0.0)).shape == ()
-    # tangent to a softmax at cosine 1
+    # It is tangent to a softmax at cosine 1.
     slope = math.log(jaeckel.selected_kernel(10, 1 - 1e-7)) / -1e-7
     assert slope == pytest.approx(jaeckel.selected_beta(10), rel=1e-6)
     assert beta.leading(1000, 451) < jaeckel.selected_beta(10) < beta.fit(1000, 451).beta

@@ -1,4 +1,4 @@
-"""Pure mathematics: numbers in, numbers out."""
+"""The mathematics of associative memories, on plain numbers and NumPy arrays, without torch."""
 
 from kanerva.theory import (
     approximation,

@@ -1,9 +1,15 @@
-"""Approximate the share of the space that two equal circles have in common.
+"""Approximations of the share of the space that lies within both of two equal circles.
 
-The exact share is a double sum over a, the coordinates on which the two centres and the point all agree, and c, the
-differing ones on which the point sides with the first centre. From it attention follows in four steps, each of which
-is here to be looked at: keep the largest term, take its binomials for normal densities, expand the exponent to first
-order in d / n, and take the factor in front for a constant. What is left is exp(-d (n - 2 r)^2 / (2 n^2)), a softmax.
+The exact share is a double sum over two counts: a, the coordinates on which the two centres and the
+point all agree, and c, the coordinates on which the centres differ and the point agrees with the
+first. Attention follows from this sum in four steps, and this module computes the result of each:
+
+1. Keep only the largest term.
+2. Replace its binomial coefficients by normal densities.
+3. Expand the exponent to first order in d / n.
+4. Replace the factor in front by a constant.
+
+The result is exp(-d (n - 2 r)^2 / (2 n^2)) up to a constant, which is a softmax.
 """
 
 import math
@@ -27,34 +33,42 @@ NODES = np.arange(-4, 4 + 1 / 64, 1 / 32)
 
 @door
 def log_fraction(bits: int, radius: int, method: str, activation: float | None = None) -> Curve:
-    """Approximate ln(I(d) / 2^n) for every distance d between the centres of two circles of radius r.
+    """Approximate ln(I(d) / 2^n), the share that two circles of radius r have in common.
 
-    * ``"kanerva1988"`` takes coordinates for continuous: the integral of exp(-c^2 / (2 (1 - x))) / (2 pi sqrt(x (1 - x)))
-      over x from d / n to 1, with c = (2 r - n) / sqrt(n). It is the share of two half-spaces under a normal density,
-      never zero before d = n, and 7 to 14 percent low at 1000 bits and radius 451.
-    * ``"largest"`` is the largest term of the double sum, C(n - d, n - r - h) C(d, h) / 2^n with h = floor(d / 2).
-    * ``"normal"`` puts normal densities for its binomials:
-      2 / (pi sqrt(d (n - d))) exp(-(n - 2 r)^2 / (2 (n - d))); where d is 0 or n, one factor is exactly 1 and the other
-      has sqrt(2 / (pi n)) in front.
+    d is the distance between their centres, and there is a value for every d from 0 to n.
+
+    * ``"kanerva1988"`` treats the coordinates as continuous. It is the integral of
+      exp(-c^2 / (2 (1 - x))) / (2 pi sqrt(x (1 - x))) over x from d / n to 1, with
+      c = (2 r - n) / sqrt(n). That is the share of two half-spaces under a normal density. It is
+      positive for every d < n, and 7 to 14 percent too low at 1000 bits and radius 451.
+    * ``"largest"`` is the largest term of the double sum, C(n - d, n - r - h) C(d, h) / 2^n with
+      h = floor(d / 2).
+    * ``"normal"`` replaces the binomial coefficients of that term by normal densities: 2 / (pi
+      sqrt(d (n - d))) exp(-(n - 2 r)^2 / (2 (n - d))). Where d is 0 or n, one coefficient is
+      exactly 1, and the factor in front is sqrt(2 / (pi n)).
     * ``"taylor"`` expands the exponent to first order, -(n - 2 r)^2 (1 + d / n) / (2 n).
-    * ``"lower"`` is ``"taylor"`` with the least factor in front, 4 / (pi n), which it has at d = n / 2.
-    * ``"upper"`` is ``"taylor"`` with the factor of d = 1, 2 / (pi sqrt(n - 1)), times the number of terms summed.
+    * ``"lower"`` is ``"taylor"`` with the smallest factor in front, 4 / (pi n), that of d = n / 2.
+    * ``"upper"`` is ``"taylor"`` with the factor of d = 1, 2 / (pi sqrt(n - 1)), times the number
+      of terms of the double sum.
 
-    The last two are named after the factor that they bound. They bound nothing themselves, since the exponent is
-    approximate: at 64 bits and radius 11, ``"lower"`` lies above the exact share at many distances.
+    The last two are named after the factor that they bound. They are not bounds of the share, since
+    the exponent is approximate: at 64 bits and radius 11, ``"lower"`` lies above the exact share at
+    many distances.
 
     Args:
         bits: dimension n of the space, >= 2.
         radius: r of both circles, 0 to ``bits // 2``.
         method: one of the names above.
-        activation: share of the space in one circle, above 0 and up to 0.5, for ``"kanerva1988"`` alone: c is then its
-            normal quantile, whatever the radius.
+        activation: share of the space in one circle, above 0 and up to 0.5, for ``"kanerva1988"``
+            alone; c is then its normal quantile, and the radius is not used.
 
     Returns:
-        ``(bits + 1,)`` natural logarithms, float64; ``-inf`` where the approximation is 0. The array is yours to change.
+        ``(bits + 1,)`` natural logarithms, float64; ``-inf`` where the approximation is 0. The
+        array is a new one, which you may change.
 
     Raises:
-        InputError: an argument is out of range, or an activation is given to a method that takes none.
+        InputError: an argument is out of range, or an activation is given to a method that takes
+            none.
 
     Example:
         >>> import numpy as np
@@ -64,8 +78,9 @@ def log_fraction(bits: int, radius: int, method: str, activation: float | None =
         array([1000. ,  263.5,    1. ])
 
     Source:
-        Kanerva (1988), Sparse Distributed Memory, appendix B, for the integral; Bricken and Pehlevan (2021), Attention
-        approximates sparse distributed memory, for the steps from the largest term to the exponential.
+        Kanerva (1988), Sparse Distributed Memory, appendix B, for the integral; Bricken and
+        Pehlevan (2021), Attention approximates sparse distributed memory, for the steps from the
+        largest term to the exponential.
     """
     bits = checks.integer("bits", bits, 2, checks.BITS)
     radius = checks.integer("radius", radius, 0, bits // 2)
@@ -79,16 +94,16 @@ def log_fraction(bits: int, radius: int, method: str, activation: float | None =
         return _kanerva(bits, (2 * radius - bits) / math.sqrt(bits))
     from scipy.special import ndtri
 
-    return _kanerva(
-        bits, float(ndtri(checks.number("activation", activation, 0.0, 0.5, open_low=True)))
-    )
+    share = checks.number("activation", activation, 0.0, 0.5, open_low=True)
+    return _kanerva(bits, float(ndtri(share)))
 
 
 def _kanerva(bits: int, c: float) -> Curve:
-    """Return the logarithm of the integral, for t = sqrt(x / (1 - x)) that of exp(-c^2 (1 + t^2) / 2) / (pi (1 + t^2)).
+    """Return the logarithm of the integral of Kanerva's formula at every distance.
 
-    The largest value of the integrand stands in front, and t moves away from its lower end by u = scale e^(pi/2 sinh y),
-    for which the trapezoid rule is right to all places but the last ones.
+    With t = sqrt(x / (1 - x)) it is the integral of exp(-c^2 (1 + t^2) / 2) / (pi (1 + t^2)). The
+    largest value of the integrand is taken out as a factor. Then t = low + u with
+    u = scale e^(pi/2 sinh y), so that the trapezoid rule in y is accurate to nearly all digits.
     """
     square = c * c
     low = np.sqrt(np.arange(bits) / (bits - np.arange(bits)))
@@ -105,20 +120,18 @@ def _largest(bits: int, radius: int) -> Curve:
     distance = np.arange(bits + 1)
     half, left = distance // 2, bits - distance
     agree = bits - radius - half
-    # the two come as shares of 2^(n - d) and 2^d, so of 2^n together
-    terms = _logs.binomial(bits, left, np.minimum(agree, left)) + _logs.binomial(
-        bits, distance, half
-    )
-    return np.where(agree <= left, terms, -np.inf)
+    # The coefficients are shares of 2^(n - d) and of 2^d, so their product is a share of 2^n.
+    same = _logs.binomial(bits, left, np.minimum(agree, left))
+    different = _logs.binomial(bits, distance, half)
+    return np.where(agree <= left, same + different, -np.inf)
 
 
 def _front(bits: int) -> Curve:
     """Return the logarithm of the factor in front of the exponential."""
     distance = np.arange(1.0, bits)
     ends = 0.5 * math.log(2 / (math.pi * bits))
-    return np.concatenate(
-        [[ends], np.log(2 / math.pi) - 0.5 * np.log(distance * (bits - distance)), [ends]]
-    )
+    inner = np.log(2 / math.pi) - 0.5 * np.log(distance * (bits - distance))
+    return np.concatenate([[ends], inner, [ends]])
 
 
 def _normal(bits: int, radius: int) -> Curve:
@@ -145,7 +158,10 @@ def _upper(bits: int, radius: int) -> Curve:
 
 
 def _terms(bits: int, radius: int) -> Float64[np.ndarray, "distances"]:
-    """Count the pairs (a, c) of the double sum: with s = n - r - a, there are d + 1 - 2 max(0, s) values of c."""
+    """Count the pairs (a, c) of the double sum.
+
+    There are d + 1 - 2 max(0, s) values of c for s = n - r - a.
+    """
     distance = np.arange(bits + 1.0)
     last, first = distance // 2, np.maximum(0, distance - radius)
     rising = np.maximum(0, last - first + 1) * (distance + 1 - first - last)

@@ -1,22 +1,25 @@
-"""Measure what two caps of a sphere have in common: the circles of a sparse distributed memory of real vectors.
+"""The share of a sphere that lies within both of two caps, for real-valued SDM.
 
-The space is the unit sphere in dim dimensions. A cap of radius r is every point whose cosine with the centre is at least
-t = 1 - 2 r / dim, so that r counts bits where the points are vectors of -1/+1 bits over the square root of dim. Here r is
+A cap takes the place of a circle of bits. The space is the unit sphere in dim dimensions. A cap of
+radius r is the set of points whose cosine with its centre is at least t = 1 - 2 r / dim. The radius
+counts bits where the points are vectors of -1/+1 bits divided by the square root of dim; here r is
 any real number.
 
-Seen in the plane of both centres, a random point lies in the direction phi from the line half way between them, and
-reaches both caps with the chance (1 - t^2 / cos^2 phi)^k, k = (dim - 2) / 2, while that is a real share. So for t > 0
-and centres 2 h apart
+Project a random point onto the plane of the two centres. Let phi be the angle of the projection
+from the line half way between them. The point lies in both caps with probability (1 - t^2 / cos^2
+phi)^k, k = (dim - 2) / 2, where that base is positive. So for t > 0 and centres at the angle 2 h
 
     share = (1 / pi) * integral from h to arccos t of (1 - t^2 / cos^2 phi)^k dphi.
 
-The integrand is steep in high dimensions, has a root at its upper end and comes close to a pole there for small t. With
-tan phi = sinh z the pole moves away, with z = z_h + x and g = 1 - t^2 / cos^2 h the steep part comes out as a power:
+The integrand is steep in high dimensions, has a root at its upper end, and for small t a pole near
+it. The substitution tan phi = sinh z moves the pole away. With z = z_h + x and g = 1 - t^2 / cos^2
+h the steep part becomes a factor:
 
-    share = (g^k / pi) * integral over x >= 0 of (1 - u)^k / cosh(z_h + x) dx,    u = t^2 sinh(x) sinh(2 z_h + x) / g.
+    share = (g^k / pi) * integral over x >= 0 of (1 - u)^k / cosh(z_h + x) dx,
+    u = t^2 sinh(x) sinh(2 z_h + x) / g.
 
-What is left is smooth and goes from one to nothing at any dimension, so a fixed number of points suffices. Caps larger
-than half the sphere (t < 0) are what their complements leave.
+This integrand is smooth and falls from one to zero in any dimension, so a fixed number of points
+suffices. Caps larger than half the sphere (t < 0) are computed from their complements.
 """
 
 import math
@@ -32,9 +35,9 @@ from kanerva.theory import _inputs
 
 __all__ = ["activation", "curve", "log_activation", "log_fraction", "quantile"]
 
-POINTS = 80  # of the quadrature; more change no logarithm by 1e-11
-FADED = 45.0  # exp(-45) of the integrand's height adds nothing to 16 digits
-TINY = 1e-290  # no two cosines are apart by as little
+POINTS = 80  # Of the quadrature; more points change no logarithm by 1e-11.
+FADED = 45.0  # exp(-45) times the largest value of the integrand is below double precision.
+TINY = 1e-290  # Smaller than any difference of two cosines.
 ROUNDING = 4 * float(np.finfo(float).eps)
 Cosines = Float64[np.ndarray, "*shape"]
 Gaps = Float64[np.ndarray, "centres"]
@@ -48,18 +51,19 @@ def log_fraction(dim: int, radius: int | float, cosine: Cosines) -> Cosines: ...
 def log_fraction(
     dim: int, radius: int | float, cosine: int | float | Cosines = 1.0
 ) -> float | Cosines:
-    """Measure the share of the sphere within both of two caps of one size: ln p(cosine).
+    """Return ln p(cosine), the share of the sphere within both of two caps of equal radius.
 
     Args:
         dim: dimension of the space, >= 3.
         radius: r of both caps, 0 to ``dim``, any real number; the cap is cos >= 1 - 2 r / dim.
-        cosine: of the angle between the two centres, -1 to 1: a number, or float64 of any shape. What lies beyond
-            by up to 1e-6 is taken for rounding.
+        cosine: of the angle between the two centres, -1 to 1: a number, or float64 of any shape. A
+            value outside by at most 1e-6 counts as rounding.
 
     Returns:
-        natural logarithms, a float for a number and float64 of the same shape for an array; ``-inf`` where the caps share
-        no area. Up to 10,000 dimensions they are within 1e-11 of the exact ones, and within 1e-9 close to the angle at
-        which the caps part, where the rounding of the cosine itself counts.
+        natural logarithms, a float for a number and float64 of the same shape for an array;
+        ``-inf`` where the caps have no area in common. Up to 10,000 dimensions they are within
+        1e-11 of the exact ones, and within 1e-9 near the angle at which the caps separate, where
+        the rounding of the cosine itself matters.
 
     Raises:
         InputError: the radius lies outside 0 to ``dim``, or a cosine outside -1 to 1.
@@ -72,9 +76,9 @@ def log_fraction(
         array([ -6.9548,  -8.3005, -13.9653,     -inf])
 
     Source:
-        Bricken and Pehlevan (2021), Attention approximates sparse distributed memory, the continuous memory; Lee and Kim
-        (2014), Concise formulas for the surface area of the intersection of two hyperspherical caps. The integral is
-        another form of theirs.
+        Bricken and Pehlevan (2021), Attention approximates sparse distributed memory, for the
+        continuous memory; Lee and Kim (2014), Concise formulas for the surface area of the
+        intersection of two hyperspherical caps. The integral here is another form of theirs.
     """
     dim, radius = _arguments(dim, radius)
     given = _inputs.reals("cosine", cosine, -1 - 1e-6, 1 + 1e-6)
@@ -85,7 +89,7 @@ def log_fraction(
 
 @door("cap.log_activation")
 def log_activation(dim: int, radius: int | float) -> float:
-    """Return ln p, where p is the share of the sphere within a radius of a point.
+    """Return ln p, the logarithm of the share of the sphere within one cap.
 
     Args:
         dim: dimension of the space, >= 3.
@@ -99,7 +103,7 @@ def log_activation(dim: int, radius: int | float) -> float:
 
     Example:
         >>> from kanerva.theory import cap
-        >>> round(cap.log_activation(3, 0.3), 6)  # of a sphere's surface, the share is r / 3
+        >>> round(cap.log_activation(3, 0.3), 6)  # in three dimensions the share is r / 3
         -2.302585
     """
     return _log_activation(*_arguments(dim, radius))
@@ -107,14 +111,17 @@ def log_activation(dim: int, radius: int | float) -> float:
 
 @door("cap.activation")
 def activation(dim: int, radius: int | float) -> float:
-    """Return p, the share of the sphere within a radius of a point: the share of random locations that a query activates.
+    """Return p, the share of the sphere within one cap.
+
+    It is the expected share of random locations that a query activates.
 
     Args:
         dim: dimension of the space, >= 3.
         radius: r, 0 to ``dim``, any real number; the cap is cos >= 1 - 2 r / dim.
 
     Returns:
-        a number from 0 to 1. Below 1e-308 it loses digits and then becomes 0; ``log_activation`` does not.
+        a number from 0 to 1. Below 1e-308 it loses digits and then becomes 0; ``log_activation``
+        does not.
 
     Raises:
         InputError: the radius lies outside 0 to ``dim``.
@@ -129,17 +136,17 @@ def activation(dim: int, radius: int | float) -> float:
 
 @door("cap.curve")
 def curve(dim: int, radius: int | float) -> Float64[np.ndarray, "distances"]:
-    """Measure ln p at the cosines 1 - 2 d / dim of the distances d = 0..dim between vectors of -1/+1 bits.
+    """Return ln p(1 - 2 d / dim) for d = 0..dim, the distances between vectors of -1/+1 bits.
 
-    It stands beside ``circle.log_fraction``: the same distances, and caps in place of circles.
+    It is ``circle.log_fraction`` at the same distances with caps in place of circles.
 
     Args:
         dim: dimension of the space, >= 3.
         radius: r of both caps, 0 to ``dim``, any real number; the cap is cos >= 1 - 2 r / dim.
 
     Returns:
-        ``(dim + 1,)`` natural logarithms, float64, falling; ``-inf`` from d = 4 r (1 - r / dim) on while r is at most
-        ``dim / 2``, where the caps no longer meet.
+        ``(dim + 1,)`` natural logarithms, float64, falling. For r up to ``dim / 2`` they are
+        ``-inf`` from d = 4 r (1 - r / dim) on, where the caps no longer meet.
 
     Raises:
         InputError: the radius lies outside 0 to ``dim``.
@@ -174,11 +181,9 @@ def quantile(dim: int, activation: int | float) -> float:
     """
     dim = checks.integer("dim", dim, 3, checks.BITS)
     share = checks.number("activation", activation, 0.0, 1.0, open_low=True)
-    return (
-        _radius(dim, share)
-        if share <= 0.5
-        else dim - (_radius(dim, 1 - share) if share < 1 else 0.0)
-    )
+    if share == 1:
+        return float(dim)
+    return _radius(dim, share) if share <= 0.5 else dim - _radius(dim, 1 - share)
 
 
 def _arguments(dim: int, radius: int | float) -> tuple[int, float]:
@@ -201,30 +206,30 @@ def _logs(dim: int, radius: float, gap: Gaps) -> Gaps:
             return both
         from scipy.special import betainc, betaincc
 
-        # The complements are caps too, and miss the band round the equator that is |t| wide on either side.
+        # The complements are caps too. They leave out the band of width |t| on either side of the
+        # equator.
         both = np.exp(both)
         band, rest = betainc(0.5, (dim - 1) / 2, t * t), betaincc(0.5, (dim - 1) / 2, t * t)
-        return np.minimum(
-            np.where(band + both < 0.5, np.log(band + both), np.log1p(both - rest)), 0
-        )
+        logs = np.where(band + both < 0.5, np.log(band + both), np.log1p(both - rest))
+        return np.minimum(logs, 0)
 
 
 def _shared(dim: int, radius: float, gap: Gaps) -> Gaps:
-    """Return ln p of two caps of at most half the sphere, the complements where the radius is more than dim / 2."""
-    if 0 < radius < TINY:  # the sphere is flat here: areas are powers of lengths
-        return np.where(
-            gap > 0,
-            -math.inf,
-            _shared(dim, TINY, np.zeros_like(gap)) + (dim - 1) / 2 * math.log(radius / TINY),
-        )
+    """Return ln p of two caps of at most half the sphere, or of the complements of larger ones."""
+    if 0 < radius < TINY:  # The sphere is flat at this scale: areas are powers of lengths.
+        smallest = _shared(dim, TINY, np.zeros_like(gap))
+        scaled = smallest + (dim - 1) / 2 * math.log(radius / TINY)
+        return np.where(gap > 0, -math.inf, scaled)
     t, k = (dim - 2 * radius) / dim, dim / 2 - 1
-    # c - cos(2 arccos t), above 0 where the caps meet; with 1 - t^2 from the radius no digits cancel
+    # cosine - cos(2 arccos t) is above 0 where the caps meet. With 1 - t^2 from the radius no
+    # digits cancel.
     room = 8 * radius * (dim - radius) / dim**2 - gap
     meet = room > ROUNDING * gap
     logs = np.full(gap.shape, -math.inf)
     gap, room = gap[meet], room[meet]
     g, low = room / (2 - gap), np.sqrt(gap / (2 - gap))
-    # The end in sinh^2 z: where (1 - u)^k has faded, at the latest u = 1. asinh(high) - asinh(low), again without cancelling:
+    # The upper end in sinh^2 z, where (1 - u)^k is negligible, at the latest at u = 1. ``length``
+    # is asinh(high) - asinh(low) without cancellation.
     rise = g * -math.expm1(-FADED / k) / t**2
     high = np.sqrt(low**2 + rise)
     length = np.arcsinh(rise / (high * np.sqrt(1 + low**2) + low * np.sqrt(1 + high**2)))
@@ -239,7 +244,10 @@ def _shared(dim: int, radius: float, gap: Gaps) -> Gaps:
 
 @lru_cache(maxsize=1)
 def _quadrature() -> tuple[list[float], list[float]]:
-    """Return places in (0, 1) and weights for functions with a square root at 1: Gauss and Legendre's, 1 - (1 - x)^2."""
+    """Return nodes in (0, 1) and weights for functions with a square root at 1.
+
+    They are those of Gauss and Legendre under the map 1 - (1 - x)^2.
+    """
     x, weight = np.polynomial.legendre.leggauss(POINTS)
     left = (1 - x) / 2
     return (1 - left**2).tolist(), (left * weight).tolist()
@@ -252,6 +260,7 @@ def _radius(dim: int, share: float) -> float:
     def excess(log_radius: float) -> float:
         return _log_activation(dim, min(math.exp(log_radius), dim / 2)) - math.log(share)
 
-    # a cap of threshold t >= 0 holds at most (1 - t^2)^((dim - 1) / 2) / 2
+    # A cap of threshold t >= 0 has at most the share (1 - t^2)^((dim - 1) / 2) / 2.
     low = math.log(dim / 4) + (math.log(2) + math.log(share)) * 2 / (dim - 1)
-    return min(math.exp(brentq(excess, low - 0.1, math.log(dim / 2) + 1e-9, xtol=1e-15)), dim / 2)
+    root = brentq(excess, low - 0.1, math.log(dim / 2) + 1e-9, xtol=1e-15)
+    return min(math.exp(root), dim / 2)

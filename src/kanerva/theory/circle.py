@@ -1,19 +1,21 @@
-"""Count the points that two circles in the space of bits have in common.
+"""The points that two circles in the space of bits have in common.
 
-The space is {0, 1}^n, distance is the number of bits that differ, and a circle is every point within a radius of its
-centre. Sparse distributed memory weighs a stored pattern by the points that its circle shares with the query's.
+The space is {0, 1}^n with the Hamming distance, and a circle is the set of all points within a
+radius of its centre. Sparse distributed memory weights a stored pattern by the number of points
+within both the circle of the pattern and that of the query.
 
-Moving one centre by one bit, from distance e to e + 1, takes a single term away:
+Let I(e) be that number for centres e bits apart, with radii a and b. One more bit of distance
+removes a single term:
 
-    I(e) - I(e + 1) = C(e, i) C(n - 1 - e, j),    i = (e + a - b) / 2,    j = (a + b - e) / 2,
+    I(e) - I(e + 1) = C(e, i) C(n - 1 - e, j),    i = (e + a - b) / 2,    j = (a + b - e) / 2.
 
-with radii a and b, and nothing where i or j is not a whole number or is out of range. So the whole curve is one sum,
-taken downward from I(n), where the centres are opposite and I(n) = C(n, n - b) + ... + C(n, a). Every term is
-positive, so no digits cancel. It is done in Python integers where counts are asked for, and in logarithms, which
-neither overflow nor vanish, where shares of the space are.
+The term is 0 where i or j is not an integer or is out of range. So the whole curve is one sum, from
+I(n) downward to I(0), with I(n) = C(n, n - b) + ... + C(n, a) for opposite centres. All terms are
+positive, so no digits cancel. Counts are summed in Python integers; shares of the space are summed
+in logarithms, which neither overflow nor underflow.
 
-Attention measures nearness by the cosine; for vectors of -1/+1 bits it is 1 - 2 d / n. ``cosine`` and ``distance``
-translate.
+Attention measures nearness by the cosine; for vectors of -1/+1 bits it is 1 - 2 d / n. ``cosine``
+and ``distance`` convert between the two.
 """
 
 import itertools
@@ -39,22 +41,23 @@ __all__ = [
     "overlap",
 ]
 
-# A cosine computed from unit vectors may lie outside -1 to 1 by as much.
+# The rounding error by which a cosine of unit vectors may lie outside -1 to 1.
 ROUNDING = 1e-6
 Curve = Float64[np.ndarray, "distances"]
 
 
 @door("circle.intersection")
 def intersection(bits: int, radius: int, other: int | None = None, form: str = "lune") -> list[int]:
-    """Count the points within both of two circles, exactly, for every distance between their centres.
+    """Count the points within both of two circles exactly, for every distance of their centres.
 
     Two forms give the same integers:
 
-    * ``"lune"`` takes away, for each bit that one centre moves, the points that its circle leaves behind: one term a
-      distance, as above.
-    * ``"sum"`` counts points by a, the coordinates on which both centres and the point agree, and c, the differing ones
-      on which the point sides with the first centre: I(d) = sum over a of C(n - d, a) times the sum of C(d, c) over c
-      from max(0, n - radius - a) to min(d, d + other - n + a). It takes n terms a distance, so seconds at 1000 bits.
+    * ``"lune"`` subtracts one term for each bit of distance, as in the introduction of this module.
+    * ``"sum"`` counts points by a, the coordinates on which the point and both centres agree, and
+      c, the coordinates on which the centres differ and the point agrees with the first:
+      I(d) = sum over a of C(n - d, a) times the sum of C(d, c) over c from max(0, n - radius - a)
+      to min(d, d + other - n + a). It has n terms for each distance, which takes seconds at 1000
+      bits.
 
     Args:
         bits: dimension n of the space, >= 1.
@@ -64,7 +67,8 @@ def intersection(bits: int, radius: int, other: int | None = None, form: str = "
 
     Returns:
         ``bits + 1`` integers; entry ``d`` is the count at distance ``d``. With equal radii it is
-        ``ball(bits, radius)`` at 0, the same at ``2k - 1`` as at ``2k``, and 0 beyond ``2 * radius``.
+        ``ball(bits, radius)`` at 0, the same at ``2k - 1`` as at ``2k``, and 0 beyond
+        ``2 * radius``.
 
     Raises:
         InputError: a radius lies outside 0 to ``bits``, or the form is not one of the two.
@@ -79,8 +83,9 @@ def intersection(bits: int, radius: int, other: int | None = None, form: str = "
         [927740240713, 311949983890, 311949983890]
 
     Source:
-        Kanerva (1988), Sparse Distributed Memory, appendix B, for the lunes, with a sum over distances, here one term a
-        distance; Bricken and Pehlevan (2021), Attention approximates sparse distributed memory, for the double sum.
+        Kanerva (1988), Sparse Distributed Memory, appendix B, for the lunes; he sums over
+        distances, and one term for each distance suffices. Bricken and Pehlevan (2021), Attention
+        approximates sparse distributed memory, for the double sum.
     """
     arguments = _arguments(bits, radius, other)
     if checks.choice("form", form, ("lune", "sum")) == "sum":
@@ -120,20 +125,22 @@ def log_fraction(
     *,
     activation: float | None = None,
 ) -> Curve:
-    """Measure the share of the space within both of two circles: ln(I(d) / 2^n) for every distance d.
+    """Return ln(I(d) / 2^n), the share of the space within both of two circles, for every d.
 
     Args:
         bits: dimension n of the space, >= 1, and >= 2 for an approximation.
         radius: of the first circle, 0 to ``bits``, and up to ``bits // 2`` for an approximation.
-        other: radius of the second circle, 0 to ``bits``; the same as ``radius`` if left out, and for an approximation.
-        method: ``"exact"``, or an approximation of ``theory.approximation``: ``"kanerva1988"``, ``"largest"``,
-            ``"normal"``, ``"taylor"``, ``"lower"`` or ``"upper"``.
-        activation: share of the space in one circle, above 0 and up to 0.5; for ``"kanerva1988"`` alone, which takes it
-            from the radius if left out.
+        other: radius of the second circle, 0 to ``bits``; the same as ``radius`` if left out, and
+            for an approximation.
+        method: ``"exact"``, or an approximation of ``theory.approximation``: ``"kanerva1988"``,
+            ``"largest"``, ``"normal"``, ``"taylor"``, ``"lower"`` or ``"upper"``.
+        activation: share of the space in one circle, above 0 and up to 0.5; for ``"kanerva1988"``
+            alone, which computes it from the radius if left out.
 
     Returns:
-        ``(bits + 1,)`` natural logarithms, float64, within 1e-11 of the exact ones up to 10,000 bits; ``-inf`` where
-        the circles do not meet, and only there. The array is yours to change. Approximations are as good as they are.
+        ``(bits + 1,)`` natural logarithms, float64. With ``"exact"`` they are within 1e-11 of the
+        true ones up to 10,000 bits, and ``-inf`` exactly where the circles do not meet. The array
+        is a new one, which you may change.
 
     Raises:
         InputError: a radius lies outside its range, or an argument does not go with the method.
@@ -146,15 +153,15 @@ def log_fraction(
         array([ -8.71, -11.44])
 
     Source:
-        Kanerva (1988), appendix B; logarithms of binomials after Loader (2000), Fast and accurate computation of
-        binomial probabilities.
+        Kanerva (1988), appendix B; logarithms of binomial coefficients after Loader (2000), Fast
+        and accurate computation of binomial probabilities.
     """
     return _log_fraction(bits, radius, other, method, activation).copy()
 
 
 @door("circle.log_activation")
 def log_activation(bits: int, radius: int) -> float:
-    """Return ln p, where p is the share of the space within a radius of a point.
+    """Return ln p, the logarithm of the share of the space within one circle.
 
     Args:
         bits: dimension n of the space, >= 1.
@@ -177,14 +184,17 @@ def log_activation(bits: int, radius: int) -> float:
 
 @door("circle.activation")
 def activation(bits: int, radius: int) -> float:
-    """Return p, the share of the space within a radius of a point: the share of random locations that a query activates.
+    """Return p, the share of the space within one circle.
+
+    It is the expected share of random locations that a query activates.
 
     Args:
         bits: dimension n of the space, >= 1.
         radius: 0 to ``bits``.
 
     Returns:
-        a number from 0 to 1. Below 1e-308 it loses digits and then becomes 0; ``log_activation`` does not.
+        a number from 0 to 1. Below 1e-308 it loses digits and then becomes 0; ``log_activation``
+        does not.
 
     Raises:
         InputError: the radius lies outside 0 to ``bits``.
@@ -210,31 +220,36 @@ def overlap(
     *,
     activation: float | None = None,
 ) -> Curve:
-    """Count the random locations that two circles are expected to share: locations * I(d) / 2^n.
+    """Return the expected number of random locations within both of two circles, for every d.
+
+    locations * I(d) / 2^n.
 
     Args:
         bits: dimension n of the space, >= 1.
         radius: of both circles, 0 to ``bits``.
-        locations: how many locations are spread evenly over the space, > 0.
+        locations: how many locations are distributed uniformly over the space, > 0.
         method: ``"exact"``, or an approximation, as in ``log_fraction``.
-        activation: share of the space in one circle, for method ``"kanerva1988"`` alone, as in ``log_fraction``.
+        activation: share of the space in one circle, for method ``"kanerva1988"`` alone, as in
+            ``log_fraction``.
 
     Returns:
         ``(bits + 1,)`` means, float64; entry ``d`` is for centres ``d`` bits apart.
 
     Raises:
-        InputError: the radius lies outside 0 to ``bits``, ``locations`` is not finite and above 0, or an argument does
-            not go with the method.
+        InputError: the radius lies outside 0 to ``bits``, ``locations`` is not finite and above 0,
+            or an argument does not go with the method.
 
     Example:
         >>> from kanerva.theory import circle
         >>> circle.overlap(1000, 451, 1_000_000)[[0, 100, 500]].round(3)
         array([1071.85 ,  285.831,    1.101])
-        >>> circle.overlap(1000, 451, 1_000_000, "kanerva1988", activation=0.001)[[0, 100, 500]].round(1)
+        >>> kanerva = circle.overlap(1000, 451, 1_000_000, "kanerva1988", activation=0.001)
+        >>> kanerva[[0, 100, 500]].round(1)
         array([1000. ,  263.5,    1. ])
 
     Source:
-        Kanerva (1988), table of the locations shared by two circles; exact here unless the method says otherwise.
+        Kanerva (1988), table of the locations shared by two circles, by his approximation; the
+        default here is exact.
     """
     count = checks.number("locations", locations, 0.0, open_low=True)
     return np.exp(_log_fraction(bits, radius, None, method, activation) + math.log(count))
@@ -246,11 +261,12 @@ def cosine(bits: int, distance: float) -> float: ...
 def cosine(bits: int, distance: np.ndarray) -> Float64[np.ndarray, "*shape"]: ...
 @door("circle.cosine")
 def cosine(bits: int, distance: float | np.ndarray) -> float | np.ndarray:
-    """Translate distances between vectors of -1/+1 bits into cosines: 1 - 2 d / n.
+    """Convert distances between vectors of -1/+1 bits to cosines: 1 - 2 d / n.
 
     Args:
         bits: dimension n of the space, >= 1.
-        distance: number of bits that differ, or a mean of such, 0 to ``bits``; a number or an array of any shape.
+        distance: number of bits that differ, or a mean of such numbers, 0 to ``bits``; a number or
+            an array of any shape.
 
     Returns:
         cosines from -1 to 1: a float, or a float64 array of the same shape.
@@ -277,14 +293,15 @@ def distance(bits: int, cosine: float) -> int: ...
 def distance(bits: int, cosine: np.ndarray) -> Int64[np.ndarray, "*shape"]: ...
 @door("circle.distance")
 def distance(bits: int, cosine: float | np.ndarray) -> int | np.ndarray:
-    """Translate cosines into distances between vectors of bits, rounded down: floor((n / 2) (1 - cos) + 1e-9).
+    """Convert cosines to distances between vectors of bits: floor((n / 2) (1 - cos) + 1e-9).
 
-    The 1e-9 brings back what ``cosine`` gives, for every distance. Cosines in float32 are coarser than that: one bit
-    less may come of them.
+    The 1e-9 makes it the inverse of ``cosine`` at every distance. Cosines in float32 are less
+    accurate, and may give a distance that is one bit too small.
 
     Args:
         bits: dimension n of the space, >= 1.
-        cosine: -1 to 1, a number or an array of any shape; what lies outside by no more than 1e-6 counts as rounding.
+        cosine: -1 to 1, a number or an array of any shape. A value outside by at most 1e-6 counts
+            as rounding.
 
     Returns:
         distances from 0 to ``bits``: an int, or an int64 array of the same shape.
@@ -337,7 +354,7 @@ def _steps(bits: int, small: int, large: int) -> range:
 
 
 def _place(bits: int, steps: range) -> Int64[np.ndarray, "distances"]:
-    """Say how many of the steps lie at or beyond each distance 0..bits."""
+    """Return how many of the steps lie at or beyond each distance 0..bits."""
     last = steps[-1] if steps else 0
     return np.clip((last - np.arange(bits + 1)) // 2 + 1, 0, len(steps))
 
@@ -362,12 +379,9 @@ def _counts(bits: int, small: int, large: int) -> tuple[int, ...]:
         term = math.comb(steps[-1], i) * math.comb(bits - 1 - steps[-1], j)
         totals.append(totals[-1] + term)
         for e in steps[:0:-1]:
-            # the term at e - 2 from the one at e: each binomial moves by two places
-            term = (
-                term
-                * (i * (e - i) * (bits - e + 1) * (bits - e))
-                // (e * (e - 1) * (j + 1) * (bits - e - j))
-            )
+            # The term at e - 2 follows from the one at e: both coefficients move by two places.
+            over = i * (e - i) * (bits - e + 1) * (bits - e)
+            term = term * over // (e * (e - 1) * (j + 1) * (bits - e - j))
             i, j = i - 1, j + 1
             totals.append(totals[-1] + term)
     return tuple(totals[place] for place in _place(bits, steps).tolist())
@@ -377,7 +391,7 @@ def _double_sum(bits: int, small: int, large: int) -> list[int]:
     counts = []
     row = [1]  # C(d, 0..d)
     for d in range(bits + 1):
-        below = [0, *itertools.accumulate(row)]  # entry c is the sum of C(d, k) over k < c
+        below = [0, *itertools.accumulate(row)]  # Entry c is the sum of C(d, k) over k < c.
         total = 0
         a = max(0, bits - small - d)
         term = math.comb(bits - d, a)
@@ -396,14 +410,14 @@ def _double_sum(bits: int, small: int, large: int) -> list[int]:
 def _logs_of(bits: int, small: int, large: int) -> Curve:
     steps = _steps(bits, small, large)
     e = np.arange(steps.start, steps.stop, 2)[::-1]
-    # C(e, i) and C(n - 1 - e, j) come as shares of 2^e and 2^(n - 1 - e), so of 2^(n - 1) together
-    terms = (
-        _logs.binomial(bits, e, (e + small - large) // 2)
-        + _logs.binomial(bits, bits - 1 - e, (small + large - e) // 2)
-        - math.log(2)
-    )
-    total = np.concatenate([[_logs.probability(bits, bits - large, small)], terms])
-    # a running sum in logarithms by doubling: log2(n) roundings a sum where a plain one has n
+    # C(e, i) and C(n - 1 - e, j) are shares of 2^e and of 2^(n - 1 - e), so their product is a
+    # share of 2^(n - 1).
+    inner = _logs.binomial(bits, e, (e + small - large) // 2)
+    outer = _logs.binomial(bits, bits - 1 - e, (small + large - e) // 2)
+    first = [_logs.probability(bits, bits - large, small)]
+    total = np.concatenate([first, inner + outer - math.log(2)])
+    # A cumulative sum of logarithms by doubling has log2(n) roundings in each sum; a plain loop
+    # has n.
     width = 1
     while width < total.size:
         total[width:] = np.logaddexp(total[width:], total[:-width])

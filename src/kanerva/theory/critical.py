@@ -1,12 +1,13 @@
-"""Predict how near one read comes, and from how far a sparse distributed memory still comes nearer.
+"""The distance to a stored pattern after one read of sparse distributed memory.
 
-A query d bits away from a stored pattern hears that pattern through the I(d) locations which both activate, and all
-others through those that it shares with them. One read leaves it D(d) bits away. Below the critical distance D(d) < d,
-so that reading again and again ends at the pattern; above it reads wander off.
+A query d bits away from a stored pattern activates I(d) locations that the pattern activated too.
+They are the signal; the locations shared with the other patterns are the noise. One read gives a
+state D(d) bits away from the pattern. Below the critical distance D(d) < d, and repeated reads
+converge to the pattern; above it they diverge.
 
-What the other patterns add is taken to be normal noise, and there is more than one model of it. All take locations,
-patterns and queries to be random and independent. Everything is computed in logarithms, so any number of locations will
-do.
+The contribution of the other patterns is modelled as normal noise, by one of several models. All
+take locations, patterns and queries to be random and independent. The computation uses logarithms,
+so any number of locations is allowed.
 """
 
 import math
@@ -23,7 +24,7 @@ __all__ = ["NOISES", "crossing", "curve", "distance"]
 NOISES = ("autoassociative", "heteroassociative", "independent", "kanerva")
 OVERLAPS = ("exact", "kanerva1988")
 Curve = Float64[np.ndarray, "distances"]
-# More standard deviations than any noise has.
+# A deviation, in standard deviations, that no noise exceeds.
 CERTAIN = 300.0
 
 
@@ -37,37 +38,43 @@ def curve(
     overlap: str = "exact",
     activation: float | None = None,
 ) -> Curve:
-    """Predict the mean distance from a stored pattern after one read, for a query at every distance d from it.
+    """Return D(d), the mean distance from a stored pattern after one read, for every distance d.
 
-    With n bits, m patterns, r locations, p the share of them that a query activates, and I(k) the mean number that two
-    queries k bits apart share, the models of the noise are:
+    With n bits, m patterns, r locations, p the share of them that a query activates, and I(k) the
+    mean number of locations that two queries k bits apart both activate, the models of the noise
+    are:
 
-    * ``"autoassociative"``: each pattern is its own value. Patterns near the query weigh more and look like it, so a
-      read is pulled towards the query itself. With E the mean over a random pattern, k bits away,
-      B = (m - 1) E[I(k) (1 - 2 k / n)] and s^2 = (m - 1) E[I(k) + I(k)^2] - B^2 / (m - 1) + I(d),
-      D(d) = (n - d) Phi(-(I(d) + B) / s) + d Phi(-(I(d) - B) / s).
-    * ``"heteroassociative"``: values are random on their own, so B = 0 and D(d) = n Phi(-I(d) / s).
-    * ``"independent"``: as that, with all other patterns n / 2 away: s^2 = I(d) + (m - 1) (I(n/2) + I(n/2)^2).
-    * ``"kanerva"``: D(d) = n Phi(-I(d) / s), s^2 = p^2 r m (1 + h^2 r / (4 p^2 n)) with h = exp(-c^2) / pi, the slope
-      of the continuous overlap in k / n at a half, which spreads the weights of the other patterns. For a radius R,
-      c = (2 R - n) / sqrt(n) and p is the overlap at distance 0; for a given p, c = Phi^-1(p).
+    * ``"autoassociative"``: each pattern is its own value. Patterns near the query have larger
+      weights and resemble it, which biases the read towards the query by B. With E the mean over a
+      random pattern, k bits away, B = (m - 1) E[I(k) (1 - 2 k / n)] and s^2 = (m - 1) E[I(k) +
+      I(k)^2] - B^2 / (m - 1) + I(d), D(d) = (n - d) Phi(-(I(d) + B) / s) + d Phi(-(I(d) - B) / s).
+    * ``"heteroassociative"``: values are independent of the keys, so B = 0 and
+      D(d) = n Phi(-I(d) / s).
+    * ``"independent"``: the same with all other patterns n / 2 away,
+      s^2 = I(d) + (m - 1) (I(n/2) + I(n/2)^2).
+    * ``"kanerva"``: D(d) = n Phi(-I(d) / s), s^2 = p^2 r m (1 + h^2 r / (4 p^2 n)). Here
+      h = exp(-c^2) / pi is the slope of the continuous overlap in k / n at 1/2; it accounts for the
+      spread of the weights of the other patterns. For a radius R, c = (2 R - n) / sqrt(n) and p is
+      the overlap at distance 0; for a given p, c = Phi^-1(p).
 
     Args:
         bits: dimension n, >= 1.
-        radius: of reads and writes, 0 to ``bits``, and up to ``bits // 2`` for ``overlap="kanerva1988"``.
-        patterns: how many patterns m are stored, the one looked for among them, >= 1.
+        radius: of reads and writes, 0 to ``bits``, and up to ``bits // 2`` for
+            ``overlap="kanerva1988"``.
+        patterns: how many patterns m are stored, including the target, >= 1.
         locations: how many locations r, >= 1; ``math.inf`` is one at each of the 2^n points.
         noise: one of the four names above.
         overlap: how I is computed: ``"exact"``, or Kanerva's continuous formula ``"kanerva1988"``.
-        activation: p, above 0 and up to 0.5, for Kanerva's two formulas: the noise ``"kanerva"`` and the overlap
-            ``"kanerva1988"`` take it from the radius if left out.
+        activation: p, above 0 and up to 0.5, for Kanerva's two formulas: the noise ``"kanerva"``
+            and the overlap ``"kanerva1988"``. They compute it from the radius if left out.
 
     Returns:
-        ``(bits + 1,)`` distances in bits, float64. A query that activates no location of any pattern reads fair coins,
-        n / 2.
+        ``(bits + 1,)`` distances in bits, float64. For a query that activates no location of any
+        pattern the read is random, n / 2.
 
     Raises:
-        InputError: an argument is out of range, or an activation is given and neither formula takes it.
+        InputError: an argument is out of range, or an activation is given and neither of the two
+            formulas is chosen.
 
     Example:
         >>> from kanerva.theory import critical
@@ -75,9 +82,10 @@ def curve(
         array([  0.9,  21.8, 173.9, 329.8])
 
     Source:
-        Kanerva (1988), Sparse Distributed Memory, for ``"kanerva"``; Bricken and Pehlevan (2021), Attention approximates
-        sparse distributed memory, for ``"independent"``; the pull towards the query is Jaeckel's remark, reported by
-        Kanerva (1993), Sparse distributed memory and related models, and its formula is derived here.
+        Kanerva (1988), Sparse Distributed Memory, for ``"kanerva"``; Bricken and Pehlevan (2021),
+        Attention approximates sparse distributed memory, for ``"independent"``. The bias towards
+        the query is a remark of Jaeckel, reported by Kanerva (1993), Sparse distributed memory and
+        related models; its formula is derived here.
     """
     return _curve(bits, radius, patterns, locations, noise, overlap, activation)
 
@@ -92,7 +100,7 @@ def distance(
     overlap: str = "exact",
     activation: float | None = None,
 ) -> int:
-    """Find the critical distance: the largest d, up to n / 2, such that D(k) < k for all k from 1 to d.
+    """Return the critical distance: the largest d <= n / 2 such that D(k) < k for all 1 <= k <= d.
 
     Args:
         bits: dimension n, >= 1.
@@ -104,7 +112,7 @@ def distance(
         activation: the share p for Kanerva's formulas, as in ``curve``.
 
     Returns:
-        a distance in bits; 0 where no query comes nearer.
+        a distance in bits; 0 where no read comes nearer.
 
     Raises:
         InputError: as in ``curve``.
@@ -131,9 +139,10 @@ def crossing(
     overlap: str = "exact",
     activation: float | None = None,
 ) -> float:
-    """Find where the curve first meets the diagonal, D(d) = d: the critical distance as a real number.
+    """Return the first d with D(d) = d: the critical distance as a real number.
 
-    It lies less than one bit beyond ``distance``, by a straight line between whole distances. Kanerva's 209 is this.
+    It lies less than one bit beyond ``distance``, by linear interpolation between integer
+    distances. Kanerva's 209 is this number.
 
     Args:
         bits: dimension n, >= 1.
@@ -145,7 +154,8 @@ def crossing(
         activation: the share p for Kanerva's formulas, as in ``curve``.
 
     Returns:
-        a distance in bits; 0 where no query comes nearer, and ``bits // 2`` where all up to there do.
+        a distance in bits; 0 where no read comes nearer, and ``bits // 2`` where all up to that
+        distance do.
 
     Raises:
         InputError: as in ``curve``.
@@ -168,7 +178,7 @@ def crossing(
 
 
 def _last(after: Curve) -> int:
-    """Return the largest distance, up to half the bits, below which every query comes nearer."""
+    """Return the largest distance, up to half the bits, up to which every read comes nearer."""
     half = (after.size - 1) // 2
     nearer = after[1 : half + 1] < np.arange(1, half + 1)
     return int(half if nearer.all() else nearer.argmin())
@@ -199,18 +209,19 @@ def _curve(
         bits, radius, method=overlap, activation=activation if continuous else None
     )
     log_shared = log_shares + log_locations
+    log_pull = -math.inf
     if noise == "kanerva":
         log_share, c = float(log_shares[0]), (2 * radius - bits) / math.sqrt(bits)
         if activation is not None:
             log_share, c = math.log(activation), float(ndtri(activation))
-        log_pull, log_square = -math.inf, _kanerva(bits, patterns, log_locations, log_share, c)
+        log_square = _kanerva(bits, patterns, log_locations, log_share, c)
     elif noise == "independent":
-        log_pull, log_square = -math.inf, _independent(log_shared, patterns)
+        log_square = _independent(log_shared, patterns)
     else:
         log_pull, log_square = _associative(log_shared, patterns, noise == "autoassociative")
     signal, pull = _ratio(log_shared, log_square), _ratio(log_pull, log_square)
-    far = np.arange(bits + 1)
-    return (bits - far) * ndtr(-(signal + pull)) + far * ndtr(pull - signal)
+    distance = np.arange(bits + 1)
+    return (bits - distance) * ndtr(-(signal + pull)) + distance * ndtr(pull - signal)
 
 
 def _kanerva(bits: int, patterns: int, log_locations: float, log_share: float, c: float) -> Curve:
@@ -222,32 +233,29 @@ def _kanerva(bits: int, patterns: int, log_locations: float, log_share: float, c
 
 
 def _independent(log_shared: Curve, patterns: int) -> Curve:
-    """Return ln s^2 at every distance, with all other patterns half the bits away."""
+    """Return ln s^2 at every distance for other patterns that are all n / 2 bits away."""
     half = float(log_shared[(log_shared.size - 1) // 2])
     return np.logaddexp(log_shared, _log_others(patterns) + np.logaddexp(half, 2 * half))
 
 
 def _associative(log_shared: Curve, patterns: int, pulls: bool) -> tuple[float, Curve]:
-    """Return ln B and ln s^2 at every distance, from the moments of the overlap with a random pattern."""
+    """Return ln B, and ln s^2 at every distance, from moments of the overlap with one pattern."""
     bits, others = log_shared.size - 1, _log_others(patterns)
     k = np.arange(bits + 1)
     log_chance = _logs.binomial(bits, bits, k)
     log_square = _logs.total(log_chance + np.logaddexp(log_shared, 2 * log_shared))
     log_pull = -math.inf
     if pulls:
-        # patterns at k and n - k are as likely, and pull in opposite directions
+        # Patterns at k and at n - k are equally likely and bias the read in opposite directions.
         near = k[: (bits + 1) // 2]
-        log_pull = _logs.total(
-            log_chance[near]
-            + np.log1p(-2 * near / bits)
-            + _logs.difference(log_shared[near], log_shared[bits - near])
-        )
+        log_gain = _logs.difference(log_shared[near], log_shared[bits - near])
+        log_pull = _logs.total(log_chance[near] + np.log1p(-2 * near / bits) + log_gain)
     variance = float(_logs.difference(log_square, 2 * log_pull))
     return others + log_pull, np.logaddexp(others + variance, log_shared)
 
 
 def _ratio(log_part: Curve | float, log_square: Curve | float) -> Curve:
-    """Return part / s; nothing is heard where there is neither."""
+    """Return part / s, and 0 where the part is 0, even if s is 0 too."""
     part = np.asarray(log_part)
     with np.errstate(invalid="ignore"):
         return np.where(np.isneginf(part), 0.0, np.exp(np.minimum(part - log_square / 2, CERTAIN)))

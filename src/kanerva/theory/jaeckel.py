@@ -1,12 +1,14 @@
-"""Weigh patterns by Jaeckel's two designs of locations, which look at few coordinates each.
+"""The pattern weights of Jaeckel's two designs of locations, which compare few coordinates each.
 
-In Kanerva's memory a location is near a query or not, counting all bits. In Jaeckel's selected-coordinate design each
-location watches q coordinates drawn at random and wants a random value of each; it is active where all agree. In his
-hyperplane design addresses have a fixed, small number of ones, and a location is active where all q coordinates that it
-watches are one. Both take q small: ten of a thousand bits leave about a thousandth of the locations active.
+In Kanerva's memory a location is active if it is near the query in all bits. In Jaeckel's
+selected-coordinate design each location has q coordinates drawn at random with a random value for
+each; it is active where the query has all of these values. In his hyperplane design addresses have
+a fixed, small number of ones, and a location is active where the query is one on all q of its
+coordinates. In both q is small: with ten of a thousand bits about a thousandth of the locations is
+active.
 
-The first weighs patterns by a polynomial of the cosine, ((1 + cos) / 2)^q, to leading order in q / n; near cos = 1 that
-is a softmax of inverse temperature q / 2.
+The first design weights patterns by a polynomial of the cosine, ((1 + cos) / 2)^q, to leading order
+in q / n. Near cos = 1 that is a softmax of inverse temperature q / 2.
 """
 
 import math
@@ -19,16 +21,22 @@ from kanerva._core import checks
 from kanerva._core.errors import door
 from kanerva.theory import _inputs, _logs
 
-__all__ = ["hyperplane_activation", "hyperplane_log_fraction", "selected_activation", "selected_beta", "selected_kernel",
-           "selected_log_fraction"]  # fmt: skip
+__all__ = [
+    "hyperplane_activation",
+    "hyperplane_log_fraction",
+    "selected_activation",
+    "selected_beta",
+    "selected_kernel",
+    "selected_log_fraction",
+]
 
 
 @door("jaeckel.selected_activation")
 def selected_activation(coordinates: int) -> float:
-    """Return the share of the locations that a query activates in the selected-coordinate design: 2^-q.
+    """Return 2^-q, the share of locations that a query activates in the selected-coordinate design.
 
     Args:
-        coordinates: how many coordinates q a location watches, 1 to 1000.
+        coordinates: how many coordinates q a location compares, 1 to 1000.
 
     Returns:
         a share of the locations, exactly.
@@ -49,13 +57,14 @@ def selected_activation(coordinates: int) -> float:
 
 @door("jaeckel.selected_log_fraction")
 def selected_log_fraction(bits: int, coordinates: int) -> Float64[np.ndarray, "distances"]:
-    """Measure the share of the locations that two queries both activate: ln(2^-q C(n - d, q) / C(n, q)) at every distance d.
+    """Return ln(2^-q C(n - d, q) / C(n, q)), the share of locations that two queries both activate.
 
-    It stands beside ``circle.log_fraction``, for the selected-coordinate design.
+    It is the counterpart of ``circle.log_fraction`` in the selected-coordinate design, with a value
+    for every distance d of the two queries.
 
     Args:
         bits: dimension n, >= 1.
-        coordinates: how many coordinates q a location watches, 1 to ``bits``.
+        coordinates: how many coordinates q a location compares, 1 to ``bits``.
 
     Returns:
         ``(bits + 1,)`` natural logarithms, float64; ``-inf`` where d > n - q.
@@ -75,12 +84,8 @@ def selected_log_fraction(bits: int, coordinates: int) -> Float64[np.ndarray, "d
     """
     bits = checks.integer("bits", bits, 1, checks.BITS)
     coordinates = checks.integer("coordinates", coordinates, 1, bits)
-    left = bits - np.arange(bits + 1)
-    return (
-        _log_choose(bits, left, coordinates)
-        - _log_choose(bits, left[:1], coordinates)
-        - coordinates * math.log(2)
-    )
+    logs = _log_choose(bits, bits - np.arange(bits + 1), coordinates)
+    return logs - logs[0] - coordinates * math.log(2)
 
 
 @overload
@@ -89,12 +94,13 @@ def selected_kernel(coordinates: int, cosine: float) -> float: ...
 def selected_kernel(coordinates: int, cosine: np.ndarray) -> Float64[np.ndarray, "*shape"]: ...
 @door("jaeckel.selected_kernel")
 def selected_kernel(coordinates: int, cosine: float | np.ndarray) -> float | np.ndarray:
-    """Weigh a pattern by its cosine with the query, in the selected-coordinate design with many bits: ((1 + cos) / 2)^q.
+    """Return ((1 + cos) / 2)^q, the weight of a pattern in the selected-coordinate design.
 
-    It is the limit of C(n - d, q) / C(n, q) = (1 - d / n)^q for q far below n, a dense associative memory's kernel.
+    It is the limit of C(n - d, q) / C(n, q), (1 - d / n)^q, for q far below n: the kernel of a
+    dense associative memory.
 
     Args:
-        coordinates: how many coordinates q a location watches, >= 1.
+        coordinates: how many coordinates q a location compares, >= 1.
         cosine: -1 to 1, a number or an array of any shape.
 
     Returns:
@@ -109,7 +115,8 @@ def selected_kernel(coordinates: int, cosine: float | np.ndarray) -> float | np.
         0.348678
 
     Source:
-        Jaeckel (1989), An alternative design for a sparse distributed memory; its reading as a kernel is elementary.
+        Jaeckel (1989), An alternative design for a sparse distributed memory; the form as a kernel
+        is elementary.
     """
     coordinates = checks.integer("coordinates", coordinates, 1, checks.BITS)
     near = _inputs.reals("cosine", cosine, -1, 1)
@@ -119,10 +126,10 @@ def selected_kernel(coordinates: int, cosine: float | np.ndarray) -> float | np.
 
 @door("jaeckel.selected_beta")
 def selected_beta(coordinates: int) -> float:
-    """Return the inverse temperature of the softmax that is tangent to the kernel at cosine 1: q / 2.
+    """Return q / 2, the inverse temperature of the softmax tangent to the kernel at cosine 1.
 
     Args:
-        coordinates: how many coordinates q a location watches, >= 1.
+        coordinates: how many coordinates q a location compares, >= 1.
 
     Returns:
         beta per unit of cosine, as in ``theory.beta``.
@@ -143,12 +150,14 @@ def selected_beta(coordinates: int) -> float:
 
 @door("jaeckel.hyperplane_activation")
 def hyperplane_activation(bits: int, ones: int, coordinates: int) -> float:
-    """Return the share of the locations that a query activates in the hyperplane design: C(N, q) / C(n, q).
+    """Return C(N, q) / C(n, q), the share of locations that a query activates.
+
+    It is that of the hyperplane design.
 
     Args:
         bits: dimension n, >= 1.
         ones: how many bits N of every address are one, 1 to ``bits``.
-        coordinates: how many coordinates q a location watches, 1 to ``ones``.
+        coordinates: how many coordinates q a location compares, 1 to ``ones``.
 
     Returns:
         a share of the locations; 0 where it is below 1e-323.
@@ -171,17 +180,19 @@ def hyperplane_activation(bits: int, ones: int, coordinates: int) -> float:
 def hyperplane_log_fraction(
     bits: int, ones: int, coordinates: int
 ) -> Float64[np.ndarray, "shared"]:
-    """Measure the share of the locations that two addresses both activate: ln(C(L, q) / C(n, q)) for every L of shared ones.
+    """Return ln(C(L, q) / C(n, q)), the share of locations that two addresses both activate.
 
-    With N ones each, addresses that share L ones are 2 (N - L) bits apart.
+    It is that of the hyperplane design. There is a value for every number L of ones that the two
+    addresses have in common. With N ones each, they are 2 (N - L) bits apart.
 
     Args:
         bits: dimension n, >= 1.
         ones: how many bits N of every address are one, 1 to ``bits``.
-        coordinates: how many coordinates q a location watches, 1 to ``ones``.
+        coordinates: how many coordinates q a location compares, 1 to ``ones``.
 
     Returns:
-        ``(ones + 1,)`` natural logarithms, float64; entry ``L`` is for ``L`` shared ones, ``-inf`` where L < q.
+        ``(ones + 1,)`` natural logarithms, float64; entry ``L`` is for ``L`` shared ones, ``-inf``
+        where L < q.
 
     Raises:
         InputError: an argument is out of range.
@@ -202,9 +213,8 @@ def _hyperplane(bits: int, ones: int, coordinates: int) -> Float64[np.ndarray, "
     bits = checks.integer("bits", bits, 1, checks.BITS)
     ones = checks.integer("ones", ones, 1, bits)
     coordinates = checks.integer("coordinates", coordinates, 1, ones)
-    return _log_choose(bits, np.arange(ones + 1), coordinates) - _log_choose(
-        bits, np.array([bits]), coordinates
-    )
+    logs = _log_choose(bits, np.append(np.arange(ones + 1), bits), coordinates)
+    return logs[:-1] - logs[-1]
 
 
 def _log_choose(bits: int, n: np.ndarray, k: int) -> np.ndarray:

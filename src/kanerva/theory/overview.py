@@ -1,4 +1,4 @@
-"""Gather what theory says about one memory: the radii to choose from, and what each of them brings."""
+"""The results of the theory for one sparse distributed memory, at each of its optimal radii."""
 
 import math
 from collections.abc import Callable
@@ -22,43 +22,50 @@ def describe(
     fidelity: float = 0.5,
     other: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Describe sparse distributed memory at each of the three optimal radii, and at one of your own.
+    """Describe sparse distributed memory at each of the three optimal radii, and at a given one.
 
     Args:
-        bits: dimension n, 2 to 16,384; beyond, the search for some radii would take minutes.
+        bits: dimension n, 2 to 16,384; with more bits the search for some radii would take minutes.
         patterns: how many patterns m are to be stored, >= 1.
         locations: how many locations r, >= 1; ``math.inf`` is one at each of the 2^n points.
-        fidelity: the probability q that a whole pattern is read right, above 2^-n and below 1: for the capacity.
-        other: a radius of your own, 0 to ``bits - 1``.
+        fidelity: the probability q that a whole pattern is read correctly, above 2^-n and below 1;
+            for the capacity.
+        other: one more radius, 0 to ``bits - 1``.
 
     Returns:
-        a dict for each radius. ``criterion`` is ``"snr"``, ``"capacity"``, ``"noise"`` or ``"given"``; a criterion that no
-        radius meets is left out. ``radius`` in bits, and its ``ties``; ``activation``, the share p of the space in its
-        circle, and ``log2_active``, the logarithm of p r; ``beta`` by method, per unit of cosine, and
-        ``beta_continuous`` on the sphere; ``r2`` and ``residual`` of the fit ``"kl"``; ``critical``, the distance in
-        bits from which reads converge, by the model of the noise; ``snr`` and ``word``, signal to noise of a bit and
-        probability of a whole pattern, for queries without error; ``log2_capacity``, of the number of patterns at
-        ``fidelity``; ``log2_needed``, of the locations that so many patterns need at that fidelity. None where there is
-        no answer.
+        a dict for each radius, with None for a value that is not defined there:
+
+        * ``criterion``: ``"snr"``, ``"capacity"``, ``"noise"`` or ``"given"``. A criterion that no
+          radius meets is left out.
+        * ``radius`` in bits, and its ``ties``.
+        * ``activation``: the share p of the space in its circle; ``log2_active``: the logarithm of
+          p r.
+        * ``beta``: by method, per unit of cosine; ``beta_continuous``: on the sphere.
+        * ``r2`` and ``residual`` of the fit ``"kl"``.
+        * ``critical``: the distance in bits from which reads converge, by model of the noise.
+        * ``snr`` and ``word``: signal-to-noise ratio of a bit, and probability of a whole pattern,
+          for queries without errors.
+        * ``log2_capacity``: the logarithm of the number of patterns at ``fidelity``.
+        * ``log2_needed``: the logarithm of the number of locations for ``patterns`` at that
+          fidelity.
 
     Raises:
         InputError: an argument is out of range.
 
     Example:
         >>> from kanerva.theory import overview
-        >>> [(one["criterion"], one["radius"], round(one["beta"]["published"], 1)) for one in overview.describe(64, 1024)]
-        [('snr', 11, 15.9), ('capacity', 5, 35.5), ('noise', 15, 10.1)]
+        >>> for found in overview.describe(64, 1024):
+        ...     print(found["criterion"], found["radius"], round(found["beta"]["published"], 1))
+        snr 11 15.9
+        capacity 5 35.5
+        noise 15 10.1
 
     Source:
-        Bricken and Pehlevan (2021), Attention approximates sparse distributed memory; Kanerva (1988, 1993).
+        Bricken and Pehlevan (2021), Attention approximates sparse distributed memory; Kanerva
+        (1988, 1993).
     """
-    bits = checks.integer(
-        "bits",
-        bits,
-        2,
-        BITS,
-        f"give 2 to {BITS}, or ask the other modules of kanerva.theory one by one",
-    )
+    do = f"give 2 to {BITS}, or call the other modules of kanerva.theory one by one"
+    bits = checks.integer("bits", bits, 2, BITS, do)
     patterns = checks.integer("patterns", patterns, 1, _inputs.PATTERNS)
     _inputs.log_locations(bits, locations)
     capacity.squared_quantile(bits, fidelity)
@@ -105,7 +112,7 @@ def _design(
 
 
 def _if(function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
-    """Return what theory says, or None where it has no answer."""
+    """Return the result of a function of the theory, or None where it refuses its arguments."""
     try:
         return function(*arguments, **more)
     except InputError:

@@ -1,7 +1,7 @@
-"""Measure what reads are drawn to besides the pattern looked for, and how near locations lie.
+"""The bias of a read towards the query, and the distance of the nearest locations.
 
-A location is not as random as it seems: those that a query activates resemble it. So in an auto-associative memory
-what is read resembles the query, more than the stored patterns alone would make it.
+The locations that a query activates resemble the query. So a read of an auto-associative memory
+resembles the query more than the stored patterns alone would explain.
 """
 
 import math
@@ -14,12 +14,12 @@ from kanerva.theory import _inputs, _logs, circle
 
 __all__ = ["location", "nearest", "query", "within"]
 
-TINY = -40.0  # below this logarithm, ln(-ln(1 - p)) = ln p to all digits
+TINY = -40.0  # For smaller ln p, ln(-ln(1 - p)) equals ln p in double precision.
 
 
 @door("pull.location")
 def location(bits: int, radius: int) -> float:
-    """Return the chance that a location which is activated has a given bit of the query.
+    """Return the probability that an activated location agrees with a given bit of the query.
 
     With n bits and radius r it is the sum of C(n - 1, k) over k = 0..r, divided by that of C(n, k).
 
@@ -28,7 +28,7 @@ def location(bits: int, radius: int) -> float:
         radius: r, 0 to ``bits``.
 
     Returns:
-        a number from 0.5, where the circle holds the whole space, to 1, where it holds the query alone.
+        a number from 0.5, where the circle is the whole space, to 1, where it is the query alone.
 
     Raises:
         InputError: the radius lies outside 0 to ``bits``.
@@ -39,18 +39,21 @@ def location(bits: int, radius: int) -> float:
         0.552905
 
     Source:
-        Kanerva (1993), Sparse distributed memory and related models, on Jaeckel's remark; the sums are elementary.
+        Kanerva (1993), Sparse distributed memory and related models, on a remark of Jaeckel; the
+        sums are elementary.
     """
     return 0.5 + 0.5 * math.exp(_log_bias(bits, radius))
 
 
 @door("pull.query")
 def query(bits: int, radius: int, patterns: int, locations: int | float = math.inf) -> float:
-    """Return the pull of an auto-associative memory towards the query itself: the mean sum that a bit gets from others.
+    """Return B, the bias of an auto-associative memory towards the query, from the other patterns.
 
-    A random pattern shares r p^2 locations with the query on average, p being the share in a circle. A bit of each
-    location agrees with either of the two with chance q, as in ``location``, so a bit of the pattern agrees with that
-    of the query by (2 q - 1)^2: B = (m - 1) r p^2 (2 q - 1)^2, in the units of the sum over locations whose sign is read.
+    B = (m - 1) r p^2 (2 q - 1)^2 is the mean that the other patterns add to the sum over locations
+    of one bit, whose sign is read. On average a random pattern and the query both activate r p^2
+    locations, p being the share of the space in a circle. A bit of such a location agrees with each
+    of the two with probability q, as in ``location``. So the mean product of a bit of the pattern
+    and that bit of the query is (2 q - 1)^2.
 
     Args:
         bits: dimension n of the space, >= 1.
@@ -59,7 +62,7 @@ def query(bits: int, radius: int, patterns: int, locations: int | float = math.i
         locations: how many locations r, >= 1; ``math.inf`` is one at each of the 2^n points.
 
     Returns:
-        B >= 0, to be compared with the ``circle.overlap`` of the pattern looked for.
+        B >= 0, to be compared with the ``circle.overlap`` of the target pattern.
 
     Raises:
         InputError: an argument is out of range, or B is beyond the range of floats.
@@ -77,22 +80,19 @@ def query(bits: int, radius: int, patterns: int, locations: int | float = math.i
     log_locations = _inputs.log_locations(bits, locations)
     if patterns == 1:
         return 0.0
-    log = (
-        math.log(patterns - 1)
-        + log_locations
-        + 2 * (circle.log_activation(bits, radius) + log_bias)
-    )
-    return _inputs.count(
-        "locations", "few enough for a float to hold the sum", describe(locations), log
-    )
+    log_shared = 2 * (circle.log_activation(bits, radius) + log_bias)
+    must = "few enough for a float to hold the sum"
+    log = math.log(patterns - 1) + log_locations + log_shared
+    return _inputs.count("locations", must, describe(locations), log)
 
 
 @door("pull.nearest")
 def nearest(bits: int, locations: int | float) -> float:
-    """Estimate the distance from a random point to the nearest of r random locations: n / 2 + sqrt(n) / 2 Phi^-1(1 / r).
+    """Estimate the distance from a random point to the nearest of r random locations.
 
-    It is the distance within which one location is expected, under the normal density that the binomial comes near to.
-    With so many locations that the density ends below 0, it is 0; ``radius.quantile(bits, 1 / r)`` is exact.
+    n / 2 + sqrt(n) / 2 Phi^-1(1 / r): the distance within which one location is expected, by the
+    normal approximation of the binomial distribution. Where that is below 0, the result is 0;
+    ``radius.quantile(bits, 1 / r)`` is exact.
 
     Args:
         bits: dimension n of the space, >= 1.
@@ -110,7 +110,8 @@ def nearest(bits: int, locations: int | float) -> float:
         424.8
 
     Source:
-        Kanerva (1988), Sparse Distributed Memory: about 424 bits from a random point among a million locations.
+        Kanerva (1988), Sparse Distributed Memory: about 424 bits from a random point among a
+        million locations.
     """
     from scipy.special import ndtri_exp
 
@@ -121,7 +122,7 @@ def nearest(bits: int, locations: int | float) -> float:
 
 @door("pull.within")
 def within(bits: int, radius: int, locations: int | float) -> float:
-    """Return the chance that a query activates any of r random locations: 1 - (1 - p)^r.
+    """Return 1 - (1 - p)^r, the probability that a query activates any of r random locations.
 
     Args:
         bits: dimension n of the space, >= 1.
@@ -132,7 +133,7 @@ def within(bits: int, radius: int, locations: int | float) -> float:
         a probability; 0 where it is below 1e-323.
 
     Raises:
-        InputError: an argument is out of range; ``locations`` must be finite, for one at every point leaves no chance.
+        InputError: an argument is out of range; ``locations`` must be finite.
 
     Example:
         >>> from kanerva.theory import pull
@@ -151,7 +152,10 @@ def within(bits: int, radius: int, locations: int | float) -> float:
 
 
 def _log_bias(bits: int, radius: int) -> float:
-    """Return ln(2 q - 1) for the chance q of ``location``: the sums differ by C(n - 1, r), of which the rest is even."""
+    """Return ln(2 q - 1) for the probability q of ``location``.
+
+    2 q - 1 is C(n - 1, r) divided by the sum of C(n, k) over k = 0..r.
+    """
     bits = checks.integer("bits", bits, 1, checks.BITS)
     radius = checks.integer("radius", radius, 0, bits)
     if radius == bits:
