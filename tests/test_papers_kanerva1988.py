@@ -8,17 +8,17 @@ import pytest
 import torch
 
 import kanerva
-from kanerva.lab.papers import jaeckel1989, keeler1988
-from kanerva.lab.papers.kanerva1988 import critical, overlap
+from kanerva.lab.papers.jaeckel1989 import _memories, designs
+from kanerva.lab.papers.kanerva1988 import _simulation, critical
+from kanerva.lab.papers.keeler1988 import hopfield
 
 
 def test_where_a_curve_first_meets_the_diagonal():
-    assert (
-        critical._crossing(range(0, 41, 10), [0, 5, 15, 35, 45]) == 25
-    )  # 5 below at 20, 5 above at 30
-    assert critical._crossing(range(0, 31, 10), [0, 5, 20, 25]) == 20
-    assert critical._crossing(range(0, 31, 10), [1, 12, 25, 35]) == 0  # never nearer
-    assert critical._crossing(range(0, 31, 10), [0, 5, 15, 25]) is None
+    # 5 below at 20, 5 above at 30
+    assert critical.crossing(range(0, 41, 10), [0, 5, 15, 35, 45]) == 25
+    assert critical.crossing(range(0, 31, 10), [0, 5, 20, 25]) == 20
+    assert critical.crossing(range(0, 31, 10), [1, 12, 25, 35]) == 0  # never nearer
+    assert critical.crossing(range(0, 31, 10), [0, 5, 15, 25]) is None
 
 
 def test_locations_shared_are_counted_one_by_one():
@@ -26,10 +26,10 @@ def test_locations_shared_are_counted_one_by_one():
     addresses = kanerva.bits.Packed.random(4000, 12, seed=source)
     exact = kanerva.theory.circle.overlap(12, 4, 4000)
     for distance in (0, 1, 2, 5):
-        # Over many centres of so small a space the count is that of these locations, a few percent from the mean.
-        assert overlap._shared(addresses, 4, distance, 2000, source) == pytest.approx(
-            exact[distance], rel=0.05
-        )
+        # Over many centres of so small a space the count is that of these locations, which is a
+        # few percent from the mean.
+        count = _simulation.shared(addresses, 4, distance, 2000, source)
+        assert count == pytest.approx(exact[distance], rel=0.05)
 
 
 def test_a_clean_hopfield_read_errs_as_often_as_enumeration_says():
@@ -41,33 +41,27 @@ def test_a_clean_hopfield_read_errs_as_often_as_enumeration_says():
         rows = torch.tensor(stored)
         network.write(rows)
         wrong.append((network.read(rows) != rows).double().mean().item())
-    assert np.mean(wrong) == pytest.approx(keeler1988._clean_error(bits, patterns))
+    assert np.mean(wrong) == pytest.approx(hopfield.clean_error(bits, patterns))
 
 
 @pytest.mark.parametrize("design", ["circle", "selected", "hyperplane"])
 def test_keys_move_by_as_many_bits_as_asked(design):
     source = torch.Generator().manual_seed(0)
-    keys = jaeckel1989._keys(design, 20, 100, 20, source)
+    keys = _memories.keys(design, 20, 100, 20, source)
     for distance in (0, 2, 20):
-        moved = jaeckel1989._moved(design, keys, distance, source)
+        moved = _memories.moved(design, keys, distance, source)
         assert ((moved != keys).sum(-1) == distance).all()
         assert design != "hyperplane" or ((moved > 0).sum(-1) == 20).all()
-    chances = jaeckel1989._chances(design, 100, 20)
+    chances = designs.chances(design, 100, 20)
     assert chances.sum() == pytest.approx(1)
-    pairs = (
-        (
-            jaeckel1989._keys(design, 4000, 100, 20, source)
-            != jaeckel1989._keys(design, 4000, 100, 20, source)
-        )
-        .sum(-1)
-        .double()
-    )
+    left, right = (_memories.keys(design, 4000, 100, 20, source) for _ in range(2))
+    pairs = (left != right).sum(-1).double()
     mean = chances @ np.arange(101)
     assert pairs.mean().item() == pytest.approx(mean, abs=4 * pairs.std().item() / math.sqrt(4000))
 
 
 def test_hyperplane_shares_stand_at_the_distance_of_their_keys():
-    shares = np.exp(jaeckel1989._log_shares("hyperplane", 3, 1000, 100))
+    shares = np.exp(designs.log_shares("hyperplane", 3, 1000, 100))
     assert shares.shape == (1001,)
     for common in (100, 90, 50, 3):
         assert shares[2 * (100 - common)] == pytest.approx(

@@ -1,4 +1,4 @@
-"""The parts of the recall experiments that can be wrong on their own."""
+"""Helpers of the experiments that recall random patterns."""
 
 import math
 
@@ -8,13 +8,13 @@ import torch
 import kanerva
 from kanerva import bits, similarity, theory
 from kanerva.lab.papers import RECIPES
-from kanerva.lab.papers.bricken2021 import _algorithms, recall
+from kanerva.lab.papers.bricken2021 import _memories, _trials
 from kanerva.separation import Circle
 
 
 def test_rounded_counts_keep_the_mean_and_spread_by_less_than_one():
     log_scale = math.log(100_000)
-    counts = _algorithms.Rounded(similarity.agreement, Circle(64, 15), log_scale, seed=0)
+    counts = _memories.Rounded(similarity.agreement, Circle(64, 15), log_scale, seed=0)
     query = bits.random(1, 64, seed=0)
     for distance, shared in ((0, 1.218229), (2, 0.556150)):
         keys = bits.flip(query.expand(40_000, -1), distance, seed=1)
@@ -29,10 +29,9 @@ def test_folded_cosines_weigh_as_the_bits_do():
         theory.circle.cosine(64, torch.arange(65.0).double().numpy())
     ).float()
     expected = Circle(64, 15)(64 - torch.arange(65.0))
-    assert torch.equal(_algorithms.Folded(64, 15)(cosines), expected)
-    between = _algorithms.Folded(64, 15)(
-        torch.tensor([1.0, 1 - 2 * 2.9 / 64])
-    )  # 2.9 bits are rounded down to 2
+    assert torch.equal(_memories.Folded(64, 15)(cosines), expected)
+    # 2.9 bits are rounded down to 2.
+    between = _memories.Folded(64, 15)(torch.tensor([1.0, 1 - 2 * 2.9 / 64]))
     assert torch.allclose(between, Circle(64, 15)(torch.tensor([64.0, 62.0])))
 
 
@@ -40,22 +39,22 @@ def test_all_are_read_until_none_moves():
     memory = kanerva.sdm_patterns(64, 5, empty="zero")
     memory.write(bits.random(3, 64, seed=0))
     cues = torch.cat([bits.flip(memory.keys[:1], 6, seed=1), bits.random(1, 64, seed=2)])
-    end = recall.together(memory, cues)
+    end = _trials.recall_together(memory, cues)
     assert torch.equal(end[0], memory.keys[0])
     assert (end[1] == -1).all()  # zeros are the bits 0
 
 
 @pytest.mark.parametrize("directions", [False, True])
 def test_cues_are_as_far_as_asked_and_nearest_to_their_own(directions):
-    keys = recall._patterns(1024, 64, 0, directions)
-    cues = recall._cues(keys[:200], keys, 14, directions, torch.Generator().manual_seed(0))
+    keys = _trials.patterns(1024, 64, 0, directions)
+    cues = _trials.cues(keys[:200], keys, 14, directions, torch.Generator().manual_seed(0))
     near = torch.cosine_similarity(cues[:, None], keys, dim=-1)
     own = near.gather(1, torch.arange(200)[:, None])
     assert (own - (1 - 28 / 64)).abs().max() < 1e-5
     assert (near <= own + 2e-4).all()
 
 
-def test_impossible_sizes_are_told():
+def test_impossible_sizes_are_refused():
     for name, given, argument in (
         ("sdm.convergence", {"patterns": 100, "bits": 16, "levels": 2}, "patterns"),
         ("sdm.convergence", {"levels": 0}, "levels"),

@@ -1,4 +1,4 @@
-"""How recipes run: cells, checks, files, resuming, processes, and the commands over them."""
+"""How recipes run: cells, checks, files, resuming, processes, commands and pages."""
 
 import csv
 import json
@@ -6,12 +6,14 @@ import pickle
 import subprocess
 import sys
 
+import joblib
 import pytest
 
 import kanerva
 import toys
 from kanerva import cli
-from kanerva.lab import pages, papers, runner
+from kanerva._core import checks
+from kanerva.lab import pages, papers, plot, report, runner
 from kanerva.lab.citations import MEMORIES, SOURCES, bibtex
 from kanerva.lab.recipe import Check, Verdict, grid, recipe
 
@@ -27,7 +29,7 @@ def trace(monkeypatch, tmp_path):
 
 @pytest.fixture
 def command(monkeypatch, capsys, tmp_path):
-    """Run a command in this process, with the toys among the recipes; return exit code, output and errors."""
+    """Run a command in this process with the toys as recipes; return code, output and errors."""
     monkeypatch.chdir(tmp_path)
     shelf = {one.name: one for one in (toys.squares, toys.wrong)}
     monkeypatch.setattr(papers, "RECIPES", shelf)
@@ -40,6 +42,14 @@ def command(monkeypatch, capsys, tmp_path):
         return ended.value.code or 0, said.out, " ".join(said.err.split())
 
     return run
+
+
+def one_cell(measure):
+    """Make a recipe of one cell from a generator."""
+    draw = lambda rows: toys.draw([{"n": 1, "square": 1, "seed": 0}])  # noqa: E731
+    return recipe("toy.one", "One", "kanerva1988", "x", quick=grid(n=1), paper=[], draw=draw)(
+        measure
+    )
 
 
 # The object.
@@ -93,7 +103,7 @@ def test_parameters_come_from_the_signature():
             lambda: recipe("a", "b", "kanerva1988", "c", quick=grid(m=1), paper=[], draw=len)(
                 toys.uneven.measure
             ),
-            "a must be made of cells",
+            "a must be made of cells that its generator takes, but it was m",
         ),
         (lambda: bibtex("nobody1900"), "key must be one of"),
         (
@@ -112,11 +122,8 @@ def test_rows_hold_no_nan(value):
     def measure(n: int):
         yield {"value": value}
 
-    one = recipe("toy.nan", "NaN", "kanerva1988", "nowhere", quick=grid(n=1), paper=[], draw=len)(
-        measure
-    )
     with pytest.raises(kanerva.InputError, match=r"column 'value'.*finite.*yield None"):
-        runner.run(one)
+        runner.run(one_cell(measure))
 
 
 def test_verdicts_say_what_they_found():
@@ -135,11 +142,23 @@ def test_verdicts_say_what_they_found():
         "a", 1.2, 1, 0.1, "c", False, ""
     )
     assert Check("a", "b", 1, 0.1, "c", aggregate="min").judge([{"b": 1.2}, {"b": 1}]).ok
-    assert (
-        Check("a", "b", 1, 0.1, "c", at={"d": 0.1})
-        .judge([{"b": 1, "d": 0.1 + 1e-12}, {"b": 7, "d": 0.2}])
-        .ok
-    )
+    near = Check("a", "b", 1, 0.1, "c", at={"d": 0.1})
+    assert near.judge([{"b": 1, "d": 0.1 + 1e-12}, {"b": 7, "d": 0.2}]).ok
+
+
+def test_errors_of_a_generator_bear_the_name_of_the_recipe():
+    def measure(n: int):
+        kanerva.bits.random(-1, n, seed=0)
+        yield {}
+
+    def check(n: int):
+        checks.integer("cues", 0, 1)
+        yield {}
+
+    for generator, name in ((measure, "random"), (check, "toy.one")):
+        with pytest.raises(kanerva.InputError) as error:
+            runner.run(one_cell(generator))
+        assert error.value.function.endswith(name)
 
 
 def test_a_recipe_travels_by_name():
@@ -222,9 +241,8 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path, monkeypatch, trace):
     assert result.rows == whole.rows
     assert (tmp_path / "out" / "table.csv").read_text().startswith(kept)
     assert not (tmp_path / "out" / "unfinished.jsonl").exists()
-    assert (
-        runner.run(toys.squares, tmp_path / "out", seed=1).manifest["seed"] == 1
-    )  # a finished run is replaced
+    # A finished run is replaced.
+    assert runner.run(toys.squares, tmp_path / "out", seed=1).manifest["seed"] == 1
 
 
 def test_what_is_left_of_a_run_that_had_hardly_begun_is_replaced(tmp_path):
@@ -265,27 +283,34 @@ def test_processes_and_a_cluster_give_the_same_table(tmp_path):
 
 
 @pytest.mark.parametrize("moment", ["figure", "table", "manifest"])
-def test_a_run_that_is_stopped_while_it_ends_is_taken_up(tmp_path, monkeypatch, moment):
+def test_a_run_that_is_stopped_while_it_ends_is_taken_up(tmp_path, monkeypatch, trace, moment):
     whole = runner.run(toys.squares)
 
-    def backwards(recipe, cells, places, jobs):
-        return ((place, runner._cell(recipe, place, cells[place])[1]) for place in reversed(places))
+    class Backwards:
+        """In place of joblib.Parallel: run the cells one by one, the last one first."""
+
+        def __init__(self, **_):
+            pass
+
+        def __call__(self, tasks):
+            return (call(*args, **more) for call, args, more in reversed(list(tasks)))
 
     def stop(*_):
         raise KeyboardInterrupt
 
     ends = {
-        "figure": (runner.plot, "save"),
-        "table": (runner.report, "write_csv"),
-        "manifest": (runner.report, "write_json"),
+        "figure": (plot, "save"),
+        "table": (report, "write_csv"),
+        "manifest": (report, "write_json"),
     }
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "_measured", backwards)
+        patch.setattr(joblib, "Parallel", Backwards)
         patch.setattr(*ends[moment], stop)
         with pytest.raises(KeyboardInterrupt):
             runner.run(toys.squares, tmp_path)
-    monkeypatch.setattr(runner, "_cell", stop)  # nothing is measured again
+    before = trace()
     assert runner.run(toys.squares, tmp_path).rows == whole.rows
+    assert trace() == before  # nothing is measured again
     assert runner.read(toys.squares, tmp_path).rows == whole.rows
 
 
@@ -301,15 +326,17 @@ def test_a_table_that_others_changed_is_not_taken_up(tmp_path, monkeypatch):
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
     pytest.importorskip("fcntl")
-    with (
-        runner._alone(tmp_path),
-        pytest.raises(kanerva.InputFileError, match="another run is at work"),
-    ):
+
+    def measure(n: int):
+        with pytest.raises(kanerva.InputFileError, match="another run is at work"):
+            runner.run(toys.squares, tmp_path)
+        yield {"value": n}
+
+    one = one_cell(measure)
+    runner.run(one, tmp_path)
+    with pytest.raises(kanerva.InputFileError, match=r"holds a run of 'toy\.one'"):
         runner.run(toys.squares, tmp_path)
-    runner.run(toys.squares, tmp_path)
-    with pytest.raises(kanerva.InputFileError, match=r"holds a run of 'toy\.squares'"):
-        runner.run(toys.wrong, tmp_path)
-    assert len(runner.read(toys.squares, tmp_path).rows) == 12
+    assert runner.read(one, tmp_path).rows == [{"n": 1, "value": 1}]
 
 
 def test_what_is_refused_leaves_an_earlier_run_as_it_is(tmp_path):
@@ -318,15 +345,7 @@ def test_what_is_refused_leaves_an_earlier_run_as_it_is(tmp_path):
             raise kanerva.InputError("toy", "n", "positive", str(n), "give more")
         yield {"value": n}
 
-    one = recipe(
-        "toy.some",
-        "Some",
-        "kanerva1988",
-        "x",
-        quick=grid(n=1),
-        paper=[],
-        draw=lambda rows: toys.draw([{"n": 1, "square": 1, "seed": 0}]),
-    )(measure)
+    one = one_cell(measure)
     before = runner.run(one, tmp_path)
     with pytest.raises(kanerva.InputError, match="n must be positive"):
         runner.run(one, tmp_path, given={"n": -1})
@@ -341,11 +360,8 @@ def test_words_that_read_as_numbers_are_refused(word):
     def measure(n: int):
         yield {"word": word}
 
-    one = recipe("toy.word", "Word", "kanerva1988", "x", quick=grid(n=1), paper=[], draw=len)(
-        measure
-    )
     with pytest.raises(kanerva.InputError, match="a word that does not read as a number"):
-        runner.run(one)
+        runner.run(one_cell(measure))
 
 
 def test_words_come_back_as_they_were(tmp_path):
@@ -354,10 +370,7 @@ def test_words_come_back_as_they_were(tmp_path):
     def measure(n: int):
         yield from ({"word": word} for word in words)
 
-    draw = lambda rows: toys.draw([{"n": 1, "square": 1, "seed": 0}])  # noqa: E731
-    one = recipe("toy.words", "Words", "kanerva1988", "x", quick=grid(n=1), paper=[], draw=draw)(
-        measure
-    )
+    one = one_cell(measure)
     runner.run(one, tmp_path)
     assert [row["word"] for row in runner.read(one, tmp_path).rows] == words
     (tmp_path / "table.csv").write_text("n,word\n1\n")
@@ -366,17 +379,15 @@ def test_words_come_back_as_they_were(tmp_path):
 
 
 def test_no_more_processes_than_cells(monkeypatch):
-    import joblib
+    jobs, parallel = [], joblib.Parallel
 
-    asked = []
-    parallel = joblib.Parallel
-    monkeypatch.setattr(
-        joblib,
-        "Parallel",
-        lambda n_jobs, **more: asked.append(n_jobs) or parallel(n_jobs=1, **more),
-    )
+    def record(n_jobs, **more):
+        jobs.append(n_jobs)
+        return parallel(n_jobs=1, **more)
+
+    monkeypatch.setattr(joblib, "Parallel", record)
     runner.run(toys.squares, jobs=100_000)
-    assert asked == [6]
+    assert jobs == [6]
 
 
 def test_folders_that_cannot_be_written(tmp_path):
@@ -516,6 +527,5 @@ def test_numbers_that_one_run_leaves_open_come_from_another(tmp_path):
         "Of 4 numbers 3 come out within their tolerance. Known to differ: 1. Not run here: 0."
         in text
     )
-    assert (
-        "| largest square | 9 | 9 | 0 | ok |" in text
-    )  # of the first run, not the 10,000 of the second
+    # Of the first run, not the 10,000 of the second.
+    assert "| largest square | 9 | 9 | 0 | ok |" in text

@@ -1,13 +1,17 @@
-"""Every recipe in its quick size: rows, checks, figure, page."""
+"""Every recipe in its quick size: rows, checks, figure, page; and recipes from outside."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import kanerva
+import toys
 from kanerva.lab import plot, runner
 from kanerva.lab.citations import SOURCES
-from kanerva.lab.papers import RECIPES
+from kanerva.lab.papers import RECIPES, recipes
 
 # They run the code that other tests run with the shape checks on.
 pytestmark = pytest.mark.untyped
@@ -45,11 +49,31 @@ def test_is_described(name):
 def test_pages_are_those_of_the_recipes():
     pages = {path.stem for path in (DOCS / "recipes").glob("*.md")} - {"README"}
     assert pages == set(RECIPES), "run make docs"
-    told = (DOCS / "fidelity.md").read_text(encoding="utf-8")
-    assert "**FAILED**" not in told
+    fidelity = (DOCS / "fidelity.md").read_text(encoding="utf-8")
+    assert "**FAILED**" not in fidelity
     for name, recipe in RECIPES.items():
         page = (DOCS / "recipes" / f"{name}.md").read_text(encoding="utf-8")
         assert (DOCS / "recipes" / f"{name}.png").is_file()
         assert recipe.about in page, f"{name}.md is old: run make docs"
         for check in recipe.checks:
             assert f"| {check.what} |" in page, f"{name}.md is old: run make docs"
+
+
+def test_recipes_are_listed_without_heavy_imports():
+    heavy = ("torch", "sklearn", "matplotlib", "numba")
+    code = f"""
+import sys
+import kanerva.lab.papers
+import kanerva.lab.runner
+assert not set({heavy}) & set(sys.modules), set({heavy}) & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_recipes_of_others():
+    assert recipes(toys.squares) == {"toy.squares": toys.squares}
+    assert list(recipes(toys)) == ["toy.squares", "toy.wrong", "toy.uneven"]
+    with pytest.raises(kanerva.InputTypeError, match="recipes must be a Recipe, or a module of"):
+        recipes(toys.squares.measure)
+    with pytest.raises(kanerva.InputError, match="the module pytest without one"):
+        recipes(pytest)

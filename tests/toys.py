@@ -53,8 +53,16 @@ def squares(
         yield {"repeat": repeat, "square": n**power, "word": "" if repeat else "first, or so"}
 
 
-@recipe("toy.wrong", "A number that does not come out", "kanerva1988", "nowhere", quick=grid(n=1), paper=grid(n=1), draw=draw,
-        checks=[Check("one", "square", 2, 0.5, "a mistake")])  # fmt: skip
+@recipe(
+    "toy.wrong",
+    "A number that does not come out",
+    "kanerva1988",
+    "nowhere",
+    quick=grid(n=1),
+    paper=grid(n=1),
+    draw=draw,
+    checks=[Check("one", "square", 2, 0.5, "a mistake")],
+)
 def wrong(n: Annotated[int, "a number"], seed: Annotated[int, "unused"] = 0):
     """Get a number wrong."""
     yield {"square": n}

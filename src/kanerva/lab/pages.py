@@ -1,4 +1,4 @@
-"""Write the pages of the documentation that come out of runs: one for each recipe, and published numbers beside ours."""
+"""Write documentation pages from finished runs: one for each recipe, and published numbers."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +14,18 @@ from kanerva.lab.runner import Result
 __all__ = ["fidelity", "index", "page", "values", "write"]
 
 MADE = "<!-- Written by `kanerva pages` from finished runs: change the recipe, not this page. -->"
+HEADS = ("number", "expected", "ours", "tolerance", "verdict", "source")
+INDEX = """# Experiments
+
+Each experiment is one recipe. `kanerva show NAME` describes it. `kanerva run NAME` runs it in
+seconds, checks its numbers and draws its figure; `--size paper` runs it in the size of the
+publication. An interrupted run is resumed by the same command.
+"""
+INDEPENDENT = """\
+"Computed independently" marks numbers that no source prints: they were computed from the
+definitions by other means than the code here. This page is made with `make docs`; every number is a
+check of a recipe, and `kanerva run NAME` repeats it.
+"""
 
 
 @door("pages")
@@ -24,147 +36,120 @@ def write(
     out: str | Path,
     more: Sequence[str | Path] = (),
 ) -> list[Path]:
-    """Write ``recipes/NAME.md`` with its figure for each recipe, ``recipes/README.md``, ``fidelity.md`` and drawn images.
+    """Write the pages of all recipes, with their figures.
+
+    The files are ``recipes/NAME.md`` and ``recipes/NAME.png`` for each recipe,
+    ``recipes/README.md``, ``images/correspondence.png`` and ``fidelity.md``.
 
     Args:
         recipes: by name.
-        absent: experiments that are not here, and why.
+        absent: experiments without a recipe, and why.
         runs: the folder that ``kanerva run --all --out`` wrote.
         out: the folder for the pages.
-        more: folders of runs of other sizes or other data, for the numbers that the first one leaves open.
+        more: folders of runs of other sizes or other data, for the numbers that are not in the
+            first one.
 
     Returns:
         the files written.
 
     Raises:
-        InputFileError: a recipe has no finished run there, or the pages cannot be written.
+        InputFileError: a recipe has no finished run, or the pages cannot be written.
 
     Example:
         >>> import tempfile
         >>> from kanerva.lab import pages, runner
         >>> from kanerva.lab.papers import RECIPES
-        >>> few = {"sdm.weights": RECIPES["sdm.weights"]}
+        >>> weights = RECIPES["sdm.weights"]
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = runner.run(few["sdm.weights"], folder + "/sdm.weights", given={"bits": 64, "radius": 11})
-        ...     [path.name for path in pages.write(few, {}, folder, folder + "/docs")]
+        ...     given = {"bits": 64, "radius": 11}
+        ...     _ = runner.run(weights, folder + "/sdm.weights", given=given)
+        ...     written = pages.write({weights.name: weights}, {}, folder, folder + "/docs")
+        >>> [path.name for path in written]
         ['sdm.weights.md', 'sdm.weights.png', 'README.md', 'correspondence.png', 'fidelity.md']
     """
     results = {
-        name: _together([runner.read(recipe, Path(run, name)) for run in (runs, *more)])
+        name: _merge([runner.read(recipe, Path(run, name)) for run in (runs, *more)])
         for name, recipe in recipes.items()
     }
     home = files.folder(Path(out, "recipes"))
     written = []
     for name, recipe in recipes.items():
-        written += [_text(home / f"{name}.md", page(recipe, results[name]))]
-        drawn = Path(runs, name, "figure.png")
-        if not drawn.is_file():
-            do = 'pip install "kanerva[plot]" and run it again'
-            refuse(
-                "runs",
-                must="runs with figures",
-                got=f"one without {str(drawn)!r}",
-                do=do,
-                error=InputFileError,
-            )
-        written.append(_picture(home / f"{name}.png", drawn.read_bytes()))
+        written.append(_text(home / f"{name}.md", page(recipe, results[name])))
+        written.append(_picture(home / f"{name}.png", _figure(Path(runs, name))))
     written.append(_text(home / "README.md", index(recipes, results)))
-    written.append(
-        _picture(
-            files.folder(Path(out, "images")) / "correspondence.png",
-            plot.png(plot.correspondence()),
-        )
-    )
+    correspondence = files.folder(Path(out, "images")) / "correspondence.png"
+    written.append(_picture(correspondence, plot.png(plot.correspondence())))
     written.append(_text(Path(out, "fidelity.md"), fidelity(recipes, results, absent)))
     return written
 
 
 def page(recipe: Recipe, result: Result) -> str:
-    """Write the page of one recipe: what it shows, its figure, its parameters and its numbers.
+    """Return the page of a recipe: its text, its figure, its parameters and its numbers.
 
     Example:
         >>> from kanerva.lab import pages, runner
         >>> from kanerva.lab.papers import RECIPES
         >>> recipe = RECIPES["sdm.weights"]
-        >>> pages.page(recipe, runner.run(recipe, given={"bits": 64, "radius": 11})).splitlines()[1] == f"# {recipe.title}"
+        >>> result = runner.run(recipe, given={"bits": 64, "radius": 11})
+        >>> pages.page(recipe, result).splitlines()[1] == f"# {recipe.title}"
         True
     """
     source = SOURCES[recipe.source]
+    origin = f"Source: {source.short()}, *{source.title}*, {recipe.figure}."
+    cells = [recipe.cells(size) for size in recipe.sizes]
     parameters = [
-        (
-            f"`{one.name}`",
-            one.help,
-            *(values([cell[one.name] for cell in recipe.cells(size)]) for size in recipe.sizes),
-        )
+        (f"`{one.name}`", one.help, *(values([cell[one.name] for cell in size]) for size in cells))
         for one in recipe.parameters
     ]
-    checks = [_line(verdict) for verdict in result.verdicts]
-    return "\n".join(
-        [
-            MADE,
-            f"# {recipe.title}",
-            "",
-            f"    kanerva run {recipe.name}                 # in seconds",
-            f"    kanerva run {recipe.name} --size paper    # as shown here",
-            "",
-            recipe.about,
-            "",
-            f"![{recipe.title}]({recipe.name}.png)",
-            "",
-            f"Source: {source.short()}, *{source.title}*, {recipe.figure}. `kanerva cite {recipe.name}` prints how to cite it.",
-            "",
-            "## Parameters",
-            "",
-            *_table(("parameter", "meaning", "quick", "paper"), parameters),
-            "",
-            *(["## Numbers", "", *_table(HEADS, checks), ""] if checks else []),
-        ]
-    )
+    lines = [
+        MADE,
+        f"# {recipe.title}",
+        "",
+        f"    kanerva run {recipe.name}                 # in seconds",
+        f"    kanerva run {recipe.name} --size paper    # as shown here",
+        "",
+        recipe.about,
+        "",
+        f"![{recipe.title}]({recipe.name}.png)",
+        "",
+        f"{origin} `kanerva cite {recipe.name}` prints how to cite it.",
+        "",
+        "## Parameters",
+        "",
+        *_table(("parameter", "meaning", "quick", "paper"), parameters),
+        "",
+    ]
+    if result.verdicts:
+        lines += ["## Numbers", "", *_table(HEADS, [_line(one) for one in result.verdicts]), ""]
+    return "\n".join(lines)
 
 
 def index(recipes: Mapping[str, Recipe], results: Mapping[str, Result]) -> str:
-    """Write the list of all recipes.
+    """Return the list of all recipes.
 
     Example:
         >>> from kanerva.lab import pages
         >>> "| recipe |" in pages.index({}, {})
         True
     """
-    lines = [
-        (
-            f"[{name}]({name}.md)",
-            recipe.title,
-            SOURCES[recipe.source].short(),
-            _duration(results[name].manifest["seconds"]),
-        )
-        for name, recipe in recipes.items()
-    ]
-    return "\n".join(
-        [
-            MADE,
-            "# Experiments",
-            "",
-            "Each is one object: `kanerva show NAME` says what it does, `kanerva run NAME` runs it in seconds, checks its numbers and",
-            "draws its figure, and `--size paper` makes it as large as it was published. An interrupted run goes on where it was.",
-            "",
-            *_table(("recipe", "what it shows", "source", "paper size takes"), lines),
-            "",
-        ]
-    )
-
-
-HEADS = ("number", "expected", "ours", "tolerance", "verdict", "who says so")
+    heads = ("recipe", "what it shows", "source", "paper size takes")
+    lines = []
+    for name, recipe in recipes.items():
+        seconds = results[name].manifest["seconds"]
+        source = SOURCES[recipe.source].short()
+        lines.append((f"[{name}]({name}.md)", recipe.title, source, _duration(seconds)))
+    return "\n".join([MADE, INDEX, *_table(heads, lines), ""])
 
 
 def fidelity(
     recipes: Mapping[str, Recipe], results: Mapping[str, Result], absent: Mapping[str, str]
 ) -> str:
-    """Write every number that a source gives beside ours; first those that differ or could not be run.
+    """Return every expected number beside that of the run, those that differ or were not run first.
 
     Args:
         recipes: by name.
-        results: of their runs.
-        absent: experiments that are not here, and why.
+        results: of their runs, by name.
+        absent: experiments without a recipe, and why.
 
     Returns:
         the page.
@@ -174,38 +159,27 @@ def fidelity(
         >>> "no text" in pages.fidelity({}, {}, {"figure 9": "no text of it was at hand"})
         True
     """
-    asked = [verdict for result in results.values() for verdict in result.verdicts]
-    good = sum(verdict.ok is True and not verdict.reason for verdict in asked)
-    differing = [verdict for verdict in asked if verdict.reason and verdict.ok]
-    unrun = {name: [v for v in result.verdicts if v.ok is None] for name, result in results.items()}
+    verdicts = [verdict for result in results.values() for verdict in result.verdicts]
+    good = sum(verdict.ok is True and not verdict.reason for verdict in verdicts)
+    differing = sum(bool(verdict.reason and verdict.ok) for verdict in verdicts)
+    missing = sum(verdict.ok is None for verdict in verdicts)
     lines = [
         MADE,
         "# Published numbers beside ours",
         "",
-        f"Of {len(asked)} numbers {good} come out within their tolerance. Known to differ: {len(differing)}. "
-        f"Not run here: {sum(map(len, unrun.values()))}.",
+        f"Of {len(verdicts)} numbers {good} come out within their tolerance. "
+        f"Known to differ: {differing}. Not run here: {missing}.",
         "",
-        '"Computed independently" marks numbers that no source prints: they were worked out from the definitions by other means than',
-        "the code here. Made with `make docs`; every number is a check of a recipe, and `kanerva run NAME` repeats it.",
-        "",
+        INDEPENDENT,
         "## What differs, and why",
         "",
+        *(line for name, result in results.items() for line in _differences(name, result)),
+        "",
+        "## What was not run",
+        "",
+        *(f"* {what}: {reason}" for what, reason in absent.items()),
+        *(line for name, result in results.items() for line in _not_run(name, result)),
     ]
-    for name, result in results.items():
-        for reason, verdicts in _reasons(result.verdicts).items():
-            told = "; ".join(
-                f"{v.what}: ours {v.value:.6g}, theirs {v.expected:.6g}" for v in verdicts
-            )
-            lines.append(f"* [{name}](recipes/{name}.md): {reason} ({verdicts[0].source}). {told}.")
-    lines += ["", "## What was not run", ""]
-    for what, reason in absent.items():
-        lines.append(f"* {what}: {reason}")
-    for name, verdicts in unrun.items():
-        if verdicts:
-            ends = f"from “{verdicts[0].what}” to “{verdicts[-1].what}”"
-            lines.append(
-                f"* [{name}](recipes/{name}.md): {len(verdicts)} numbers of another size or other data, {ends}."
-            )
     for name, recipe in recipes.items():
         checks = [_line(verdict) for verdict in results[name].verdicts if verdict.ok is not None]
         if checks:
@@ -214,48 +188,56 @@ def fidelity(
 
 
 def values(taken: Sequence[object]) -> str:
-    """List the values that a parameter takes, each once.
+    """Return the values that a parameter takes, each once.
 
     Example:
         >>> from kanerva.lab.pages import values
         >>> values([64, 64, 0.5])
         '64, 0.5'
     """
-    told = [
+    words = [
         f"{value:g}" if isinstance(value, float) else str(value) for value in dict.fromkeys(taken)
     ]
-    return ", ".join(told) if len(told) < 13 else f"{told[0]} … {told[-1]} ({len(told)} values)"
+    return (
+        ", ".join(words) if len(words) < 13 else f"{words[0]} … {words[-1]} ({len(words)} values)"
+    )
 
 
-def _together(results: Sequence[Result]) -> Result:
-    """Fill what the first run leaves open with what the others found."""
-    found = [
+def _merge(results: Sequence[Result]) -> Result:
+    """Return the first result, with the numbers that it lacks taken from the others."""
+    verdicts = [
         next((verdict for verdict in same if verdict.ok is not None), same[0])
-        for same in zip(*(r.verdicts for r in results), strict=True)
+        for same in zip(*(result.verdicts for result in results), strict=True)
     ]
-    return results[0]._replace(verdicts=found)
+    return results[0]._replace(verdicts=verdicts)
 
 
-def _reasons(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
-    """Gather the verdicts that are known to differ by their reasons."""
+def _differences(name: str, result: Result) -> Iterator[str]:
+    """Yield a line for each reason why numbers are known to differ."""
     reasons: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
+    for verdict in result.verdicts:
         if verdict.reason and verdict.ok:
             reasons.setdefault(verdict.reason, []).append(verdict)
-    return reasons
+    for reason, verdicts in reasons.items():
+        numbers = "; ".join(
+            f"{one.what}: ours {one.value:.6g}, theirs {one.expected:.6g}" for one in verdicts
+        )
+        yield f"* [{name}](recipes/{name}.md): {reason} ({verdicts[0].source}). {numbers}."
+
+
+def _not_run(name: str, result: Result) -> Iterator[str]:
+    """Yield a line about the numbers that no run has, where there are any."""
+    missing = [verdict.what for verdict in result.verdicts if verdict.ok is None]
+    if missing:
+        count = f"{len(missing)} numbers of another size or other data"
+        yield (f"* [{name}](recipes/{name}.md): {count}, from “{missing[0]}” to “{missing[-1]}”.")
 
 
 def _line(verdict: Verdict) -> tuple[str, ...]:
     ours = "not run" if verdict.value is None else f"{verdict.value:.7g}"
     word = {None: "–", True: "differs" if verdict.reason else "ok", False: "**FAILED**"}[verdict.ok]
-    return (
-        verdict.what,
-        f"{verdict.expected:.7g}",
-        ours,
-        f"{verdict.tolerance:.2g}",
-        word,
-        verdict.source,
-    )
+    expected, tolerance = f"{verdict.expected:.7g}", f"{verdict.tolerance:.2g}"
+    return verdict.what, expected, ours, tolerance, word, verdict.source
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -268,23 +250,27 @@ def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> Iterator[str
 def _duration(seconds: float) -> str:
     if seconds < 10:
         return "seconds"
-    return (
-        "half a minute"
-        if seconds < 45
-        else "a minute"
-        if seconds < 90
-        else f"{round(seconds / 60)} minutes"
-    )
+    if seconds < 45:
+        return "half a minute"
+    return "a minute" if seconds < 90 else f"{round(seconds / 60)} minutes"
+
+
+def _figure(run: Path) -> bytes:
+    """Return the figure of a run."""
+    drawn = run / "figure.png"
+    if not drawn.is_file():
+        got, do = f"one without {str(drawn)!r}", 'pip install "kanerva[plot]" and run it again'
+        refuse("runs", must="runs with figures", got=got, do=do, error=InputFileError)
+    return drawn.read_bytes()
 
 
 def _picture(path: Path, drawn: bytes) -> Path:
-    """Write a picture in 64 colours: a quarter of the bytes, and no difference to the eye."""
+    """Write a picture in 64 colours, which takes a quarter of the bytes and looks the same."""
     from PIL import Image
 
     with files.atomic(path) as temporary, Image.open(io.BytesIO(drawn)) as picture:
-        few = picture.convert("RGB").quantize(
-            64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
-        )
+        median, plain = Image.Quantize.MEDIANCUT, Image.Dither.NONE
+        few = picture.convert("RGB").quantize(64, method=median, dither=plain)
         few.save(temporary, format="PNG", optimize=True)
     return path
 

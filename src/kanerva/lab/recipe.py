@@ -1,7 +1,7 @@
-"""Experiments as objects: what is varied, what is measured, what must come out, and how it is drawn.
+"""Experiments as objects: what varies, what is measured, what must come out, and the figure.
 
-A recipe is made by a decorator on a generator of rows. The command line, the pages of the documentation and the tests are
-all made from that one object.
+The decorator ``recipe`` turns a generator of rows into a ``Recipe``. The command line, the pages of
+the documentation and the tests are made from that object.
 """
 
 import importlib
@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from kanerva._core.checks import choice, integer
 from kanerva._core.errors import door, refuse
@@ -23,6 +23,7 @@ Value = str | int | float | None
 Row = dict[str, Any]  # text, numbers and None
 Cell = dict[str, Any]
 SIZES = ("quick", "paper")
+KINDS = {int: "whole numbers", float: "finite numbers", str: "words"}
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {
     "mean": statistics.fmean,
     "min": min,
@@ -31,12 +32,12 @@ AGGREGATES: dict[str, Callable[[list[float]], float]] = {
 
 
 class Parameter(NamedTuple):
-    """One parameter of a recipe, read from its signature.
+    """One parameter of a recipe, read from the signature of its generator.
 
-    * ``name``: as ``--set`` takes it.
+    * ``name``: the name that ``--set`` takes.
     * ``kind``: int, float or str.
-    * ``help``: what it means, with its unit.
-    * ``default``: its value where a size does not say; None where every size does.
+    * ``help``: the meaning, with its unit.
+    * ``default``: the value where a cell gives none; None where every cell gives one.
     """
 
     name: str
@@ -46,13 +47,13 @@ class Parameter(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a check found.
+    """The outcome of a check.
 
     * ``what``: the number in words.
-    * ``value``: ours; None where the run has no row for it.
-    * ``expected``, ``tolerance``, ``source``: theirs, how near is near enough, and who says so.
-    * ``ok``: whether it came out as it should; None where the run has no row for it.
-    * ``reason``: why ours is known to differ, where it is.
+    * ``value``: the number of this run; None where the run has no row for it.
+    * ``expected``, ``tolerance``, ``source``: as in ``Check``.
+    * ``ok``: whether the check holds; None where the run has no row for it.
+    * ``reason``: why the number is known to differ, where it is.
     """
 
     what: str
@@ -64,7 +65,7 @@ class Verdict(NamedTuple):
     reason: str
 
     def sentence(self) -> str:
-        """Write the verdict on one line.
+        """Return the verdict as one line.
 
         Example:
             >>> from kanerva.lab.recipe import Verdict
@@ -73,29 +74,32 @@ class Verdict(NamedTuple):
         """
         if self.value is None:
             return f"{self.what}: not in this run"
-        told = f"{self.what}: {self.value:.7g} (expected {self.expected:.7g} +- {self.tolerance:.3g}, {self.source})"
+        expected = f"expected {self.expected:.7g} +- {self.tolerance:.3g}, {self.source}"
+        start = f"{self.what}: {self.value:.7g} ({expected})"
         if self.reason:
-            return f"{told} {'differs' if self.ok else 'FAILED to differ'}: {self.reason}"
-        return f"{told} {'ok' if self.ok else 'FAILED'}"
+            return f"{start} {'differs' if self.ok else 'FAILED to differ'}: {self.reason}"
+        return f"{start} {'ok' if self.ok else 'FAILED'}"
 
 
 @dataclass(frozen=True)
 class Check:
-    """A number that must come out.
+    """A number that a run must reproduce.
 
     * ``what``: the number in words.
-    * ``column``: where it stands in the table.
-    * ``expected``: what it must be.
-    * ``tolerance``: how far off it may be, in the unit of the column.
-    * ``source``: who says so: a publication and where in it, or how it was computed apart from this library.
-    * ``at``: the values of other columns that choose the rows.
-    * ``aggregate``: ``"mean"``, ``"min"`` or ``"max"`` of the rows chosen.
-    * ``reason``: why ours is known to differ; the check then holds while it does.
+    * ``column``: the column of the table that holds it.
+    * ``expected``: its value.
+    * ``tolerance``: the largest deviation allowed, in the unit of the column.
+    * ``source``: where the value comes from: a publication and the place in it, or how it was
+      computed independently of this library.
+    * ``at``: the values of other columns that select the rows.
+    * ``aggregate``: ``"mean"``, ``"min"`` or ``"max"`` over the selected rows.
+    * ``reason``: why this library is known to give another value; the check then holds as long as
+      the value differs.
 
     Example:
         >>> from kanerva.lab.recipe import Check
-        >>> check = Check("beta at radius 11", "beta", 15.85, 0.01, "the authors", at={"radius": 11})
-        >>> check.judge([{"radius": 11, "beta": 15.8528}, {"radius": 15, "beta": 10.1104}]).ok
+        >>> beta = Check("beta", "beta", 15.85, 0.01, "the authors", at={"radius": 11})
+        >>> beta.judge([{"radius": 11, "beta": 15.8528}, {"radius": 15, "beta": 10.1104}]).ok
         True
     """
 
@@ -110,54 +114,60 @@ class Check:
 
     @door
     def judge(self, rows: Iterable[Row]) -> Verdict:
-        """Look the number up in the rows of a table and compare it.
+        """Compare the expected number with the rows of a table.
+
+        Args:
+            rows: the table, a dict for each row.
+
+        Returns:
+            the verdict; its ``ok`` is None where no row is selected.
 
         Raises:
-            InputError: a row that the check is about lacks its column.
+            InputError: a selected row lacks the column of the check.
 
         Example:
             >>> from kanerva.lab.recipe import Check
             >>> Check("error", "error", 0.0, 0.1, "theory").judge([{"error": 0.25}]).ok
             False
         """
-        chosen = [
-            row
-            for row in rows
-            if all(_same(row.get(name), value) for name, value in self.at.items())
-        ]
-        if any(self.column not in row for row in chosen):
-            got = f"rows with {', '.join(map(repr, chosen[0]))}"
-            must = f"rows with the column {self.column!r}"
-            refuse("rows", must=must, got=got, do="yield it, or name another column")
-        values = [float(value) for row in chosen if (value := row[self.column]) is not None]
-        if not values:
-            return Verdict(
-                self.what, None, self.expected, self.tolerance, self.source, None, self.reason
-            )
-        value = AGGREGATES[self.aggregate](values)
-        near = abs(value - self.expected) <= self.tolerance + 1e-12 * abs(self.expected)
+        values = self._values(rows)
+        value = AGGREGATES[self.aggregate](values) if values else None
+        ok = None
+        if value is not None:
+            near = abs(value - self.expected) <= self.tolerance + 1e-12 * abs(self.expected)
+            ok = near != bool(self.reason)
         return Verdict(
-            self.what,
-            value,
-            self.expected,
-            self.tolerance,
-            self.source,
-            near != bool(self.reason),
-            self.reason,
+            self.what, value, self.expected, self.tolerance, self.source, ok, self.reason
         )
+
+    def _values(self, rows: Iterable[Row]) -> list[float]:
+        """Return the numbers in the selected rows."""
+        selected = [row for row in rows if self._selects(row)]
+        for row in selected:
+            if self.column not in row:
+                got, must = f"rows with {', '.join(map(repr, row))}", "rows with the column"
+                do = "yield it, or name another column"
+                refuse("rows", must=f"{must} {self.column!r}", got=got, do=do)
+        return [float(row[self.column]) for row in selected if row[self.column] is not None]
+
+    def _selects(self, row: Row) -> bool:
+        return all(_same(row.get(name), value) for name, value in self.at.items())
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """An experiment: ``recipe`` makes it, ``kanerva.lab.runner.run`` runs it.
+    """An experiment, made by the decorator ``recipe`` and run by ``kanerva.lab.runner.run``.
 
-    * ``name``: as the command line takes it, such as ``sdm.weights``.
+    * ``name``: the name on the command line, such as ``sdm.weights``.
     * ``title``: what it shows, in a few words.
-    * ``measure``: the generator of rows; called once for each cell, with the values of that cell.
-    * ``source``, ``figure``: a key of ``kanerva.lab.citations.SOURCES``, and where in it.
+    * ``measure``: the generator of rows, called once for each cell with the values of that cell.
+    * ``source``, ``figure``: a key of ``kanerva.lab.citations.SOURCES``, and the place in it.
     * ``sizes``: the cells of ``"quick"`` and of ``"paper"``.
-    * ``checks``: numbers that must come out.
-    * ``draw``: makes the figure from the rows alone.
+    * ``checks``: the numbers that a run must reproduce.
+    * ``draw``: a function that makes the figure from the rows alone.
+
+    Raises:
+        InputError: a cell has a parameter that the generator does not take.
 
     Example:
         >>> from kanerva.lab.papers import RECIPES
@@ -178,43 +188,35 @@ class Recipe:
     def __post_init__(self) -> None:
         known = {parameter.name for parameter in self.parameters}
         for cell in itertools.chain(*self.sizes.values()):
-            if not set(cell) <= known:
-                got, do = ", ".join(set(cell) - known), f"name one of {', '.join(sorted(known))}"
+            unknown = set(cell) - known
+            if unknown:
                 must = "made of cells that its generator takes"
-                refuse(self.name, must=must, got=got, do=do)
+                do = f"name one of {', '.join(sorted(known))}"
+                refuse(self.name, must=must, got=", ".join(unknown), do=do)
 
     @property
     def about(self) -> str:
-        """What it shows, in plain words: the docstring of the generator."""
+        """What the experiment shows: the docstring of the generator."""
         return inspect.getdoc(self.measure) or ""
 
     @property
     def parameters(self) -> list[Parameter]:
-        """What can be set, from the signature of the generator."""
+        """The parameters that can be set, from the signature of the generator."""
         hints = get_type_hints(self.measure, include_extras=True)
-        found = []
-        for name, one in inspect.signature(self.measure).parameters.items():
-            hint = hints[name]
-            kind, words = (
-                (hint.__origin__, hint.__metadata__[0])
-                if hasattr(hint, "__metadata__")
-                else (hint, "")
-            )
-            found.append(
-                Parameter(name, kind, words, None if one.default is one.empty else one.default)
-            )
-        return found
+        signature = inspect.signature(self.measure)
+        return [_parameter(one, hints[name]) for name, one in signature.parameters.items()]
 
     @door
     def cells(
         self, size: str = "quick", seed: int = 0, given: Mapping[str, str | Value] | None = None
     ) -> list[Cell]:
-        """Return the cells of a run: what the generator is called with, one after the other.
+        """Return the cells of a run: the arguments of each call of the generator, in order.
 
         Args:
             size: ``"quick"`` or ``"paper"``.
-            seed: added to the seed of every cell.
-            given: parameters to take instead, such as ``{"radius": "9,11"}``; commas make a sweep.
+            seed: an integer >= 0, added to the seed of every cell.
+            given: values that replace those of the cells, such as ``{"radius": "9,11"}``; commas
+                make a sweep.
 
         Returns:
             a dict of all parameters for each cell; no two are the same.
@@ -224,7 +226,8 @@ class Recipe:
 
         Example:
             >>> from kanerva.lab.papers import RECIPES
-            >>> [cell["radius"] for cell in RECIPES["sdm.weights"].cells(given={"bits": "64", "radius": "9,11"})]
+            >>> cells = RECIPES["sdm.weights"].cells(given={"bits": "64", "radius": "9,11"})
+            >>> [cell["radius"] for cell in cells]
             [9, 11]
         """
         cells = self.sizes[choice("size", size, SIZES)]
@@ -245,7 +248,7 @@ class Recipe:
         return list(found.values())
 
     def judge(self, rows: list[Row]) -> list[Verdict]:
-        """Compare the rows of a table with every number that must come out.
+        """Compare every expected number with the rows of a table.
 
         Example:
             >>> from kanerva.lab.papers import RECIPES
@@ -256,12 +259,11 @@ class Recipe:
         return [check.judge(rows) for check in self.checks]
 
     def __reduce__(self) -> Any:
-        # The decorator put the recipe where its generator had been, so it is sent to other processes by that name.
-        home = importlib.import_module(self.measure.__module__)
-        name = self.measure.__name__
-        # What stands in a script or a notebook has no name elsewhere, and travels whole.
-        known = home.__name__ != "__main__" and getattr(home, name, None) is self
-        return (_found, (home.__name__, name)) if known else super().__reduce__()
+        # Another process finds the recipe under the name of its generator, which it replaced. In
+        # a script or a notebook that name cannot be imported, and the whole object is sent.
+        home, name = self.measure.__module__, self.measure.__name__
+        known = getattr(importlib.import_module(home), name, None) is self
+        return (_find, (home, name)) if known and home != "__main__" else super().__reduce__()
 
 
 @door
@@ -274,73 +276,70 @@ def recipe(
     quick: Sequence[Cell],
     paper: Sequence[Cell],
     draw: Callable[[list[Row]], Any],
-    checks: Sequence[Check] = (),
+    checks: Iterable[Check] = (),
 ) -> Callable[[Callable[..., Iterator[Row]]], Recipe]:
     """Turn a generator of rows into a recipe.
 
-    The generator takes the parameters of one cell, annotated as ``Annotated[int, "what it means, in which unit"]``, and
-    yields rows: dicts of numbers, text or None, with the same keys in the same order every time. The values of the cell
-    are put before them. A parameter called ``seed`` is counted from the seed of the run. Its docstring says in plain
-    words what the experiment shows and what is to be seen.
+    The generator takes the parameters of one cell, annotated as ``Annotated[int, "the meaning, with
+    its unit"]``. It yields rows: dicts of numbers, text or None, with the same keys in the same
+    order every time. The columns of the parameters are added in front. A parameter named ``seed``
+    is counted from the seed of the run. The docstring describes what the experiment shows, and how
+    to read its figure.
 
     Args:
-        name: as the command line takes it, such as ``sdm.weights``.
-        title: what it shows, in a few words.
+        name: the name on the command line, such as ``sdm.weights``.
+        title: what the experiment shows, in a few words.
         source: a key of ``kanerva.lab.citations.SOURCES``.
-        figure: where in the source, such as ``figure 2``.
-        quick: cells that are done in seconds.
-        paper: cells of the size of the paper.
-        draw: makes a figure from the rows alone.
-        checks: numbers that must come out.
+        figure: the place in the source, such as ``figure 2``.
+        quick: cells that take seconds.
+        paper: cells of the size of the publication.
+        draw: a function that makes a figure from the rows alone.
+        checks: the numbers that a run must reproduce.
 
     Returns:
-        a decorator that gives a ``Recipe``.
+        a decorator that returns a ``Recipe``.
 
     Raises:
-        InputError: the source is unknown, or a cell has a parameter that the generator does not take.
+        InputError: the source is unknown, or a cell has a parameter that the generator does not
+            take.
 
     Example:
         >>> from typing import Annotated
         >>> from kanerva.lab.recipe import grid, recipe
-        >>> @recipe("demo.squares", "Squares", "kanerva1988", "nowhere", quick=grid(n=(2, 3)), paper=grid(n=4), draw=len)
+        >>> sizes = {"quick": grid(n=(2, 3)), "paper": grid(n=4)}
+        >>> @recipe("demo.squares", "Squares", "kanerva1988", "nowhere", draw=len, **sizes)
         ... def squares(n: Annotated[int, "a number"]):
         ...     yield {"square": n * n}
         >>> [next(squares.measure(**cell))["square"] for cell in squares.cells()]
         [4, 9]
     """
     choice("source", source, tuple(citations.SOURCES))
+    sizes = {"quick": list(quick), "paper": list(paper)}
+    numbers = tuple(checks)
 
-    def made(measure: Callable[..., Iterator[Row]]) -> Recipe:
-        return Recipe(
-            name,
-            title,
-            measure,
-            source,
-            figure,
-            {"quick": list(quick), "paper": list(paper)},
-            tuple(checks),
-            draw,
-        )
+    def decorate(measure: Callable[..., Iterator[Row]]) -> Recipe:
+        return Recipe(name, title, door(name)(measure), source, figure, sizes, numbers, draw)
 
-    return made
+    return decorate
 
 
 def grid(**sweeps: Value | Sequence[Value]) -> list[Cell]:
-    """Return every combination of values: a dict each, the last name changing fastest.
+    """Return every combination of values as a dict; the last name changes fastest.
 
     Args:
-        **sweeps: a value, or a tuple or list of values, for each parameter.
+        **sweeps: a value, or a sequence of values, for each parameter.
 
     Returns:
         the cells; add lists of cells to join grids.
 
     Example:
         >>> from kanerva.lab.recipe import grid
-        >>> grid(bits=64, radius=(5, 9))
-        [{'bits': 64, 'radius': 5}, {'bits': 64, 'radius': 9}]
+        >>> grid(bits=64, radius=range(5, 7))
+        [{'bits': 64, 'radius': 5}, {'bits': 64, 'radius': 6}]
     """
     columns = [
-        values if isinstance(values, tuple | list) else (values,) for values in sweeps.values()
+        [values] if values is None or isinstance(values, str | int | float) else values
+        for values in sweeps.values()
     ]
     return [dict(zip(sweeps, values, strict=True)) for values in itertools.product(*columns)]
 
@@ -351,19 +350,23 @@ def _same(value: Value, wanted: Value) -> bool:
     return value == wanted
 
 
+def _parameter(one: inspect.Parameter, hint: Any) -> Parameter:
+    kind, words = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, "")
+    return Parameter(one.name, kind, words, None if one.default is one.empty else one.default)
+
+
 def _value(parameter: Parameter, text: str) -> Value:
-    """Read a value of ``--set`` as what the parameter is."""
+    """Convert a value of ``--set`` to the kind of its parameter."""
     try:
         value: Value = parameter.kind(text)
         if not isinstance(value, float) or math.isfinite(value):
             return value
     except ValueError:
         pass
-    must = {int: "whole numbers", float: "finite numbers"}.get(parameter.kind, "words")
+    must = f"{KINDS.get(parameter.kind, 'words')} with commas between"
     got = repr(text) if len(text) <= 60 else f"of {len(text)} characters"
-    do = f"write --set {parameter.name}=VALUE"
-    refuse(parameter.name, must=f"{must} with commas between", got=got, do=do)
+    refuse(parameter.name, must=must, got=got, do=f"write --set {parameter.name}=VALUE")
 
 
-def _found(home: str, name: str) -> Any:
+def _find(home: str, name: str) -> Any:
     return getattr(importlib.import_module(home), name)

@@ -1,41 +1,99 @@
-"""The experiments of the papers as recipes, a file for each line of work; they do not import each other."""
+"""The experiments of publications as recipes: a folder for each publication.
 
-from kanerva.lab.papers import jaeckel1989, keeler1988
-from kanerva.lab.papers.bricken2021 import critical, images, recall, theory
+No folder imports another. This package does not import torch; a recipe imports it when it runs.
+"""
+
+from types import ModuleType
+from typing import Any
+
+from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva.lab.papers.bricken2021 import (
+    approximations,
+    beta,
+    convergence,
+    critical,
+    finite_locations,
+    images,
+    optimal_radius,
+    projection,
+    regimes,
+    weights,
+)
+from kanerva.lab.papers.jaeckel1989 import designs
+from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
-from kanerva.lab.papers.kanerva1988 import overlap as overlap1988
-from kanerva.lab.papers.kanerva1988 import recall as recall1988
+from kanerva.lab.papers.keeler1988 import hopfield
 from kanerva.lab.recipe import Recipe
 
-__all__ = ["ABSENT", "RECIPES"]
+__all__ = ["ABSENT", "RECIPES", "recipes"]
+
+
+@door("papers.recipes")
+def recipes(value: Any) -> dict[str, Recipe]:
+    """Return a recipe, or the recipes of a module, by name.
+
+    Args:
+        value: a ``Recipe``, or a module with recipes.
+
+    Returns:
+        the recipes, in the order of the module.
+
+    Raises:
+        InputError: the module has no recipe.
+        InputTypeError: it is neither a recipe nor a module.
+
+    Example:
+        >>> from kanerva.lab.papers import recipes
+        >>> from kanerva.lab.papers.kanerva1988 import overlap
+        >>> list(recipes(overlap)), list(recipes(overlap.nearest))
+        (['kanerva.overlap', 'kanerva.nearest'], ['kanerva.nearest'])
+    """
+    must, do = "a Recipe, or a module of them", "make one with kanerva.lab.recipe.recipe"
+    if isinstance(value, Recipe):
+        return {value.name: value}
+    if not isinstance(value, ModuleType):
+        refuse("recipes", value, must=must, do=do, error=InputTypeError)
+    found = {one.name: one for one in vars(value).values() if isinstance(one, Recipe)}
+    if not found:
+        refuse("recipes", got=f"the module {value.__name__} without one", must=must, do=do)
+    return found
+
 
 MODULES = (
-    theory,
+    weights,
+    beta,
+    approximations,
+    optimal_radius,
     critical,
-    recall,
-    overlap1988,
+    convergence,
+    finite_locations,
+    overlap,
     critical1988,
-    recall1988,
-    jaeckel1989,
-    keeler1988,
+    recall,
+    capacity,
+    designs,
+    hopfield,
     images,
+    projection,
+    regimes,
 )
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for module in MODULES
-    for recipe in vars(module).values()
-    if isinstance(recipe, Recipe)
-}
+RECIPES: dict[str, Recipe] = {}
+for module in MODULES:
+    RECIPES |= recipes(module)
 
-# Experiments that are not here, and why.
+# Published experiments without a recipe, and why.
 ABSENT = {
-    "Statistics of the 90 values of beta that translation models with query-key normalisation learned (Henry and others 2020)": (
-        "the values are not printed in a publication, only handed on by their authors; the three optimal radii that they are "
-        "compared with are in `sdm.optimal_radius`."
+    "Statistics of the 90 values of beta that translation models with query-key normalisation "
+    "learned (Henry and others 2020)": (
+        "the values are not printed in a publication and were only passed on by their authors; the "
+        "three optimal radii with which they are compared are in `sdm.optimal_radius`."
     ),
-    "The effective beta of the heads of GPT-2 (Bricken and Pehlevan 2021, appendix)": "it needs the weights of that model.",
+    "The effective beta of the heads of GPT-2 (Bricken and Pehlevan 2021, appendix)": (
+        "it needs the weights of that model."
+    ),
     "Recall of MNIST by learned keys (Bricken and Pehlevan 2021)": (
-        "the pictures are downloaded, which was not possible where these pages were made. The numbers are checks of "
-        "`sdm.projection`: `kanerva run sdm.projection --set data=mnist --set patterns=60000 --set draw=rounded`."
+        "the pictures are downloaded, which was not possible where these pages were made. The "
+        "numbers are checks of `sdm.projection`: `kanerva run sdm.projection --set data=mnist "
+        "--set patterns=60000 --set draw=rounded`."
     ),
 }

@@ -1,104 +1,112 @@
-"""Kanerva 1988, Sparse Distributed Memory: what circles in the space of bits have in common."""
+"""Kanerva 1988, Sparse Distributed Memory: locations in two circles, and the nearest location."""
 
 import math
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import numpy as np
-import torch
-
-from kanerva import bits as bits_
-from kanerva import functional, theory
+import kanerva
+from kanerva import theory
 from kanerva.lab import plot
-from kanerva.lab.recipe import Check, Row, grid, recipe
-from kanerva.separation import Step
-from kanerva.similarity import agreement
+from kanerva.lab.papers._common import INTEGERS, Bits, Locations, Radius, Seed, table
+from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["nearest", "overlap"]
 
-Bits = Annotated[int, "dimension n of the space"]
-Locations = Annotated[int, "how many random locations there are"]
-Radius = Annotated[int, "of reads and writes, in bits"]
-Seed = Annotated[int, "of all that is drawn at random"]
-
-# Locations shared by circles at so many bits, of a million in all, for 1000 bits and radius 451.
-MILLION = {"bits": 1000, "locations": 1_000_000, "radius": 451}
-FAR = (0, 1, 10, 50, 100, 150, 200, 300, 400, 500)
-EXACT = (1071.850, 958.437, 795.874, 476.874, 285.831, 173.627, 103.461, 32.324, 7.597, 1.101)
-FORMULA = (1000.000, 915.165, 735.148, 440.666, 263.472, 159.589, 94.812, 29.447, 6.890, 1.000)
-BOOK = (1000, 894, 743, 445, 267, 162, 97, 30, 7, 1)
-# Means of twenty draws in the notebook of the attention paper, for 100 bits, 10,000 locations and radius 35.
-HUNDRED = {"bits": 100, "locations": 10_000, "radius": 35}
+MILLION: Cell = {"bits": 1000, "locations": 1_000_000, "radius": 451}
+HUNDRED: Cell = {"bits": 100, "locations": 10_000, "radius": 35}
+# Locations of a million that two circles share: exactly, by the continuous formula, and of a
+# thousand active ones, as the book prints them.
+SHARED = """
+distance  exact     formula   book
+0         1071.850  1000.000  1000
+1         958.437   915.165   894
+10        795.874   735.148   743
+50        476.874   440.666   445
+100       285.831   263.472   267
+150       173.627   159.589   162
+200       103.461   94.812    97
+300       32.324    29.447    30
+400       7.597     6.890     7
+500       1.101     1.000     1
+"""
+BOOK = {row["distance"]: row["book"] for row in table(SHARED)}
+# Means of twenty draws in the notebook of Bricken and Pehlevan 2021, of 10,000 locations.
 DRAWN = {0: 17.7, 2: 12.8, 4: 9.35, 8: 6.45, 10: 5.7, 20: 2.1, 40: 0.1, 50: 0.15}
 # Distances at which circles of random locations are compared.
 MEASURED = (*range(11), 20, 40, 50, 100, 150, 200, 250, 300, 400, 500)
+TABLE = "Kanerva 1988, table of overlaps"
+SMOOTH = "the formula is smooth, where the count drops from 0 to 1 bit"
 
 
-def _overlap_checks() -> list[Check]:
-    million = [{**MILLION, "distance": distance} for distance in FAR]
-    exact = [Check(f"shared at {at['distance']} bits", "exact", mean, 1e-3, "computed from exact integers, and authors' code", at)
-             for at, mean in zip(million, EXACT, strict=True)]  # fmt: skip
-    more = [Check(f"shared at {distance} bits", "exact", mean, 1e-3, "computed from exact integers", {**MILLION, "distance": distance})
-            for distance, mean in ((209, 92.913), (250, 59.387))]  # fmt: skip
-    formula = [Check(f"continuous formula at {at['distance']} bits", "formula", mean, 1e-3, "its integral by adaptive quadrature", at)
-               for at, mean in zip(million, FORMULA, strict=True)]  # fmt: skip
-    book = [Check(f"of a thousand active, shared at {at['distance']} bits", "thousand", mean, 0.5, "Kanerva 1988, table of overlaps", at)
-            for at, mean in zip(million, BOOK, strict=True)]  # fmt: skip
-    smooth = "the formula falls smoothly where the count drops at once, from 0 to 1 bit"
-    unlike = Check(
-        "continuous formula at 1 bit, beside the book's table",
-        "formula",
-        894,
-        0.5,
-        "Kanerva 1988, table of overlaps",
-        million[1],
-        reason=smooth,
-    )
-    drawn = [Check(f"shared at {distance} bits, of 10,000", "exact", mean, 3 * math.sqrt(max(mean, 0.1) / 20),
-                   "authors' code, stored output, 20 draws", {**HUNDRED, "distance": distance})
-             for distance, mean in DRAWN.items()]  # fmt: skip
-    stairs = [Check(f"lost between {distance - 1} and {distance} of {at['bits']} bits", "lost", 0.0, 0.0, "I(2k - 1) = I(2k)",
-                    {**at, "distance": distance})
-              for at in (HUNDRED, MILLION) for distance in (2, 4, 10, 50)]  # fmt: skip
-    spread = [Check(f"standard errors from exact to measured, {at['bits']} bits", "deviation", 0.0, 4.0, "binomial spread", at, "max")
-              for at in (HUNDRED, MILLION)]  # fmt: skip
-    return [*exact, *more, *formula, *book, unlike, *drawn, *stairs, *spread]
+def _checks() -> Iterator[Check]:
+    rows = [
+        (row["distance"], row, MILLION | {"distance": row["distance"]}) for row in table(SHARED)
+    ]
+    for far, row, at in rows:
+        source = f"{INTEGERS}, and authors' code"
+        yield Check(f"shared at {far} bits", "exact", row["exact"], 1e-3, source, at)
+    for far, mean in {209: 92.913, 250: 59.387}.items():
+        at = MILLION | {"distance": far}
+        yield Check(f"shared at {far} bits", "exact", mean, 1e-3, INTEGERS, at)
+    for far, row, at in rows:
+        what, source = f"continuous formula at {far} bits", "its integral by adaptive quadrature"
+        yield Check(what, "formula", row["formula"], 1e-3, source, at)
+    for far, row, at in rows:
+        what = f"of a thousand active, shared at {far} bits"
+        yield Check(what, "thousand", row["book"], 0.5, TABLE, at)
+    what, at = "continuous formula at 1 bit, beside the book's table", MILLION | {"distance": 1}
+    yield Check(what, "formula", BOOK[1], 0.5, TABLE, at, reason=SMOOTH)
+    for far, mean in DRAWN.items():
+        what, error = f"shared at {far} bits, of 10,000", 3 * math.sqrt(max(mean, 0.1) / 20)
+        source, at = "authors' code, stored output, 20 draws", HUNDRED | {"distance": far}
+        yield Check(what, "exact", mean, error, source, at)
+    for memory in (HUNDRED, MILLION):
+        for far in (2, 4, 10, 50):
+            what = f"lost between {far - 1} and {far} of {memory['bits']} bits"
+            at = memory | {"distance": far}
+            yield Check(what, "lost", 0.0, 0.0, "I(2k - 1) = I(2k)", at)
+    for memory in (HUNDRED, MILLION):
+        what = f"standard errors from exact to measured, {memory['bits']} bits"
+        yield Check(what, "deviation", 0.0, 4.0, "binomial spread", memory, "max")
 
 
-def _draw_overlap(rows: list[Row]) -> Any:
+def _draw(rows: list[Row]) -> Any:
     labels = {"exact": "exact", "formula": "continuous formula", "measured": "random locations"}
     centre = {
-        (row["bits"], column): float(row[column] or 1)
+        (row["bits"], column): row[column] or 1
         for row in rows
         if row["distance"] == 0
         for column in labels
     }
-    fewest, long = min(int(row["bits"] or 0) for row in rows), []
+    fewest = min(row["bits"] for row in rows)
+    long: list[Row] = []
     for row in rows:
-        name, distance = f"{row['bits']} bits, radius {row['radius']}", int(row["distance"] or 0)
+        bits, distance = row["bits"], row["distance"]
+        panel = f"{bits} bits, radius {row['radius']}"
         for column, label in labels.items():
-            share = (
-                None
-                if row[column] is None
-                else float(row[column] or 0) / centre[row["bits"], column]
-            )
+            share = None if row[column] is None else row[column] / centre[bits, column]
             part = {"x": distance, "y": share, "line": label}
-            long += [part | {"panel": name}] + [part | {"panel": f"{fewest} bits, first steps"}] * (
-                row["bits"] == fewest and distance <= 12
-            )
-        for at, table in ((MILLION, dict(zip(FAR, BOOK, strict=True))), (HUNDRED, DRAWN)):
-            if distance in table and all(row[key] == value for key, value in at.items()):
-                long.append(
-                    {
-                        "x": distance,
-                        "y": table[distance] / table[0],
-                        "line": "published",
-                        "panel": name,
-                    }
-                )
-    frame = plot.Frame("Two circles share fewer locations the further apart they are", "distance of the centres in bits",
-                       "locations shared, as a share of those in one circle", dots=("published",))  # fmt: skip
+            long.append(part | {"panel": panel})
+            if bits == fewest and distance <= 12:
+                long.append(part | {"panel": f"{fewest} bits, first steps"})
+        published = _published(row)
+        if published is not None:
+            long.append({"x": distance, "y": published, "line": "published", "panel": panel})
+    frame = plot.Frame(
+        "Two circles share fewer locations the further apart they are",
+        "distance of the centres in bits",
+        "locations shared, as a share of those in one circle",
+        dots=("published",),
+    )
     return plot.lines(long, "x", "y", frame, by="line", panel="panel")
+
+
+def _published(row: Row) -> float | None:
+    """Return the published share at the distance of a row, where there is one."""
+    for memory, shared in ((MILLION, BOOK), (HUNDRED, DRAWN)):
+        if row["distance"] in shared and all(row[key] == memory[key] for key in memory):
+            return shared[row["distance"]] / shared[0]
+    return None
 
 
 @recipe(
@@ -106,53 +114,73 @@ def _draw_overlap(rows: list[Row]) -> Any:
     "Locations shared by two circles",
     "kanerva1988",
     "table of overlaps and appendix B",
-    quick=grid(**HUNDRED, activation=0.001759, draws=400)
-    + grid(**MILLION, activation=0.001, draws=20),
-    paper=grid(**HUNDRED, activation=0.001759, draws=10_000)
-    + grid(**MILLION, activation=0.001, draws=400),
-    checks=_overlap_checks(),
-    draw=_draw_overlap,
+    quick=[
+        *grid(**HUNDRED, activation=0.001759, draws=400),
+        *grid(**MILLION, activation=0.001, draws=20),
+    ],
+    paper=[
+        *grid(**HUNDRED, activation=0.001759, draws=10_000),
+        *grid(**MILLION, activation=0.001, draws=400),
+    ],
+    checks=_checks(),
+    draw=_draw,
 )
 def overlap(
     bits: Bits,
     locations: Locations,
     radius: Radius,
-    activation: Annotated[
-        float, "share of the space in one circle, as the continuous formula takes it"
-    ],
+    activation: Annotated[float, "share of the space in one circle, in the continuous formula"],
     draws: Annotated[int, "pairs of circles whose shared locations are counted"],
     seed: Seed = 0,
 ) -> Iterator[Row]:
-    """Count the locations that lie in both of two circles, at every distance of their centres.
+    """Count the locations in both of two circles, by the distance of their centres.
 
-    A memory weighs what it stored by the locations that the query shares with it, so this curve is what decides a read.
-    The exact count comes from integers; beside it stand the continuous formula of the book's appendix, and counts among
-    locations that were really drawn. What is to be seen: the curve falls by a tenth within one bit and nearly
-    exponentially after that, and it is a staircase, for an odd distance shares what the next even one does.
+    A sparse distributed memory weighs a stored pattern by the number of locations that it shares
+    with the query, so this curve determines a read. The exact expected count is computed from
+    integers. It is compared with the continuous formula of the book's appendix, and with counts of
+    locations that are drawn at random. The curve falls by a tenth within one bit and nearly
+    exponentially after that. It is a staircase: circles an odd distance apart share as much as
+    those one bit further apart.
 
-    The book's table is met to the last digit by the exact counts once they are scaled to a thousand active locations,
-    which is what the book rounds 1071.85 to; its continuous formula falls some percent lower. Counts among real locations
-    agree within their standard errors.
+    The exact counts, scaled to a thousand active locations, equal the book's table to the last
+    digit; the book rounds 1071.85 to a thousand. Its continuous formula is some percent lower.
+    Counts of random locations agree within their standard errors.
     """
+    import torch
+
+    from kanerva.lab.papers.kanerva1988 import _simulation
+
     exact = theory.circle.overlap(bits, radius, locations)
-    counts = theory.circle.intersection(bits, radius)
+    points = theory.circle.intersection(bits, radius)
     formula = theory.circle.overlap(bits, radius, locations, "kanerva1988", activation=activation)
     source = torch.Generator().manual_seed(seed)
-    addresses = bits_.Packed.random(locations, bits, seed=source)
+    addresses = kanerva.bits.Packed.random(locations, bits, seed=source)
     for distance in range(bits // 2 + 1):
-        measured = (
-            _shared(addresses, radius, distance, draws, source) if distance in MEASURED else None
-        )
-        error = math.sqrt(exact[distance] * (1 - exact[distance] / locations) / draws)
+        measured = deviation = None
+        if distance in MEASURED:
+            measured = _simulation.shared(addresses, radius, distance, draws, source)
+            error = math.sqrt(exact[distance] * (1 - exact[distance] / locations) / draws)
+            deviation = abs(measured - exact[distance]) / error
+        lost = float(points[max(distance - 1, 0)] - points[distance])
         yield {
             "distance": distance,
             "exact": exact[distance],
-            "lost": float(counts[max(distance - 1, 0)] - counts[distance]) * locations / 2.0**bits,
+            "lost": lost * locations / 2.0**bits,
             "thousand": 1000 * exact[distance] / exact[0],
             "formula": formula[distance],
             "measured": measured,
-            "deviation": None if measured is None else abs(measured - exact[distance]) / error,
+            "deviation": deviation,
         }
+
+
+def _nearest_checks() -> Iterator[Check]:
+    what, at = "distance of the nearest of a million, in bits", {"locations": 10**6}
+    yield Check(what, "quantile", 424.8, 0.05, "authors' code, stored output", at)
+    what = "chance that an active location has a given bit"
+    yield Check(what, "alike", 0.552905, 5e-7, f"Kanerva 1993, and {INTEGERS}")
+    for measured, column in {"distance": "off_distance", "likeness": "off_alike"}.items():
+        what = f"standard errors from expected to measured {measured}"
+        yield Check(what, column, 0.0, 4.0, "spread of the means", aggregate="max")
 
 
 def _draw_nearest(rows: list[Row]) -> Any:
@@ -164,12 +192,8 @@ def _draw_nearest(rows: list[Row]) -> Any:
     long = [
         row | {"y": row[column], "line": label} for row in rows for column, label in labels.items()
     ]
-    frame = plot.Frame(
-        "Even the nearest of many locations is far away",
-        "random locations",
-        "distance in bits",
-        log="x",
-    )
+    title = "Even the nearest of many locations is far away"
+    frame = plot.Frame(title, "random locations", "distance in bits", log="x")
     return plot.lines(long, "locations", "y", frame, by="line")
 
 
@@ -182,92 +206,43 @@ def _draw_nearest(rows: list[Row]) -> Any:
     paper=grid(
         bits=1000, radius=451, locations=(10, 100, 1000, 10_000, 100_000, 1_000_000), points=100
     ),
-    checks=[
-        Check(
-            "distance of the nearest of a million, in bits",
-            "quantile",
-            424.8,
-            0.05,
-            "authors' code, stored output",
-            {"locations": 10**6},
-        ),
-        Check(
-            "chance that an active location has a given bit",
-            "alike",
-            0.552905,
-            5e-7,
-            "Kanerva 1993, and computed from exact integers",
-        ),
-        Check(
-            "standard errors from expected to measured distance",
-            "off_distance",
-            0.0,
-            4.0,
-            "spread of the means",
-            aggregate="max",
-        ),
-        Check(
-            "standard errors from expected to measured likeness",
-            "off_alike",
-            0.0,
-            4.0,
-            "spread of the means",
-            aggregate="max",
-        ),
-    ],
+    checks=_nearest_checks(),
     draw=_draw_nearest,
 )
 def nearest(
     bits: Bits,
     radius: Radius,
     locations: Locations,
-    points: Annotated[int, "random points whose nearest location is looked for"],
+    points: Annotated[int, "random points whose nearest location is measured"],
     seed: Seed = 0,
 ) -> Iterator[Row]:
-    """Look for the random location that is nearest to a random point, and count the bits in which active ones are alike.
+    """Measure the distance of the nearest location, and how much active locations resemble a point.
 
-    In a thousand bits nearly everything is half the bits away from everything else: even of a million locations the
-    nearest is some 420 bits off, and a hundred times more of them bring it nearer by no more than some twenty bits.
-    So a memory cannot look up what lies close by; it asks all locations in a wide circle. These are not quite random:
-    each has a bit of the query a little more often than not, which is why what is read resembles the query.
+    In a thousand bits nearly all points are about half the bits apart. Even of a million locations
+    the nearest is some 420 bits away, and a hundred times more locations reduce this by no more
+    than some twenty bits. A memory therefore cannot read what is stored nearby; it reads all
+    locations in a large circle. These are not quite random: each agrees with the query in slightly
+    more than half of the bits, which is why a read resembles the query.
 
-    The normal quantile is the rule of thumb of the book; the expected distance is exact, and what was measured among
-    locations that were really drawn agrees with it.
+    The normal quantile is the rule of thumb of the book. The expected distance is exact, and the
+    distance measured among random locations agrees with it.
     """
+    import torch
+
+    from kanerva.lab.papers.kanerva1988 import _simulation
+
     source = torch.Generator().manual_seed(seed)
-    addresses = bits_.Packed.random(locations, bits, seed=source)
-    scores = functional.scores(bits_.random(points, bits, seed=source), addresses, agreement)
-    distance = bits - scores.amax(-1).double()
-    active = scores >= bits - radius
-    alike = ((scores * active).sum(-1) / active.sum(-1) / bits)[active.any(-1)].double()
+    addresses = kanerva.bits.Packed.random(locations, bits, seed=source)
+    distance, alike = _simulation.nearest(addresses, radius, points, source)
     expected = sum(1 - theory.pull.within(bits, within, locations) for within in range(bits))
-    chance = theory.pull.location(bits, radius)
+    chance, count = theory.pull.location(bits, radius), len(alike)
+    off_alike = abs(alike.mean() - chance) / alike.std() * math.sqrt(count) if count > 9 else None
     yield {
         "quantile": theory.pull.nearest(bits, locations),
         "expected": expected,
         "measured": distance.mean(),
         "off_distance": abs(distance.mean() - expected) / distance.std() * math.sqrt(points),
         "alike": chance,
-        "measured_alike": alike.mean() if len(alike) else None,
-        "off_alike": abs(alike.mean() - chance) / alike.std() * math.sqrt(len(alike))
-        if len(alike) > 9
-        else None,
+        "measured_alike": alike.mean() if count else None,
+        "off_alike": off_alike,
     }
-
-
-def _shared(
-    addresses: bits_.Packed, radius: int, distance: int, draws: int, source: torch.Generator
-) -> float:
-    """Count the locations in both of two circles, on average over random pairs of centres."""
-    rule = (agreement, Step(addresses.bits - radius))
-    centres = bits_.random(draws, addresses.bits, seed=source)
-    circles = functional.active(centres, addresses, *rule)
-    others = functional.active(bits_.flip(centres, distance, seed=source), addresses, *rule)
-    return float(
-        np.mean(
-            [
-                torch.isin(one, other).sum().item()
-                for one, other in zip(circles, others, strict=True)
-            ]
-        )
-    )

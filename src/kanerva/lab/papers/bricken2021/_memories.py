@@ -1,4 +1,4 @@
-"""Memories of real vectors as the paper compares them, and what its code does otherwise than the library."""
+"""Memories of real vectors as the paper compares them, and the rounding of its published code."""
 
 import math
 from typing import Any
@@ -10,28 +10,24 @@ from kanerva import bits, theory
 from kanerva._core import checks
 from kanerva._core.errors import door
 from kanerva.activation import Activation, Unit
+from kanerva.lab.papers.bricken2021._words import CONTINUOUS
 from kanerva.memory import Patterns
 from kanerva.models import sdm_continuous_attention, sdm_continuous_patterns
 from kanerva.separation import Cap, Circle, Normalised, Power, Separation, Softmax
 from kanerva.similarity import Overlap, Similarity, cosine
 
-__all__ = ["ALGORITHMS", "DRAWS", "Folded", "Rounded", "few", "memory"]
+__all__ = ["DRAWS", "Folded", "Rounded", "few", "memory"]
 
-ALGORITHMS = (
-    "continuous",
-    "continuous_folded",
-    "continuous_attention",
-    "continuous_attention_circle",
-)
 DRAWS = ("poisson", "rounded")
 UNIT = Unit()
 
 
 class Rounded:
-    """Score by a number of shared locations as the published code draws it: the mean, rounded down or up by chance.
+    """Score by the number of shared locations as the published code draws it.
 
-    The mean of a finite number of locations is rounded to one of the two whole numbers beside it, with the chances that
-    keep the mean, and anew at every read. Real locations share a Poisson number, which spreads far more, and once for all.
+    The mean of that number is rounded down or up to a whole number, with the probabilities that
+    keep the mean, and drawn again at every read. Random locations share a Poisson number instead,
+    which has a far larger spread and is drawn once.
     """
 
     def __init__(
@@ -46,7 +42,7 @@ class Rounded:
 
 
 class Folded(Separation):
-    """Weigh cosines as circles weigh the distance between bits that they stand for, floor((n / 2) (1 - cos))."""
+    """Weigh a cosine as circles weigh the bits that correspond to it, floor((n / 2) (1 - cos))."""
 
     normalised, gradient, expects = True, False, ("cosine",)
 
@@ -57,16 +53,16 @@ class Folded(Separation):
         return self.circle(self.circle.bits - self.distance(scores), mask)
 
     def distance(self, scores: Tensor) -> Tensor:
-        """Return whole bits."""
-        # a cosine of float32 may miss 1 by rounding
+        """Return the distance in whole bits."""
+        # A cosine of float32 may miss 1 by rounding.
         return (self.circle.bits / 2 * (1 - scores) + 1e-4).floor().clamp(0, self.circle.bits)
 
     def log_weights(self, scores: Tensor) -> Tensor:
-        """Return the log of the share of the cube that both circles hold."""
+        """Return the logarithm of the share of the space in both circles."""
         return self.circle.log_weights(self.circle.bits - self.distance(scores))
 
     def potential(self, scores: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Refuse: there is none."""
+        """Raise InputError: the rule has no potential."""
         return self.circle.potential(scores, mask)
 
 
@@ -80,28 +76,28 @@ def memory(
     activation: Activation = UNIT,
     **store: Any,
 ) -> Patterns:
-    """Build one of ``ALGORITHMS``: real keys weighed by caps, by circles at folded cosines, or by a softmax fitted to either.
+    """Build one of the memories named in ``CONTINUOUS``.
 
-    ``method`` says how beta is fitted; ``store`` is passed on to ``Patterns``.
+    Args:
+        algorithm: its name.
+        dim: n, the length of a key and the dimension of the circles.
+        radius: the radius of the circles or caps, in bits.
+        value_dim: the length of a value; that of a key unless given.
+        method: the method that fits beta.
+        activation: the activation of a read.
+        **store: passed on to ``Patterns``.
     """
     store["activation"] = activation
-    builders = {
-        "continuous": lambda: sdm_continuous_patterns(dim, radius, value_dim, **store),
-        "continuous_folded": lambda: Patterns(
-            dim, value_dim, similarity=cosine, separation=Folded(dim, radius), **store
-        ),
-        "continuous_attention": lambda: sdm_continuous_attention(
-            dim, radius, value_dim, method, **store
-        ),
-        "continuous_attention_circle": lambda: Patterns(
-            dim,
-            value_dim,
-            similarity=cosine,
-            separation=Softmax(theory.beta.fit(dim, radius, method).beta),
-            **store,
-        ),
-    }
-    return builders[checks.choice("algorithm", algorithm, ALGORITHMS)]()
+    match checks.choice("algorithm", algorithm, CONTINUOUS):
+        case "continuous":
+            return sdm_continuous_patterns(dim, radius, value_dim, **store)
+        case "continuous_attention":
+            return sdm_continuous_attention(dim, radius, value_dim, method, **store)
+        case "continuous_folded":
+            separation: Separation = Folded(dim, radius)
+        case _:
+            separation = Softmax(theory.beta.fit(dim, radius, method).beta)
+    return Patterns(dim, value_dim, similarity=cosine, separation=separation, **store)
 
 
 @door("recipe")
@@ -114,9 +110,10 @@ def few(
     activation: Activation = UNIT,
     seed: int = 0,
 ) -> Patterns:
-    """Build ``continuous_folded`` with finitely many locations.
+    """Build ``continuous_folded`` with a finite number of locations.
 
-    How many are shared is a Poisson number, drawn once for each pair of orthants, or ``Rounded``.
+    The number of shared locations is a Poisson number, drawn once for each pair of orthants, or
+    ``Rounded``.
     """
     rule = Folded(dim, radius)
     similarity: Similarity = Rounded(cosine, rule, math.log(locations), seed)
@@ -124,18 +121,11 @@ def few(
         overlap = Overlap(dim, radius, locations, seed)
 
         def similarity(query: Tensor, keys: Tensor) -> Tensor:
-            pairs = bits.mix(bits.fingerprint(query, seed)).unsqueeze(-1) + bits.mix(
-                bits.fingerprint(keys, seed)
-            )
-            return overlap._quantile(
-                rule.distance(cosine(query, keys)).long(), bits.uniform(bits.mix(pairs))
-            ).to(query.dtype)
+            left, right = (bits.mix(bits.fingerprint(x, seed)) for x in (query, keys))
+            chances = bits.uniform(bits.mix(left.unsqueeze(-1) + right))
+            distances = rule.distance(cosine(query, keys)).long()
+            return overlap._quantile(distances, chances).to(query.dtype)
 
     # The order of a power is one more than that of its weights.
-    return Patterns(
-        dim,
-        value_dim,
-        similarity=similarity,
-        separation=Normalised(Power(2)),
-        activation=activation,
-    )
+    linear = Normalised(Power(2))
+    return Patterns(dim, value_dim, similarity=similarity, separation=linear, activation=activation)
