@@ -1,4 +1,4 @@
-"""What every test shares: fresh settings, the same examples each time, and global generators left alone."""
+"""Fixtures of all tests: default settings, fixed examples, and untouched global generators."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-# Every run draws the same examples; pytest --hypothesis-profile=default looks for new ones.
+# Every run has the same examples; with pytest --hypothesis-profile=default they are random.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("steady")
 
@@ -18,10 +18,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 @pytest.fixture(autouse=True)
 def fresh_settings() -> Iterator[None]:
-    """Put the library's settings back to what they were before the test."""
-    from kanerva import (
-        settings,  # not at the top: the run-time shape checks must hook in before the first import
-    )
+    """Restore the settings of the library after the test."""
+    # Imported here, since the run-time shape checks must be installed before the first import.
+    from kanerva import settings
 
     with settings.use(budget=settings.budget, engine=settings.engine):
         yield
@@ -29,18 +28,20 @@ def fresh_settings() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def untouched_generators() -> Iterator[None]:
-    """Fail a test that drew from, or seeded, a global generator: chance must come from a seed or a generator of its own."""
+    """Fail a test that used a global generator; random numbers need a seed or a generator."""
     before = states()
     yield
     after = states()
     touched = [name for name in before if after[name] != before[name]]
-    assert not touched, (
-        f"the global generator of {', '.join(touched)} was used; give a seed or a generator of your own instead"
-    )
+    names = ", ".join(touched)
+    assert not touched, f"the global generator of {names} was used; give a seed or a generator"
 
 
 def states() -> dict[str, object]:
-    """Tell the state of the global generators. Python's own is left out: rich draws numbers for its styles from it."""
+    """Return the state of the global generators.
+
+    Python's own is left out, since rich draws numbers for its styles from it.
+    """
     numpy = np.random.get_bit_generator().state["state"]
     return {
         "torch": torch.get_rng_state().numpy().tobytes(),
@@ -49,7 +50,7 @@ def states() -> dict[str, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the examples without the run-time shape checks: they show what users see."""
+    """Run the examples without the run-time shape checks, as users run them."""
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker("untyped")

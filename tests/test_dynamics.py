@@ -1,4 +1,4 @@
-"""Iteration against loops that are written out: one query at a time, one bit at a time."""
+"""Iteration against plain loops: one query at a time, one bit at a time."""
 
 import itertools
 import math
@@ -23,7 +23,7 @@ def hopfield_step(keys, beta=1.0):
 
 
 def by_hand(step, query, steps, rate, tolerance):
-    """Follow one query, as the docstring of settle says it moves and rests."""
+    """Iterate one query, as the docstring of settle defines it."""
     states, rest = [query], False
     while len(states) <= steps and not rest:
         here = states[-1]
@@ -37,7 +37,7 @@ def by_hand(step, query, steps, rate, tolerance):
 @pytest.mark.parametrize("rate", [1.0, 0.3])
 @pytest.mark.parametrize("tolerance", [1e-12, 1e-9, 1e-3, 0.2])
 @pytest.mark.parametrize("steps", [0, 1, 7, 60])
-def test_each_query_goes_its_own_way(rate, tolerance, steps):
+def test_each_query_is_iterated_independently(rate, tolerance, steps):
     """States, number of steps and convergence are those of a plain loop over one query."""
     step = hopfield_step(normal(5, 4, seed=1), 1.5)
     query = 3 * normal(12, 4, seed=2)
@@ -50,16 +50,17 @@ def test_each_query_goes_its_own_way(rate, tolerance, steps):
         assert end.converged[row] == path.converged[row] == rest
         torch.testing.assert_close(end.state[row], states[-1], rtol=0, atol=1e-12)
         times = len(path.states)
-        expected = torch.stack([*states, *[states[-1]] * (times - len(states))])  # at rest it stays
+        # After convergence the state is constant.
+        expected = torch.stack([*states, *[states[-1]] * (times - len(states))])
         torch.testing.assert_close(path.states[:, row], expected, rtol=0, atol=1e-12)
     assert len(path.states) == int(path.steps.max()) + 1
 
 
 def test_known_fixed_points():
-    """The cosine's, Newton's square root, and a linear contraction at its known pace."""
-    assert dynamics.settle(
-        torch.cos, torch.tensor([1.0, -3.0, 20.0])[:, None].double(), tolerance=1e-14, steps=200
-    ).state.flatten().tolist() == (pytest.approx([0.7390851332151607] * 3, abs=1e-13))
+    """Fixed points of the cosine and of Newton's square root, and a linear contraction."""
+    query = torch.tensor([1.0, -3.0, 20.0])[:, None].double()
+    end = dynamics.settle(torch.cos, query, tolerance=1e-14, steps=200)
+    assert end.state.flatten().tolist() == pytest.approx([0.7390851332151607] * 3, abs=1e-13)
     end = dynamics.settle(
         lambda q: (q + 2 / q) / 2,
         torch.tensor([[1.0], [9.0]], dtype=torch.float64),
@@ -74,7 +75,7 @@ def test_known_fixed_points():
 
 
 def test_the_step_that_changes_nothing_is_counted():
-    """A query that is at rest from the start takes one step to know it; with no step allowed nothing is known."""
+    """A query at a fixed point takes one step; without any step it does not count as converged."""
     path = dynamics.trace(lambda q: q.clamp(-1, 1), torch.tensor([[0.5], [3.0]]))
     assert path.steps.tolist() == [1, 2]
     assert path.converged.tolist() == [True, True]
@@ -85,7 +86,7 @@ def test_the_step_that_changes_nothing_is_counted():
 
 @pytest.mark.parametrize("shape", [(3,), (4, 3), (2, 1, 4, 3), (0, 3)], ids=str)
 def test_any_leading_shape(shape):
-    """What is asked in any shape is answered in it."""
+    """The result has the shape of the query."""
     step = hopfield_step(normal(5, 3, seed=1))
     query = normal(*shape, seed=2)
     end = dynamics.settle(step, query, tolerance=1e-6)
@@ -95,8 +96,8 @@ def test_any_leading_shape(shape):
     torch.testing.assert_close(end.state.reshape(-1, 3), flat.state, rtol=0, atol=1e-12)
 
 
-def test_only_those_that_move_are_computed_and_their_context_goes_with_them():
-    """A query that came to rest is not asked again, and the rows of the context stay with their queries."""
+def test_only_queries_that_move_are_computed_with_their_rows_of_the_context():
+    """A converged query is not read again, and every query keeps its row of the context."""
     seen = []
 
     def step(q, goal):
@@ -114,7 +115,7 @@ def test_only_those_that_move_are_computed_and_their_context_goes_with_them():
 
 
 def test_a_cycle_of_two_is_not_convergence():
-    """Neurons that all change at once can swing between two states for ever: that is told, not passed off as rest."""
+    """A synchronous update can alternate between two states, which is no convergence."""
     memory = kanerva.hopfield(bits=2)
     memory.write(torch.tensor([[1.0, 1.0]]))
     path = memory.trace(torch.tensor([[1.0, -1.0], [1.0, 1.0]]), steps=9)
@@ -126,8 +127,8 @@ def test_a_cycle_of_two_is_not_convergence():
     assert end.state.abs().sum() == 2
 
 
-def test_what_is_said_to_rest_rests_and_the_others_swing():
-    """In an overloaded network both happen: rest is a fixed point of one more read, anything else is back after two."""
+def test_converged_states_are_fixed_points_and_the_others_alternate():
+    """In an overloaded network both occur: fixed points, and cycles of two states."""
     memory = kanerva.hopfield(bits=30)
     memory.write(bits.random(12, 30, seed=1))
     path = memory.trace(bits.random(300, 30, seed=2), steps=200)
@@ -137,9 +138,8 @@ def test_what_is_said_to_rest_rests_and_the_others_swing():
     twice = memory.read(once)
     same = (once == end).all(-1)
     assert torch.equal(same, path.converged)
-    assert torch.equal(
-        twice, end
-    )  # symmetric weights allow no longer cycle (Goles and others 1985)
+    # Symmetric weights have no longer cycles (Goles and others 1985).
+    assert torch.equal(twice, end)
 
 
 # Flips
@@ -155,19 +155,14 @@ RULES = {
 
 @pytest.mark.parametrize("name", RULES)
 def test_flips_are_those_of_a_loop_over_bits(name):
-    """Each query ends where a loop ends that turns one bit at a time, in the same order, wherever the energy falls."""
+    """Each query ends where a loop ends that flips one bit at a time, in the same order."""
     phi = RULES[name].potential
-    keys, query = (
-        bits.random(8, 15, seed=1, dtype=torch.float64),
-        bits.random(20, 15, seed=2, dtype=torch.float64),
-    )
+    keys = bits.random(8, 15, seed=1, dtype=torch.float64)
+    query = bits.random(20, 15, seed=2, dtype=torch.float64)
     end = dynamics.flips(phi, query, keys, sweeps=20, seed=3)
     for row, start in enumerate(query):
-        state, draw, energies = (
-            start.clone(),
-            torch.Generator().manual_seed(3),
-            [-phi(keys @ start).item()],
-        )
+        state, draw = start.clone(), torch.Generator().manual_seed(3)
+        energies = [-phi(keys @ start).item()]
         for _ in range(20):
             before = state.clone()
             for j in torch.randperm(15, generator=draw).tolist():
@@ -184,12 +179,10 @@ def test_flips_are_those_of_a_loop_over_bits(name):
 
 @pytest.mark.parametrize("name", RULES)
 def test_flips_end_where_no_single_flip_helps(name):
-    """The state that is said to rest is a local minimum: all single flips are tried; and no query ends higher than it began."""
+    """A converged state is a minimum over single flips, and not above the initial energy."""
     phi = RULES[name].potential
-    keys, query = (
-        bits.random(20, 24, seed=1, dtype=torch.float64),
-        bits.random(60, 24, seed=2, dtype=torch.float64),
-    )
+    keys = bits.random(20, 24, seed=1, dtype=torch.float64)
+    query = bits.random(60, 24, seed=2, dtype=torch.float64)
     end = dynamics.flips(phi, query, keys, sweeps=50)
     assert end.converged.all()
     level = phi(end.state @ keys.T)
@@ -205,7 +198,7 @@ def test_flips_end_where_no_single_flip_helps(name):
 
 
 def test_flips_do_not_depend_on_batch_mates():
-    """A query turned over alone ends as in a batch, after as many sweeps."""
+    """A single query has the same final state and number of sweeps as in a batch."""
     phi = Power(4).potential
     keys, query = bits.random(15, 40, seed=1), bits.random(9, 40, seed=2)
     end = dynamics.flips(phi, query, keys, seed=5, sweeps=30)
@@ -217,10 +210,10 @@ def test_flips_do_not_depend_on_batch_mates():
     assert torch.equal(grid.state.reshape(9, 40), end.state)
     other = dynamics.flips(phi, query, keys, seed=6, sweeps=30)
     assert not torch.equal(other.state, end.state)
-    assert torch.equal(query, bits.random(9, 40, seed=2))  # the queries given are left alone
+    assert torch.equal(query, bits.random(9, 40, seed=2))  # The argument is not changed.
 
 
-def test_flips_rest_where_reads_rest():
+def test_flips_and_reads_have_the_same_fixed_points():
     """With a zero diagonal both kinds of update have the same fixed points."""
     memory = kanerva.hopfield(bits=60)
     memory.write(bits.random(5, 60, seed=1))
@@ -236,16 +229,16 @@ def test_flips_rest_where_reads_rest():
 
 
 def test_a_chain_is_its_steps():
-    """A sequence stored as each element under the one before is told from its first element, for many tellers at once."""
+    """A sequence stored as pairs of consecutive elements is recalled from its first element."""
     patterns = bits.random(9, 64, seed=1)
     memory = kanerva.sdm_patterns(64, 15, value_bits=64)
     memory.write(patterns[:-1], patterns[1:])
     cue = bits.flip(patterns[:2], 5, seed=2)
-    told = dynamics.chain(memory.read, cue, 6)
-    assert told.shape == (7, 2, 64)
-    assert torch.equal(told[0], cue)
-    assert torch.equal(told[1:, 0], patterns[1:7])
-    assert torch.equal(told[1:, 1], patterns[2:8])
+    path = dynamics.chain(memory.read, cue, 6)
+    assert path.shape == (7, 2, 64)
+    assert torch.equal(path[0], cue)
+    assert torch.equal(path[1:, 0], patterns[1:7])
+    assert torch.equal(path[1:, 1], patterns[2:8])
     assert dynamics.chain(memory.read, cue[0], 0).shape == (1, 64)
 
 
@@ -255,7 +248,10 @@ def test_a_chain_is_its_steps():
 @pytest.mark.parametrize("tolerance", [0.0, 0.05])
 @pytest.mark.parametrize("rate", [1.0, 0.4])
 def test_gradient_through_a_recall(tolerance, rate):
-    """Finite differences agree with the gradient through all steps, in query, keys and beta, also where some rest before others."""
+    """The gradient in query, keys and beta agrees with finite differences.
+
+    With a tolerance, some queries converge before others.
+    """
     query, keys = normal(4, 3, seed=1).requires_grad_(), normal(5, 3, seed=2).requires_grad_()
     beta = torch.tensor(1.2, dtype=torch.float64, requires_grad=True)
 
@@ -281,7 +277,7 @@ def test_gradient_through_a_recall(tolerance, rate):
 
 
 def test_gradient_through_a_path_and_a_chain():
-    """Every state on the way has its own gradient."""
+    """The gradient of every state of a path agrees with finite differences."""
     query, keys = normal(2, 3, seed=1).requires_grad_(), normal(4, 3, seed=2)
     assert torch.autograd.gradcheck(
         lambda q: dynamics.trace(hopfield_step(keys), q, steps=3).states, (query,)
@@ -289,8 +285,8 @@ def test_gradient_through_a_path_and_a_chain():
     assert torch.autograd.gradcheck(lambda q: dynamics.chain(hopfield_step(keys), q, 3), (query,))
 
 
-def test_gradient_at_rest_forgets_the_query():
-    """Deep in a basin the fixed point does not depend on where the recall began; near its edge it does."""
+def test_gradient_at_a_fixed_point_does_not_depend_on_the_query():
+    """Within a basin of attraction the fixed point is the same for all queries nearby."""
     memory = kanerva.modern_hopfield(8, 8.0, dtype=torch.float64)
     memory.write(torch.eye(8, dtype=torch.float64))
     near = (torch.eye(8, dtype=torch.float64)[:1] * 0.9).requires_grad_()
@@ -299,7 +295,7 @@ def test_gradient_at_rest_forgets_the_query():
 
 
 def test_settle_by_vmap():
-    """Several stores at once, each with its own queries, by vmap."""
+    """Several sets of keys, each with its own queries, are computed by one vmap."""
     keys, query = normal(3, 5, 4, seed=1), normal(3, 6, 4, seed=2)
     together = torch.vmap(
         lambda k, q: dynamics.settle(hopfield_step(k), q, steps=8, tolerance=1e-2).state
@@ -310,8 +306,11 @@ def test_settle_by_vmap():
 
 
 @pytest.mark.parametrize("rule", [separation.Power(3), separation.Linear()], ids=repr)
-def test_kept_diagonals_never_swing(rule):
-    """Where the energy is a convex function of the state, whole steps lower it: no cycle, always rest (Hopfield's kept diagonal)."""
+def test_a_kept_diagonal_always_converges(rule):
+    """Where the energy is a convex function of the state, every step lowers it: no cycles.
+
+    With the linear rule this is a Hopfield network that keeps its diagonal.
+    """
     memory = kanerva.Patterns(30, separation=rule, activation=kanerva.activation.Sign("keep"))
     memory.write(bits.random(12, 30, seed=1))
     assert memory.trace(bits.random(300, 30, seed=2), steps=200).converged.all()

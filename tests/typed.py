@@ -1,4 +1,4 @@
-"""The run-time type checker of the typed run: beartype, taking an int for a float as Python's own type rules do."""
+"""The run-time type checker of the tests: beartype, where an int is accepted as a float."""
 
 from beartype import BeartypeConf, beartype
 

@@ -1,7 +1,7 @@
-"""Vectors of -1/+1 bits: drawing, damaging, comparing and packing them.
+"""Vectors of -1/+1 bits: random ones, flips, distances, and packed storage.
 
-In mathematics a bit is -1 or +1, so that a dot product counts agreements; in engines and files 64 of them share a word.
-``pack`` and ``unpack`` are the only place where the one becomes the other.
+Formulas use bits of -1 or +1, so that a dot product counts agreements. Engines and files store 64
+bits in one integer word. ``pack`` and ``unpack`` convert between the two.
 """
 
 import torch
@@ -26,16 +26,21 @@ __all__ = [
 ]
 
 WORD = 64
-# 2^64 over the golden ratio, as a signed integer: the stride of SplitMix64.
+# 2^64 divided by the golden ratio, as a signed integer: the increment of SplitMix64.
 GOLDEN = -0x61C8864680B583EB
 
 
 class Packed:
-    """Many -1/+1 vectors, 64 bits to a word, that unpack a slice at a time: what stands for keys too many to unpack.
+    """Rows of -1/+1 bits, stored 64 to a word, that are unpacked one slice at a time.
+
+    It takes the place of a tensor of keys that would not fit into memory.
 
     Args:
-        words: ``(m, ceil(bits / 64))`` int64, as ``pack`` makes them.
-        bits: how many bits a row.
+        words: ``(m, ceil(bits / 64))`` int64, as returned by ``pack``.
+        bits: number of bits in a row.
+
+    Raises:
+        InputError: words of another dtype or width, or bits set beyond the last one.
 
     Example:
         >>> from kanerva import bits
@@ -49,21 +54,16 @@ class Packed:
     def __init__(self, words: Int64[Tensor, "m words"], bits: int) -> None:
         self.bits = checks.integer("bits", bits, 1, checks.LONGEST)
         self.words = arrays.rows("words", words, dim=-(-self.bits // WORD))
+        do = "make them with bits.pack"
         if words.dtype != torch.int64:
-            refuse(
-                "words", words, must="int64", do="make them with bits.pack", error=InputTypeError
-            )
+            refuse("words", words, must="int64", do=do, error=InputTypeError)
         if self.bits % WORD and not arrays.tracing() and (words[:, -1] >> self.bits % WORD).any():
-            refuse(
-                "words",
-                must=f"0 beyond bit {self.bits} of each row",
-                got="not: bits are set there",
-                do="make them with bits.pack",
-            )
+            must = f"0 beyond bit {self.bits} of each row"
+            refuse("words", must=must, got="not: bits are set there", do=do)
 
     @classmethod
     def wrap(cls, words: Int64[Tensor, "m words"], bits: int) -> "Packed":
-        """Take words that are known to be sound, without a look at them."""
+        """Return packed rows over words that are known to be valid; nothing is checked."""
         packed = cls.__new__(cls)
         packed.words, packed.bits = words, bits
         return packed
@@ -71,7 +71,16 @@ class Packed:
     @classmethod
     @door
     def random(cls, count: int, bits: int, *, seed: int | torch.Generator) -> "Packed":
-        """Draw uniform rows without ever unpacking them."""
+        """Draw uniform rows in packed form.
+
+        Args:
+            count: number of rows, >= 0.
+            bits: number of bits in a row, >= 1.
+            seed: an integer >= 0 or a CPU generator.
+
+        Returns:
+            ``count`` packed rows.
+        """
         count = checks.integer("count", count, 0, checks.LONGEST)
         bits = checks.integer("bits", bits, 1, checks.LONGEST)
         source = arrays.generator(seed)
@@ -84,7 +93,7 @@ class Packed:
 
     @property
     def shape(self) -> torch.Size:
-        """``(m, bits)``, as if it were unpacked."""
+        """``(m, bits)``, the shape of the unpacked rows."""
         return torch.Size((self.words.shape[0], self.bits))
 
     def __len__(self) -> int:
@@ -105,8 +114,8 @@ def random(
     """Draw uniform -1/+1 vectors.
 
     Args:
-        count: how many rows, >= 0.
-        bits: how many bits a row, >= 1.
+        count: number of rows, >= 0.
+        bits: number of bits in a row, >= 1.
         seed: an integer >= 0 or a CPU generator.
         dtype: a floating dtype.
 
@@ -122,10 +131,8 @@ def random(
     width = checks.integer("bits", bits, 1, checks.LONGEST)
     source, dtype = arrays.generator(seed), arrays.floating(dtype)
     with checks.room("count", f"{count} rows of {width} bits"):
-        return (
-            torch.randint(0, 2, (count, width), generator=source, dtype=torch.int8).to(dtype) * 2
-            - 1
-        )
+        binary = torch.randint(0, 2, (count, width), generator=source, dtype=torch.int8)
+        return binary.to(dtype) * 2 - 1
 
 
 @door("bits.flip")
@@ -136,7 +143,7 @@ def flip(
 
     Args:
         x: ``(..., bits)`` of -1 and +1.
-        count: bits to flip, 0 to ``bits``.
+        count: number of bits to flip, 0 to ``bits``.
         seed: an integer >= 0 or a CPU generator.
 
     Returns:
@@ -150,31 +157,33 @@ def flip(
     """
     arrays.bipolar("x", arrays.floats("x", x))
     count = checks.integer("count", count, 0, x.shape[-1])
-    order = (
-        torch.rand(x.shape, generator=arrays.generator(seed)).argsort(-1)[..., :count].to(x.device)
-    )
-    return x * torch.ones_like(x).scatter(-1, order, -1)
+    order = torch.rand(x.shape, generator=arrays.generator(seed)).argsort(-1)
+    return x * torch.ones_like(x).scatter(-1, order[..., :count].to(x.device), -1)
 
 
 @door("bits.hamming")
 def hamming(a: Shaped[Tensor, "*a bits"], b: Shaped[Tensor, "*b bits"]) -> Int64[Tensor, "*c"]:
-    """Count the places in which two vectors differ; leading dimensions broadcast.
+    """Return the Hamming distance: the number of coordinates in which two vectors differ.
+
+    Args:
+        a: ``(..., bits)``.
+        b: ``(..., bits)``; the leading dimensions of both broadcast.
+
+    Returns:
+        ``(...)`` int64.
 
     Example:
         >>> import torch
         >>> from kanerva import bits
-        >>> bits.hamming(torch.tensor([1.0, 1, -1]), torch.tensor([[1.0, -1, 1], [1, 1, -1]])).tolist()
+        >>> x = torch.tensor([[1.0, -1, 1], [1, 1, -1]])
+        >>> bits.hamming(torch.tensor([1.0, 1, -1]), x).tolist()
         [2, 0]
     """
     arrays.vectors("b", b, arrays.vectors("a", a).shape[-1])
     if arrays.together(a.shape, b.shape) is None:
+        must = f"of a shape that broadcasts with {tuple(a.shape)}"
         do = "give both the same leading dimensions, or none to one"
-        refuse(
-            "b",
-            must=f"of a shape that broadcasts with {tuple(a.shape)}",
-            got=f"of shape {tuple(b.shape)}",
-            do=do,
-        )
+        refuse("b", must=must, got=f"of shape {tuple(b.shape)}", do=do)
     return (a != b).sum(-1)
 
 
@@ -182,7 +191,14 @@ def hamming(a: Shaped[Tensor, "*a bits"], b: Shaped[Tensor, "*b bits"]) -> Int64
 def majority(
     x: Float[Tensor, "count bits"], *, seed: int | torch.Generator
 ) -> Float[Tensor, "bits"]:
-    """Return the bit that most rows hold, column by column; even splits are settled by a fair coin.
+    """Return the most frequent bit of every column; ties are broken at random.
+
+    Args:
+        x: ``(count, bits)`` of -1 and +1.
+        seed: an integer >= 0 or a CPU generator, for the ties.
+
+    Returns:
+        ``(bits,)`` of -1 and +1.
 
     Example:
         >>> import torch
@@ -200,7 +216,11 @@ def majority(
 def from_binary(
     x: Shaped[Tensor, "*shape"], dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "*shape"]:
-    """Turn 0/1 (or False/True) into -1/+1.
+    """Convert 0/1, or False/True, to -1/+1.
+
+    Args:
+        x: a tensor of 0 and 1 of any shape.
+        dtype: a floating dtype, of the result.
 
     Example:
         >>> import torch
@@ -210,15 +230,14 @@ def from_binary(
     """
     arrays.dense("x", x, "a tensor of 0 and 1")
     if not ((x == 0) | (x == 1)).all():
-        refuse(
-            "x", x, must="0 or 1 everywhere", do="compare with a threshold first, such as x > 0.5"
-        )
+        do = "compare with a threshold first, such as x > 0.5"
+        refuse("x", x, must="0 or 1 everywhere", do=do)
     return x.to(arrays.floating(dtype)) * 2 - 1
 
 
 @door("bits.to_binary")
 def to_binary(x: Float[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
-    """Turn -1/+1 into 0/1.
+    """Convert -1/+1 to 0/1, of int64.
 
     Example:
         >>> import torch
@@ -231,7 +250,13 @@ def to_binary(x: Float[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
 
 @door("bits.pack")
 def pack(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
-    """Pack -1/+1 bits 64 to a word; what the last word has over stays 0.
+    """Pack -1/+1 bits, 64 to a word; the unused bits of the last word are 0.
+
+    Args:
+        x: ``(..., bits)`` of -1 and +1.
+
+    Returns:
+        ``(..., ceil(bits / 64))`` int64; bit i of a word is set where the coordinate is +1.
 
     Example:
         >>> import torch
@@ -243,7 +268,7 @@ def pack(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
 
 
 def signs(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
-    """Pack what is above zero, without a look at the rest."""
+    """Pack the signs of any numbers: a bit is set where the number is above zero."""
     width = x.shape[-1]
     words = -(-width // WORD)
     set_ = torch.nn.functional.pad((x > 0).to(torch.uint8), (0, words * WORD - width))
@@ -256,7 +281,15 @@ def signs(x: Shaped[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch words"]:
 def unpack(
     words: Int64[Tensor, "*batch words"], bits: int, dtype: torch.dtype = torch.float32
 ) -> Shaped[Tensor, "*batch bits"]:
-    """Undo ``pack``: give back -1/+1 of ``dtype``.
+    """Convert packed words back to -1/+1: the inverse of ``pack``.
+
+    Args:
+        words: ``(..., ceil(bits / 64))`` int64.
+        bits: number of bits in a row, as it was before ``pack``.
+        dtype: a floating dtype, of the result.
+
+    Returns:
+        ``(..., bits)`` of -1 and +1.
 
     Example:
         >>> import torch
@@ -267,7 +300,7 @@ def unpack(
     _hashes("words", arrays.vectors("words", words))
     bits = checks.integer("bits", bits, 1, words.shape[-1] * WORD, "give the width that was packed")
     arrays.floating(dtype)
-    # Eight bits at a time are looked up: there are 256 of them.
+    # A table of the 256 octets, for eight bits at a time.
     octet = torch.arange(256, device=words.device)[:, None] >> torch.arange(8, device=words.device)
     table = ((octet & 1) * 2 - 1).to(dtype)
     return table[words.contiguous().view(torch.uint8).long()].flatten(-2)[..., :bits]
@@ -275,10 +308,17 @@ def unpack(
 
 @door("bits.fingerprint")
 def fingerprint(x: Shaped[Tensor, "*batch bits"], seed: int) -> Int64[Tensor, "*batch"]:
-    """Hash every row to a 64-bit integer that depends on its bits and the seed alone.
+    """Hash every row to a 64-bit integer that depends only on its bits and the seed.
 
-    Random choices made from it (a tied bit, a number of shared neurons) are the same whenever the same vector comes
-    back, whatever else is in the batch.
+    Random choices made from the hash, such as the value of a tied bit, are the same for the same
+    vector in every batch.
+
+    Args:
+        x: ``(..., bits)``; a bit counts as set where it is above 0.
+        seed: 0 to 2^63 - 1.
+
+    Returns:
+        ``(...)`` int64.
 
     Example:
         >>> from kanerva import bits
@@ -293,7 +333,7 @@ def fingerprint(x: Shaped[Tensor, "*batch bits"], seed: int) -> Int64[Tensor, "*
 
 
 def mix(x: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
-    """Scramble 64-bit integers one to one (the finaliser of SplitMix64; Steele, Lea and Flood 2014)."""
+    """Permute 64-bit integers by the finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
     x = (x ^ _shift(x, 30)) * -0x40A7B892E31B1A47
     x = (x ^ _shift(x, 27)) * -0x6B2FB644ECCEEE15
     return x ^ _shift(x, 31)
@@ -301,7 +341,7 @@ def mix(x: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
 
 @door("bits.uniform")
 def uniform(x: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Read hashes as float64 numbers in [0, 1).
+    """Convert 64-bit hashes to float64 numbers in [0, 1).
 
     Example:
         >>> import torch
@@ -313,12 +353,13 @@ def uniform(x: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def _hashes(argument: str, x: Tensor) -> Tensor:
-    """Refuse what is not int64."""
+    """Refuse a tensor that is not int64."""
     if arrays.dense(argument, x, "an int64 tensor").dtype != torch.int64:
-        refuse(argument, x, must="int64", do="give what bits.pack made", error=InputTypeError)
+        do = "give the result of bits.pack"
+        refuse(argument, x, must="int64", do=do, error=InputTypeError)
     return x
 
 
 def _shift(x: Int64[Tensor, "*shape"], by: int) -> Int64[Tensor, "*shape"]:
-    """Shift right, letting zeros in (torch's ``>>`` of int64 lets the sign in)."""
+    """Shift right and fill with zeros; torch's ``>>`` of int64 fills with the sign."""
     return (x >> by) & (2 ** (64 - by) - 1)

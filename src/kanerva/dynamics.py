@@ -1,11 +1,11 @@
-"""Iterate any step from query to query: to a fixed point, bit by bit, or along a chain.
+"""Iterate a map of queries: to a fixed point, bit by bit, or along a sequence.
 
-A step is a function of queries ``(b, d)``, such as a memory's ``read``. Every query moves and stops on its own, so what it
-becomes never depends on the queries beside it.
+A step is a function from queries ``(b, d)`` to queries, such as the ``read`` of a memory. Each
+query is iterated independently of the others in its batch.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -20,12 +20,13 @@ Step = Callable[..., Tensor]
 
 
 class Settled(NamedTuple):
-    """Where each query came to rest.
+    """The final states of an iteration.
 
     Attributes:
-        state: ``(..., d)`` the last state.
-        steps: ``(...)`` int64, reads made, the one that changed nothing included.
-        converged: ``(...)`` whether the last read moved the state by no more than the tolerance.
+        state: ``(..., d)``, the last state of each query.
+        steps: ``(...)`` int64, the number of steps, including the last one, which changed nothing.
+        converged: ``(...)`` bool, True where the last step changed the state by no more than the
+            tolerance.
     """
 
     state: Float[Tensor, "*batch d"]
@@ -34,10 +35,10 @@ class Settled(NamedTuple):
 
 
 class Path(NamedTuple):
-    """The way there: what ``Settled`` tells, with every state in between.
+    """All states of an iteration, with the numbers of ``Settled``.
 
     Attributes:
-        states: ``(t + 1, ..., d)``, the query first; a query that has come to rest stays.
+        states: ``(t + 1, ..., d)``, the query first. A query that has converged keeps its state.
         energies: ``(t + 1, ...)``, or None where the memory has no energy.
         steps: ``(...)`` int64, as in ``Settled``.
         converged: ``(...)``, as in ``Settled``.
@@ -59,25 +60,32 @@ def settle(
     tolerance: float = 0.0,
     context: tuple[Tensor, ...] = (),
 ) -> Settled:
-    r"""Repeat a step until it changes nothing, each query on its own.
+    r"""Iterate a step to a fixed point, each query independently.
 
-    .. math:: q \leftarrow q + \eta\,(\text{step}(q) - q) \quad \text{until } \max_j |\Delta q_j| \le \epsilon \max(1, \max_j |q_j|)
+    .. math:: q \leftarrow q + \eta\,(\text{step}(q) - q)
+              \quad \text{until } \max_j |\Delta q_j| \le \epsilon \max(1, \max_j |q_j|)
 
     Args:
-        step: from ``(b, d)`` queries, and the rows of ``context`` that belong to them, to ``(b, d)``.
+        step: from ``(b, d)`` queries, and the corresponding rows of ``context``, to ``(b, d)``.
         query: ``(..., d)``.
-        steps: at most so many, >= 0.
-        rate: eta in (0, 1]; 1 takes the whole step.
-        tolerance: epsilon >= 0, as a share of the largest coordinate; 0 waits for exact rest, as bits can.
-        context: tensors with one row for each query, such as masks, handed to every step.
+        steps: the largest number of steps, >= 0.
+        rate: eta in (0, 1]; 1 is the whole step.
+        tolerance: epsilon >= 0, as a share of the largest coordinate; with 0 the state must stay
+            exactly equal, as that of bits does.
+        context: tensors with one row for each query, such as masks, passed to every step.
 
     Returns:
-        the states, how many steps each took, and whether it came to rest.
+        the final states, the number of steps of each, and whether it converged.
+
+    Raises:
+        InputError: an argument is out of range, or a step returns another shape, another dtype or
+            numbers that are not finite.
 
     Example:
         >>> import torch
         >>> from kanerva import dynamics
-        >>> dynamics.settle(torch.cos, torch.tensor([[1.0]]), tolerance=1e-6).state.item()  # the fixed point of cos
+        >>> found = dynamics.settle(torch.cos, torch.tensor([[1.0]]), tolerance=1e-6)
+        >>> found.state.item()  # the fixed point of the cosine
         0.739...
     """
     *_, last = _states(step, query, steps, rate, tolerance, context)
@@ -94,18 +102,21 @@ def trace(
     tolerance: float = 0.0,
     context: tuple[Tensor, ...] = (),
 ) -> Path:
-    """Do as ``settle`` does, and keep every state.
+    """Iterate as ``settle`` does, and return every state.
 
     Args:
         step: as in ``settle``.
         query: ``(..., d)``.
-        steps: at most so many.
-        rate: share of each step taken.
-        tolerance: when to stop.
-        context: rows handed to every step.
+        steps: the largest number of steps, >= 0.
+        rate: as in ``settle``.
+        tolerance: as in ``settle``.
+        context: as in ``settle``.
 
     Returns:
         the path, without energies.
+
+    Raises:
+        InputError: as in ``settle``.
 
     Example:
         >>> import torch
@@ -113,114 +124,140 @@ def trace(
         >>> dynamics.trace(lambda q: q / 2, torch.tensor([8.0]), steps=3).states.flatten().tolist()
         [8.0, 4.0, 2.0, 1.0]
     """
-    moments = list(_states(step, query, steps, rate, tolerance, context))
-    states = torch.stack([moment.state for moment in moments])
-    return Path(states, None, moments[-1].steps, moments[-1].converged)
+    found = list(_states(step, query, steps, rate, tolerance, context))
+    states = torch.stack([settled.state for settled in found])
+    return Path(states, None, found[-1].steps, found[-1].converged)
 
 
-def _states(
-    step: Step,
-    query: Tensor,
-    steps: int,
-    rate: float,
-    tolerance: float,
-    context: tuple[Tensor, ...],
-) -> Iterator[Settled]:
-    """Yield the state of all queries before the first step and after each; only those still moving are computed."""
+def _states(step: Step, query: Tensor, *given: Any) -> Iterator[Settled]:
+    """Check the arguments of ``settle`` and ``trace``, and iterate."""
     arrays.finite("query", arrays.floats("query", query))
+    return iterate(step, query, rules(*given, query[..., 0].numel()))
+
+
+class Rules(NamedTuple):
+    """The checked settings of an iteration, as in ``settle``.
+
+    Attributes:
+        steps: the largest number of steps, >= 0.
+        rate: eta in (0, 1].
+        tolerance: epsilon >= 0.
+        context: tensors with one row for each query.
+    """
+
+    steps: int
+    rate: float
+    tolerance: float
+    context: tuple[Tensor, ...] = ()
+
+
+def rules(
+    steps: int, rate: float, tolerance: float, context: tuple[Tensor, ...], count: int
+) -> Rules:
+    """Check the settings of an iteration of ``count`` queries."""
     steps = checks.integer("steps", steps, 0, checks.LONGEST)
     rate = checks.number("rate", rate, 0, 1, open_low=True)
     tolerance = checks.number("tolerance", tolerance, 0)
-    batch, state = query.shape[:-1], query.reshape(-1, query.shape[-1])
-    if not isinstance(context, tuple) or any(
-        not isinstance(part, Tensor) or part.shape[:1] != state.shape[:1] for part in context
-    ):
-        must = f"a tuple of tensors with {len(state)} rows, one for each query"
+    tensors = isinstance(context, tuple) and all(isinstance(part, Tensor) for part in context)
+    if not tensors or any(part.shape[:1] != (count,) for part in context):
+        must = f"a tuple of tensors with {count} rows, one for each query"
         refuse("context", context, must=must, do="give a row for each query")
+    return Rules(steps, rate, tolerance, context)
+
+
+def iterate(step: Step, query: Tensor, rules: Rules) -> Iterator[Settled]:
+    """Yield the state of all queries before the first step and after each, without checks.
+
+    A step is computed only for the queries that have not converged.
+    """
+    batch, state = query.shape[:-1], query.reshape(-1, query.shape[-1])
     moving = torch.ones(len(state), dtype=torch.bool, device=state.device)
-    taken = torch.zeros(len(state), dtype=torch.int64, device=state.device)
+    count = torch.zeros(len(state), dtype=torch.int64, device=state.device)
 
-    def moment() -> Settled:
-        return Settled(state.reshape(query.shape), taken.reshape(batch), ~moving.reshape(batch))
+    def current() -> Settled:
+        return Settled(state.reshape(query.shape), count.reshape(batch), ~moving.reshape(batch))
 
-    yield moment()
-    for _ in range(steps):
+    yield current()
+    for _ in range(rules.steps):
         rows = slice(None) if arrays.tracing() or moving.all() else moving.nonzero().squeeze(-1)
         if not arrays.tracing() and not moving.any():
             return
-        here = state[rows]
-        there = _taken(step, here, *(part[rows] for part in context))
-        there = there if rate == 1 else here + rate * (there - here)
-        reach = tolerance * here.abs().amax(-1).clamp_min(1) if tolerance else 0.0
-        moved = (there - here).abs().amax(-1) > reach
+        old = state[rows]
+        new = _applied(step, old, *(part[rows] for part in rules.context))
+        new = new if rules.rate == 1 else old + rules.rate * (new - old)
+        allowed: Tensor | float = 0.0
+        if rules.tolerance:
+            allowed = rules.tolerance * old.abs().amax(-1).clamp_min(1)
+        changed = (new - old).abs().amax(-1) > allowed
         if isinstance(rows, slice):
-            state = torch.where(moving.unsqueeze(-1), there, here)
-            taken = taken + moving
-            moving = moving & moved
+            state = torch.where(moving.unsqueeze(-1), new, old)
+            count = count + moving
+            moving = moving & changed
         else:
-            state = state.index_put((rows,), there)
-            taken = taken.index_add(0, rows, torch.ones_like(rows))
-            moving = moving.index_put((rows,), moved)
-        yield moment()
+            state = state.index_put((rows,), new)
+            count = count.index_add(0, rows, torch.ones_like(rows))
+            moving = moving.index_put((rows,), changed)
+        yield current()
 
 
 @door
 def chain(
     step: Step, query: Float[Tensor, "*batch d"], length: int
 ) -> Float[Tensor, "times *batch d"]:
-    r"""Feed each read back as the next query: recall a sequence from its first element.
+    r"""Recall a sequence: each read is the next query.
 
     .. math:: x_{t+1} = \text{step}(x_t), \quad x_0 = q
 
     Args:
-        step: from ``(..., d)`` to ``(..., d)``, such as the ``read`` of a memory that stores each element under the one before.
-        query: ``(..., d)`` the cue.
-        length: steps to take, >= 0.
+        step: from ``(..., d)`` to ``(..., d)``, such as the ``read`` of a memory whose value for
+            each element is the following one.
+        query: ``(..., d)``, the first element or a cue of it.
+        length: number of steps, >= 0.
 
     Returns:
-        ``(length + 1, ..., d)``, the cue first.
+        ``(length + 1, ..., d)``, the query first.
+
+    Raises:
+        InputError: as in ``settle``.
 
     Example:
         >>> import torch
         >>> from kanerva import dynamics
-        >>> dynamics.chain(lambda q: q.roll(1, -1), torch.tensor([1.0, 0.0, 0.0]), 2).argmax(-1).tolist()
+        >>> path = dynamics.chain(lambda q: q.roll(1, -1), torch.tensor([1.0, 0.0, 0.0]), 2)
+        >>> path.argmax(-1).tolist()
         [0, 1, 2]
 
     Source: Kanerva 1988, on sequences.
     """
     links = [arrays.finite("query", arrays.floats("query", query))]
     for _ in range(checks.integer("length", length, 0, checks.LONGEST)):
-        links.append(_taken(step, links[-1]))
+        links.append(_applied(step, links[-1]))
     return torch.stack(links)
 
 
-def _taken(step: Step, state: Tensor, *context: Tensor) -> Tensor:
-    """Take a step, and refuse one that does not end where another can begin."""
+def _applied(step: Step, state: Tensor, *context: Tensor) -> Tensor:
+    """Apply a step; refuse a result that cannot be the next query."""
     if not callable(step):
         do = "give the read of a memory, or any function from queries to queries"
         refuse("step", step, must="a function of the query", do=do, error=InputTypeError)
-    there = step(state, *context)
+    new = step(state, *context)
     if (
-        not isinstance(there, Tensor)
-        or there.shape != state.shape
-        or there.dtype != state.dtype
-        or there.device != state.device
+        not isinstance(new, Tensor)
+        or new.shape != state.shape
+        or new.dtype != state.dtype
+        or new.device != state.device
     ):
-        must = f"a function that returns {str(state.dtype).removeprefix('torch.')} of shape {tuple(state.shape)}, as its query is"
-        refuse(
-            "step",
-            must=must,
-            got=f"one that returned {describe(there)}",
-            do="return a state of the same kind",
-        )
-    if not arrays.sound(there):
-        refuse(
-            "step",
-            must="a function with finite results",
-            got=f"one that returned {describe(there)}",
-            do="keep it bounded",
-        )
-    return there
+        kind = f"{str(state.dtype).removeprefix('torch.')} of shape {tuple(state.shape)}"
+        must, got = f"a function that returns {kind}, as its query is", _returned(new)
+        refuse("step", must=must, got=got, do="return a state of the same kind")
+    if not arrays.sound(new):
+        must = "a function with finite results"
+        refuse("step", must=must, got=_returned(new), do="keep it bounded")
+    return new
+
+
+def _returned(value: object) -> str:
+    return f"one that returned {describe(value)}"
 
 
 @door
@@ -232,22 +269,28 @@ def flips(
     sweeps: int = 10,
     seed: int | torch.Generator = 0,
 ) -> Settled:
-    r"""Turn -1/+1 bits over one at a time, each where that lowers the energy: asynchronous dynamics.
+    r"""Flip -1/+1 bits one at a time where that lowers the energy: asynchronous dynamics.
 
-    .. math:: q_j \leftarrow -q_j \quad \text{where} \quad \Phi(s - 2 q_j k_{\cdot j}) > \Phi(s), \quad s = K q
+    .. math:: q_j \leftarrow -q_j
+              \quad \text{where} \quad \Phi(s - 2 q_j k_{\cdot j}) > \Phi(s), \quad s = K q
 
-    The energy is E = -Phi, up to a constant on the cube; it falls with every flip, so a fixed point is always reached. A
-    sweep visits every bit once, in an order that is drawn anew for each sweep and is the same for all queries.
+    On the cube of -1/+1 vectors the energy is E = -Phi up to a constant. Every flip lowers it, so a
+    fixed point is always reached. A sweep visits every bit once. Its order is random, another one
+    in each sweep, and the same for all queries.
 
     Args:
-        potential: from dot scores ``(b, m)`` to ``(b,)``, such as ``separation.Linear().potential``.
+        potential: from dot scores ``(b, m)`` to ``(b,)``, such as
+            ``separation.Linear().potential``.
         query: ``(..., d)`` of -1 and +1.
         keys: ``(m, d)`` of -1 and +1.
-        sweeps: at most so many.
+        sweeps: the largest number of sweeps, >= 0.
         seed: an integer >= 0 or a CPU generator, for the order.
 
     Returns:
-        the states, sweeps made by each, and whether the last one turned nothing over.
+        the final states, the number of sweeps of each, and whether the last sweep flipped no bit.
+
+    Raises:
+        InputError: an argument is out of range, or the potential is not finite.
 
     Example:
         >>> from kanerva import bits, dynamics
@@ -266,35 +309,33 @@ def flips(
     score = state @ keys.T
     level = _level(potential, score)
     moving = torch.ones(len(state), dtype=torch.bool, device=state.device)
-    taken = torch.zeros(len(state), dtype=torch.int64, device=state.device)
+    count = torch.zeros(len(state), dtype=torch.int64, device=state.device)
     for _ in range(sweeps):
         if not moving.any():
             break
-        taken += moving
+        count += moving
         before = state.clone()
         for j in torch.randperm(state.shape[-1], generator=draw).tolist():
-            turned = score - 2 * state[:, j : j + 1] * keys[:, j]
-            gain = _level(potential, turned)
-            better = gain > level
+            flipped = score - 2 * state[:, j : j + 1] * keys[:, j]
+            other = _level(potential, flipped)
+            better = other > level
             state[:, j] = torch.where(better, -state[:, j], state[:, j])
-            score, level = (
-                torch.where(better.unsqueeze(-1), turned, score),
-                torch.where(better, gain, level),
-            )
+            score = torch.where(better.unsqueeze(-1), flipped, score)
+            level = torch.where(better, other, level)
         moving = moving & (state != before).any(-1)
     batch = query.shape[:-1]
-    return Settled(state.reshape(query.shape), taken.reshape(batch), ~moving.reshape(batch))
+    return Settled(state.reshape(query.shape), count.reshape(batch), ~moving.reshape(batch))
 
 
 def _level(potential: Callable[[Tensor], Tensor], score: Tensor) -> Tensor:
-    """Return the potential of every query; beyond the range of floats no flip could be told from another."""
+    """Return the potential of every query; infinite values cannot be compared and are refused."""
     must, do = "a function from scores (b, m) to (b,)", "give the potential of a separation"
     if not callable(potential):
         refuse("potential", potential, must=must, do=do, error=InputTypeError)
     level = potential(score)
     if not isinstance(level, Tensor) or level.shape != score.shape[:-1]:
-        refuse("potential", must=must, got=f"one that returned {describe(level)}", do=do)
+        refuse("potential", must=must, got=_returned(level), do=do)
     if not arrays.sound(level):
-        must, do = "finite for all scores", "choose a smaller beta or order, or store something"
-        refuse("potential", must=must, got=f"one that returned {describe(level)}", do=do)
+        must, do = "finite for all scores", "choose a smaller beta or order, or store a pattern"
+        refuse("potential", must=must, got=_returned(level), do=do)
     return level

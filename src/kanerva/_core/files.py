@@ -1,4 +1,4 @@
-"""Write files so that a reader sees the old one or the new one, and never half of one."""
+"""Atomic writes of files, and error messages for what the operating system refuses."""
 
 import errno
 import os
@@ -26,10 +26,11 @@ REMEDIES = {
 
 @contextmanager
 def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Lend a temporary path; when the block ends well, move what was written there to ``path``.
+    """Yield a temporary path, and move the file written there to ``path`` when the block succeeds.
 
-    The temporary file lies in the same folder and keeps the ending of the name. It is gone when the block fails, and
-    then ``path`` is as it was before. A link is written through, never replaced.
+    A reader sees the old file or the new one, never a part of one. The temporary file is in the
+    same folder and has the same suffix. When the block fails, it is removed and ``path`` is
+    unchanged. Where ``path`` is a symbolic link, its target is replaced and the link stays.
 
     Args:
         path: the file to write; its folder must exist.
@@ -53,13 +54,8 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         # Moving a file onto a device such as /dev/null would remove the device.
         if target.exists() and not target.is_file():
-            refuse(
-                "path",
-                must="a file",
-                got=f"{str(path)!r}, a folder or a device",
-                do="add a file name",
-                error=InputFileError,
-            )
+            got = f"{str(path)!r}, a folder or a device"
+            refuse("path", must="a file", got=got, do="add a file name", error=InputFileError)
         yield temporary
         with temporary.open("r+b") as file:
             os.fsync(file.fileno())
@@ -78,7 +74,7 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def folder(path: str | os.PathLike[str]) -> Path:
-    """Make a folder if it is not there.
+    """Create a folder, with its parents, if it does not exist.
 
     Args:
         path: the folder.
@@ -102,7 +98,7 @@ def folder(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the operating system refuses, while the block writes to a folder, into a sentence about ``out``.
+    """Convert the errors of the operating system within the block to errors of argument ``out``.
 
     Args:
         path: the folder.

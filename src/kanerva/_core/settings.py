@@ -1,4 +1,4 @@
-"""The settings of the library: how much memory a read may use, which engine works on it, and who is told how far it is."""
+"""The settings of the library: memory budget and engine of a read, and a progress function."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,19 +11,20 @@ __all__ = ["settings"]
 
 ENGINES = ("auto", "torch", "numpy", "numba", "triton")
 
-
 Progress = Callable[[int, int], None]
 
 
 class Settings:
-    """What every read obeys. Unknown names are refused, so a typing error cannot pass unnoticed.
+    """The settings that every read and write uses; unknown names are refused.
 
-    * ``budget``: bytes of temporary arrays that one read or write may build at a time, 256 MiB unless set. Work is cut
-      into rows of queries that fit; a single query against everything stored is the least that is ever built.
-    * ``engine``: what does the work: ``"auto"`` takes the fastest that is installed and fits (``numba``, else ``numpy``, on
-      the CPU; ``triton`` or ``torch`` on a GPU). No engine changes a result.
-    * ``progress``: called with the rows that were read and the rows there are after each block of a read, such as of a memory
-      that lies in a file; None, unless set.
+    * ``budget``: the bytes of temporary arrays that one read or write may allocate at a time; 256
+      MiB by default. The queries are processed in blocks that fit. A block has at least one query,
+      whose scores against all stored patterns may exceed the budget.
+    * ``engine``: the implementation of reads and writes. ``"auto"`` is the fastest that is
+      installed and supports the operation: ``numba``, else ``numpy``, on the CPU; ``triton`` or
+      ``torch`` on a GPU. All engines give the same results.
+    * ``progress``: a function that is called after each block of a read, such as of a memory over a
+      file, with the number of rows read so far and the number of all rows; None by default.
 
     Example:
         >>> import kanerva
@@ -50,9 +51,8 @@ class Settings:
     @budget.setter
     @door("settings")
     def budget(self, value: int) -> None:
-        self._budget = checks.integer(
-            "budget", value, 1, None, "give the bytes that a read may use, such as 256 * 2**20"
-        )
+        do = "give the bytes that a read may use, such as 256 * 2**20"
+        self._budget = checks.integer("budget", value, 1, None, do)
 
     @property
     def engine(self) -> str:
@@ -71,14 +71,24 @@ class Settings:
     @door("settings")
     def progress(self, value: Progress | None) -> None:
         if value is not None and not callable(value):
-            do = "give a function of two numbers, done and in all"
+            do = "give a function of two numbers, rows read and all rows"
             refuse("progress", value, must="a function or None", do=do, error=InputTypeError)
         self._progress = value
 
     @contextmanager
     @door("settings.use")
     def use(self, **values: Any) -> Iterator["Settings"]:
-        """Set some of the settings for the length of a ``with`` block."""
+        """Change settings within a ``with`` block, and restore them after it.
+
+        Args:
+            **values: ``budget``, ``engine`` or ``progress``.
+
+        Returns:
+            a context manager that yields the settings.
+
+        Raises:
+            InputError: another name, or a value that is out of range.
+        """
         for name in values:
             checks.choice("name", name, ("budget", "engine", "progress"))
         before = {name: getattr(self, name) for name in values}
