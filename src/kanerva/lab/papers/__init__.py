@@ -77,9 +77,7 @@ MODULES = (
     projection,
     regimes,
 )
-RECIPES: dict[str, Recipe] = {}
-for module in MODULES:
-    RECIPES |= recipes(module)
+RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
 # Published experiments without a recipe, and why.
 ABSENT = {

@@ -11,7 +11,7 @@ from kanerva.lab.recipe import Check, Row, grid, recipe
 __all__ = ["finite_locations"]
 
 ALGORITHMS = {
-    "sdm_locations": "locations that are there",
+    "sdm_locations": "real locations",
     "sdm_rounded": "rounded counts, as published",
     "sdm_poisson": "Poisson counts",
 }
@@ -110,7 +110,7 @@ def _draw(rows: list[Row]) -> Any:
 
 @recipe(
     "sdm.finite_locations",
-    "A hundred thousand locations, real and as theory has them",
+    "A hundred thousand locations, real and modelled",
     "bricken2021",
     "experiments with a finite number of neurons",
     quick=[
@@ -134,7 +134,7 @@ def finite_locations(
     levels: Annotated[int, "number of distances of the cue, evenly from 0 to 12 bits"] = 7,
     seed: Seed = 0,
 ) -> Iterator[Row]:
-    """Compare a hundred thousand locations of 64 bits with two models of their number.
+    """Compare a hundred thousand locations of 64 bits with two models of the number that is shared.
 
     ``sdm_locations`` builds the locations and their counters. The other two memories keep the
     patterns and draw the number of locations that a cue shares with a pattern. ``sdm_rounded``
@@ -146,15 +146,15 @@ def finite_locations(
     pattern one location or two, never none, so the first read is perfect. But each of up to a
     hundred reads may also draw a location of another pattern, which ties with that of the right
     one. Ties are read as 0, and both patterns are lost; a third of the cues is recalled. At radius
-    19 the error has the opposite sign: rounded counts lack the spread of real ones, which loses
-    cues with 12 wrong bits. At radius 27 there are enough locations for all three to agree, and up
-    to radius 11 there are none.
+    19 rounded counts recall too much: they lack the spread of real ones, and this spread is why
+    cues with 12 wrong bits are lost. At radius 27 there are enough locations for all three to
+    agree, and up to radius 11 there are none.
 
     One read of the Poisson memory (column ``once``) is right as often as one of real locations. A
     recall is not, because it draws the numbers anew at every read, while a location that is active
     at the cue is active at the pattern, too. At radius 27 recall depends on the patterns drawn, by
-    0.05 from set to set, and the published patterns are not known. There the share that remains as
-    cues are damaged is compared closely (column ``relative``).
+    0.05 from set to set, and the published patterns are not known. There the recall as a share of
+    that from undamaged cues is compared closely (column ``relative``).
     """
     from kanerva.lab.papers.bricken2021 import _trials
 

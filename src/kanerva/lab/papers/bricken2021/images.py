@@ -66,7 +66,7 @@ def _draw(rows: list[Row]) -> Any:
         long.append(row | {"panel": panel, "line": f"radius {row['radius']}"})
         cues[panel, row["distance"]] = row | {"panel": panel, "line": "cue", "cosine": row["cue"]}
     frame = plot.Frame(
-        "Raw pictures run together: recall ends at their mean",
+        "Recall of raw pictures ends at their mean",
         DAMAGE,
         "cosine of what is recalled with the picture",
         across=2,

@@ -132,7 +132,7 @@ def _draw(rows: list[Row]) -> Any:
         for column, words in {"cosine": "cosine", "recalled": "share recalled"}.items()
         for row in shown.values()
     ]
-    title = "Learned keys tell pictures apart that raw ones confuse"
+    title = "Learned keys distinguish pictures that raw ones confuse"
     frame = plot.Frame(title, DAMAGE, across=len({row["radius"] for row in rows}), limits=(0, 1.05))
     return plot.lines(long, "x", "y", frame, by="line", panel="panel")
 

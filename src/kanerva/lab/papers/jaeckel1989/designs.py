@@ -77,7 +77,7 @@ PAPER: Cell = {"bits": 1000, "ones": 100, "locations": 50_000, "patterns": 2500,
 
 @recipe(
     "jaeckel.designs",
-    "Locations that look at few bits",
+    "Locations that depend on few bits",
     "jaeckel1989",
     "the designs beside Kanerva's",
     quick=[cell for one in DESIGNS for cell in grid(**one, **QUICK)],

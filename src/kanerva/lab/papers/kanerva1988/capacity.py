@@ -113,10 +113,8 @@ def _most_checks() -> Iterator[Check]:
 
 def _draw_most(rows: list[Row]) -> Any:
     long = [row | {"y": row["share"], "line": f"chance {row['fidelity']:.2g}"} for row in rows]
-    title, y = (
-        "Patterns grow in proportion to locations",
-        "patterns stored, as a share of the locations",
-    )
+    title = "Patterns grow in proportion to locations"
+    y = "patterns stored, as a share of the locations"
     frame = plot.Frame(title, "locations", y, log="x")
     return plot.lines(long, "locations", "y", frame, by="line")
 

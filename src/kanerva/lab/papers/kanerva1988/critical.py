@@ -220,7 +220,7 @@ FEW = (1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 
 @recipe(
     "kanerva.critical_patterns",
-    "Critical distance by patterns stored, as three theories have it",
+    "Critical distance by patterns stored, in three models of the noise",
     "kanerva1988",
     "the critical distance and the capacity",
     quick=grid(**BOOK, patterns=FEW),

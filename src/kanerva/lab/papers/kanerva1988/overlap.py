@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import kanerva
 from kanerva import theory
 from kanerva.lab import plot
-from kanerva.lab.papers._common import INTEGERS, Bits, Locations, Radius, Seed, table
+from kanerva.lab.papers._common import CODE, INTEGERS, Bits, Locations, Radius, Seed, table
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["nearest", "overlap"]
@@ -39,35 +39,35 @@ SMOOTH = "the formula is smooth, where the count drops from 0 to 1 bit"
 
 
 def _checks() -> Iterator[Check]:
-    rows = [
-        (row["distance"], row, MILLION | {"distance": row["distance"]}) for row in table(SHARED)
-    ]
-    for far, row, at in rows:
-        source = f"{INTEGERS}, and authors' code"
-        yield Check(f"shared at {far} bits", "exact", row["exact"], 1e-3, source, at)
+    rows = {row["distance"]: row for row in table(SHARED)}
+    for far, row in rows.items():
+        what, source = f"shared at {far} bits", f"{INTEGERS}, and authors' code"
+        yield Check(what, "exact", row["exact"], 1e-3, source, _at(far))
     for far, mean in {209: 92.913, 250: 59.387}.items():
-        at = MILLION | {"distance": far}
-        yield Check(f"shared at {far} bits", "exact", mean, 1e-3, INTEGERS, at)
-    for far, row, at in rows:
+        yield Check(f"shared at {far} bits", "exact", mean, 1e-3, INTEGERS, _at(far))
+    for far, row in rows.items():
         what, source = f"continuous formula at {far} bits", "its integral by adaptive quadrature"
-        yield Check(what, "formula", row["formula"], 1e-3, source, at)
-    for far, row, at in rows:
+        yield Check(what, "formula", row["formula"], 1e-3, source, _at(far))
+    for far, row in rows.items():
         what = f"of a thousand active, shared at {far} bits"
-        yield Check(what, "thousand", row["book"], 0.5, TABLE, at)
-    what, at = "continuous formula at 1 bit, beside the book's table", MILLION | {"distance": 1}
-    yield Check(what, "formula", BOOK[1], 0.5, TABLE, at, reason=SMOOTH)
+        yield Check(what, "thousand", row["book"], 0.5, TABLE, _at(far))
+    what = "continuous formula at 1 bit, beside the book's table"
+    yield Check(what, "formula", BOOK[1], 0.5, TABLE, _at(1), reason=SMOOTH)
     for far, mean in DRAWN.items():
         what, error = f"shared at {far} bits, of 10,000", 3 * math.sqrt(max(mean, 0.1) / 20)
-        source, at = "authors' code, stored output, 20 draws", HUNDRED | {"distance": far}
-        yield Check(what, "exact", mean, error, source, at)
+        source = f"{CODE}, 20 draws"
+        yield Check(what, "exact", mean, error, source, _at(far, HUNDRED))
     for memory in (HUNDRED, MILLION):
         for far in (2, 4, 10, 50):
             what = f"lost between {far - 1} and {far} of {memory['bits']} bits"
-            at = memory | {"distance": far}
-            yield Check(what, "lost", 0.0, 0.0, "I(2k - 1) = I(2k)", at)
+            yield Check(what, "lost", 0.0, 0.0, "I(2k - 1) = I(2k)", _at(far, memory))
     for memory in (HUNDRED, MILLION):
         what = f"standard errors from exact to measured, {memory['bits']} bits"
         yield Check(what, "deviation", 0.0, 4.0, "binomial spread", memory, "max")
+
+
+def _at(distance: int, memory: Cell = MILLION) -> Cell:
+    return memory | {"distance": distance}
 
 
 def _draw(rows: list[Row]) -> Any:
@@ -175,7 +175,7 @@ def overlap(
 
 def _nearest_checks() -> Iterator[Check]:
     what, at = "distance of the nearest of a million, in bits", {"locations": 10**6}
-    yield Check(what, "quantile", 424.8, 0.05, "authors' code, stored output", at)
+    yield Check(what, "quantile", 424.8, 0.05, CODE, at)
     what = "chance that an active location has a given bit"
     yield Check(what, "alike", 0.552905, 5e-7, f"Kanerva 1993, and {INTEGERS}")
     for measured, column in {"distance": "off_distance", "likeness": "off_alike"}.items():

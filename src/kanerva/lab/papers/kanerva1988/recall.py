@@ -66,7 +66,7 @@ def _draw_fault(rows: list[Row]) -> Any:
     ]
     frame = plot.Frame(
         "A memory survives the loss of most locations",
-        "share of the locations that died",
+        "share of the locations lost",
         "share of the bits read wrong",
         dots=tuple(dots.values()),
     )
@@ -78,7 +78,7 @@ SIZE: Cell = {**SMALL, "radius": 109, "patterns": 100, "wrong": 26, "steps": 6}
 
 @recipe(
     "kanerva.fault_tolerance",
-    "Reading after locations died",
+    "Reads after a loss of locations",
     "kanerva1988",
     "on the loss of neurons",
     quick=grid(**SIZE, seed=range(MEMORIES)),

@@ -35,10 +35,8 @@ def _checks() -> Iterator[Check]:
     yield Check(what, "field_difference", 0, 0, matrix, aggregate="max")
     what = "bits that the two read differently, at most"
     yield Check(what, "bits_different", 0, 0, matrix, aggregate="max")
-    what = (
-        "Hopfield: share of bits wrong after one clean read, less that of the binomial, on average"
-    )
-    yield Check(what, "off", 0, 0.008, "tail of a fair binomial")
+    what = "Hopfield: share of bits wrong after one clean read, less that of the binomial"
+    yield Check(f"{what}, on average", "off", 0, 0.008, "tail of a fair binomial")
 
 
 def _draw(rows: list[Row]) -> Any:
@@ -66,7 +64,7 @@ SIZE: Cell = {"bits": 100, "wrong": 5}
 
 @recipe(
     "keeler.hopfield",
-    "A Hopfield network as a sparse distributed memory, and what others hold",
+    "A Hopfield network as a sparse distributed memory, and the capacity of others",
     "keeler1988",
     "the comparison of the models",
     quick=[cell for one in MEMORIES for cell in grid(**one, **SIZE, doublings=11)],
