@@ -1,4 +1,4 @@
-"""Figures of heads, drawn from made-up rows: what is drawn is what was given, whatever the size."""
+"""Figures of heads from made-up rows: the drawn data are those of the rows, at every size."""
 
 import itertools
 import re
@@ -9,13 +9,13 @@ import pytest
 
 from kanerva import InputError
 from kanerva.lab import plot
-from kanerva.lab.plot._rows import apart, balanced
+from kanerva.lab.plot.labels import apart, balanced
 
 OPTIMA = {"noise": 5.6, "snr": 8.3, "capacity": 16.2, "patterns": 18}
 
 
 def heads(layers=3, count=4, **changes):
-    """Rows in which every number can be worked out by hand from layer and head."""
+    """Return rows whose numbers are simple functions of layer and head."""
     return [
         {
             "layer": layer,
@@ -75,14 +75,13 @@ SWEEP = [effect("", 0.5 + radius / 20, radius=radius) for radius in (1, 3, 5)]
 
 
 def inside(figure):
-    """Tell whether all that is written lies in the figure."""
-    return all(
-        figure.bbox.contains(*corner) for box in boxes(figure) for corner in (box.min, box.max)
-    )
+    """Return whether all texts lie within the figure."""
+    corners = [corner for box in boxes(figure) for corner in (box.min, box.max)]
+    return all(figure.bbox.contains(*corner) for corner in corners)
 
 
 def boxes(figure):
-    """Return what room the labels take."""
+    """Return the bounding boxes of all texts."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -95,7 +94,7 @@ def boxes(figure):
 
 @pytest.mark.parametrize(("layers", "count"), [(3, 4), (1, 12), (6, 1), (1, 1), (2, 128), (32, 32)])
 @pytest.mark.parametrize("across", [1, 2])
-def test_maps_hold_the_numbers_of_the_rows(layers, count, across):
+def test_maps_have_the_numbers_of_the_rows(layers, count, across):
     rows = heads(layers, count)
     figure = plot.head_maps(rows[::-1], ["beta", "radius"], across=across)
     maps = [axes.images[0].get_array() for axes in figure.axes if axes.images]
@@ -127,7 +126,7 @@ def test_maps_write_numbers_where_they_fit():
     assert not plot.head_maps(heads(2, 128), ["beta"]).axes[0].texts
 
 
-def test_maps_name_the_layers_and_heads_that_there_are():
+def test_maps_number_the_existing_layers_and_heads():
     rows = [{"layer": layer, "index": head, "beta": 1.0} for layer in (0, 5, 11) for head in (1, 3)]
     axes = plot.head_maps(rows, ["beta"]).axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["0", "5", "11"]
@@ -136,7 +135,7 @@ def test_maps_name_the_layers_and_heads_that_there_are():
     assert [int(text.get_text()) for text in labels[:3]] == [0, 16, 32]
 
 
-def test_maps_hatch_what_is_missing():
+def test_maps_hatch_missing_values():
     rows = [row | {"special": None} if row["index"] == 1 else row for row in heads()][:-1]
     (drawn,) = plot.head_maps(rows, ["special"]).axes[0].images
     assert np.ma.getmaskarray(drawn.get_array()).tolist() == [[False, True, False, False]] * 2 + [
@@ -157,7 +156,7 @@ def test_maps_hatch_what_is_missing():
     "betas", [[4.0], [1.0, 1.5, 2.0], [100.0, 120.0], [0.0, 3.0], list(np.geomspace(2, 40, 128))]
 )
 @pytest.mark.parametrize("optima", [OPTIMA, {"noise": 5.5, "snr": 5.6, "capacity": 5.7}, {}])
-def test_every_beta_is_counted_and_labels_keep_apart(betas, optima, narrow):
+def test_every_beta_is_counted_and_labels_do_not_overlap(betas, optima, narrow):
     figure = plot.beta_histogram([{"beta": beta} for beta in [*betas, None]], optima, narrow=narrow)
     (axes,) = figure.axes
     assert sum(bar.get_height() for bar in axes.patches) == len(betas)
@@ -169,7 +168,7 @@ def test_every_beta_is_counted_and_labels_keep_apart(betas, optima, narrow):
     assert not any(one.overlaps(other) for one, other in itertools.combinations(drawn, 2))
 
 
-def test_betas_that_differ_fourfold_stand_on_a_log_scale():
+def test_betas_that_differ_fourfold_have_a_log_scale():
     assert (
         plot.beta_histogram([{"beta": beta} for beta in (2.0, 30.0)], {}).axes[0].get_xscale()
         == "log"
@@ -237,7 +236,7 @@ def test_histograms_have_a_line_for_each_layer(narrow):
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-def test_the_curve_stands_beside_the_named_replacements(narrow):
+def test_the_curve_is_drawn_with_the_named_replacements(narrow):
     figure = plot.replacement_curve(SWEEP, EFFECTS, narrow=narrow)
     kept, empty = figure.axes
     np.testing.assert_allclose(kept.lines[0].get_xydata(), [[1, 0.55], [3, 0.65], [5, 0.75]])
@@ -263,7 +262,7 @@ def test_the_curve_needs_no_replacements():
 
 @pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize("rows", [EFFECTS, SPOKEN, EFFECTS[:1]])
-def test_dots_stand_where_the_numbers_are_the_best_at_the_top(rows, narrow):
+def test_dots_are_at_their_numbers_with_the_best_at_the_top(rows, narrow):
     figure = plot.replacement_bars(rows, narrow=narrow)
     axes = figure.axes[0]
     assert axes.lines[0].get_xdata().tolist() == sorted(
@@ -276,10 +275,10 @@ def test_dots_stand_where_the_numbers_are_the_best_at_the_top(rows, narrow):
     assert inside(figure)
 
 
-# What they share
+# Shared helpers
 
 
-def test_labels_move_apart_as_little_as_can_be():
+def test_labels_move_apart_as_little_as_possible():
     assert apart([0.5], [0.1], 0.0, 1.0) == [0.5]
     assert apart([0.2, 0.8], [0.1, 0.1], 0.0, 1.0) == [0.2, 0.8]
     places = apart([0.9, 0.9, 0.88, 0.2], [0.2, 0.1, 0.1, 0.1], 0.0, 1.0)
@@ -295,12 +294,12 @@ def test_labels_move_apart_as_little_as_can_be():
         assert max(spread[i] + gaps[i] / 2 for i in range(8)) < 1 + 1e-9
 
 
-def test_titles_break_into_lines_of_like_lengths():
+def test_titles_break_into_lines_of_similar_lengths():
     assert balanced("short", 20) == "short"
     assert balanced("one two three four five six", 24) == "one two three\nfour five six"
 
 
-def test_drawings_are_the_same_twice():
+def test_drawings_are_deterministic():
     for draw in (
         lambda: plot.head_maps(heads(), ["beta"]),
         lambda: plot.replacement_bars(EFFECTS),
@@ -374,6 +373,6 @@ def test_a_missing_package_names_the_extra(monkeypatch, call):
         ),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(call, sentence):
+def test_rows_that_cannot_be_drawn_are_refused(call, sentence):
     with pytest.raises(InputError, match=re.escape(sentence)):
         call()

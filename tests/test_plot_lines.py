@@ -1,4 +1,4 @@
-"""Lines drawn from rows: what is drawn, and where it is said."""
+"""Lines drawn from rows: the data of each line, titles and labels."""
 
 import pytest
 
@@ -21,7 +21,7 @@ ROWS = [
 
 
 def drawn(axes):
-    """Return the data of the lines of a panel that stand for rows."""
+    """Return the data of the labelled lines of a panel."""
     return {
         line.get_label(): line.get_xydata().tolist()
         for line in axes.lines
@@ -34,13 +34,13 @@ def test_a_panel_and_a_line_for_each_value():
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["one", "two"]
     assert "along" in svg(figure)
     assert "upward" in svg(figure)
-    # The mean of two seeds, and the row without a value left out.
+    # The mean of two seeds; the row without a value is left out.
     containers = {container.get_label(): container for container in figure.axes[0].containers}
     assert containers["a"].lines[0].get_xydata().tolist() == [[1, 2], [2, 3], [4, 5]]
     assert containers["b"].lines[0].get_xydata().tolist() == [[1, 11], [4, 41]]
 
 
-def test_logarithms_leave_out_what_they_cannot_show():
+def test_logarithmic_axes_leave_out_numbers_that_are_not_positive():
     rows = [{"x": x, "y": y} for x, y in ((0, 1.0), (1, 0.0), (2, 0.1), (3, 0.01))]
     (axes,) = lines(rows, "x", "y", Frame("Title", log="y")).axes
     assert axes.get_yscale() == "log"
@@ -71,7 +71,7 @@ def test_published_points_references_and_limits():
         ([{"x": "one", "y": 1}], "column 'x'"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(rows, text):
+def test_rows_that_cannot_be_drawn_are_refused(rows, text):
     with pytest.raises(kanerva.InputError, match=text):
         lines(rows, "x", "y", Frame("Title"))
 

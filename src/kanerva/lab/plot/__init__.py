@@ -1,12 +1,14 @@
-"""Figures from plain rows, in one style, as objects that belong to the caller."""
+"""Figures from plain rows, in one style, as matplotlib objects that belong to the caller."""
 
 from kanerva.lab.plot._style import png, save, svg
 from kanerva.lab.plot.correspondence import correspondence
 from kanerva.lab.plot.heads import agreement_curves, beta_histogram, layer_histograms
 from kanerva.lab.plot.lines import Frame, lines
 from kanerva.lab.plot.maps import head_maps
-from kanerva.lab.plot.recall import gallery, recall_curves, weight_curves
+from kanerva.lab.plot.pictures import gallery
+from kanerva.lab.plot.recall import recall_curves
 from kanerva.lab.plot.replacements import replacement_bars, replacement_curve
+from kanerva.lab.plot.weights import weight_curves
 
 __all__ = [
     "Frame",

@@ -1,13 +1,13 @@
-"""One style for every figure: colours, type, and how a figure becomes a file.
+"""The style of all figures: colours, fonts and sizes, and their conversion to files.
 
-Figures are plain objects: no window, no ``pyplot``, and nothing of it left behind in matplotlib's settings.
-Type sizes are those of print, 8 to 10 points, so a figure is readable at its own size and at up to twice that.
+Figures are plain objects. They need no window and no ``pyplot``, and the settings of matplotlib are
+unchanged afterwards. Font sizes are those of print, 8 to 10 points, so a figure is readable at its
+own size and at up to twice that.
 """
 
 import io
 import math
 import os
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,19 +40,12 @@ __all__ = [
     "save",
     "styled",
     "svg",
-    "wrap",
 ]
 
-# The colours of Okabe and Ito (2008), told apart by colour-blind eyes; yellow is left out, for it fades on white.
-BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#000000",
-)
+# The colours of Okabe and Ito (2008), which colour-blind readers can distinguish. Yellow is left
+# out, since it is too pale on white.
+BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+ORANGE, SKY, BLACK = "#E69F00", "#56B4E9", "#000000"
 INK, QUIET, FAINT = "#24292f", "#6e7781", "#e4e7eb"
 
 _STYLE: dict[str, Any] = {
@@ -94,7 +87,7 @@ _STYLE: dict[str, Any] = {
     "svg.hashsalt": "kanerva",
 }
 
-# Colour, marker and dash of the lines of one frame, in order: told apart without colour too.
+# Colour, marker and dash of the lines of a panel, in order; they differ without colour too.
 LOOKS: list[tuple[str, str, Any]] = [
     (BLUE, "o", "-"),
     (VERMILION, "s", (0, (4, 2))),
@@ -105,12 +98,12 @@ LOOKS: list[tuple[str, str, Any]] = [
     (BLACK, "X", "-"),
 ]
 
-# Inches: a panel of a wide figure, and a whole figure that a phone can show at its own size.
+# Widths in inches: a panel of a wide figure, and a whole figure for a phone.
 WIDE, NARROW = 2.2, 4.4
 
 
 def svg(figure: "matplotlib.figure.Figure") -> str:
-    """Return a figure as SVG: letters stay letters, and the same figure gives the same text.
+    """Return a figure as SVG with text as text; equal figures give equal files.
 
     Example:
         >>> from kanerva.lab.plot import recall_curves
@@ -118,13 +111,12 @@ def svg(figure: "matplotlib.figure.Figure") -> str:
         >>> svg(recall_curves([row])).count("<svg")
         1
     """
-    return _drawn(
-        figure, "svg", {"Date": None, "Creator": None, "Format": None, "Type": None}
-    ).decode()
+    metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    return _drawn(figure, "svg", metadata).decode()
 
 
 def png(figure: "matplotlib.figure.Figure") -> bytes:
-    """Return a figure as PNG, 200 pixels to the inch.
+    """Return a figure as PNG with 200 pixels per inch.
 
     Example:
         >>> from kanerva.lab.plot import recall_curves
@@ -139,19 +131,19 @@ def png(figure: "matplotlib.figure.Figure") -> bytes:
 def save(
     figure: "matplotlib.figure.Figure", folder: str | os.PathLike[str], name: str
 ) -> list[Path]:
-    """Write ``name.svg`` and ``name.png`` into a folder, each whole or not at all.
+    """Write ``name.svg`` and ``name.png`` to a folder atomically.
 
     Args:
-        figure: what to write.
+        figure: the figure.
         folder: an existing folder.
-        name: the file name without its ending.
+        name: the file name without its suffix.
 
     Returns:
         the two paths.
 
     Raises:
-        InputError: if ``name`` is not a plain file name.
-        InputFileError: if the folder cannot be written.
+        InputError: ``name`` is not a plain file name.
+        InputFileError: the folder cannot be written.
 
     Example:
         >>> import tempfile
@@ -162,12 +154,8 @@ def save(
         ['recall.svg', 'recall.png']
     """
     if name != Path(name).name or name in ("", ".."):
-        refuse(
-            "name",
-            must="a plain file name",
-            got=repr(name),
-            do="give the folder as folder and no ending",
-        )
+        do = "give the folder as folder, and the name without a suffix"
+        refuse("name", must="a plain file name", got=repr(name), do=do)
     drawings = {".svg": svg(figure).encode(), ".png": png(figure)}
     paths = [Path(folder, name + ending) for ending in drawings]
     for path, drawing in zip(paths, drawings.values(), strict=True):
@@ -179,22 +167,18 @@ def save(
 @contextmanager
 @door("plot")
 def styled() -> Iterator[None]:
-    """Draw in the one style, whatever the user's own settings are, and leave those alone."""
+    """Draw in the style of this module within the block, independent of the user's settings."""
     try:
         import matplotlib.style
     except ImportError:
-        refuse(
-            "matplotlib",
-            must="installed",
-            got="missing",
-            do="install it with pip install 'kanerva[plot]'",
-        )
+        do = "install it with pip install 'kanerva[plot]'"
+        refuse("matplotlib", must="installed", got="missing", do=do)
     with matplotlib.style.context(["default", _STYLE]):
         yield
 
 
 def blank(width: float, height: float) -> "matplotlib.figure.Figure":
-    """Return an empty figure of so many inches."""
+    """Return an empty figure of a width and height in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), facecolor="white")
@@ -208,21 +192,14 @@ def _drawn(figure: "matplotlib.figure.Figure", kind: str, metadata: dict[str, No
 
 
 def headline(figure: "matplotlib.figure.Figure", text: str) -> None:
-    """Say at the top what the figure shows."""
+    """Write the title of a figure at its top."""
     width, height = figure.get_size_inches()
     figure.text(0.1 / width, 1 - 0.08 / height, text, fontsize=10, weight="bold", va="top")
 
 
 def power(value: float, _: int | float) -> str:
-    """Write a power of ten with raised figures, as 10⁻³."""
+    """Write a power of ten with superscript digits, such as 10⁻³."""
     exponent = round(math.log10(value))
-    return (
-        f"{value:g}"
-        if exponent in (0, 1)
-        else "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    )
-
-
-def wrap(title: str, width: int, lines: int = 2) -> str:
-    """Break a title into a few lines."""
-    return "\n".join(textwrap.wrap(title, width, max_lines=lines, placeholder="…")) or title
+    if exponent in (0, 1):
+        return f"{value:g}"
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

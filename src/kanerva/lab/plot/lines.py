@@ -1,24 +1,13 @@
-"""Draw the rows of a table as lines in small panels: what most experiments need."""
+"""The rows of a table as lines in small panels, the figure of most experiments."""
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kanerva._core import checks
-from kanerva._core.errors import door, refuse
-from kanerva.lab.plot._style import (
-    INK,
-    LOOKS,
-    NARROW,
-    QUIET,
-    WIDE,
-    blank,
-    headline,
-    power,
-    styled,
-    wrap,
-)
+from kanerva._core.errors import door
+from kanerva.lab.plot._rows import Row, means, number, require
+from kanerva.lab.plot._style import INK, LOOKS, NARROW, QUIET, WIDE, blank, headline, power, styled
+from kanerva.lab.plot.labels import wrap
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -26,21 +15,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Frame", "lines"]
 
-Row = Mapping[str, Any]
+# The dashes of vertical lines.
+DASHES = [(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2))]
+DOTS: dict[str, Any] = {
+    "linestyle": "none",
+    "marker": "o",
+    "markerfacecolor": "none",
+    "color": INK,
+    "markersize": 5,
+}
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands around the lines.
+    """Title, labels and scales of a figure of lines.
 
-    * ``title``: what the figure shows, in a sentence.
-    * ``x``, ``y``: labels of the axes, with units; ``y`` is written above the panels, where it can be read.
-    * ``log``: ``"x"``, ``"y"``, ``"xy"`` or ``""``: which axes are logarithmic. There what is not above 0 is not drawn.
-    * ``across``: panels in a row at most.
-    * ``dots``: the lines drawn as open dots alone, such as published numbers.
-    * ``verticals``: label and place of lines that stand at one x.
-    * ``diagonal``: draw y = x behind.
-    * ``limits``: lowest and highest y; None leaves it to the data.
+    * ``title``: of the figure.
+    * ``x``, ``y``: labels of the axes, with units; ``y`` is written above the panels.
+    * ``log``: the logarithmic axes: ``"x"``, ``"y"``, ``"xy"`` or ``""``. Numbers that are not
+      above 0 are not drawn there.
+    * ``across``: the largest number of panels in a row.
+    * ``dots``: the lines that are drawn as open dots, such as published numbers.
+    * ``verticals``: label and place of vertical lines.
+    * ``diagonal``: draw y = x behind the lines.
+    * ``limits``: lowest and highest y; None for those of the data.
 
     Example:
         >>> from kanerva.lab.plot import Frame
@@ -69,18 +67,18 @@ def lines(
     by: str | None = None,
     panel: str | None = None,
 ) -> "matplotlib.figure.Figure":
-    """Draw one column against another: a line for each value of a third, a panel for each value of a fourth.
+    """Draw one column against another, with lines by a third column and panels by a fourth.
 
-    Where several rows share all of these, the mean is drawn, with a bar of one standard deviation to either side; of dots,
-    every one is drawn.
+    Where several rows have the same values in all of these but the second, their mean is drawn with
+    a bar of one standard deviation to either side. Dots are drawn for every row.
 
     Args:
         rows: dicts; ``None`` in ``y`` is not drawn.
-        x: the column along the bottom.
-        y: the column upward.
+        x: the column of the horizontal axis.
+        y: the column of the vertical axis.
         frame: title, labels and scales.
-        by: the column that tells lines apart; one line unless given.
-        panel: the column that tells panels apart, its values their titles; one panel unless given.
+        by: the column with the names of the lines; None for one line.
+        panel: the column with the titles of the panels; None for one panel.
 
     Returns:
         a figure 4.4 inches wide, or 2.2 for each of three panels and more.
@@ -95,7 +93,7 @@ def lines(
         1
     """
     columns = [column for column in (x, y, by, panel) if column]
-    _check(rows, columns)
+    require(rows, columns, "run the experiment first")
     names = list(dict.fromkeys(str(row[by]) for row in rows)) if by else [""]
     panels = list(dict.fromkeys(str(row[panel]) for row in rows)) if panel else [""]
     with styled():
@@ -103,96 +101,59 @@ def lines(
         for title, axes in zip(panels, grid, strict=True):
             here = [row for row in rows if not panel or str(row[panel]) == title]
             for index, name in enumerate(names):
-                _line(
-                    axes,
-                    [row for row in here if not by or str(row[by]) == name],
-                    (x, y),
-                    frame,
-                    (name, index),
-                )
+                mine = [row for row in here if not by or str(row[by]) == name]
+                _line(axes, _points(mine, x, y, frame.log), frame, (name, index))
             axes.set_title(wrap(title, 28), loc="left", fontsize=9, color=INK, pad=6, va="bottom")
         _scale(grid, frame)
     return figure
 
 
-def _check(rows: Sequence[Row], columns: Sequence[str]) -> None:
-    if not rows:
-        refuse("rows", must="one row or more", got="empty", do="run the experiment first")
-    for row in rows:
-        for column in columns:
-            if column not in row:
-                got = f"a row with {', '.join(map(repr, row))}"
-                refuse("rows", must=f"dicts with the key {column!r}", got=got, do="add it")
+def _points(rows: Iterable[Row], x: str, y: str, log: str) -> list[tuple[float, float]]:
+    """Return the points that can be drawn, sorted by x."""
+    known = [(number(row, x), number(row, y)) for row in rows if row[y] is not None]
+    return sorted(
+        ((a, b) for a, b in known if (a > 0 or "x" not in log) and (b > 0 or "y" not in log)),
+        key=lambda point: point[0],
+    )
 
 
 def _line(
     axes: "matplotlib.axes.Axes",
-    rows: Iterable[Row],
-    columns: tuple[str, str],
+    points: Sequence[tuple[float, float]],
     frame: Frame,
-    look: tuple[str, int],
+    line: tuple[str, int],
 ) -> None:
-    values: dict[float, list[float]] = {}
-    for row in rows:
-        if row[columns[1]] is None:
-            continue
-        x, y = (checks.number(f"rows, column {column!r},", row[column]) for column in columns)
-        if (x > 0 or "x" not in frame.log) and (y > 0 or "y" not in frame.log):
-            values.setdefault(x, []).append(y)
-    places = sorted(values)
-    if not places:
+    """Draw one line, of a name and an index."""
+    if not points:
         return
-    means = [statistics.fmean(values[place]) for place in places]
-    spread = [
-        statistics.stdev(values[place]) if len(values[place]) > 1 else 0.0 for place in places
-    ]
-    name, index = look
+    name, index = line
+    if name in frame.dots:
+        axes.plot(*zip(*points, strict=True), zorder=4, **DOTS)
+        return
+    places, middles, spread = means(points)
     colour, marker, dash = LOOKS[index % len(LOOKS)]
     every = max(1, len(places) // 8)
-    if name in frame.dots:
-        points = [(place, value) for place in places for value in values[place]]
-        axes.plot(
-            *zip(*points, strict=True),
-            linestyle="none",
-            marker="o",
-            markerfacecolor="none",
-            color=INK,
-            markersize=5,
-            zorder=4,
-        )
-        return
-    shape: dict[str, Any] = {
-        "color": colour,
-        "marker": marker,
-        "linestyle": dash,
-        "markevery": (index * every // 2 % every, every),
-        "markersize": 3,
-    }
+    look: dict[str, Any] = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 3}
+    look |= {"markevery": (index * every // 2 % every, every), "label": name}
     if any(spread) and "y" not in frame.log:
-        axes.errorbar(places, means, spread, elinewidth=1.0, capsize=0, label=name, **shape)
+        axes.errorbar(places, middles, spread, elinewidth=1.0, capsize=0, **look)
     else:
-        axes.plot(places, means, label=name, **shape)
+        axes.plot(places, middles, **look)
 
 
 def _grid(
     panels: Sequence[str], names: Sequence[str], frame: Frame
 ) -> tuple["matplotlib.figure.Figure", list["matplotlib.axes.Axes"]]:
-    """Lay out the panels by the inch, with room above for the title and the names of the lines."""
+    """Lay out the panels in inches, with the title and a legend above them."""
     across = min(frame.across, len(panels))
     down = -(-len(panels) // across)
     width = WIDE * across if across > 2 else NARROW
-    columns = max(
-        1,
-        min(
-            len(names) + len(frame.verticals),
-            int(width / (0.5 + 0.068 * max(map(len, [*names, *frame.verticals])))),
-        ),
-    )
-    legend = (
-        0.17 * -(-(len(names) + len(frame.verticals)) // columns) + 0.06
-        if len(names) > 1 or frame.verticals
-        else 0.0
-    )
+    entries = [*names, *frame.verticals]
+    fitting = int(width / (0.5 + 0.068 * max(map(len, entries))))
+    columns = max(1, min(len(entries), fitting))
+    legend = 0.0
+    if len(entries) > 1:
+        legend = 0.17 * -(-len(entries) // columns) + 0.06
     head = 0.36 + (0.2 if frame.y else 0.0) + legend
     left, right, above, below, bottom = 0.5, 0.12, 0.1 if panels == [""] else 0.3, 0.26, 0.24
     tall = 2.3 if across == 1 else 1.35
@@ -218,66 +179,36 @@ def _grid(
 def _legend(
     figure: "matplotlib.figure.Figure", names: Sequence[str], frame: Frame, place: tuple[int, float]
 ) -> None:
+    """Add a legend of so many columns, so many inches below the top."""
     from matplotlib.lines import Line2D
 
     handles = []
     for index, name in enumerate(names):
         colour, marker, dash = LOOKS[index % len(LOOKS)]
-        if name in frame.dots:
-            handles.append(
-                Line2D(
-                    [],
-                    [],
-                    linestyle="none",
-                    marker="o",
-                    markerfacecolor="none",
-                    color=INK,
-                    markersize=5,
-                    label=name,
-                )
-            )
-        elif len(names) > 1:
-            handles.append(Line2D([], [], color=colour, marker=marker, linestyle=dash, label=name))
-    dashes = [(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2))]
+        look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dash}
+        if name in frame.dots or len(names) > 1:
+            look = DOTS if name in frame.dots else look
+            handles.append(Line2D([], [], label=name, **look))
     for index, name in enumerate(frame.verticals):
-        handles.append(
-            Line2D([], [], color=QUIET, linestyle=dashes[index % 3], linewidth=1.1, label=name)
-        )
+        look = {"color": QUIET, "linestyle": DASHES[index % len(DASHES)], "linewidth": 1.1}
+        handles.append(Line2D([], [], label=name, **look))
     width, height = figure.get_size_inches()
-    anchor = (0.1 / width, 1 - place[1] / height)
-    figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=anchor,
-        ncols=place[0],
-        columnspacing=1.6,
-        labelspacing=0.3,
-    )
+    look = {"loc": "upper left", "ncols": place[0], "columnspacing": 1.6, "labelspacing": 0.3}
+    figure.legend(handles=handles, bbox_to_anchor=(0.1 / width, 1 - place[1] / height), **look)
 
 
 def _scale(grid: Sequence["matplotlib.axes.Axes"], frame: Frame) -> None:
+    """Draw the diagonal and the vertical lines, and set scales, ticks and limits."""
     from matplotlib.ticker import MaxNLocator
 
+    look: dict[str, Any] = {"color": QUIET, "zorder": 1}
     for index, axes in enumerate(grid):
         if frame.diagonal:
             low, high = axes.get_xlim()
-            axes.plot(
-                [low, high],
-                [low, high],
-                color=QUIET,
-                linestyle=(0, (1, 1.6)),
-                linewidth=1.0,
-                zorder=1,
-            )
+            axes.plot([low, high], [low, high], linestyle=DASHES[1], linewidth=1.0, **look)
             axes.set_xlim(low, high)
         for place, where in enumerate(frame.verticals.values()):
-            axes.axvline(
-                where,
-                color=QUIET,
-                linestyle=[(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2))][place % 3],
-                linewidth=1.1,
-                zorder=1,
-            )
+            axes.axvline(where, linestyle=DASHES[place % len(DASHES)], linewidth=1.1, **look)
         for axis, letter in ((axes.xaxis, "x"), (axes.yaxis, "y")):
             if letter in frame.log:
                 getattr(axes, f"set_{letter}scale")("log")

@@ -1,14 +1,14 @@
-"""Draw numbers of the heads of a transformer as maps, layers by heads."""
+"""Numbers of the heads of a transformer as maps, layers by heads."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kanerva._core import checks
 from kanerva._core.errors import door, refuse
-from kanerva.lab.plot._rows import check
+from kanerva.lab.plot._rows import Row, check
 from kanerva.lab.plot._style import BLUE, INK, NARROW, VERMILION, blank, headline, styled
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["head_maps"]
 
-Row = Mapping[str, Any]
-
 MAPPED = ("beta", "radius", "entropy", "effective", "special", "variation")
 TITLES = {
     "beta": "Effective beta",
@@ -28,31 +26,35 @@ TITLES = {
     "matched_radius": "Radius that agrees best, bits",
     "entropy": "Entropy of the weights, nats",
     "effective": "Effective number of tokens",
-    "needed": "Tokens that hold nine tenths of the weight",
+    "needed": "Tokens with nine tenths of the weight",
     "top": "Largest weight",
     "special": "Weight on special tokens",
     "first": "Weight on the first token",
-    "sink": "Weight on the token that gets most",
+    "sink": "Weight on the token of largest weight",
     "variation": "Total variation from the fitted circles",
     "matched_variation": "Total variation at the radius that agrees best",
     "cosine": "Cosine of queries and keys",
 }
-CELLS = 400  # in maps of more cells no numbers are written
+CELLS = 400  # Maps of more cells have no numbers.
+# Inches: the margins of a map, and the height of the title.
+LEFT, RIGHT, HEAD, ABOVE, BELOW = 0.42, 0.62, 0.36, 0.3, 0.37
 
 
 @door("plot.head_maps")
 def head_maps(
     rows: Sequence[Row], columns: Sequence[str] = MAPPED, *, across: int = 2
 ) -> "matplotlib.figure.Figure":
-    """Draw what was seen of each head as maps, a row for each layer and a column for each head, layer 0 at the top.
+    """Draw one map for each column, with a row for each layer and a column for each head.
 
-    Every map has a scale of its own, from light to dark; with values far below zero, red is below and blue above. Numbers are
-    written where they fit. What is missing is hatched.
+    Layer 0 is at the top. Every map has its own colour scale, from light to dark; where values are
+    far below zero, negative ones are red and positive ones blue. Numbers are written where they
+    fit. Missing values are hatched.
 
     Args:
-        rows: a dict for each head with ``layer``, ``index`` and ``columns``, as ``kanerva.probe`` gives them.
-        columns: what to draw, a map each.
-        across: maps in a row at most, >= 1; 2 fills a desktop page, 1 suits a phone.
+        rows: a dict for each head with ``layer``, ``index`` and ``columns``, as returned by
+            ``kanerva.probe``.
+        columns: the columns to draw.
+        across: the largest number of maps in a row, >= 1; 2 for a desktop page, 1 for a phone.
 
     Returns:
         a figure 4.4 inches wide, or 8.8 for two across and more.
@@ -61,9 +63,9 @@ def head_maps(
         InputError: there are no rows or columns, a row lacks a column, or a number is not finite.
 
     Example:
-        >>> rows = [dict(layer=layer, index=head, beta=4.0 + head) for layer in range(2) for head in range(3)]
+        >>> rows = [dict(layer=0, index=head, beta=4.0 + head) for head in range(3)]
         >>> head_maps(rows, ["beta"]).axes[0].images[0].get_array().tolist()
-        [[4.0, 5.0, 6.0], [4.0, 5.0, 6.0]]
+        [[4.0, 5.0, 6.0]]
     """
     across = checks.integer("across", across, 1)
     if not columns:
@@ -72,28 +74,25 @@ def head_maps(
     layers, heads = (sorted({int(row[place]) for row in rows}) for place in ("layer", "index"))
     across = min(across, len(columns))
     width = NARROW * min(across, 2)
-    left, right, head, above, below = 0.42, 0.62, 0.36, 0.3, 0.37
     step, tall = width / across, len(layers) * min(0.21, 3.6 / len(layers))
-    wide = len(heads) * min(0.5, (step - left - right) / len(heads))
-    height = head + -(-len(columns) // across) * (above + tall + below)
+    wide = len(heads) * min(0.5, (step - LEFT - RIGHT) / len(heads))
+    pitch = ABOVE + tall + BELOW
+    height = HEAD + -(-len(columns) // across) * pitch
     with styled():
         figure = blank(width, height)
         for place, column in enumerate(columns):
             row, along = divmod(place, across)
-            x, y = left + along * step, height - head - (row + 1) * (above + tall + below) + below
+            x, y = LEFT + along * step, height - HEAD - (row + 1) * pitch + BELOW
             axes = figure.add_axes((x / width, y / height, wide / width, tall / height))
             image = _map(axes, _grid(rows, layers, heads, column), (wide, tall))
-            _name(axes, layers, heads, (wide, tall))
-            axes.set_title(
-                TITLES.get(column, column.replace("_", " ")), loc="left", fontsize=9, pad=6
-            )
+            _ticks(axes, layers, heads, (wide, tall))
+            title = TITLES.get(column, column.replace("_", " "))
+            axes.set_title(title, loc="left", fontsize=9, pad=6)
             axes.set_xlabel("head" if place + across >= len(columns) else "", labelpad=2)
             axes.set_ylabel("layer" if along == 0 else "", labelpad=3)
-            if image and tall > 0.4:  # a lower bar has no room for its numbers
-                bar = figure.add_axes(
-                    ((x + wide + 0.09) / width, y / height, 0.08 / width, tall / height)
-                )
-                _bar(bar, image)
+            if image and tall > 0.4:  # A lower bar is too small for its numbers.
+                box = ((x + wide + 0.09) / width, y / height, 0.08 / width, tall / height)
+                _bar(figure.add_axes(box), image)
         headline(figure, "The heads, layer by layer")
     return figure
 
@@ -101,7 +100,7 @@ def head_maps(
 def _grid(
     rows: Sequence[Row], layers: Sequence[int], heads: Sequence[int], column: str
 ) -> "np.ma.MaskedArray":
-    """Lay one column out as layers by heads; what is not there is masked."""
+    """Return one column as layers by heads; missing values are masked."""
     grid = np.ma.array(np.zeros((len(layers), len(heads))), mask=True)
     for row in rows:
         if row[column] is not None:
@@ -112,9 +111,7 @@ def _grid(
 def _map(
     axes: "matplotlib.axes.Axes", grid: "np.ma.MaskedArray", size: tuple[float, float]
 ) -> "matplotlib.image.AxesImage | None":
-    """Colour the cells, part them by thin lines, and write the numbers where they fit."""
-    from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
-
+    """Draw one map: coloured cells, thin lines between them, and numbers where they fit."""
     down, along = grid.shape
     axes.grid(False)
     axes.set(xlim=(-0.5, along - 0.5), ylim=(down - 0.5, -0.5))
@@ -123,58 +120,54 @@ def _map(
         axes.patch.set(hatch="//////", edgecolor="#cdd2d8", linewidth=0)
     if grid.mask.all():
         return None
-    low, high = float(grid.min()), float(grid.max())
-    if low < -0.1 * high:
-        colours, reach = [VERMILION, "#f7f7f7", BLUE], max(-low, high)
-        norm: Normalize = Normalize(-reach, reach)
-    else:
-        colours = ["#eef5fb", "#a9d0ea", "#4a9ace", BLUE, "#003a5e"]
-        wide = 1 < 8 * low < high < 500 * low and not _whole(grid)
-        norm = LogNorm(low, high) if wide else Normalize(low, high if high > low else low + 1)
-    scale = LinearSegmentedColormap.from_list("house", colours)
-    image = axes.imshow(grid, cmap=scale, norm=norm, aspect="auto", interpolation="none")
-    thin = min(size[0] / along, size[1] / down)
-    axes.hlines(
-        np.arange(down - 1) + 0.5, -0.5, along - 0.5, color="white", linewidth=min(1.0, 8 * thin)
-    )
-    axes.vlines(
-        np.arange(along - 1) + 0.5, -0.5, down - 0.5, color="white", linewidth=min(1.0, 8 * thin)
-    )
-    texts = {
-        place: _short(value, grid)
-        for place, value in np.ndenumerate(grid)
-        if not np.ma.getmaskarray(grid)[place]
-    }
+    image = axes.imshow(grid, aspect="auto", interpolation="none", **_colours(grid))
+    thin = min(1.0, 8 * min(size[0] / along, size[1] / down))
+    axes.hlines(np.arange(down - 1) + 0.5, -0.5, along - 0.5, color="white", linewidth=thin)
+    axes.vlines(np.arange(along - 1) + 0.5, -0.5, down - 0.5, color="white", linewidth=thin)
+    mask = np.ma.getmaskarray(grid)
+    cells = [(place, value) for place, value in np.ndenumerate(grid) if not mask[place]]
+    texts = {place: _short(value, grid) for place, value in cells}
     letters = max(map(len, texts.values()))
     if grid.size <= CELLS and size[0] / along > 0.02 + letters * 0.0545 and size[1] / down > 0.13:
+        look: dict[str, Any] = {"ha": "center", "va": "center_baseline", "fontsize": 6.2}
         for (row, column), text in texts.items():
             red, green, blue, _ = image.to_rgba(grid[row, column])
             dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
-            axes.text(
-                column,
-                row,
-                text,
-                ha="center",
-                va="center_baseline",
-                fontsize=6.2,
-                color="white" if dark else INK,
-            )
+            axes.text(column, row, text, color="white" if dark else INK, **look)
     return image
 
 
+def _colours(grid: "np.ma.MaskedArray") -> dict[str, Any]:
+    """Return colour map and norm: diverging, logarithmic or linear."""
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
+
+    low, high = float(grid.min()), float(grid.max())
+    colours = ["#eef5fb", "#a9d0ea", "#4a9ace", BLUE, "#003a5e"]
+    norm = Normalize(low, high if high > low else low + 1)
+    if low < -0.1 * high:
+        colours, reach = [VERMILION, "#f7f7f7", BLUE], max(-low, high)
+        norm = Normalize(-reach, reach)
+    elif 1 < 8 * low < high < 500 * low and not _whole(grid):
+        norm = LogNorm(low, high)
+    return {"cmap": LinearSegmentedColormap.from_list("house", colours), "norm": norm}
+
+
 def _whole(grid: "np.ma.MaskedArray") -> bool:
+    """Return whether all values are integers."""
     return bool((grid == grid.round()).all())
 
 
 def _short(value: float, grid: "np.ma.MaskedArray") -> str:
-    """Write a number with as many digits as the largest of its map needs."""
+    """Write a number with two, one or no decimals, depending on the largest value of its map."""
     high = float(abs(grid).max())
-    text = f"{value:.{0 if _whole(grid) or high >= 100 else 1 if high >= 2 else 2}f}"
-    return text.replace("-", "−")
+    decimals = 1 if high >= 2 else 2
+    if _whole(grid) or high >= 100:
+        decimals = 0
+    return f"{value:.{decimals}f}".replace("-", "−")
 
 
 def _bar(axes: "matplotlib.axes.Axes", image: Any) -> None:
-    """Draw a small bar of the colours with their numbers."""
+    """Draw a colour bar with two or three numbers."""
     grid = image.get_array()
     bar = axes.figure.colorbar(image, cax=axes)
     low, high = image.norm.vmin, image.norm.vmax
@@ -186,21 +179,19 @@ def _bar(axes: "matplotlib.axes.Axes", image: Any) -> None:
     bar.outline.set_visible(False)
 
 
-def _name(
+def _ticks(
     axes: "matplotlib.axes.Axes",
     layers: Sequence[int],
     heads: Sequence[int],
     size: tuple[float, float],
 ) -> None:
-    """Number layers and heads, as many as there is room for."""
-    for axis, names, room, needs in (
+    """Number every layer and head, or every second, fourth and so on where they do not fit."""
+    for axis, names, room, needed in (
         (axes.yaxis, layers, size[1], 0.17),
         (axes.xaxis, heads, size[0], 0.06 + 0.07 * len(str(heads[-1]))),
     ):
-        every = next(
-            step
-            for step in (1, 2, 4, 8, 16, 32, 64, len(names))
-            if room / len(names) * step > needs or step >= len(names)
-        )
+        count, every = len(names), 1
+        while every < count and room / count * every <= needed:
+            every *= 2
         axis.set_ticks(range(0, len(names), every), labels=[str(name) for name in names[::every]])
     axes.tick_params(length=0, labelsize=7.5)
