@@ -1,4 +1,4 @@
-"""Figures, page, tables and files, drawn from made-up rows: no memory is asked anything."""
+"""Figures, pages, tables and files from made-up rows, without any memory."""
 
 import csv
 import errno
@@ -33,28 +33,26 @@ COLUMNS = ["exact", "repaired", "effective", "seconds", "bytes"]
 
 
 def made_up(memories=tuple(TITLES), seeds=3, **changes):
-    """Rows in which every number can be worked out by hand from memory, level and seed."""
-    rows = []
-    for place, memory in enumerate(memories):
-        for level in LEVELS:
-            for seed in range(seeds):
-                rows.append(
-                    {
-                        "memory": memory,
-                        "title": TITLES.get(memory, memory),
-                        "damage": "flip",
-                        "level": level,
-                        "seed": seed,
-                        "cues": 64,
-                        "exact": 0.9 - 2 * level - 0.1 * place + 0.01 * seed,
-                        "repaired": None if level == 0 else 0.5 + 0.1 * seed,
-                        "effective": 1.0 + place,
-                        "seconds": 0.0025,
-                        "bytes": 4096,
-                    }
-                    | changes
-                )
-    return rows
+    """Return rows whose numbers are simple functions of memory, level and seed."""
+    return [
+        {
+            "memory": memory,
+            "title": TITLES.get(memory, memory),
+            "damage": "flip",
+            "level": level,
+            "seed": seed,
+            "cues": 64,
+            "exact": 0.9 - 2 * level - 0.1 * place + 0.01 * seed,
+            "repaired": None if level == 0 else 0.5 + 0.1 * seed,
+            "effective": 1.0 + place,
+            "seconds": 0.0025,
+            "bytes": 4096,
+        }
+        | changes
+        for place, memory in enumerate(memories)
+        for level in LEVELS
+        for seed in range(seeds)
+    ]
 
 
 def page(**changes):
@@ -73,7 +71,7 @@ def page(**changes):
 
 
 class Reader(HTMLParser):
-    """A page taken apart: tags with attributes, the text, and whether every tag was closed in its turn."""
+    """A parsed page: tags with attributes, and text; every tag must be closed."""
 
     VOID = ("meta", "br", "hr", "img", "input", "link")
 
@@ -121,7 +119,7 @@ def test_recall_curves_draw_means_and_standard_deviations():
     np.testing.assert_allclose(half, [0.01] * 3)
 
 
-def test_recall_curves_leave_out_what_was_not_measured():
+def test_recall_curves_leave_out_missing_values():
     axes = plot.recall_curves(made_up(), "repaired").axes[0]
     np.testing.assert_allclose(axes.containers[0][0].get_xdata(orig=False), LEVELS[1:])
 
@@ -136,7 +134,7 @@ def test_recall_curves_leave_out_what_was_not_measured():
         made_up(["sdm"], level=0.1),
     ],
 )
-def test_recall_curves_draw_the_least(rows):
+def test_recall_curves_draw_rows_with_little_data(rows):
     assert plot.png(plot.recall_curves(rows, across=3)).startswith(b"\x89PNG")
 
 
@@ -176,7 +174,7 @@ def test_weight_curves_have_a_line_each_and_mark_the_fall_to_zero():
     ]
 
 
-def test_weight_curves_draw_no_weight_at_all():
+def test_weight_curves_draw_a_memory_without_weights():
     row = {"memory": "sdm", "title": "SDM", "distance": 3, "weight": 0.0}
     (line,) = plot.weight_curves([row]).axes[0].lines
     assert len(line.get_xdata()) == 0
@@ -206,7 +204,7 @@ def test_gallery_maps_minus_one_to_black_and_one_to_white():
     np.testing.assert_allclose(rgba[0, :, 0], [0, 0.5, 1], atol=0.01)
 
 
-def test_drawings_are_the_same_twice_and_keep_their_letters():
+def test_drawings_are_deterministic_and_keep_text_as_text():
     figure = plot.recall_curves(made_up())
     first = plot.svg(figure)
     assert first == plot.svg(figure) == plot.svg(plot.recall_curves(made_up()))
@@ -215,24 +213,23 @@ def test_drawings_are_the_same_twice_and_keep_their_letters():
     assert plot.png(figure) == plot.png(plot.recall_curves(made_up()))
 
 
-def test_titles_are_text_and_never_mathematics_or_mark_up():
+def test_titles_are_not_parsed_as_mathematics_or_markup():
     drawing = plot.svg(plot.recall_curves(made_up(title="$a_b$ <b>")))
     assert "$a_b$ &lt;b&gt;" in drawing
 
 
-def test_drawing_leaves_the_settings_of_matplotlib_alone():
+def test_drawing_does_not_change_the_settings_of_matplotlib():
     import matplotlib
 
     with matplotlib.rc_context({"figure.facecolor": "red", "font.size": 30}):
         before = dict(matplotlib.rcParams)
         drawing = plot.svg(plot.recall_curves(made_up()))
         assert dict(matplotlib.rcParams) == before
-    assert drawing == plot.svg(plot.recall_curves(made_up())), (
-        "the user's own settings change nothing"
-    )
+    # The user's own settings have no effect.
+    assert drawing == plot.svg(plot.recall_curves(made_up()))
 
 
-def test_save_writes_both_forms(tmp_path):
+def test_save_writes_both_formats(tmp_path):
     paths = plot.save(plot.weight_curves(weights()), tmp_path, "weights")
     assert paths == [tmp_path / "weights.svg", tmp_path / "weights.png"]
     assert sorted(os.listdir(tmp_path)) == ["weights.png", "weights.svg"]
@@ -242,7 +239,7 @@ def test_save_writes_both_forms(tmp_path):
 # The page
 
 
-def test_page_is_whole_and_needs_nothing_else():
+def test_page_is_self_contained():
     text = page()
     reader = Reader(text)
     assert "http:" not in text
@@ -257,7 +254,7 @@ def test_page_is_whole_and_needs_nothing_else():
     assert "@import" not in style
 
 
-def test_page_has_the_marks_of_structure():
+def test_page_has_accessible_structure():
     reader = Reader(page())
     assert reader.all("html")[0]["lang"] == "en"
     assert len(reader.all("h1")) == 1
@@ -265,7 +262,7 @@ def test_page_has_the_marks_of_structure():
     assert all(head.get("scope") in ("col", "row", "colgroup") for head in reader.all("th"))
     assert all(drawing["role"] == "img" and drawing["aria-label"] for drawing in reader.all("svg"))
     assert len(reader.all("figcaption")) == 2
-    assert len(reader.all("svg")) == 3, "the first figure has a narrow form too"
+    assert len(reader.all("svg")) == 3, "the first figure has a second drawing"
     names = Counter(attributes["id"] for _, attributes in reader.tags if attributes.get("id"))
     assert not [name for name, count in names.items() if count > 1]
     referred = set(re.findall(r"url\(#([^)]+)\)", page()))
@@ -273,7 +270,7 @@ def test_page_has_the_marks_of_structure():
     assert referred <= set(names)
 
 
-def test_page_tells_everything():
+def test_page_contains_all_arguments():
     words = " ".join(Reader(page()).words)
     for text in (
         "Digits",
@@ -309,7 +306,7 @@ def test_page_escapes_all_text():
     assert "".join(reader.words).count(evil) >= 10
 
 
-def test_page_does_without_what_is_not_given():
+def test_page_has_no_empty_sections():
     text = page(
         heading=("Digits", ""),
         verdicts=[],
@@ -333,7 +330,7 @@ def test_page_shows_the_means_of_the_first_column():
 # Tables and numbers
 
 
-def test_summary_equals_the_means_worked_out_by_hand():
+def test_summary_has_means_and_deviations():
     lines = report.summarise(made_up(), 0.1)
     assert [line["memory"] for line in lines] == list(TITLES)
     hopfield = lines[0]
@@ -345,7 +342,7 @@ def test_summary_equals_the_means_worked_out_by_hand():
     assert "seed" not in hopfield
 
 
-def test_summary_keeps_what_was_not_measured_apart():
+def test_summary_leaves_out_missing_values():
     (line,) = report.summarise(made_up(["sdm"], seeds=1), 0)
     assert line["repaired"] is line["repaired_sd"] is line["exact_sd"] is None
     mixed = [
@@ -383,12 +380,12 @@ def test_summary_keeps_what_was_not_measured_apart():
         ("anything", "[red]words", "[red]words"),
     ],
 )
-def test_numbers_are_written_the_way_they_are_read(column, value, text):
+def test_numbers_are_formatted_by_the_kind_of_their_column(column, value, text):
     grid = report.table([{"memory": "sdm", column: value}], [column])
     assert [cell.plain for cell in grid.columns[0].cells] == [text]
 
 
-def test_table_has_the_columns_asked_for():
+def test_table_has_the_given_columns():
     grid = report.table(report.summarise(made_up(), 0.25), ["title", *COLUMNS])
     assert [column.header.plain for column in grid.columns] == [
         "memory",
@@ -408,7 +405,7 @@ def test_table_has_the_columns_asked_for():
 # Files
 
 
-def test_csv_holds_every_digit_and_every_column(tmp_path):
+def test_csv_contains_every_digit_and_every_column(tmp_path):
     rows = [{"memory": 'a "b", c', "exact": 1 / 3}, {"memory": "é", "repaired": None, "seeds": 3}]
     report.write_csv(rows, tmp_path / "rows.csv")
     with open(tmp_path / "rows.csv", encoding="utf-8", newline="") as file:
@@ -419,7 +416,7 @@ def test_csv_holds_every_digit_and_every_column(tmp_path):
     assert back[1] == {"memory": "é", "exact": "", "repaired": "", "seeds": "3"}
 
 
-def test_json_holds_plain_things_and_what_is_nearly_plain(tmp_path):
+def test_json_contains_plain_values_arrays_and_paths(tmp_path):
     path = tmp_path / "manifest.json"
     report.write_json(
         {"n": np.int64(3), "x": np.arange(2.0), "p": Path("a"), "é": [None, True]}, path
@@ -432,7 +429,7 @@ def test_json_holds_plain_things_and_what_is_nearly_plain(tmp_path):
     }
 
 
-def test_json_refuses_what_it_cannot_say_and_leaves_nothing(tmp_path):
+def test_json_refuses_other_values_and_leaves_no_file(tmp_path):
     loop = []
     loop.append(loop)
     for obj in (float("nan"), [np.array([np.inf])], loop):
@@ -460,7 +457,7 @@ def test_atomic_replaces_the_old_file_only_at_the_end(tmp_path):
 @pytest.mark.parametrize(
     "error", [RuntimeError, KeyboardInterrupt, OSError(errno.ENOSPC, "No space left on device")]
 )
-def test_atomic_leaves_nothing_behind_when_the_block_fails(tmp_path, error):
+def test_atomic_leaves_no_file_when_the_block_fails(tmp_path, error):
     path = tmp_path / "a.txt"
     path.write_text("old")
     expected = InputFileError if isinstance(error, OSError) else error
@@ -480,7 +477,7 @@ def test_atomic_leaves_nothing_behind_when_the_block_fails(tmp_path, error):
         )
 
 
-def test_atomic_leaves_nothing_behind_when_the_move_fails(tmp_path, monkeypatch):
+def test_atomic_leaves_no_file_when_the_move_fails(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
@@ -492,7 +489,7 @@ def test_atomic_leaves_nothing_behind_when_the_move_fails(tmp_path, monkeypatch)
     assert os.listdir(tmp_path) == []
 
 
-def test_files_that_grow_too_large_leave_nothing_behind(tmp_path):
+def test_files_that_grow_too_large_are_removed(tmp_path):
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
@@ -603,7 +600,7 @@ def test_links_are_written_through(tmp_path):
         ),
     ],
 )
-def test_bad_input_gets_the_sentence(call, sentence):
+def test_bad_input_is_refused(call, sentence):
     with pytest.raises(InputError, match=re.escape(sentence)):
         call()
 

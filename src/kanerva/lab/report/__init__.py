@@ -1,6 +1,6 @@
-"""Numbers as they are read: pages in HTML, tables for the terminal, files for other programs."""
+"""Results as HTML pages, tables for the terminal, and files of rows."""
 
-from kanerva.lab.report._page import Column, Grid, Section, article
+from kanerva.lab.report._page import Column, Grid, Section, article, written
 from kanerva.lab.report._report import page, summarise, table, write_csv, write_json
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "table",
     "write_csv",
     "write_json",
+    "written",
 ]

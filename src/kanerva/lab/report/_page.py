@@ -1,4 +1,4 @@
-"""What every page is made of: numbers as they are read, tables, figures, and the template that all share."""
+"""The elements of report pages: formatted numbers, tables, figures, and templates."""
 
 import math
 import re
@@ -14,9 +14,12 @@ __all__ = ["Column", "Grid", "Section", "article", "figure", "flat", "template",
 Value = str | int | float | None
 Row = Mapping[str, Value]
 
+# The opening tag of a drawing, with its width and height.
+ROOT = re.compile(r"<svg\b[^>]*\bviewBox=\"[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)\"[^>]*>")
+
 
 class Column(NamedTuple):
-    """How a column is headed, written and explained.
+    """The heading of a column, the format of its values, and an explanation.
 
     ``kind`` is ``"text"``, ``"number"``, ``"count"``, ``"share"``, ``"seconds"`` or ``"bytes"``.
     """
@@ -29,10 +32,12 @@ class Column(NamedTuple):
 class Grid(NamedTuple):
     """A table of an article.
 
-    * ``caption``: what it holds.
-    * ``rows``: a dict for each line; what one lacks shows as –.
-    * ``columns``: name to ``Column``, from left to right; the first names the lines. One that no row has is left out.
-    * ``look``: ``"full"`` for tables of many narrow columns, ``"full slim"`` where the lines have short names besides.
+    * ``caption``: of the table.
+    * ``rows``: a dict for each line; a missing value is written as –.
+    * ``columns``: name to ``Column``, from left to right; the first one names the lines. A column
+      without any value is left out.
+    * ``look``: ``"full"`` for many narrow columns, ``"full slim"`` where also the names of the
+      lines are short.
     """
 
     caption: str
@@ -42,7 +47,7 @@ class Grid(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A part of an article: a title, what to say first, tables, and figures as in ``page``."""
+    """A section of an article: a title, paragraphs, tables, and figures as in ``page``."""
 
     title: str
     words: Sequence[str] = ()
@@ -59,26 +64,28 @@ def article(
     grids: Sequence[Grid],
     manifest: Mapping[str, Any],
 ) -> str:
-    """Write sections of tables and figures as one HTML page in the manner of ``page``.
+    """Return sections of tables and figures as one HTML page in the style of ``page``.
 
     Args:
         heading: the title, and a sentence or two below it.
-        verdicts: what was found, a sentence each.
-        sections: what is shown, in order.
-        notes: what a reader should know, a sentence or two each.
-        grids: long tables, folded away at the end, with what their columns mean.
-        manifest: what the run was made of. Dicts inside dicts are written as ``a.b``.
+        verdicts: the findings, one sentence each.
+        sections: in order.
+        notes: remarks, a sentence or two each.
+        grids: long tables in collapsed elements at the end, with explanations of their columns.
+        manifest: versions, seeds and settings of the run. Nested dicts are written as ``a.b``.
 
     Returns:
-        the page. All text is escaped; drawings are trusted.
+        the page. All text is escaped; drawings are not.
 
     Raises:
-        InputError: if a table has no rows or a drawing is no SVG.
+        InputError: a table has no rows or a drawing is no SVG.
 
     Example:
         >>> from kanerva.lab.report import Column, Grid, Section
-        >>> grid = Grid("Heads", [dict(head="0.1", beta=4.5)], {"head": Column("head", "text", ""), "beta": Column("beta", "number", "")})
-        >>> text = article(heading=("A model", ""), verdicts=[], sections=[Section("Heads", grids=[grid])], notes=[], grids=[], manifest={})
+        >>> columns = {"head": Column("head", "text", ""), "beta": Column("beta", "number", "")}
+        >>> section = Section("Heads", grids=[Grid("Heads", [dict(head="0.1", beta=4.5)], columns)])
+        >>> empty = dict(verdicts=[], notes=[], grids=[], manifest={})
+        >>> text = article(heading=("A model", ""), sections=[section], **empty)
         >>> '<th scope="row">0.1</th><td>4.50</td>' in text
         True
     """
@@ -105,42 +112,27 @@ def article(
 
 @door("report.page")
 def template(name: str) -> Any:
-    """Load ``templates/{name}.html.jinja``, which fills in the page that all share."""
+    """Load ``templates/{name}.html.jinja``, which extends the template of all pages."""
     try:
         import jinja2
     except ImportError:
-        refuse(
-            "jinja2",
-            must="installed",
-            got="missing",
-            do="install it with pip install 'kanerva[plot]'",
-        )
-    loader = jinja2.FunctionLoader(
-        lambda name: (
-            resources.files("kanerva.lab.report")
-            .joinpath("templates", name)
-            .read_text(encoding="utf-8")
-        )
-    )
-    house = jinja2.Environment(
-        loader=loader,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        do = "install it with pip install 'kanerva[plot]'"
+        refuse("jinja2", must="installed", got="missing", do=do)
+    folder = resources.files("kanerva.lab.report").joinpath("templates")
+    options: dict[str, Any] = {"autoescape": True, "trim_blocks": True, "lstrip_blocks": True}
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text("utf-8")),
         undefined=jinja2.StrictUndefined,
+        **options,
     )
-    return house.get_template(f"{name}.html.jinja")
+    return environment.get_template(f"{name}.html.jinja")
 
 
 def _laid(grid: Grid) -> dict[str, Any]:
-    """Write out the cells of a table."""
+    """Return the formatted cells of a table for the template."""
     if not grid.rows:
-        refuse(
-            f"rows of {grid.caption!r}",
-            must="one row or more",
-            got="empty",
-            do="leave the table out",
-        )
+        name = f"rows of {grid.caption!r}"
+        refuse(name, must="one row or more", got="empty", do="leave the table out")
     columns = {
         name: column
         for name, column in grid.columns.items()
@@ -150,16 +142,24 @@ def _laid(grid: Grid) -> dict[str, Any]:
         [written(row.get(name), column.kind) for name, column in columns.items()]
         for row in grid.rows
     ]
-    return {
-        "caption": grid.caption,
-        "look": grid.look,
-        "heads": list(columns.values()),
-        "lines": lines,
-    }
+    heads = list(columns.values())
+    return {"caption": grid.caption, "look": grid.look, "heads": heads, "lines": lines}
 
 
 def written(value: Value, kind: str) -> str:
-    """Write a value of one kind of column."""
+    """Format a value by the kind of its column.
+
+    Args:
+        value: text, a number or None.
+        kind: one of the kinds of ``Column``.
+
+    Returns:
+        the text; – for None.
+
+    Example:
+        >>> written(0.9996, "share"), written(1234.5, "number"), written(None, "count")
+        ('>99.9%', '1,234', '–')
+    """
     if value is None:
         return "–"
     if isinstance(value, str) or kind == "text":
@@ -176,7 +176,7 @@ def written(value: Value, kind: str) -> str:
 
 
 def _percent(share: int | float) -> str:
-    """Write a share with one decimal, and never as all or nothing what is only near it."""
+    """Write a share with one decimal; only exact 0 and 1 are written as 0% and 100%."""
     if share in (0, 1):
         return f"{share:.0%}"
     if 0 < share < 0.0005:
@@ -187,73 +187,58 @@ def _percent(share: int | float) -> str:
 
 
 def _unit(value: int | float, units: Sequence[tuple[float, str]]) -> str:
-    """Write a value with three figures in the largest unit that it fills."""
+    """Write a value with three digits in the largest unit that is not larger than the value."""
     size, name = next((unit for unit in units if abs(value) >= unit[0] * 0.9995), units[-1])
     scaled = value / size
-    digits = (
-        max(0, 2 - math.floor(math.log10(abs(scaled) * 1.0005)))
-        if scaled and not (size == 1 and name == "B")
-        else 0
-    )
-    return f"{scaled:.{min(digits, 2)}f}\N{NO-BREAK SPACE}{name}"
+    decimals = 0
+    if scaled and name != "B":
+        decimals = max(0, 2 - math.floor(math.log10(abs(scaled) * 1.0005)))
+    return f"{scaled:.{min(decimals, 2)}f}\N{NO-BREAK SPACE}{name}"
 
 
 @door("report.page")
 def figure(index: int, caption: str, *drawings: str) -> dict[str, Any]:
-    """Ready a figure for the page: each drawing with names of its own and a label for those who cannot see it."""
+    """Return a figure for the template: each drawing with unique identifiers and a text label."""
     from markupsafe import Markup, escape
 
     if not 1 <= len(drawings) <= 2:
-        refuse(
-            "figures",
-            must="captions with one or two drawings",
-            got=f"{len(drawings)} drawings",
-            do="give one",
-        )
+        must, got = "captions with one or two drawings", f"{len(drawings)} drawings"
+        refuse("figures", must=must, got=got, do="give one")
     ready = []
     for place, drawing in enumerate(drawings):
-        root = re.search(
-            r"<svg\b[^>]*\bviewBox=\"[-\d.]+ [-\d.]+ ([\d.]+) ([\d.]+)\"[^>]*>", drawing
-        )
+        root = ROOT.search(drawing)
         if not root:
-            got = repr(drawing[:40])
-            refuse(
-                f"figures, {caption!r},",
-                must="SVG text with a viewBox",
-                got=got,
-                do="draw it with kanerva.lab.plot.svg",
-            )
+            must, do = "SVG text with a viewBox", "draw it with kanerva.lab.plot.svg"
+            refuse(f"figures, {caption!r},", must=must, got=repr(drawing[:40]), do=do)
         width, height = (float(size) for size in root.groups())
         inner = _renamed(drawing[root.end() :], f"f{index}-{place}-")
-        start = (
-            f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(caption)}">'
-        )
+        label = f'role="img" aria-label="{escape(caption)}"'
+        start = f'<svg viewBox="0 0 {width:g} {height:g}" {label}>'
         ready.append({"drawing": Markup(start + inner.strip()), "width": round(2 * width)})
     return {"caption": caption, "wide": ready[0], "narrow": ready[-1] if len(ready) > 1 else None}
 
 
 def _renamed(drawing: str, own: str) -> str:
-    """Put ``own`` before the names that a drawing refers to and drop the others.
+    """Put ``own`` before the identifiers that a drawing refers to, and remove the others.
 
-    Names such as "axes_1" recur in every drawing, but may stand only once on a page.
+    Identifiers such as "axes_1" occur in every drawing, but must be unique on a page.
     """
     parts = re.split(r"(<[^>]+>)", drawing)
-    used = {
-        name for tag in parts[1::2] for name in re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", tag)
-    }
+    tags = "".join(parts[1::2])
+    used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", tags))
+
+    def identifier(found: re.Match[str]) -> str:
+        return f' id="{own}{found[1]}"' if found[1] in used else ""
 
     def rename(tag: str) -> str:
-        tag = re.sub(
-            r" id=\"([^\"]*)\"",
-            lambda name: f' id="{own}{name[1]}"' if name[1] in used else "",
-            tag,
-        )
+        tag = re.sub(r" id=\"([^\"]*)\"", identifier, tag)
         return re.sub(r"(url\(#|href=\"#)", rf"\g<1>{own}", tag)
 
     return "".join(rename(part) if place % 2 else part for place, part in enumerate(parts))
 
 
 def flat(tree: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the leaves of nested dicts as text, with their keys joined by dots."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{before}{name}.")

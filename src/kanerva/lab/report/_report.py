@@ -1,4 +1,4 @@
-"""Say the result of a comparison in numbers: a page to read, a table for the terminal, files for other programs."""
+"""The numbers of a comparison as an HTML page, a table for the terminal, and files."""
 
 import csv
 import json
@@ -30,40 +30,27 @@ __all__ = [
 Value = str | int | float | None
 Row = Mapping[str, Value]
 
-
 COLUMNS = {
-    "title": Column("memory", "text", "what stored the patterns"),
+    "title": Column("memory", "text", "the memory that stored the patterns"),
     "memory": Column("name", "text", "the name of the memory in kanerva"),
     "damage": Column("damage", "text", "how the cues were damaged"),
-    "level": Column("damage", "share", "how much of a cue was damaged"),
+    "level": Column("damage", "share", "the amount of damage to a cue"),
     "seed": Column("seed", "count", "the seed of the damage and of every random choice"),
-    "seeds": Column("seeds", "count", "how many seeds a mean is taken over"),
-    "cues": Column("cues", "count", "how many cues were recalled"),
+    "seeds": Column("seeds", "count", "the number of seeds of a mean"),
+    "cues": Column("cues", "count", "the number of cues"),
     "exact": Column("exact", "share", "cues recalled without a single wrong bit"),
-    "nearest": Column(
-        "nearest", "share", "recalls to which the original is nearer than any other stored pattern"
-    ),
-    "repaired": Column("repaired", "share", "wrong bits of the cue that the recall put right"),
-    "broken": Column("broken", "share", "right bits of the cue that the recall made wrong"),
-    "echoed": Column("echoed", "share", "damaged cues handed back unchanged"),
-    "lost": Column("no answer", "share", "cues for which nothing stored was within reach"),
-    "stored": Column(
-        "stored", "share", "recalls that are some stored pattern, the right one or another"
-    ),
-    "class_kept": Column(
-        "class kept", "share", "recalls whose nearest stored pattern has the class of the original"
-    ),
-    "effective": Column(
-        "memories read",
-        "number",
-        "effective number of memories in a read, 1/Σw²; 1 is a clean choice",
-    ),
+    "nearest": Column("nearest", "share", "recalls whose nearest stored pattern is their original"),
+    "repaired": Column("repaired", "share", "wrong bits of the cue that the recall corrected"),
+    "broken": Column("broken", "share", "correct bits of the cue that the recall made wrong"),
+    "echoed": Column("echoed", "share", "damaged cues returned unchanged"),
+    "lost": Column("no answer", "share", "cues without a stored pattern within reach"),
+    "stored": Column("stored", "share", "recalls that are a stored pattern, the right one or not"),
+    "class_kept": Column("class kept", "share", "recalls nearest to a pattern of the right class"),
+    "effective": Column("memories read", "number", "effective number of patterns in a read, 1/Σw²"),
     "steps": Column("steps", "number", "reads until the state no longer changed"),
-    "converged": Column(
-        "at rest", "share", "recalls that stopped changing before the steps ran out"
-    ),
+    "converged": Column("at rest", "share", "recalls that converged within the steps allowed"),
     "seconds": Column("time", "seconds", "time of the recall of one cue"),
-    "bytes": Column("size", "bytes", "what the memory holds"),
+    "bytes": Column("size", "bytes", "the size of the memory"),
 }
 KEYS = ("memory", "title", "damage", "level", "seed")
 BASELINES = ("cue", "nearest")
@@ -87,31 +74,31 @@ def page(
     parameters: Sequence[tuple[str, str, Value, str]],
     manifest: Mapping[str, Any],
 ) -> str:
-    """Write a comparison as one HTML page that needs nothing else: no script, no font, no network.
+    """Return a comparison as one self-contained HTML page, without scripts, fonts or network.
 
     Args:
         heading: the title, and a sentence or two below it.
-        verdicts: what was found, a sentence each.
-        rows: a dict for each (memory, level, seed) with ``memory``, ``title``, ``damage``, ``level``, ``seed`` and
-            ``columns``.
-        columns: the measures shown; the first one fills the table of memories by levels.
-        figures: a caption and a drawing as SVG text each; a third entry is a drawing that takes the place of the first
-            on narrow screens.
-        notes: what a reader should know, a sentence or two each.
-        parameters: memory, name, value and why it was chosen.
-        manifest: what the run was made of: versions, seeds, command. Dicts inside dicts are written as ``a.b``.
+        verdicts: the findings, one sentence each.
+        rows: a dict for each (memory, level, seed) with ``memory``, ``title``, ``damage``,
+            ``level``, ``seed`` and ``columns``.
+        columns: the measures; the first one is that of the table of memories by levels.
+        figures: a caption and a drawing as SVG text each, and optionally a second drawing for
+            narrow screens.
+        notes: remarks, a sentence or two each.
+        parameters: memory, name, value, and the reason for the value.
+        manifest: versions, seeds and command of the run. Nested dicts are written as ``a.b``.
 
     Returns:
-        the page. All text is escaped, so names may hold any characters; drawings are trusted.
+        the page. All text is escaped, so names may contain any characters; drawings are not.
 
     Raises:
-        InputError: if there are no rows or columns, a row lacks a column, holds NaN, or the damages are several; if a
-            drawing is no SVG.
+        InputError: there are no rows or columns, a row lacks a column or contains NaN, there is
+            more than one kind of damage, or a drawing is no SVG.
 
     Example:
         >>> row = dict(memory="sdm", title="SDM", damage="flip", level=0.1, seed=0, exact=0.75)
-        >>> text = page(heading=("Digits", ""), verdicts=[], rows=[row], columns=["exact"], figures=[], notes=[],
-        ...             parameters=[], manifest={})
+        >>> empty = dict(verdicts=[], figures=[], notes=[], parameters=[], manifest={})
+        >>> text = page(heading=("Digits", ""), rows=[row], columns=["exact"], **empty)
         >>> "75.0%" in text
         True
     """
@@ -146,13 +133,14 @@ def summarise(rows: Sequence[Row], level: int | float) -> list[dict[str, Value]]
         level: one of the levels in ``rows``.
 
     Returns:
-        a dict for each memory, in the order of ``rows``: ``memory``, ``title``, ``damage``, ``level``, ``seeds`` (how
-        many), and for every other column its mean and, as ``column + "_sd"``, its standard deviation over seeds, which
-        is None for fewer than two. ``None`` is left out of a mean; a column of nothing else stays None.
+        a dict for each memory, in the order of ``rows``: ``memory``, ``title``, ``damage``,
+        ``level``, ``seeds`` (their number), and for every other column its mean and, as
+        ``column + "_sd"``, its standard deviation over seeds, None for fewer than two seeds. None
+        values are left out of a mean; the mean of no values is None.
 
     Raises:
-        InputError: if there are no rows, a row lacks a key, holds NaN or text where a number belongs, if the damages are
-            several, or if no row has this level.
+        InputError: there are no rows, a row lacks a key, a value is NaN or text in place of a
+            number, there is more than one kind of damage, or no row has this level.
 
     Example:
         >>> row = dict(memory="sdm", title="SDM", damage="flip", level=0.1, seed=0, exact=0.75)
@@ -179,11 +167,11 @@ def summarise(rows: Sequence[Row], level: int | float) -> list[dict[str, Value]]
 
 
 def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
-    """Lay rows out for the terminal, baselines dimmed.
+    """Return rows as a table for the terminal, with dimmed baselines.
 
     Args:
-        rows: plain rows, or those of ``summarise``; a column that a row lacks shows as –.
-        columns: which columns, from left to right.
+        rows: plain rows, or those of ``summarise``; a missing value is written as –.
+        columns: the columns, from left to right.
 
     Returns:
         a ``rich.table.Table`` to print with a ``rich.console.Console``.
@@ -197,9 +185,8 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in columns:
         head, kind, _ = _column(name)
-        width = max(
-            len(word) for word in [*head.split(), *(_cell(name, row.get(name)) for row in rows)]
-        )
+        words = [*head.split(), *(_cell(name, row.get(name)) for row in rows)]
+        width = max(map(len, words))
         if kind == "text":
             grid.add_column(Text(head), overflow="fold", min_width=min(width, 14))
         else:
@@ -212,12 +199,17 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
 
 @door("report.write_csv")
 def write_csv(rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
-    """Write rows as comma-separated values with a line of names first; None is an empty cell.
+    """Write rows as comma-separated values with a header line; None is an empty cell.
 
-    The columns are those of all rows in the order of their first appearance. Numbers keep all their digits.
+    The columns are those of all rows in the order of their first occurrence. Numbers are written
+    with all digits.
+
+    Args:
+        rows: dicts.
+        path: the file.
 
     Raises:
-        InputFileError: if the file cannot be written; nothing is left behind then.
+        InputFileError: the file cannot be written; no part of it remains.
 
     Example:
         >>> import pathlib, tempfile
@@ -239,14 +231,14 @@ def write_json(obj: Any, path: str | os.PathLike[str]) -> None:
     """Write an object as JSON, indented and in UTF-8.
 
     Args:
-        obj: dicts, lists, text, numbers, booleans and None; numbers and arrays of numpy and torch are written as plain
-            ones, paths as text.
+        obj: dicts, lists, text, numbers, booleans and None; numbers and arrays of numpy and torch
+            are written as numbers and lists, paths as text.
         path: the file.
 
     Raises:
-        InputError: if ``obj`` holds NaN, infinity or itself, which JSON cannot say.
-        InputTypeError: if ``obj`` holds anything else.
-        InputFileError: if the file cannot be written; nothing is left behind then.
+        InputError: ``obj`` contains NaN, infinity or itself, which JSON cannot represent.
+        InputTypeError: ``obj`` contains anything else.
+        InputFileError: the file cannot be written; no part of it remains.
 
     Example:
         >>> import pathlib, tempfile
@@ -262,37 +254,25 @@ def write_json(obj: Any, path: str | os.PathLike[str]) -> None:
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        refuse(
-            "obj",
-            must="finite and without loops",
-            got=str(error).lower(),
-            do="write None where there is no value",
-        )
+        do = "write None where there is no value"
+        refuse("obj", must="finite and without loops", got=str(error).lower(), do=do)
     with files.atomic(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _levels(rows: Sequence[Row], columns: Sequence[str]) -> list[float]:
-    """Check the rows and return their levels in rising order."""
+    """Check the rows and return their levels in increasing order."""
     if not rows:
         refuse("rows", must="one row or more", got="empty", do="run the comparison first")
     for row in rows:
         for name in (*KEYS, *columns):
             if name not in row:
-                refuse(
-                    "rows",
-                    must=f"dicts with the key {name!r}",
-                    got=f"a row with {', '.join(map(repr, row))}",
-                    do="add it",
-                )
+                got = f"a row with {', '.join(map(repr, row))}"
+                refuse("rows", must=f"dicts with the key {name!r}", got=got, do="add it")
     damages = list(dict.fromkeys(str(row["damage"]) for row in rows))
     if len(damages) > 1:
-        refuse(
-            "rows",
-            must="of one kind of damage",
-            got=" and ".join(damages),
-            do="summarise each on its own",
-        )
+        got = " and ".join(damages)
+        refuse("rows", must="of one kind of damage", got=got, do="summarise each separately")
     return sorted({_number("level", row["level"]) for row in rows})
 
 
@@ -305,7 +285,7 @@ def _column(name: str) -> Column:
 
 
 def _cell(name: str, value: Value) -> str:
-    """Write a value the way its column is read."""
+    """Format a value by the kind of its column."""
     kind = _column(name).kind
     if name == "level" and isinstance(value, int | float):
         return f"{100 * value:.4g}%"
@@ -313,7 +293,7 @@ def _cell(name: str, value: Value) -> str:
 
 
 def _pivot(summaries: Mapping[float, Sequence[Row]], column: str, damage: str) -> dict[str, Any]:
-    """Arrange one measure as memories by levels."""
+    """Return one measure as a table of memories by levels."""
     titles = {row["memory"]: row["title"] for summary in summaries.values() for row in summary}
     found = {(row["memory"], level): row for level, summary in summaries.items() for row in summary}
     lines = []
@@ -321,11 +301,9 @@ def _pivot(summaries: Mapping[float, Sequence[Row]], column: str, damage: str) -
         cells = []
         for level in summaries:
             row = found.get((memory, level), {})
-            value, spread = row.get(column), row.get(f"{column}_sd")
+            value, spread = row.get(column), _spread(column, row.get(f"{column}_sd"))
             share = value if _column(column).kind == "share" else None
-            cells.append(
-                {"text": _cell(column, value), "spread": _spread(column, spread), "share": share}
-            )
+            cells.append({"text": _cell(column, value), "spread": spread, "share": share})
         lines.append({"title": name, "baseline": memory in BASELINES, "cells": cells})
     return {
         "column": _column(column),
@@ -336,12 +314,11 @@ def _pivot(summaries: Mapping[float, Sequence[Row]], column: str, damage: str) -
 
 
 def _spread(column: str, spread: Value) -> str:
+    """Format a standard deviation; that of a share without the percent sign."""
+    if spread is None:
+        return ""
     text = _cell(column, spread)
-    return (
-        ""
-        if spread is None
-        else "±" + (text.removesuffix("%") if _column(column).kind == "share" else text)
-    )
+    return "±" + (text.removesuffix("%") if _column(column).kind == "share" else text)
 
 
 def _line(row: Row, columns: Sequence[str]) -> dict[str, Any]:
@@ -352,15 +329,16 @@ def _line(row: Row, columns: Sequence[str]) -> dict[str, Any]:
 def _grouped(
     parameters: Sequence[tuple[str, str, Value, str]],
 ) -> dict[str, list[tuple[str, str, str]]]:
+    """Return name, value and reason of the parameters of each memory."""
     groups: dict[str, list[tuple[str, str, str]]] = {}
-    for memory, name, value, why in parameters:
-        text = f"{value:.6g}" if isinstance(value, float) else "–" if value is None else str(value)
-        groups.setdefault(memory, []).append((name, text, why))
+    for memory, name, value, reason in parameters:
+        text = f"{value:.6g}" if isinstance(value, float) else str(value)
+        groups.setdefault(memory, []).append((name, "–" if value is None else text, reason))
     return groups
 
 
 def _plain(value: Any) -> Any:
-    """Turn what is nearly plain into what JSON knows."""
+    """Convert arrays, numbers of numpy and torch, and paths for JSON."""
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, os.PathLike):
