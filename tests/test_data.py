@@ -1,4 +1,4 @@
-"""Named sets, own files and damage: sizes and counts that are published, laws that can be counted, and sentences for bad input."""
+"""Named sets, files and damage: published sizes and counts, laws, and sentences for bad input."""
 
 import io
 import json
@@ -273,7 +273,8 @@ class TestArrays:
         assert found.shape == found.classes == ()
         assert found.labels is None
         assert found.notes == (
-            "real numbers: [0, 12] scaled to [-1, 1]; bits: +1 where the value is >= 6, the median of all values",
+            "real numbers: [0, 12] scaled to [-1, 1]; "
+            "bits: +1 where the value is >= 6, the median of all values",
         )
 
     @pytest.mark.parametrize(
@@ -612,7 +613,7 @@ class TestPictures:
         picture(tmp_path / "5.png", half > 0)
         picture(tmp_path / "6.png", np.full((40, 20), 128, dtype=np.uint8))  # a tall one
         found = data.load(tmp_path)
-        # The wide ones fit 32 by 32 as 21 by 32, the tall one as 32 by 16: what all can fill is 21 by 16.
+        # The wide ones fit 32 by 32 as 21 by 32, the tall one as 32 by 16; common is 21 by 16.
         assert found.shape == (21, 16)
         rows = found.real.reshape(6, 21, 16)
         assert (rows[:5, :, :8] == -1).all()
@@ -815,7 +816,7 @@ class TestDamage:
     def test_runs_start_everywhere(self):
         hidden = data.damage(torch.ones(4000, 10), "occlude", 0.8, seed=0) == -1
         starts = hidden.int().argmax(-1).bincount(minlength=3)
-        # Three starts are possible; each count is binomial with p = 1/3, so within five standard deviations of its mean.
+        # Three starts are possible; each count is binomial with p = 1/3. Five standard deviations.
         assert len(starts) == 3
         assert (starts - 4000 / 3).abs().max() < 5 * (4000 * 2 / 9) ** 0.5
 
@@ -900,3 +901,71 @@ class TestDamage:
     )
     def test_refusals_of_types(self, argument, options):
         self.test_refusals(argument, options)
+
+
+class TestOf:
+    def test_as_the_file_of_the_same_numbers(self, grid, tmp_path):
+        np.save(tmp_path / "x.npy", grid)
+        loaded = data.load(tmp_path / "x.npy")
+        for values in (grid, torch.from_numpy(grid), torch.from_numpy(grid).half(), grid.tolist()):
+            made = data.DataSet.of(values, name="x.npy")
+            assert torch.equal(made.bits, loaded.bits)
+            assert torch.equal(made.real, loaded.real)
+            assert made.real.dtype == torch.float32
+            assert (made.name, made.notes) == ("x.npy", loaded.notes)
+            assert (made.labels, made.classes, made.shape) == (None, (), ())
+            assert (made.duplicates, made.constant) == (loaded.duplicates, loaded.constant)
+            assert not made.ink
+
+    def test_labels_classes_shape_and_ink(self, grid):
+        options = {"shape": (2, 2), "classes": ("a", "b"), "ink": True}
+        for labels in ([1, 0, 1], np.array([1, 0, 1]), torch.tensor([1, 0, 1])):
+            made = data.DataSet.of(grid, name="x", labels=labels, **options)
+            assert made.labels.tolist() == [1, 0, 1]
+            assert made.labels.dtype == torch.int64
+            assert (made.shape, made.classes, made.ink) == ((2, 2), ("a", "b"), True)
+
+    def test_pictures_keep_their_shape(self):
+        made = data.DataSet.of(torch.arange(24.0).reshape(2, 3, 4), name="x")
+        assert made.shape == (3, 4)
+        assert made.real.shape == (2, 12)
+
+    def test_named_sets_of_ink(self):
+        assert [name for name in data.SETS if data.load(name).ink] == ["digits", "letters"]
+
+    @pytest.mark.parametrize(
+        ("values", "sentence"),
+        [
+            (np.array([[1, 2], [np.nan, np.inf]]), "an array of which 2 of 4 numbers are NaN"),
+            (np.full((3, 4), 2.5), "an array where every number is 2.5"),
+            (np.ones(5), "an array which has shape (5,)"),
+            (np.ones((0, 4)), "an array which is empty"),
+            (np.array([["a", "b"]]), "values must be an array of real numbers"),
+            (np.eye(3) * 1j, "values must be an array of real numbers"),
+            (torch.eye(3) * 1j, "values must be an array of real numbers"),
+            ([[1, 2], [3]], "values must be an array of real numbers"),
+            (None, "values must be an array of real numbers"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_values_of_no_use(self, values, sentence):
+        with pytest.raises(InputError, match=rf"^DataSet\.of: .*{re.escape(sentence)}"):
+            data.DataSet.of(values, name="x")
+
+    @untyped
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"labels": [0, 1]},
+            {"labels": [0, 1, -1]},
+            {"labels": [0.0, 1.0, 2.0]},
+            {"labels": ["a", "b", "c"]},
+            {"labels": [0, 1, 2], "classes": ("a", "b")},
+            {"shape": (3, 3)},
+            {"shape": 4},
+        ],
+    )
+    def test_options_that_do_not_fit(self, grid, options):
+        argument = next(iter(options))
+        with pytest.raises(InputError, match=rf"^DataSet\.of: {argument} must be "):
+            data.DataSet.of(grid, name="x", **options)

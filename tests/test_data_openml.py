@@ -1,4 +1,4 @@
-"""The sets from OpenML, with a small stand-in for it on this machine: what is asked for, kept, and said without a network."""
+"""The sets from OpenML, read from a small server on this machine that stands in for it."""
 
 import gc
 import gzip

@@ -1,4 +1,4 @@
-"""The sentences that ship with the library: their number, their topics and their form, counted in the file itself."""
+"""The sentences that ship with the library: their number, their topics and their form."""
 
 import re
 from collections import Counter

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
-from kanerva.lab.data._raw import rng
+from kanerva.lab.data._raw import colours, rng
 
 __all__ = ["KINDS", "damage"]
 
@@ -29,30 +29,35 @@ def damage(
 ) -> Float[Tensor, "*batch n"]:
     """Damage every row of ``x``.
 
-    * ``flip``: exactly ``round(level n)`` coordinates, chosen at random, change their sign, for bits and reals alike.
-    * ``occlude``: one block of ``round(level n)`` coordinates becomes -1, the background. In a picture it is the
-      bottom: the last pixels in reading order, with all their colours. In a plain vector it is a run that starts at random.
-    * ``gaussian``: normal noise of standard deviation ``level`` is added; of bits the sign is kept, 0 counting as +1;
-      reals are not clipped.
-    * ``mask``: exactly ``round(level n)`` coordinates, chosen at random, are erased: reals become 0; bits, which know
-      no 0, a fair coin each, so that about half of them come out right.
+    * ``flip``: exactly ``round(level n)`` coordinates, chosen at random, change their sign, both of
+      bits and of real numbers.
+    * ``occlude``: one block of ``round(level n)`` coordinates becomes -1, the background. In a
+      picture it is the bottom: the last pixels in reading order, with all their colours. In a plain
+      vector it is a run that starts at random.
+    * ``gaussian``: normal noise of standard deviation ``level`` is added. Of bits the sign is kept,
+      0 counting as +1; real numbers are not clipped.
+    * ``mask``: exactly ``round(level n)`` coordinates, chosen at random, are erased. Real numbers
+      become 0; a bit becomes -1 or +1 with equal probability, so that about half of them are right.
 
-    A row's damage depends on the seed, the kind and the number of the row alone: neither on its own values nor on the rows
-    beside it. Under one seed a higher level of ``flip`` or ``mask`` damages what a lower one does, and more.
+    The damage of a row depends on the seed, the kind and the index of the row alone: neither on its
+    values nor on the other rows. Under one seed a higher level of ``flip`` or ``mask`` damages all
+    that a lower one does, and more.
 
     Args:
         x: ``(..., n)``, floating; -1/+1 where ``domain`` is ``"bits"``.
         kind: one of ``KINDS``.
-        level: a share of the coordinates from 0 to 1; for ``gaussian`` a standard deviation from 0 to 1000.
+        level: a share of the coordinates from 0 to 1; for ``gaussian`` a standard deviation from 0
+            to 1000.
         seed: an integer >= 0.
-        shape: ``(height, width)`` or ``(height, width, colours)`` of one row where it is a picture; only ``occlude`` looks.
+        shape: ``(height, width)`` or ``(height, width, colours)`` of one row where it is a picture;
+            used by ``occlude`` only.
         domain: ``"bits"`` or ``"real"``.
 
     Returns:
         a new tensor with the shape, dtype and device of ``x``.
 
     Raises:
-        InputError: if ``x`` holds something else than the domain allows, or an argument is out of range.
+        InputError: ``x`` holds numbers outside the domain, or an argument is out of range.
 
     Example:
         >>> from kanerva import bits
@@ -63,29 +68,21 @@ def damage(
     """
     width = _checked(x, kind, domain)
     level = checks.number("level", level, 0.0, 1000.0 if kind == "gaussian" else 1.0)
-    rows, draw = (
-        x.reshape(math.prod(x.shape[:-1]), width),
-        rng(checks.integer("seed", seed, 0), f"damage {kind}"),
-    )
-    colours = _colours(shape, width)
+    draw = rng(checks.integer("seed", seed, 0), f"damage {kind}")
+    depth = colours(shape, width)
+    rows = x.reshape(math.prod(x.shape[:-1]), width)
     if kind == "gaussian":
-        noisy = rows + level * torch.from_numpy(draw.standard_normal(tuple(rows.shape))).to(rows)
-        damaged = torch.where(noisy >= 0, 1.0, -1.0).to(x.dtype) if domain == "bits" else noisy
+        damaged = rows + level * torch.from_numpy(draw.standard_normal(tuple(rows.shape))).to(rows)
+        if domain == "bits":
+            damaged = torch.where(damaged >= 0, 1.0, -1.0).to(x.dtype)
     elif kind == "occlude":
-        damaged = rows.masked_fill(_block(rows, level, colours, draw), -1.0)
+        damaged = rows.masked_fill(_block(rows, level, depth, draw), -1.0)
     else:
-        # Both draws of a row lie side by side in the stream, so that the rows after it change neither.
-        first, second = (
-            torch.from_numpy(draw.random((len(rows), 2, width))).to(rows.device).unbind(1)
-        )
-        erased = (
-            torch.where(second < 0.5, -1.0, 1.0).to(x.dtype)
-            if domain == "bits"
-            else torch.zeros_like(rows)
-        )
-        damaged = torch.where(
-            _lowest(first, round(level * width)), -rows if kind == "flip" else erased, rows
-        )
+        # Both draws of a row lie side by side in the stream, so that no row depends on later ones.
+        draws = torch.from_numpy(draw.random((len(rows), 2, width))).to(rows.device)
+        place, coin = draws.unbind(1)
+        changed = -rows if kind == "flip" else _erased(rows, coin, domain)
+        damaged = torch.where(_lowest(place, round(level * width)), changed, rows)
     return damaged.reshape(x.shape)
 
 
@@ -103,42 +100,30 @@ def _checked(x: Tensor, kind: str, domain: str) -> int:
     return width
 
 
-def _colours(shape: tuple[int, ...], width: int) -> int:
-    """Return how many coordinates a pixel has; 0 where there is no picture."""
-    fits = (
-        isinstance(shape, tuple)
-        and len(shape) in (0, 2, 3)
-        and all(isinstance(side, int) and side > 0 for side in shape)
-    )
-    if not fits or (shape and math.prod(shape) != width):
-        must = f"() or a (height, width) or (height, width, colours) that multiplies to {width}"
-        refuse(
-            "shape",
-            must=must,
-            got=str(shape),
-            do="give the shape of one row, such as DataSet.shape",
-        )
-    return shape[2] if len(shape) == 3 else len(shape) // 2
+def _erased(
+    rows: Float[Tensor, "count n"], coin: Float[Tensor, "count n"], domain: str
+) -> Float[Tensor, "count n"]:
+    """Return the values that ``mask`` puts in: zeros, or random bits."""
+    if domain == "real":
+        return torch.zeros_like(rows)
+    return torch.where(coin < 0.5, -1.0, 1.0).to(rows.dtype)
 
 
 def _block(
-    rows: Float[Tensor, "count n"], level: float, colours: int, draw: np.random.Generator
+    rows: Float[Tensor, "count n"], level: float, depth: int, draw: np.random.Generator
 ) -> Bool[Tensor, "count n"]:
     """Mark the block that ``occlude`` hides."""
-    width, unit = rows.shape[1], max(colours, 1)
+    width, unit = rows.shape[1], max(depth, 1)
     length = round(level * width / unit) * unit
     last = width - length
-    start = (
-        np.full(len(rows), last)
-        if colours
-        else np.floor(draw.random(len(rows)) * (last + 1)).astype(np.int64)
-    )
+    start = np.full(len(rows), last)
+    if not depth:
+        start = np.floor(draw.random(len(rows)) * (last + 1)).astype(np.int64)
     begin, place = torch.from_numpy(start)[:, None], torch.arange(width)
     return ((place >= begin) & (place < begin + length)).to(rows.device)
 
 
 def _lowest(noise: Float[Tensor, "count n"], many: int) -> Bool[Tensor, "count n"]:
-    """Mark the ``many`` smallest of every row: a uniform choice where the noise is uniform."""
-    return torch.zeros_like(noise, dtype=torch.bool).scatter(
-        -1, noise.topk(many, largest=False).indices, True
-    )
+    """Mark the ``many`` smallest numbers of every row: a uniform choice where they are uniform."""
+    places = noise.topk(many, largest=False).indices
+    return torch.zeros_like(noise, dtype=torch.bool).scatter(-1, places, True)

@@ -1,4 +1,4 @@
-"""Sentences to embed: they ship with the library, and nothing is downloaded."""
+"""Sentences to embed, which ship with the library."""
 
 from importlib import resources
 
@@ -8,8 +8,8 @@ __all__ = ["sentences"]
 def sentences() -> list[tuple[str, str]]:
     """Return English sentences of everyday and scientific life, 20 on each topic.
 
-    About three pairs on each topic say nearly the same in other words, so that nearest neighbours mean something.
-    They were written for this library and are under its licence.
+    About three pairs on each topic have nearly the same meaning in other words, so that nearest
+    neighbours are meaningful. They were written for this library and are under its licence.
 
     Returns:
         (topic, sentence) pairs in the order of the file, topic after topic.

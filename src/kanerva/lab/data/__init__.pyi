@@ -1,0 +1,9 @@
+from ._damage import KINDS as KINDS
+from ._damage import damage as damage
+from ._dataset import DataSet as DataSet
+from ._load import load as load
+from ._sets import DOWNLOADED as DOWNLOADED
+from ._sets import GROUP as GROUP
+from ._sets import SETS as SETS
+from ._sets import names as names
+from ._texts import sentences as sentences
