@@ -1,15 +1,17 @@
-"""The main job: what a comparison says must be what brute force and theory say."""
+"""A comparison of memories, against brute force and theory."""
 
 import csv
+import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 import kanerva
 from kanerva import bits
-from kanerva.lab import data, memories, recall
+from kanerva.lab import citations, data, memories, recall
 from kanerva.lab.recall import Scorer
 from kanerva.lab.recall._summary import verdicts
 
@@ -48,7 +50,7 @@ def test_undamaged_cues_are_perfect_for_the_baselines(letters):
 
 @pytest.mark.untyped  # the checks take longer than the work
 def test_nothing_beats_the_nearest_neighbour_on_flips():
-    """For uniform flips of equally likely patterns the nearest one is the likeliest: no rule can do better, but by chance."""
+    """Of uniform flips of equally likely patterns the nearest pattern is the likeliest."""
     for name in ("digits", "random"):
         loaded = data.load(name, patterns=300)
         result = recall.compare(loaded, recall.Plan(levels=(0.1, 0.2, 0.3), seeds=2, cues=150))
@@ -60,18 +62,15 @@ def test_nothing_beats_the_nearest_neighbour_on_flips():
 
 
 def test_recall_of_random_patterns_is_what_theory_says():
-    """Few random patterns and small damage: every memory recalls; far beyond its capacity a Hopfield network recalls none."""
+    """Every memory recalls a few patterns; beyond its capacity a Hopfield network recalls none."""
     few = recall.compare(
         data.load("random", patterns=10), recall.Plan(levels=(0.1,), seeds=2, cues=10)
     )
     for memory in memories.ENTRIES:
         assert mean(few, memory, 0.1) >= 0.95, memory
-    many = data.load(
-        "random", patterns=300
-    )  # 300 patterns of 256 bits, where a Hopfield network holds 0.14 n = 36
-    many = recall.compare(
-        many, recall.Plan(memories=("hopfield", "dense", "exponential"), levels=(0.1,), seeds=1)
-    )
+    # 300 patterns of 256 bits, where a Hopfield network holds 0.14 n = 36.
+    plan = recall.Plan(memories=("hopfield", "dense", "exponential"), levels=(0.1,), seeds=1)
+    many = recall.compare(data.load("random", patterns=300), plan)
     assert mean(many, "hopfield", 0.1) == 0.0
     assert mean(many, "dense", 0.1) >= 0.99
     assert mean(many, "exponential", 0.1) >= 0.99
@@ -142,7 +141,10 @@ def test_parameters_come_from_theory_or_are_given():
 
 
 def test_order_of_the_dense_memory_is_the_least_that_holds():
-    """Krotov and Hopfield 2016: n^(k-1) / (2 (2k-3)!! ln n) patterns without error; 64 bits: 164 at order 3, 2100 at 4."""
+    """Krotov and Hopfield 2016: n^(k-1) / (2 (2k-3)!! ln n) patterns without error.
+
+    With 64 bits these are 164 at order 3 and 2100 at order 4.
+    """
     for patterns, order in ((100, 3), (164, 3), (165, 4), (2000, 4), (2200, 5)):
         assert (
             memories.ENTRIES["dense"].pick(memories.Facts(patterns, 64, 1.0), {})[0].value == order
@@ -245,15 +247,13 @@ def test_verdicts_follow_from_the_numbers():
         said(1.0, 0.95) == "M: recalls 95% of the cues even at 10% damage, the most that was tried."
     )
     assert said(1.0, 0.95, 0.2, stored=0.9).endswith(
-        "95% of the cues at 10% damage and 20% at 20%, where it settles on other stored patterns."
+        "95% of the cues at 10% damage and 20% at 20%, where it converges to other stored patterns."
     )
-    assert (
-        said(0.3, effective=40.2)
-        == "M: recalls 30% of undamaged cues: it blends about 40 patterns into one that was never stored."
-    )
+    blend = "it blends about 40 patterns into one that was never stored"
+    assert said(0.3, effective=40.2) == f"M: recalls 30% of undamaged cues: {blend}."
     assert said(1.0, 0.1, lost=0.8).endswith("finds nothing within reach.")
-    assert said(1.0, 0.1, converged=0.2).endswith("does not come to rest.")
-    assert said(1.0, 0.1, echoed=1.0).endswith("hands most of them back as they came.")
+    assert said(1.0, 0.1, converged=0.2).endswith("does not converge.")
+    assert said(1.0, 0.1, echoed=1.0).endswith("returns most of them unchanged.")
 
 
 @pytest.mark.untyped
@@ -281,3 +281,31 @@ def test_verdicts_follow_from_the_numbers():
 def test_a_plan_that_does_not_fit_gets_a_sentence(plan, sentence):
     with pytest.raises(kanerva.InputError, match=sentence):
         recall.compare(data.load("letters"), recall.Plan(**({"seeds": 1, "cues": 3} | plan)))
+
+
+def test_the_readme_holds_the_table_of_memories():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(memories.table()) in readme
+    named = {name for name in kanerva.models.__all__ if f"`{name}`" in "".join(memories.table())}
+    assert named == set(kanerva.models.__all__)
+
+
+def test_entries_cite_what_their_constructors_do():
+    for name, entry in memories.ENTRIES.items():
+        constructor = {"attention": "sdm_attention"}.get(name, name)
+        assert entry.cite == citations.MEMORIES[constructor]
+        assert entry.fill is None
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"domains": ()}, 'Entry: domains must be a tuple of "bits", "real" or both'),
+        ({"domains": ("colours",)}, "Entry: domains must be"),
+        ({"cite": ("nobody1900",)}, "Entry: cite must be keys of"),
+    ],
+)
+def test_an_entry_that_cannot_be_used_gets_a_sentence(changes, sentence):
+    with pytest.raises(kanerva.InputError, match=sentence):
+        dataclasses.replace(memories.ENTRIES["dense"], **changes)

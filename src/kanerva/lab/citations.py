@@ -1,17 +1,18 @@
-"""The publications that this library is built on, and how to cite them."""
+"""The publications on which this library is based, and their BibTeX entries."""
 
 from typing import NamedTuple
 
 from kanerva._core import checks
 from kanerva._core.errors import door
 
-__all__ = ["MEMORIES", "SOURCES", "Source", "bibtex"]
+__all__ = ["MEMORIES", "SOURCES", "Source", "bibtex", "is_bibtex", "short"]
 
 
 class Source(NamedTuple):
     """A publication.
 
-    * ``kind``: of BibTeX entry: ``"book"``, ``"article"``, ``"inproceedings"``, ``"incollection"``, ``"phdthesis"`` or ``"misc"``.
+    * ``kind``: of BibTeX entry: ``"book"``, ``"article"``, ``"inproceedings"``,
+      ``"incollection"``, ``"phdthesis"`` or ``"misc"``.
     * ``authors``: with ``and`` between.
     * ``title``, ``year``.
     * ``where``: the book, journal or conference, or the publisher of a book.
@@ -26,7 +27,7 @@ class Source(NamedTuple):
     more: dict[str, str]
 
     def short(self) -> str:
-        """Name it in running text.
+        """Return its name in running text.
 
         Example:
             >>> from kanerva.lab.citations import SOURCES
@@ -34,7 +35,8 @@ class Source(NamedTuple):
             'Bricken and Pehlevan 2021'
         """
         names = [author.split(",")[0] for author in self.authors.split(" and ")]
-        return f"{' and '.join(names) if len(names) < 3 else names[0] + ' and others'} {self.year}"
+        authors = " and ".join(names) if len(names) < 3 else f"{names[0]} and others"
+        return f"{authors} {self.year}"
 
 
 VENUES = {
@@ -112,8 +114,8 @@ SOURCES = {
     ),
     "vaswani2017": Source(
         "inproceedings",
-        "Vaswani, Ashish and Shazeer, Noam and Parmar, Niki and Uszkoreit, Jakob and Jones, Llion and Gomez, Aidan N. "
-        "and Kaiser, Lukasz and Polosukhin, Illia",
+        "Vaswani, Ashish and Shazeer, Noam and Parmar, Niki and Uszkoreit, Jakob and "
+        "Jones, Llion and Gomez, Aidan N. and Kaiser, Lukasz and Polosukhin, Illia",
         "Attention Is All You Need",
         2017,
         "Advances in Neural Information Processing Systems",
@@ -137,7 +139,8 @@ SOURCES = {
     ),
     "demircigil2017": Source(
         "article",
-        'Demircigil, Mete and Heusel, Judith and L{\\"o}we, Matthias and Upgang, Sven and Vermet, Franck',
+        'Demircigil, Mete and Heusel, Judith and L{\\"o}we, Matthias and Upgang, Sven and '
+        "Vermet, Franck",
         "On a Model of Associative Memory with Huge Storage Capacity",
         2017,
         "Journal of Statistical Physics",
@@ -145,7 +148,8 @@ SOURCES = {
     ),
     "ramsauer2021": Source(
         "inproceedings",
-        'Ramsauer, Hubert and Sch{\\"a}fl, Bernhard and Lehner, Johannes and Seidl, Philipp and Widrich, Michael and others',
+        'Ramsauer, Hubert and Sch{\\"a}fl, Bernhard and Lehner, Johannes and Seidl, Philipp and '
+        "Widrich, Michael and others",
         "Hopfield Networks is All You Need",
         2021,
         "International Conference on Learning Representations",
@@ -153,7 +157,8 @@ SOURCES = {
     ),
     "hu2023": Source(
         "inproceedings",
-        "Hu, Jerry Yao-Chieh and Yang, Donglin and Wu, Dennis and Xu, Chenwei and Chen, Bo-Yu and Liu, Han",
+        "Hu, Jerry Yao-Chieh and Yang, Donglin and Wu, Dennis and Xu, Chenwei and Chen, Bo-Yu and "
+        "Liu, Han",
         "On Sparse Modern Hopfield Model",
         2023,
         "Advances in Neural Information Processing Systems",
@@ -169,7 +174,7 @@ SOURCES = {
     ),
 }
 
-# What to cite for each memory of ``kanerva``.
+# What to cite for each constructor of ``kanerva.models``.
 MEMORIES: dict[str, tuple[str, ...]] = {
     "sdm": ("kanerva1988", "kanerva1993"),
     "sdm_patterns": ("kanerva1988", "bricken2021"),
@@ -193,10 +198,10 @@ def bibtex(key: str) -> str:
     """Write a publication as a BibTeX entry.
 
     Args:
-        key: of ``SOURCES``.
+        key: of ``SOURCES``, or a BibTeX entry as text, which is returned as it is.
 
     Returns:
-        the entry, a field a line.
+        the entry, one field a line.
 
     Raises:
         InputError: the key is unknown.
@@ -212,9 +217,38 @@ def bibtex(key: str) -> str:
           address = {Cambridge, MA},
         }
     """
+    if is_bibtex(key):
+        return key.strip()
     source = SOURCES[checks.choice("key", key, tuple(SOURCES))]
     fields = {"author": source.authors, "title": f"{{{source.title}}}", "year": str(source.year)}
     if source.where:
         fields[VENUES[source.kind]] = source.where
     lines = [f"  {name} = {{{value}}}," for name, value in (fields | source.more).items()]
     return "\n".join([f"@{source.kind}{{{key},", *lines, "}"])
+
+
+def is_bibtex(source: object) -> bool:
+    """Return whether a source is given as the text of a BibTeX entry, rather than by its key.
+
+    Example:
+        >>> from kanerva.lab.citations import is_bibtex
+        >>> is_bibtex("hopfield1982")
+        False
+    """
+    return isinstance(source, str) and source.lstrip().startswith("@")
+
+
+def short(source: str) -> str:
+    """Name a source in running text.
+
+    Args:
+        source: a key of ``SOURCES``, or a BibTeX entry as text, which is named by its own key.
+
+    Example:
+        >>> from kanerva.lab.citations import short
+        >>> short("hopfield1982"), short("@misc{mine2026, title = {Mine}}")
+        ('Hopfield 1982', 'mine2026')
+    """
+    if is_bibtex(source):
+        return source.partition("{")[2].partition(",")[0].strip()
+    return SOURCES[source].short()

@@ -1,6 +1,8 @@
-"""Store a data set in several memories, damage cues, recall them, and compare what comes back."""
+"""Store a data set in several memories, damage cues, recall them, and compare the results."""
 
-from kanerva.lab.recall._compare import Comparison, Plan, compare, save
+from kanerva.lab.recall._compare import Comparison, compare
+from kanerva.lab.recall._plan import Plan
+from kanerva.lab.recall._save import save
 from kanerva.lab.recall._scorer import Scorer
 
 __all__ = ["Comparison", "Plan", "Scorer", "compare", "save"]

@@ -1,7 +1,7 @@
-"""Compare what was recalled with what was stored: repaired and broken apart, never only what is right.
+"""Compare recalls with the stored patterns.
 
-A memory that hands its cue back has most bits right and has recalled nothing; so what a recall mends, what it breaks, and
-whether it is the cue again are measured each by itself.
+A memory that returns its cue unchanged has most bits right, although it recalled nothing.
+Repaired coordinates, broken coordinates and unchanged cues are therefore counted separately.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ RIGHT = 0.05
 
 
 class Scorer:
-    """Knows what was stored, and scores recalls by it.
+    """Score recalls against the stored patterns.
 
     Args:
         x: ``(m, n)`` the stored patterns.
@@ -28,7 +28,8 @@ class Scorer:
         >>> from kanerva.lab.recall import Scorer
         >>> x = torch.tensor([[1.0, 1, 1, 1], [-1, -1, -1, -1]])
         >>> scorer = Scorer(x, None, "bits")
-        >>> score = scorer.score(x[:1], torch.tensor([[1.0, 1, 1, -1]]), torch.tensor([0]))
+        >>> cue, chosen = torch.tensor([[1.0, 1, 1, -1]]), torch.tensor([0])
+        >>> score = scorer.score(x[:1], cue, chosen)
         >>> score["exact"], score["repaired"]
         (1.0, 1.0)
     """
@@ -40,7 +41,7 @@ class Scorer:
         self._half = x.square().sum(-1) / 2
 
     def clean(self, state: Float[Tensor, "cues n"]) -> Float[Tensor, "cues n"]:
-        """Take the signs of a recall, where bits were stored; zeros, nothing found, stay zeros."""
+        """Take the signs of a recall, where bits were stored; zeros of an empty read stay zeros."""
         return state.sign() if self.binary else state
 
     def right(
@@ -62,20 +63,21 @@ class Scorer:
         """Measure recalls of damaged cues of the patterns ``chosen``.
 
         Args:
-            recalled: what came back.
-            cue: what was asked.
+            recalled: the results of the recalls.
+            cue: the damaged patterns.
             chosen: rows of ``x`` that were damaged.
 
         Returns:
-            shares: ``exact``; ``nearest`` (is the original the stored pattern nearest to the recall); ``repaired`` and
-            ``broken`` coordinates; ``echoed`` cues; ``lost`` (zeros: nothing was within reach); ``stored`` (ends in any
-            stored pattern); ``class_kept``. None where there is nothing to take a share of.
+            shares: ``exact`` recalls; ``nearest``, recalls to which the original is the nearest
+            stored pattern; ``repaired`` and ``broken`` coordinates; ``echoed`` cues; ``lost``
+            recalls, zeros because nothing was within reach; ``stored``, recalls that are any stored
+            pattern; ``class_kept``. None where there is nothing to take a share of.
         """
         truth, cue, state = self.x[chosen], self.clean(cue), self.clean(recalled)
         right, before = self.right(state, truth), self.right(cue, truth)
         near = self.closeness(state)
         best = near >= near.amax(-1, keepdim=True) - (0 if self.binary else 1e-5)
-        # Several stored patterns may be equally near: a choice among them finds the original so often.
+        # Among equally near patterns a random choice finds the original with this probability.
         own = (best & self._twins(chosen)).sum(-1) / best.sum(-1)
         hurt = ~before.all(-1)
         row: dict[str, Any] = {
@@ -95,15 +97,15 @@ class Scorer:
         return row
 
     def _twins(self, chosen: Int64[Tensor, "cues"]) -> Bool[Tensor, "cues m"]:
-        """Mark the originals, and what equals them."""
+        """Mark the originals and their duplicates."""
         near = self.closeness(self.x[chosen])
         return near >= near.gather(1, chosen[:, None]) - (0 if self.binary else 1e-5)
 
     def _stored(self, state: Tensor, near: Tensor) -> Tensor:
-        """Tell which recalls are some stored pattern, right or wrong."""
+        """Mark the recalls that are some stored pattern, right or wrong."""
         return self.right(state, self.x[near.argmax(-1)]).all(-1)
 
 
 def _share(part: Tensor, whole: Tensor) -> float | None:
-    """Return the share of ``whole`` that is ``part``; None of nothing."""
+    """Return the share of ``whole`` that is ``part``; None where ``whole`` is empty."""
     return (part.sum() / whole.sum()).item() if whole.any() else None

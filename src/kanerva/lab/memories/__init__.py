@@ -1,0 +1,24 @@
+"""The memories that a comparison can use: how each is built, with which parameters, and why.
+
+``ENTRIES`` holds those of this library. ``find`` adds those from outside: entry points of the group
+``kanerva.memories``, and ``module:NAME``. Importing this package does not import torch.
+"""
+
+from kanerva.lab.memories._entry import Entry, Facts, Parameter, measure
+from kanerva.lab.memories._find import GROUP, build, choose, find, names
+from kanerva.lab.memories._models import ENTRIES
+from kanerva.lab.memories._table import table
+
+__all__ = [
+    "ENTRIES",
+    "GROUP",
+    "Entry",
+    "Facts",
+    "Parameter",
+    "build",
+    "choose",
+    "find",
+    "measure",
+    "names",
+    "table",
+]

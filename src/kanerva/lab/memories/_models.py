@@ -1,0 +1,121 @@
+"""The memories of this library that a comparison can use, and how their parameters are chosen."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from kanerva.lab.citations import MEMORIES
+from kanerva.lab.memories._entry import DOMAINS, Chosen, Entry, Facts, Number, Parameter
+
+__all__ = ["ENTRIES"]
+
+# The counters of a location store take at most so many bytes, unless locations are given.
+COUNTERS = 32 * 2**20
+
+
+def _value(chosen: Chosen, entry: str, name: str) -> Number | None:
+    values = (one.value for one in chosen.get(entry, []) if one.name == name)
+    return next(values, None)
+
+
+def _hopfield(facts: Facts, chosen: Chosen) -> list[Parameter]:
+    why = "as in the paper: no neuron acts on itself"
+    return [Parameter("diagonal", "zero", why)]
+
+
+def _dense(facts: Facts, chosen: Chosen) -> list[Parameter]:
+    # Order k recalls n^(k-1) / (2 (2k-3)!! ln n) patterns without error (Krotov and Hopfield 2016).
+    order, odd = 3, 3
+    needed = facts.patterns * 2 * math.log(max(facts.dim, 3))
+    while facts.dim ** (order - 1) < needed * odd and order < 20:
+        order += 1
+        odd *= 2 * order - 3
+    why = f"the least, from 3, that holds {facts.patterns} random patterns without error"
+    return [Parameter("order", order, why)]
+
+
+def _exponential(facts: Facts, chosen: Chosen) -> list[Parameter]:
+    return [Parameter("beta", 1.0, "as in the paper")]
+
+
+def _beta(facts: Facts) -> float:
+    """Return the beta at which the others together weigh 1 %, at the median pattern."""
+    beta = math.log(100 * max(facts.patterns - 1, 1)) / facts.gap
+    return float(f"{beta:.3g}")
+
+
+def _modern(facts: Facts, chosen: Chosen) -> list[Parameter]:
+    why = "leaves all other patterns at most 1 % of the weight, at the median pattern"
+    return [Parameter("beta", _beta(facts), why)]
+
+
+def _sparse(facts: Facts, chosen: Chosen) -> list[Parameter]:
+    beta = Parameter("beta", _beta(facts), "that of the modern Hopfield network")
+    return [beta, Parameter("alpha", 2.0, "sparsemax, as in the paper")]
+
+
+def _sdm(facts: Facts, chosen: Chosen) -> list[Parameter]:
+    from kanerva import theory
+
+    most = COUNTERS // (4 * (facts.dim + 1))
+    rounded = int(float(f"{most:.0e}"))
+    locations = max(1000, rounded if rounded <= most else int(0.9 * most))
+    locations = int(_value(chosen, "given", "locations") or locations)
+    best = theory.radius.optimal(facts.dim, facts.patterns, locations)
+    size = f"as many as fit into counters of {COUNTERS // 2**20} MiB"
+    why = (
+        f"best signal to noise for {facts.patterns} random patterns, p = (2 M T)^(-1/3); "
+        f"activates {best.activation * locations:.0f}"
+    )
+    return [Parameter("locations", locations, size), Parameter("radius", best.radius, why)]
+
+
+def _sdm_patterns(facts: Facts, chosen: Chosen) -> list[Parameter]:
+    from kanerva import theory
+
+    best = theory.radius.optimal(facts.dim, facts.patterns)
+    stored = f"{facts.patterns} random patterns and unlimited locations"
+    return [Parameter("radius", best.radius, f"best signal to noise for {stored}")]
+
+
+def _attention(facts: Facts, chosen: Chosen) -> list[Parameter]:
+    from kanerva import theory
+
+    given, matched = _value(chosen, "given", "radius"), _value(chosen, "sdm_patterns", "radius")
+    radius = given or matched or _sdm_patterns(facts, chosen)[0].value
+    beta = theory.beta.fit(facts.dim, int(radius)).beta
+    why = f"that of the SDM it matches; the fitted beta is {beta:.3g} per unit of cosine"
+    return [Parameter("radius", radius, why)]
+
+
+def _constructor(name: str) -> Callable[..., Any]:
+    """Return a constructor of ``kanerva.models``, which is imported when it is first called."""
+
+    def construct(dim: int, **parameters: Number) -> Any:
+        from kanerva import models
+
+        return getattr(models, name)(dim, **parameters)
+
+    return construct
+
+
+def _model(
+    constructor: str,
+    title: str,
+    domains: tuple[str, ...],
+    pick: Callable[[Facts, Chosen], list[Parameter]],
+) -> Entry:
+    """Make the entry of a constructor of ``kanerva.models``."""
+    return Entry(title, domains, MEMORIES[constructor], pick, _constructor(constructor))
+
+
+ENTRIES: dict[str, Entry] = {
+    "hopfield": _model("hopfield", "Hopfield", ("bits",), _hopfield),
+    "dense": _model("dense", "Dense", ("bits",), _dense),
+    "exponential": _model("exponential", "Exponential", ("bits",), _exponential),
+    "modern_hopfield": _model("modern_hopfield", "Modern Hopfield", DOMAINS, _modern),
+    "sparse_hopfield": _model("sparse_hopfield", "Sparse Hopfield", DOMAINS, _sparse),
+    "sdm": _model("sdm", "SDM, neurons", ("bits",), _sdm),
+    "sdm_patterns": _model("sdm_patterns", "SDM, patterns", ("bits",), _sdm_patterns),
+    "attention": _model("sdm_attention", "SDM, attention", ("bits",), _attention),
+}

@@ -1,0 +1,84 @@
+"""What a comparison compares: memories, damage and its levels, seeds and cues."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from kanerva._core import checks
+from kanerva._core.errors import door, refuse
+from kanerva.lab.memories import Entry, find
+
+__all__ = ["Plan"]
+
+LEVELS = {
+    "gaussian": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5),
+    "flip": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
+}
+WORDS = {"bits": "bits", "real": "real numbers"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to compare, and with how much damage.
+
+    * ``memories``: names as ``kanerva.lab.memories.find`` takes them; empty for all memories that
+      store the domain.
+    * ``kind``: of damage: ``"flip"``, ``"occlude"``, ``"gaussian"`` or ``"mask"``.
+    * ``levels``: of damage, as ``kanerva.lab.data.damage`` takes them; empty for a sweep that suits
+      the kind.
+    * ``seeds``: the number of repetitions, each with other cues and other damage.
+    * ``cues``: the number of patterns that are damaged and recalled for each level and seed.
+    * ``steps``: the largest number of reads in a recall.
+    * ``given``: parameters to take instead of those chosen by theory, such as
+      ``{"sdm.radius": 24}``.
+    * ``seed``: the first seed, an integer >= 0.
+    * ``domain``: ``"bits"`` or ``"real"``.
+
+    Raises:
+        InputError: an unknown memory, one that does not store the domain, or a number out of range.
+
+    Example:
+        >>> from kanerva.lab.recall import Plan
+        >>> Plan(kind="mask").sweep()
+        (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
+    """
+
+    memories: tuple[str, ...] = ()
+    kind: str = "flip"
+    levels: tuple[float, ...] = ()
+    seeds: int = 3
+    cues: int = 100
+    steps: int = 50
+    given: Mapping[str, int | float | str] = field(default_factory=dict)
+    seed: int = 0
+    domain: str = "bits"
+
+    @door("recall")
+    def __post_init__(self) -> None:
+        checks.choice("domain", self.domain, ("bits", "real"))
+        for name, low in (("seeds", 1), ("cues", 1), ("steps", 1), ("seed", 0)):
+            checks.integer(name, getattr(self, name), low)
+        for level in self.levels:
+            checks.number("levels", level, 0)
+        for name, entry in self.entries.items():
+            if self.domain not in entry.domains:
+                other = entry.domains[0]
+                must = f"one that stores {WORDS[self.domain]}"
+                got, do = f"{name!r}, which stores {WORDS[other]}", f"use --domain {other}"
+                refuse("memory", must=must, got=got, do=do)
+
+    @cached_property
+    def entries(self) -> dict[str, Entry]:
+        """The memories that take part, by name."""
+        found = find(self.memories)
+        if self.memories:
+            return found
+        return {name: entry for name, entry in found.items() if self.domain in entry.domains}
+
+    def sweep(self) -> tuple[float, ...]:
+        """Return the levels of damage, rising, each once."""
+        return tuple(sorted(set(self.levels or LEVELS.get(self.kind, LEVELS["flip"]))))
+
+    def names(self) -> list[str]:
+        """Return the names of the memories that take part, in the order of their table."""
+        return list(self.entries)
