@@ -1,4 +1,4 @@
-"""The command as a newcomer types it: what it prints, what it writes, and how it says no."""
+"""The command line: what it prints, what it writes, and how it refuses bad input."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import pytest
 
 from kanerva import cli
 
-# Most of it runs in processes of its own, and all of it runs code that other tests run with the shape checks on.
+# Most of it runs in processes of its own, and other tests run the same code with shape checks.
 pytestmark = pytest.mark.untyped
 
 QUICK = ["--seeds", "1", "--cues", "5", "--levels", "0,0.1"]
@@ -29,7 +29,7 @@ def kanerva(*arguments, cwd, **environment):
 
 @pytest.fixture
 def refused(monkeypatch, capsys, tmp_path):
-    """Run the command in this process: exit code 2 and one sentence, no traceback, nothing else said or written."""
+    """Run a command that must end with exit code 2 and one sentence, and write nothing else."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -62,7 +62,7 @@ def test_recall_prints_a_table_and_writes_a_report(tmp_path):
     assert (tmp_path / "runs" / "letters" / "report.html").stat().st_size > 10_000
 
 
-def test_json_goes_to_the_output_and_talk_does_not(tmp_path):
+def test_json_alone_goes_to_the_output(tmp_path):
     run = kanerva(
         "recall", "letters", "--memory", "dense", "--json", "--out", "here", *QUICK, cwd=tmp_path
     )
@@ -94,10 +94,10 @@ def test_without_the_plot_extra_the_table_still_comes(tmp_path):
     blocked += (
         "u.find_spec = lambda name, *rest: None if name == 'matplotlib' else real(name, *rest)\n"
     )
-    blocked += "sys.argv = ['kanerva', 'recall', 'letters', '--memory', 'hopfield', '--seeds', '1', '--cues', '3']\n"
     blocked += "from kanerva.cli import main; main()"
+    words = ("recall", "letters", "--memory", "hopfield", "--seeds", "1", "--cues", "3")
     run = subprocess.run(
-        [sys.executable, "-c", blocked], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-c", blocked, *words], cwd=tmp_path, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
     assert 'pip install "kanerva[plot]"' in " ".join(run.stdout.split())
@@ -162,7 +162,7 @@ def test_a_refusal_ends_the_process_with_2(tmp_path):
     assert run.stderr.startswith("kanerva: ")
 
 
-def test_help_names_every_memory_and_version_is_told(monkeypatch, capsys):
+def test_help_names_every_memory_and_version_is_printed(monkeypatch, capsys):
     from kanerva import __version__
     from kanerva.lab import memories
 

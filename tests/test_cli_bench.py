@@ -40,7 +40,7 @@ def test_a_table_and_a_page(monkeypatch, capsys, tmp_path):
     )
     told = capsys.readouterr().out
     assert "d=16 N=400 B=5" in told
-    assert "softmax read: asked at most 1.1 times" in told
+    assert "softmax read: required at most 1.1 times" in told
     assert f"Page: {tmp_path / 'here' / 'benchmarks.md'}" in told
     assert (tmp_path / "here" / "benchmarks.md").is_file()
     assert (tmp_path / "here" / "images" / "benchmarks.png").read_bytes()[1:4] == b"PNG"

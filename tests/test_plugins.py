@@ -1,12 +1,16 @@
 """Objects from outside the library: entry points of installed packages, and ``module:NAME``."""
 
+import json
+import os
+import subprocess
 import sys
 import types
 
 import pytest
+import torch
 
-from kanerva import InputError
-from kanerva.lab import plugins
+from kanerva import InputError, cli
+from kanerva.lab import data, memories, plugins, recall
 
 
 @pytest.fixture
@@ -150,3 +154,352 @@ class TestCall:
 
         with pytest.raises(InputError, match="f: x must be 1, but it was 2; give 1"):
             plugins.call("data", "mine", refusing)
+
+
+MEMORIES = """
+import kanerva
+from kanerva.lab.memories import Entry, Parameter
+
+def nearest_of(dim, beta=8.0):
+    return kanerva.modern_hopfield(dim, beta=beta)
+
+def needs(dim, beta):
+    return kanerva.modern_hopfield(dim, beta=beta)
+
+def linked(memory, data):
+    memory.write(data.real[: len(data.real) // 2])
+
+entry = Entry(
+    "Half",
+    ("bits",),
+    ("ramsauer2021", "@misc{me2026, title = {Half}}"),
+    lambda facts, chosen: [Parameter("beta", 64.0, "sharp")],
+    nearest_of,
+    fill=linked,
+)
+bits = Entry("Bits", ("bits",), (), lambda facts, chosen: [], nearest_of)
+number = 3
+built = kanerva.modern_hopfield(64, beta=1.0)
+
+def nothing(dim):
+    return None
+
+def shorter(dim):
+    return kanerva.modern_hopfield(dim - 1, beta=1.0)
+
+def failing(dim):
+    return 1 / 0
+
+def no_argument():
+    return None
+
+dense = cue = nearest_of
+"""
+QUICK = {"levels": (0.0,), "seeds": 1, "cues": 26}
+
+
+def compare(*names, given=None, domain="bits"):
+    plan = recall.Plan(memories=names, given=given or {}, domain=domain, **QUICK)
+    return recall.compare(data.load("letters"), plan)
+
+
+@pytest.fixture
+def outside(folder):
+    """Put the memories of ``MEMORIES`` into the current folder."""
+    (folder / "outside.py").write_text(MEMORIES)
+
+
+class TestMemories:
+    def test_a_callable_takes_part(self, outside):
+        result = compare("outside:nearest_of", "dense", given={"nearest_of.beta": 2.0})
+        assert list(result.parameters) == ["dense", "nearest_of"]
+        assert result.parameters["nearest_of"] == [("beta", 2.0, "given")]
+        rows = [row for row in result.rows if row["memory"] == "nearest_of"]
+        assert [(row["title"], row["exact"]) for row in rows] == [("Nearest of", 1.0)]
+        assert compare("outside:nearest_of", domain="real").rows[-1]["exact"] == 1.0
+
+    def test_an_entry_fills_its_memory(self, outside):
+        result = compare("outside:entry")
+        assert result.rows[-1]["title"] == "Half"
+        assert result.rows[-1]["exact"] == 0.5
+        assert result.parameters["entry"] == [("beta", 64.0, "sharp")]
+        given = compare("outside:entry", given={"entry.beta": 32})
+        assert given.parameters["entry"] == [("beta", 32, "given")]
+
+    def test_entry_points_take_part(self, install):
+        install("acme", "[kanerva.memories]\nacme.half = acme:entry\n", MEMORIES)
+        assert memories.names()[-2:] == ["attention", "acme.half"]
+        assert list(memories.find())[-2:] == ["attention", "acme.half"]
+        assert list(recall.Plan(domain="real").entries) == ["modern_hopfield", "sparse_hopfield"]
+        result = compare("acme.half", given={"acme.half.beta": 32})
+        assert result.parameters == {"acme.half": [("beta", 32, "given")]}
+
+    @pytest.mark.untyped
+    def test_broken_entry_points_are_left_out(self, install):
+        install("acme", "[kanerva.memories]\none = acme:number\ntwo = acme:bits\n", MEMORIES)
+        with pytest.warns(UserWarning, match="'one' of the package 'acme' is left out: .* memory"):
+            assert list(memories.find())[-1] == "two"
+        with (
+            pytest.warns(UserWarning, match="'one' of the package 'acme'"),
+            pytest.raises(InputError, match=r"memory must be one of hopfield, .*, one, two, or"),
+        ):
+            memories.find(["one"])
+
+    def test_names_of_the_library_are_refused(self, install):
+        install("acme", "[kanerva.memories]\ndense = acme:entry\n", MEMORIES)
+        with pytest.raises(InputError, match="a name that kanerva does not use itself"):
+            memories.find()
+
+    @pytest.mark.untyped
+    @pytest.mark.parametrize(
+        ("name", "given", "sentence"),
+        [
+            ("outside:number", {}, "memory must be a callable that builds a memory from"),
+            ("outside:built", {}, "memory must be a callable that builds a memory from"),
+            ("outside:nothing", {}, "memory must be a callable that returns a kanerva.Memory"),
+            ("outside:shorter", {}, "returns one of length 63"),
+            ("outside:failing", {}, "'failing': ZeroDivisionError: division by zero"),
+            ("outside:no_argument", {}, "'no_argument', which takes no argument"),
+            ("outside:needs", {}, "set must be what needs.dim, beta. takes, .* left out"),
+            ("outside:needs", {"needs.beat": 1}, "it was needs.beat"),
+            ("outside:needs", {"needs.beta": -1}, "beta must be"),
+            ("outside:entry", {"entry.gamma": 1}, "set must be one of entry.beta"),
+            ("outside:dense", {}, "a name that kanerva does not use itself"),
+            ("outside:cue", {}, "a name that kanerva does not use itself"),
+            ("outside:absent", {}, "something in the module 'outside'"),
+            ("absent:memory", {}, "No module named 'absent'"),
+            ("outside", {}, "or module:NAME of your own, but it was 'outside'"),
+        ],
+    )
+    def test_what_is_no_memory_gets_a_sentence(self, outside, name, given, sentence):
+        with pytest.raises(InputError, match=sentence):
+            compare(name, given=given)
+
+    def test_two_of_one_name_get_a_sentence(self, outside, folder):
+        (folder / "outside_again.py").write_text(MEMORIES)
+        with pytest.raises(InputError, match="two of the name 'needs'"):
+            compare("outside:needs", "outside_again:needs")
+
+    def test_bits_only_in_real_numbers_get_a_sentence(self, outside):
+        with pytest.raises(InputError, match="'bits', which stores bits; use --domain bits"):
+            compare("outside:bits", domain="real")
+
+
+DATA = """
+import numpy as np
+from kanerva.lab.data import DataSet
+
+def stripes():
+    return DataSet.of(np.arange(60.0).reshape(5, 3, 4) % 7, name="stripes", labels=[0, 1, 0, 1, 2])
+
+def failing():
+    raise OSError("no disk")
+
+def nothing():
+    return None
+
+number = 3
+"""
+
+
+class TestData:
+    @pytest.fixture
+    def source(self, folder):
+        (folder / "shapes.py").write_text(DATA)
+        return "shapes:stripes"
+
+    def test_a_function_is_loaded(self, source):
+        found = data.load(source)
+        assert (found.name, found.shape) == ("stripes", (3, 4))
+        assert found.labels.tolist() == [0, 1, 0, 1, 2]
+        assert found.bits.shape == found.real.shape == (5, 12)
+
+    def test_patterns_and_domain(self, source):
+        few = data.load(source, patterns=3, seed=1)
+        assert few.real.shape == (3, 12)
+        assert "3 of 5 patterns kept, chosen at random with seed 1" in few.notes
+        assert data.load(source, domain="real").bits is None
+        only = data.load(source, domain="bits")
+        assert torch.equal(only.real, only.bits)
+
+    def test_entry_points(self, install):
+        install("acme", "[kanerva.data]\nacme = acme:stripes\n", DATA)
+        assert data.names()[-1] == "acme"
+        assert data.load("acme").name == "stripes"
+
+    def test_a_broken_entry_point_is_named(self, install):
+        install("acme", "[kanerva.data]\nacme = acme:absent\n", DATA)
+        assert len(data.load("letters").bits) == 26
+        with (
+            pytest.warns(UserWarning, match="'acme' of the package 'acme' is left out"),
+            pytest.raises(InputError, match="which is not there"),
+        ):
+            data.load("acme")
+
+    def test_a_name_of_the_library_is_refused(self, install):
+        install("acme", "[kanerva.data]\ndigits = acme:stripes\n", DATA)
+        with pytest.raises(InputError, match="a name that kanerva does not use itself"):
+            data.load("digits")
+
+    @pytest.mark.parametrize(
+        ("name", "options", "sentence"),
+        [
+            ("shapes:failing", {}, "source must be a callable that raises no error, .*no disk"),
+            ("shapes:nothing", {}, "source must be a function that returns a DataSet, .*None"),
+            ("shapes:number", {}, "'shapes:number', which is of type int"),
+            ("shapes:absent", {}, "something in the module 'shapes'"),
+            ("absent:stripes", {}, "No module named 'absent'"),
+            ("shapes:stripes", {"threshold": 2.0}, "threshold must be None for the data of a"),
+            ("shapes:stripes", {"patterns": 6}, "patterns must be an integer from 2 to 5"),
+        ],
+    )
+    def test_what_is_no_data_gets_a_sentence(self, source, name, options, sentence):
+        with pytest.raises(InputError, match=f"^data.load: .*{sentence}"):
+            data.load(name, **options)
+
+
+RECIPES = """
+from typing import Annotated
+
+from kanerva.lab import plot
+from kanerva.lab.recipe import grid, recipe
+
+def draw(rows):
+    return plot.lines(rows, "n", "square", plot.Frame("Squares", "n"))
+
+@recipe("my.squares", "Squares", "kanerva1988", "nowhere", quick=grid(n=(1, 2)), paper=grid(n=9),
+        draw=draw)
+def squares(n: Annotated[int, "a number"]):
+    \"""Square a number.\"""
+    yield {"square": n * n}
+
+@recipe("NAME", "Cubes", "hopfield1982", "nowhere", quick=grid(n=(1, 2)), paper=grid(n=9),
+        draw=draw)
+def cubes(n: Annotated[int, "a number"]):
+    \"""Cube a number.\"""
+    yield {"square": n**3}
+"""
+
+
+class TestCommands:
+    @pytest.fixture
+    def command(self, monkeypatch, capsys):
+        def run(*arguments):
+            monkeypatch.setattr(sys, "argv", ["kanerva", *map(str, arguments)])
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+            printed = capsys.readouterr()
+            return ended.value.code or 0, printed.out, " ".join(printed.err.split())
+
+        return run
+
+    def test_a_memory_and_data(self, command, outside, folder):
+        (folder / "shapes.py").write_text(DATA)
+        options = ("--memory", "outside:nearest_of", "--set", "nearest_of.beta=4", "--seeds", 1)
+        code, out, _ = command("recall", "shapes:stripes", *options)
+        assert code == 0
+        assert "Nearest of" in out
+        assert (folder / "runs" / "shapes.stripes" / "report.html").is_file()
+
+    @pytest.mark.untyped
+    def test_recipes(self, command, folder):
+        (folder / "squares_one.py").write_text(RECIPES.replace("NAME", "my.cubes"))
+        (folder / "squares_two.py").write_text("import squares_one as both")
+        code, out, _ = command("run", "squares_one:squares", "--jobs", 2)
+        assert code == 0
+        assert "my.squares: Squares" in out
+        assert "Square a number." in command("show", "squares_one:squares")[1]
+        assert "Sparse Distributed Memory" in command("cite", "squares_one:squares")[1]
+        code, out, _ = command("run", "squares_two:both", "--out", "here")
+        assert code == 0
+        assert "2 of 2 recipes" in out
+        assert (folder / "here" / "my.cubes" / "table.csv").is_file()
+        code, _, error = command("show", "squares_two:both")
+        assert code == 2
+        assert "name must be one recipe, but it was 2 of them: my.squares, my.cubes" in error
+
+    def test_entry_points_of_recipes(self, command, install, folder):
+        install("acme", "[kanerva.recipes]\nacme = acme\n", RECIPES.replace("NAME", "my.cubes"))
+        listed = json.loads(command("list", "--json")[1])
+        assert [one["name"] for one in listed[-2:]] == ["my.squares", "my.cubes"]
+        assert command("run", "my.cubes")[0] == 0
+        assert "Hopfield" in command("cite", "my.cubes")[1]
+
+    def test_a_recipe_with_a_name_of_the_library(self, command, install, folder):
+        code = RECIPES.replace("NAME", "sdm.weights")
+        (folder / "squares_three.py").write_text(code)
+        assert "one of 'sdm.weights'" in command("run", "squares_three:cubes")[2]
+        install("acme", "[kanerva.recipes]\nacme = acme\n", code)
+        assert "'sdm.weights' of the entry point 'acme' must be" in command("list")[2]
+
+    def test_sources_of_memories(self, command, install):
+        install("acme", "[kanerva.memories]\nhalf = acme:entry\nbits = acme:bits\n", MEMORIES)
+        out = command("cite", "half")[1]
+        assert "@inproceedings{ramsauer2021" in out
+        assert "@misc{me2026" in out
+        assert list(json.loads(command("cite", "half", "--json")[1])) == ["ramsauer2021", "me2026"]
+        assert "@misc{me2026" in command("cite", "acme:entry")[1]
+        assert "name must be a memory with a source" in command("cite", "bits")[2]
+
+    def test_help_lists_the_names_of_entry_points(self, command, install):
+        install("acme", "[kanerva.memories]\nhalf = acme:entry\n[kanerva.data]\ncrops = acme:x\n")
+        out = command("recall", "--help")[1]
+        assert "half" in out
+        assert "crops" in out
+
+    def test_warnings_are_one_sentence(self, install, folder):
+        install("acme", "[kanerva.memories]\nhalf = acme:entry\n", "import absent")
+        words = ("recall", "letters", "--seeds", "1", "--cues", "3", "--levels", "0", "--json")
+        run = subprocess.run(
+            [sys.executable, "-m", "kanerva", *words],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, run.stderr
+        assert run.stderr.strip() == (
+            "kanerva: warning: The entry point 'half' of the package 'acme' is left out: "
+            "ModuleNotFoundError: No module named 'absent' (acme.py, line 1)."
+        )
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            (("run", "absent:squares"), "name must be module:NAME of a module that can be"),
+            (("run", "outside:number"), "recipes must be a Recipe, or a module of them"),
+            (("show", "sdm.wieghts"), "name must be one of the names that kanerva list prints"),
+            (("show", "sdm.wieghts"), "write 'sdm.weights'"),
+            (("cite", "nobody"), "name must be one of the names of recipes, memories and"),
+            (("recall", "letters", "--memory", "LSR"), "or module:NAME of your own"),
+            (("recall", "letters", "--memory", "outside:nothing"), "returns None"),
+        ],
+    )
+    def test_bad_input_ends_with_a_sentence(self, command, outside, folder, arguments, sentence):
+        before = sorted(folder.iterdir())
+        code, out, error = command(*arguments)
+        assert (code, out) == (2, "")
+        assert sentence in error
+        assert [path for path in sorted(folder.iterdir()) if path not in before] in (
+            [],
+            [folder / "__pycache__"],
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--version",),
+        ("--help",),
+        ("recall", "--help"),
+        ("list",),
+        ("cite", "sdm"),
+        ("recall", "letters", "--colour"),
+    ],
+)
+def test_commands_that_do_not_compute_do_not_import_torch(arguments):
+    code = "import sys\nfrom kanerva.cli import main\ntry:\n    main()\nfinally:\n"
+    code += "    print('torch' in sys.modules, file=sys.stderr)\n"
+    run = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert run.stderr.splitlines()[-1] == "False", run.stderr

@@ -1,14 +1,13 @@
-"""What the commands share: the application, a progress bar, and how bad input ends."""
+"""What the commands share: the application, a progress bar, and tables."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["app", "bar", "grid"]
 
@@ -35,14 +34,16 @@ def _root(
 
 @contextmanager
 def bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar on the error stream; yield what moves it: what is being done, parts done, parts in all."""
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
+    """Show a progress bar on the error stream.
+
+    Yields:
+        a function that moves it, of what is being done, parts done, and parts in all.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("")
 
         def show(what: str, done: int, total: int) -> None:
@@ -51,9 +52,11 @@ def bar() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def grid(*heads: str) -> Table:
-    """Start a table with these heads; the first column, of names, is never broken."""
+def grid(*heads: str) -> "Table":
+    """Start a table with these heads; the first column, of names, is not wrapped."""
     from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for place, head in enumerate(heads):

@@ -1,4 +1,4 @@
-"""``kanerva recall``: a thin face over the comparison."""
+"""``kanerva recall``: compare memories on data."""
 
 import json
 from pathlib import Path
@@ -7,41 +7,53 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperCommand
 
 from kanerva._core import checks
 from kanerva._core.errors import door, refuse
 from kanerva.cli._app import app, bar
 
-__all__: list[str] = []  # what there is to call is the command
+__all__: list[str] = []  # the command is the interface
 
-COLUMNS = (
-    "exact",
-    "nearest",
-    "repaired",
-    "broken",
-    "echoed",
-    "lost",
-    "stored",
-    "class_kept",
-    "effective",
-    "steps",
-    "seconds",
-    "bytes",
-)
+MEASURES = ("exact", "nearest", "repaired", "broken", "echoed", "lost", "stored", "class_kept")
+COLUMNS = (*MEASURES, "effective", "steps", "seconds", "bytes")
 TERMINAL = ("title", "exact", "nearest", "repaired", "broken", "effective", "seconds")
 
-SOURCES = "digits, faces, textures, letters, random; mnist or cifar10, which are downloaded; or your own file or folder"
-MEMORIES = (
-    "A memory to compare: hopfield, dense, exponential, modern_hopfield, sparse_hopfield, sdm, sdm_patterns or attention; "
-    "give it again for more. All that fit, unless given."
+DATA = (
+    "{} (mnist and cifar10 are downloaded); module:NAME of a function that returns a DataSet; "
+    "or a file or folder of your own"
 )
+MEMORY = (
+    "A memory to compare: {}; or module:NAME of your own. Give the option again for more. "
+    "All memories that can store the data, unless given"
+)
+DOMAIN = "What to store of data that can be either: bits or real"
+PATTERNS = "Store this many patterns of the data, chosen at random; all unless given"
+THRESHOLD = "Threshold of the bits of real data, in their own unit"
+SET = "A parameter of a memory, such as sdm.radius=24"
+OUT = "Folder for the report and its table  [default: runs/DATA]"
 
 
-@app.command()
+class Recall(TyperCommand):
+    """Put the names of data and memories into the help when it is shown, those of plug-ins too."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help."""
+        from kanerva.lab import data, memories
+
+        names = {"source": data.names(), "memory": memories.names()}
+        for parameter in self.params:
+            if parameter.name in names:
+                listed = ", ".join(names[parameter.name])
+                parameter.help = str(parameter.help).format(listed)  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
+
+
+@app.command(cls=Recall)
 @door
 def recall(
-    source: Annotated[str, typer.Argument(metavar="DATA", help=SOURCES)],
-    memory: Annotated[list[str] | None, typer.Option(help=MEMORIES)] = None,
+    source: Annotated[str, typer.Argument(metavar="DATA", help=DATA)],
+    memory: Annotated[list[str] | None, typer.Option(help=MEMORY, metavar="NAME")] = None,
     damage: Annotated[str, typer.Option(help="flip, occlude, gaussian or mask")] = "flip",
     levels: Annotated[
         str, typer.Option(help="Levels of damage, such as 0,0.1,0.2", metavar="LIST")
@@ -49,27 +61,17 @@ def recall(
     cues: Annotated[int, typer.Option(help="Cues recalled at each level and seed")] = 100,
     seeds: Annotated[int, typer.Option(help="Repetitions with other cues and other damage")] = 3,
     seed: Annotated[int, typer.Option(help="The first seed")] = 0,
-    patterns: Annotated[
-        int | None,
-        typer.Option(help="Store so many of the data, chosen at random; all unless given"),
-    ] = None,
-    domain: Annotated[
-        str, typer.Option(help="bits or real: what to store of data that can be either")
-    ] = "bits",
-    threshold: Annotated[
-        float | None, typer.Option(help="Make bits of real data here, in their own unit")
-    ] = None,
-    steps: Annotated[int, typer.Option(help="At most so many reads a recall")] = 50,
+    patterns: Annotated[int | None, typer.Option(help=PATTERNS)] = None,
+    domain: Annotated[str, typer.Option(help=DOMAIN)] = "bits",
+    threshold: Annotated[float | None, typer.Option(help=THRESHOLD)] = None,
+    steps: Annotated[int, typer.Option(help="The largest number of reads in a recall")] = 50,
     set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="A parameter, such as sdm.radius=24", metavar="NAME=VALUE"),
+        list[str] | None, typer.Option("--set", help=SET, metavar="NAME.PARAMETER=VALUE")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the report and its table  [default: runs/DATA]")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help=OUT)] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON")] = False,
 ) -> None:
-    """Store DATA in many memories, damage cues, recall them, and report which gives back what."""
+    """Store DATA in several memories, damage cues, recall them, and report the results."""
     from kanerva.lab import data
     from kanerva.lab import recall as recall_
 
@@ -84,49 +86,37 @@ def recall(
         seed=seed,
         domain=domain,
     )
-    loaded = data.load(
-        source,
-        patterns=patterns,
-        seed=seed,
-        threshold=threshold,
-        domain="real" if domain == "real" else "auto",
-    )
-    talk = Console(stderr=json_, highlight=False)
+    wanted = "real" if domain == "real" else "auto"
+    loaded = data.load(source, patterns=patterns, seed=seed, threshold=threshold, domain=wanted)
     with bar() as show:
         result = recall_.compare(loaded, plan, show)
-    written = recall_.save(
-        result, Path("runs", Path(source).stem or "recall") if out is None else out, COLUMNS
-    )
+    folder = Path("runs", Path(source).stem.replace(":", ".") or "recall") if out is None else out
+    files = recall_.save(result, folder, COLUMNS)
     if json_:
-        told = {
-            "rows": result.rows,
-            "notes": result.notes,
-            "verdicts": result.verdicts,
-            "files": [str(path) for path in written],
-        }
-        typer.echo(json.dumps(told))
+        found = {"rows": result.rows, "notes": result.notes, "verdicts": result.verdicts}
+        typer.echo(json.dumps(found | {"files": [str(path) for path in files]}))
     else:
-        _tell(talk, result, written)
+        _print(result, files)
 
 
-def _tell(talk: Console, result: Any, written: list[Path]) -> None:
-    """Print what was found: notes, parameters, the table at one level, verdicts, and where the rest lies."""
+def _print(result: Any, files: list[Path]) -> None:
+    """Print notes, the table at one level, verdicts, and the name of the report."""
     from kanerva.lab import report
 
+    console = Console(highlight=False)
     levels = sorted({row["level"] for row in result.rows})
     level = min(levels, key=lambda one: (abs(one - 0.1), one))
-    talk.print(*(Text(f"· {note}") for note in result.notes), sep="\n")
-    talk.print()
-    talk.print(Text(f"{result.name} at {result.manifest['damage']} {level:g}", style="bold"))
-    talk.print(report.table(report.summarise(result.rows, level), TERMINAL))
-    talk.print(*(Text(f"· {sentence}") for sentence in result.verdicts), sep="\n")
-    talk.print()
-    if written[-1].suffix == ".html":
-        talk.print(Text(f"Report: {written[-1]}"))
+    console.print(*(Text(f"· {note}") for note in result.notes), sep="\n")
+    console.print()
+    console.print(Text(f"{result.name} at {result.manifest['damage']} {level:g}", style="bold"))
+    console.print(report.table(report.summarise(result.rows, level), TERMINAL))
+    console.print(*(Text(f"· {sentence}") for sentence in result.verdicts), sep="\n")
+    console.print()
+    if files[-1].suffix == ".html":
+        console.print(Text(f"Report: {files[-1]}"))
     else:
-        talk.print(
-            Text(f'Table: {written[0]}. For figures and a report: pip install "kanerva[plot]"')
-        )
+        extra = 'For figures and a report: pip install "kanerva[plot]"'
+        console.print(Text(f"Table: {files[0]}. {extra}"))
 
 
 def _levels(text: str) -> tuple[float, ...]:
@@ -134,19 +124,16 @@ def _levels(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(level) for level in text.split(",")) if text else ()
     except ValueError:
-        refuse(
-            "levels",
-            must="numbers with commas between",
-            got=repr(text),
-            do="write --levels 0,0.1,0.2",
-        )
+        must, do = "numbers with commas between", "write --levels 0,0.1,0.2"
+        refuse("levels", must=must, got=repr(text), do=do)
 
 
 def _given(text: str) -> tuple[str, int | float | str]:
-    """Read one NAME=VALUE."""
+    """Read one NAME.PARAMETER=VALUE."""
     name, equals, value = text.partition("=")
     if not equals or "." not in name or not value:
-        refuse("set", must="MEMORY.PARAMETER=VALUE", got=repr(text), do="write --set sdm.radius=24")
+        must, do = "MEMORY.PARAMETER=VALUE", "write --set sdm.radius=24"
+        refuse("set", must=must, got=repr(text), do=do)
     for read in (int, float):
         try:
             return name, read(value)

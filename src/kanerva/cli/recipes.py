@@ -1,6 +1,8 @@
-"""``kanerva list``, ``show``, ``run``, ``cite`` and ``pages``: thin faces over the recipes."""
+"""``kanerva list``, ``show``, ``run``, ``cite`` and ``pages``: experiments as recipes."""
 
 import json
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,209 +10,134 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kanerva._core import checks
 from kanerva._core.errors import door, refuse
 from kanerva.cli._app import app, bar, grid
 
-__all__: list[str] = []  # what there is to call is the command
+__all__: list[str] = []  # the command is the interface
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A recipe, as kanerva list prints it")]
+RECIPE = "A recipe, as kanerva list prints it, or module:NAME of your own"
+CITED = "A recipe, a memory such as sdm, a source such as kanerva1988, or module:NAME of your own"
+SIZE = "quick, in seconds, or paper, as large as it was published"
+OUT = "Folder for table, manifest and figure  [default: runs/NAME]"
+RUNS = "The folder that kanerva run --all --out wrote"
+MORE = "Such folders of other sizes, for numbers left open"
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON")]
 
 
 @app.command("list")
+@door
 def list_(json_: Json = False) -> None:
     """List the experiments that can be run."""
-    from kanerva.lab.citations import SOURCES
-    from kanerva.lab.papers import RECIPES
+    from kanerva.cli._recipes import everything
 
+    recipes = everything().values()
     if json_:
         facts = ("name", "title", "source", "figure")
-        typer.echo(
-            json.dumps(
-                [{fact: getattr(recipe, fact) for fact in facts} for recipe in RECIPES.values()]
-            )
-        )
+        found = [{fact: getattr(recipe, fact) for fact in facts} for recipe in recipes]
+        typer.echo(json.dumps(found))
         return
     table = grid("recipe", "what it shows", "source")
-    for recipe in RECIPES.values():
-        table.add_row(
-            Text(recipe.name, style="bold"),
-            Text(recipe.title),
-            Text(SOURCES[recipe.source].short()),
-        )
+    for recipe in recipes:
+        name, title = Text(recipe.name, style="bold"), Text(recipe.title)
+        table.add_row(name, title, Text(_short(recipe)))
     Console(highlight=False).print(table)
 
 
 @app.command()
 @door
-def show(name: Name, json_: Json = False) -> None:
-    """Show what an experiment does, its parameters, and what must come out."""
-    from kanerva.lab.citations import SOURCES
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help=RECIPE)], json_: Json = False
+) -> None:
+    """Show what an experiment does, its parameters, and the numbers it is checked against."""
+    from kanerva.cli._recipes import named
 
-    recipe = _recipe(name)
-    cells = {size: len(recipe.cells(size)) for size in recipe.sizes}
+    recipes = named(name)
+    if len(recipes) > 1:
+        got = f"{len(recipes)} of them: {', '.join(recipe.name for recipe in recipes)}"
+        refuse("name", must="one recipe", got=got, do="name one")
+    recipe = recipes[0]
     if json_:
-        told = {
-            **{
-                fact: getattr(recipe, fact)
-                for fact in ("name", "title", "about", "source", "figure")
-            },
-            "parameters": [
-                parameter._asdict() | {"kind": parameter.kind.__name__}
-                for parameter in recipe.parameters
-            ],
-            "sizes": {size: list(cells) for size, cells in recipe.sizes.items()},
-            "checks": [
-                {"what": check.what, "expected": check.expected, "tolerance": check.tolerance}
-                for check in recipe.checks
-            ],
-        }
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(_facts(recipe)))
         return
-    talk = Console(highlight=False)
-    talk.print(Text(recipe.title, style="bold"))
-    # Paragraphs as long lines, for the terminal has its own width.
-    talk.print(
-        Text("\n\n".join(" ".join(paragraph.split()) for paragraph in recipe.about.split("\n\n")))
-    )
+    console = Console(highlight=False)
+    console.print(Text(recipe.title, style="bold"))
+    # Each paragraph is one long line, which the terminal wraps at its own width.
+    paragraphs = (" ".join(paragraph.split()) for paragraph in recipe.about.split("\n\n"))
+    console.print(Text("\n\n".join(paragraphs)))
     table = grid("parameter", "meaning", "quick", "paper")
     for parameter in recipe.parameters:
-        table.add_row(
-            parameter.name,
-            Text(parameter.help),
-            *(Text(_sweep(recipe, size, parameter.name)) for size in recipe.sizes),
-        )
-    talk.print(table)
-    checks = f"{len(recipe.checks)} numbers are checked"
-    talk.print(Text(f"{cells['quick']} cells quick, {cells['paper']} cells paper; {checks}."))
-    talk.print(Text(f"Source: {SOURCES[recipe.source].short()}, {recipe.figure}."))
+        sweeps = (Text(_sweep(recipe, size, parameter.name)) for size in recipe.sizes)
+        table.add_row(parameter.name, Text(parameter.help), *sweeps)
+    console.print(table)
+    cells = {size: len(recipe.cells(size)) for size in recipe.sizes}
+    checked = f"{len(recipe.checks)} numbers are checked"
+    console.print(Text(f"{cells['quick']} cells quick, {cells['paper']} cells paper; {checked}."))
+    console.print(Text(f"Source: {_short(recipe)}, {recipe.figure}."))
 
 
 @app.command()
 @door
 def run(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A recipe, as kanerva list prints it")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help=RECIPE)] = None,
     all_: Annotated[bool, typer.Option("--all", help="Run every recipe")] = False,
-    size: Annotated[
-        str, typer.Option(help="quick, in seconds, or paper, as large as it was published")
-    ] = "quick",
+    size: Annotated[str, typer.Option(help=SIZE)] = "quick",
     seed: Annotated[int, typer.Option(help="Added to the seed of every cell")] = 0,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="A parameter, such as radius=9,11", metavar="NAME=VALUE"),
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="Cells side by side; -1 for one a core")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for table, manifest and figure  [default: runs/NAME]"),
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help=OUT)] = None,
     json_: Json = False,
 ) -> None:
-    """Run an experiment, check its numbers and draw its figure; exit code 1 if a number does not come out."""
-    from kanerva.lab import runner
-    from kanerva.lab.papers import RECIPES
-
-    if all_ == (name is not None):
-        refuse(
-            "name",
-            must="one recipe, or --all",
-            got="both" if all_ else "missing",
-            do="see kanerva list",
-        )
-    if all_ and set_:
-        refuse("set", must="given for one recipe", got="given with --all", do="name the recipe")
-    chosen = list(RECIPES.values()) if all_ else [_recipe(str(name))]
-    given: dict[str, str] = {}
-    for parameter, value in map(_given, set_ or []):
-        if parameter in given:
-            refuse(
-                "set",
-                must="given once for each parameter",
-                got=f"twice for {parameter}",
-                do=f"write --set {parameter}=9,11",
-            )
-        given[parameter] = value
-    talk = Console(stderr=json_, highlight=False)
+    """Run an experiment, check its numbers and draw its figure; exit code 1 if a number is off."""
+    recipes = _selected(name, all_)
+    many = all_ or len(recipes) > 1
+    if many and set_:
+        got = "given with --all" if all_ else f"given for {len(recipes)}"
+        refuse("set", must="given for one recipe", got=got, do="name the recipe")
+    given = _parameters(set_ or [])
+    console = Console(stderr=json_, highlight=False)
     results = []
-    for recipe in chosen:
-        folder = Path("runs", recipe.name) if out is None else out / recipe.name if all_ else out
-        try:
-            with bar() as progress:
-                result = runner.run(
-                    recipe, folder, size=size, seed=seed, given=given, jobs=jobs, progress=progress
-                )
-        except KeyboardInterrupt:
-            Console(stderr=True).print(
-                Text(
-                    f"Interrupted. What is done is kept in {folder}; the same command goes on from there."
-                )
-            )
-            raise typer.Exit(130) from None
-        results.append(result)
-        _tell(talk, recipe.title, result, all_)
+    for recipe in recipes:
+        folder = Path("runs", recipe.name) if out is None else out / recipe.name if many else out
+        options = {"size": size, "seed": seed, "given": given, "jobs": jobs}
+        results.append(_run(name, recipe, folder, options))
+        _print(console, recipe.title, results[-1], many)
     failed = [result.name for result in results if not result.passed]
     if json_:
-        told = [
-            {
-                "manifest": result.manifest,
-                "checks": [verdict._asdict() for verdict in result.verdicts],
-                "files": list(map(str, result.files)),
-            }
-            for result in results
-        ]
-        typer.echo(json.dumps(told if all_ else told[0]))
-    elif all_:
-        talk.print(
-            Text(
-                f"{len(results) - len(failed)} of {len(results)} recipes came out as they should",
-                style="bold",
-            )
-        )
+        found = [_result(result) for result in results]
+        typer.echo(json.dumps(found if many else found[0]))
+    elif many:
+        good = f"{len(results) - len(failed)} of {len(results)} recipes"
+        console.print(Text(f"{good} reproduce their numbers", style="bold"))
     raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
 @door
 def cite(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="A recipe, a memory such as sdm, or a source such as kanerva1988"
-        ),
-    ],
-    json_: Json = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help=CITED)], json_: Json = False
 ) -> None:
-    """Print what to cite for an experiment or a memory, as BibTeX."""
-    from kanerva.lab.citations import MEMORIES, SOURCES, bibtex
-    from kanerva.lab.papers import RECIPES
+    """Print the BibTeX entries to cite for an experiment or a memory."""
+    from kanerva.lab.citations import SOURCES, bibtex, short
 
-    known = (
-        {recipe.name: (recipe.source,) for recipe in RECIPES.values()}
-        | MEMORIES
-        | {key: (key,) for key in SOURCES}
-    )
-    keys = known[checks.choice("name", name, tuple(known))]
+    keys = _cited(name)
     if json_:
-        typer.echo(json.dumps({key: SOURCES[key]._asdict() for key in keys}))
+        known = {key: SOURCES[key]._asdict() for key in keys if key in SOURCES}
+        own = {short(text): {"bibtex": text} for text in keys if text not in SOURCES}
+        typer.echo(json.dumps(known | own))
     else:
         typer.echo("\n\n".join(map(bibtex, keys)))
 
 
 @app.command()
 def pages(
-    runs: Annotated[
-        Path, typer.Argument(metavar="RUNS", help="The folder that kanerva run --all --out wrote")
-    ],
-    more: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="MORE", help="Such folders of other sizes, for numbers left open"),
-    ] = None,
+    runs: Annotated[Path, typer.Argument(metavar="RUNS", help=RUNS)],
+    more: Annotated[list[Path] | None, typer.Argument(metavar="MORE", help=MORE)] = None,
     out: Annotated[Path, typer.Option(help="Folder for the pages")] = Path("docs"),
 ) -> None:
-    """Write a page for each experiment, and the table of published numbers beside ours, from finished runs."""
+    """Write a page for each experiment, and the table of published numbers, from finished runs."""
     from kanerva.lab import pages as pages_
     from kanerva.lab.papers import ABSENT, RECIPES
 
@@ -218,42 +145,118 @@ def pages(
         typer.echo(str(path))
 
 
-def _tell(talk: Console, title: str, result: Any, brief: bool) -> None:
-    """Print each check, and where the files lie; in brief only what failed."""
-    talk.print(Text(f"{result.name}: {title}", style="bold"))
-    for verdict in result.verdicts:
-        if verdict.ok is None or (brief and verdict.ok):
-            continue
-        talk.print(
-            Text(f"  {verdict.sentence()}", style="" if verdict.ok else "bold red"), soft_wrap=True
-        )
-    asked = [verdict for verdict in result.verdicts if verdict.ok is not None]
-    good = sum(bool(verdict.ok) for verdict in asked)
-    absent = len(result.verdicts) - len(asked)
+def _selected(name: str | None, every: bool) -> Sequence[Any]:
+    """Return the recipes to run."""
+    from kanerva.cli._recipes import everything, named
+
+    if every == (name is not None):
+        got = "both" if every else "missing"
+        refuse("name", must="one recipe, or --all", got=got, do="see kanerva list")
+    return list(everything().values()) if name is None else named(name)
+
+
+def _run(name: str | None, recipe: Any, folder: Path, options: dict[str, Any]) -> Any:
+    """Run one recipe; a run that is interrupted ends with exit code 130."""
+    from kanerva.lab import plugins, runner
+
+    # Worker processes import the module of a recipe from outside, too.
+    outside = name is not None and plugins.is_location(name)
+    try:
+        with bar() as show, plugins.current_folder() if outside else nullcontext():
+            return runner.run(recipe, folder, **options, progress=show)
+    except KeyboardInterrupt:
+        kept = f"What is done is kept in {folder}; the same command goes on from there."
+        Console(stderr=True).print(Text(f"Interrupted. {kept}"))
+        raise typer.Exit(130) from None
+
+
+def _print(console: Console, title: str, result: Any, brief: bool) -> None:
+    """Print each check, and the folder of the files; in brief only the checks that failed."""
+    console.print(Text(f"{result.name}: {title}", style="bold"))
+    known = [verdict for verdict in result.verdicts if verdict.ok is not None]
+    for verdict in known:
+        if not (brief and verdict.ok):
+            style = "" if verdict.ok else "bold red"
+            console.print(Text(f"  {verdict.sentence()}", style=style), soft_wrap=True)
+    good, absent = sum(bool(verdict.ok) for verdict in known), len(result.verdicts) - len(known)
     rest = f", {absent} belong to other sizes" if absent else ""
-    talk.print(
-        Text(
-            f"  {good} of {len(asked)} numbers came out{rest}; {result.manifest['seconds']:.1f} s; {result.files[0].parent}"
-        )
-    )
+    cost = f"{result.manifest['seconds']:.1f} s; {result.files[0].parent}"
+    console.print(Text(f"  {good} of {len(known)} numbers are reproduced{rest}; {cost}"))
 
 
-def _recipe(name: str) -> Any:
-    from kanerva.lab.papers import RECIPES
+def _result(result: Any) -> dict[str, Any]:
+    """Return a result as JSON takes it."""
+    verdicts = [verdict._asdict() for verdict in result.verdicts]
+    files = list(map(str, result.files))
+    return {"manifest": result.manifest, "checks": verdicts, "files": files}
 
-    return RECIPES[checks.choice("name", name, tuple(RECIPES))]
+
+def _facts(recipe: Any) -> dict[str, Any]:
+    """Return what is known of a recipe as JSON takes it."""
+    texts = ("name", "title", "about", "source", "figure")
+    facts = ("what", "expected", "tolerance")
+    return {name: getattr(recipe, name) for name in texts} | {
+        "parameters": [one._asdict() | {"kind": one.kind.__name__} for one in recipe.parameters],
+        "sizes": {size: list(cells) for size, cells in recipe.sizes.items()},
+        "checks": [{fact: getattr(check, fact) for fact in facts} for check in recipe.checks],
+    }
 
 
-def _given(text: str) -> tuple[str, str]:
-    """Read one NAME=VALUE."""
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        refuse("set", must="NAME=VALUE", got=repr(text), do="write --set radius=9,11")
-    return name, value
+def _cited(name: str) -> Sequence[str]:
+    """Return what to cite for a source, a memory or a recipe."""
+    from kanerva.lab import memories, plugins
+    from kanerva.lab.citations import MEMORIES, SOURCES
+
+    if name in SOURCES:
+        return (name,)
+    if name in MEMORIES:
+        return MEMORIES[name]
+    if name in memories.names():
+        return _sourced(name, memories.find([name])[name].cite)
+    from kanerva.cli._recipes import everything, named, one_of
+
+    if plugins.is_location(name):
+        value = plugins.load("name", name)
+        if isinstance(value, memories.Entry):
+            return _sourced(name, value.cite)
+        return [recipe.source for recipe in named(name)]
+    recipes = everything()
+    known = (*recipes, *MEMORIES, *memories.names(), *SOURCES)
+    one_of(name, known, "names of recipes, memories and sources")
+    return (recipes[name].source,)
+
+
+def _sourced(name: str, keys: Sequence[str]) -> Sequence[str]:
+    """Refuse a memory without a source."""
+    if not keys:
+        must, do = "a memory with a source", "give its Entry a cite"
+        refuse("name", must=must, got=f"{name!r}, which has none", do=do)
+    return keys
+
+
+def _parameters(texts: Sequence[str]) -> dict[str, str]:
+    """Read the texts NAME=VALUE."""
+    given: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            refuse("set", must="NAME=VALUE", got=repr(text), do="write --set radius=9,11")
+        if name in given:
+            must, do = "given once for each parameter", f"write --set {name}=9,11"
+            refuse("set", must=must, got=f"twice for {name}", do=do)
+        given[name] = value
+    return given
+
+
+def _short(recipe: Any) -> str:
+    """Name the source of a recipe in running text."""
+    from kanerva.lab.citations import short
+
+    return short(recipe.source)
 
 
 def _sweep(recipe: Any, size: str, name: str) -> str:
-    """Say which values a parameter takes in a size."""
+    """List the values that a parameter takes in a size."""
     from kanerva.lab.pages import values
 
     return values([cell[name] for cell in recipe.cells(size)])
