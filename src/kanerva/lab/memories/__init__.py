@@ -6,8 +6,7 @@
 
 from kanerva.lab.memories._entry import Entry, Facts, Parameter, measure
 from kanerva.lab.memories._find import GROUP, build, choose, find, names
-from kanerva.lab.memories._models import ENTRIES
-from kanerva.lab.memories._table import table
+from kanerva.lab.memories._models import ENTRIES, table
 
 __all__ = [
     "ENTRIES",
