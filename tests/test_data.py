@@ -92,18 +92,8 @@ class TestNamedSets:
 
         found, ink = data.load("digits"), load_digits().data
         # The counts that the documentation of scikit-learn and UCI give for the 1,797 digits.
-        assert found.labels.bincount().tolist() == [
-            178,
-            182,
-            177,
-            183,
-            181,
-            182,
-            181,
-            179,
-            174,
-            180,
-        ]
+        counts = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
+        assert tuple(found.labels.bincount().tolist()) == counts
         assert torch.equal(found.bits == 1, torch.from_numpy(ink >= 8))
         np.testing.assert_allclose(found.real.numpy(), ink / 8 - 1, atol=1e-6)
         assert found.duplicates == len(ink) - len(np.unique(ink >= 8, axis=0))

@@ -1,7 +1,7 @@
 """A set of patterns as bits and as real numbers, made from the numbers of any source."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,17 +93,8 @@ class DataSet:
         if shape:
             colours(shape, raw.values.shape[1])
         number = None if labels is None else _labels(labels, len(raw.values), len(classes))
-        return prepared(
-            Raw(
-                raw.name,
-                raw.values,
-                shape or raw.shape,
-                number,
-                tuple(classes),
-                notes=raw.notes,
-                ink=ink,
-            )
-        )
+        drawn = shape or raw.shape
+        return prepared(replace(raw, shape=drawn, labels=number, classes=tuple(classes), ink=ink))
 
 
 def prepared(
@@ -145,17 +136,14 @@ def chosen(whole: DataSet, patterns: int | None, seed: int, domain: str) -> Data
     # Adding zero turns -0 into 0, which is the same number in other bytes.
     duplicates = len(seen) - len({row.tobytes() for row in (seen + 0.0).numpy()})
     constant = int((seen == seen[0]).all(0).sum())
-    return DataSet(
-        whole.name,
-        bits,
-        real,
-        labels,
-        whole.classes,
-        whole.shape,
-        duplicates,
-        constant,
-        notes,
-        whole.ink,
+    return replace(
+        whole,
+        bits=bits,
+        real=real,
+        labels=labels,
+        duplicates=duplicates,
+        constant=constant,
+        notes=notes,
     )
 
 
