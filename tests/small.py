@@ -1,15 +1,19 @@
-"""Small random transformers of each family, for the tests of what reads them."""
+"""Small random transformers of each family, for the tests of modules that analyse them."""
 
 import inspect
 
+import pytest
 import torch
+
+import kanerva
+from kanerva import probe
 
 LAYERS, HEADS, DIM = 2, 4, 8
 WIDE = HEADS * DIM
 
 
 def families():
-    """Name the families, each with what makes its model and what it is called with."""
+    """Return a function for each family, which returns a model and its inputs."""
     return {
         "bert": bert,
         "gpt2": gpt2,
@@ -22,7 +26,7 @@ def families():
 
 
 def build(family, implementation="sdpa", seed=0, dtype=torch.float32):
-    """Make a model of a family in evaluation mode, and the input of two texts, the second one shorter."""
+    """Return a model of a family in evaluation mode, and two texts, the second one shorter."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model, inputs = families()[family](implementation)
@@ -32,10 +36,27 @@ def build(family, implementation="sdpa", seed=0, dtype=torch.float32):
 
 
 def has_registry(model):
-    """Tell whether a model looks its attention up in the registry of transformers, as not all do in its older versions."""
+    """Return whether a model takes its attention from the registry of transformers.
+
+    In older versions of transformers not all models do.
+    """
     return "ALL_ATTENTION_FUNCTIONS" in inspect.getsource(
         inspect.getmodule(model if isinstance(model, type) else type(model))
     )
+
+
+def skip_unless_interceptable(model):
+    """Skip the test where this version of transformers gives no way to intercept the attention."""
+    try:
+        with probe.watch(model):
+            pass
+    except kanerva.InputError:
+        pytest.skip("this version gives no way to intercept it")
+
+
+def has_hooks(model):
+    """Return whether any module of a model has a hook of its forward pass."""
+    return any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def tokens(length=12):
@@ -70,24 +91,48 @@ def gpt2(implementation):
 def llama(implementation):
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    config = LlamaConfig(vocab_size=50, hidden_size=WIDE, intermediate_size=48, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
-                         num_key_value_heads=2, max_position_embeddings=32)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=50,
+        hidden_size=WIDE,
+        intermediate_size=48,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=2,
+        max_position_embeddings=32,
+    )
     return LlamaForCausalLM._from_config(config, attn_implementation=implementation), tokens()
 
 
 def qwen3(implementation):
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    config = Qwen3Config(vocab_size=50, hidden_size=WIDE, intermediate_size=48, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
-                         num_key_value_heads=2, head_dim=DIM, max_position_embeddings=32)  # fmt: skip
+    config = Qwen3Config(
+        vocab_size=50,
+        hidden_size=WIDE,
+        intermediate_size=48,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=2,
+        head_dim=DIM,
+        max_position_embeddings=32,
+    )
     return Qwen3ForCausalLM._from_config(config, attn_implementation=implementation), tokens()
 
 
 def bart(implementation):
     from transformers import BartConfig, BartModel
 
-    config = BartConfig(vocab_size=50, d_model=WIDE, encoder_layers=LAYERS, decoder_layers=LAYERS, encoder_attention_heads=HEADS,
-                        decoder_attention_heads=HEADS, encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=32)  # fmt: skip
+    config = BartConfig(
+        vocab_size=50,
+        d_model=WIDE,
+        encoder_layers=LAYERS,
+        decoder_layers=LAYERS,
+        encoder_attention_heads=HEADS,
+        decoder_attention_heads=HEADS,
+        encoder_ffn_dim=48,
+        decoder_ffn_dim=48,
+        max_position_embeddings=32,
+    )
     return BartModel._from_config(config, attn_implementation=implementation), tokens() | {
         "decoder_input_ids": tokens(6)["input_ids"]
     }
@@ -114,8 +159,15 @@ def t5(implementation):
 def vit(implementation):
     from transformers import ViTConfig, ViTModel
 
-    config = ViTConfig(hidden_size=WIDE, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=48, image_size=8,
-                       patch_size=2, num_channels=1)  # fmt: skip
+    config = ViTConfig(
+        hidden_size=WIDE,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        intermediate_size=48,
+        image_size=8,
+        patch_size=2,
+        num_channels=1,
+    )
     pictures = torch.linspace(-1, 1, 2 * 64).sin().reshape(2, 1, 8, 8)
     return ViTModel._from_config(config, attn_implementation=implementation), {
         "pixel_values": pictures

@@ -11,7 +11,6 @@ import kanerva
 import small
 from kanerva import cli
 from kanerva.lab import probing
-from kanerva.lab.probing import _transformer
 
 transformers = pytest.importorskip("transformers")
 WORDS = [
@@ -39,9 +38,17 @@ TEXTS = [
 ]
 
 
+PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+
+
 @pytest.fixture(autouse=True)
 def offline(monkeypatch):
-    monkeypatch.setattr(_transformer, "_reachable", lambda: False)
+    """Give the hub an address that nothing listens on."""
+    from huggingface_hub import constants
+
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("COLUMNS", "120")
 
 
@@ -245,20 +252,20 @@ def test_bad_input_ends_with_a_sentence(command, bert, tmp_path, arguments, argu
 def test_a_hub_that_does_not_answer_is_given_up_at_once(monkeypatch):
     from huggingface_hub import constants
 
-    monkeypatch.undo()
-    for name in (
-        "http_proxy",
-        "https_proxy",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "all_proxy",
-        "ALL_PROXY",
-    ):
-        monkeypatch.delenv(name, raising=False)
+    local = []
+
+    def from_pretrained(name, local_files_only):
+        local.append(local_files_only)
+        raise OSError(name)
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", from_pretrained)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
-        assert _transformer._reachable()
-    assert not _transformer._reachable()
+        with pytest.raises(kanerva.InputFileError, match="someone/some-model"):
+            probing.load("someone/some-model")
+    with pytest.raises(kanerva.InputFileError, match="someone/some-model"):
+        probing.load("someone/some-model")
+    assert local == [False, True]
 
 
 def test_a_folder_that_is_no_model(command, tmp_path):

@@ -1,4 +1,4 @@
-"""An examination written down: tables, figures and a page, from made-up rows; no model is asked anything."""
+"""The files of an examination: tables, figures and a page, from made-up rows without a model."""
 
 import csv
 import importlib.util
@@ -199,7 +199,7 @@ def test_page_has_the_marks_of_structure(text):
     } <= set(names)
 
 
-def test_page_tells_everything(text):
+def test_page_shows_everything(text):
     words = " ".join(Reader(text).words)
     for told in (
         "The heads of toy as memories",
@@ -222,7 +222,7 @@ def test_page_tells_everything(text):
     assert ("1.2", "<td>5.00</td><td>7</td><td>0.250</td>") in rows
 
 
-def test_page_of_a_language_model_tells_its_loss(tmp_path):
+def test_page_of_a_language_model_shows_its_loss(tmp_path):
     spoken = {
         "loss": 3.5,
         "loss_before": 3.25,
@@ -233,7 +233,7 @@ def test_page_of_a_language_model_tells_its_loss(tmp_path):
     page = written(
         tmp_path, effects=[effect(title="circles") | spoken], sweep=[effect(radius=2) | spoken]
     )
-    assert "As it is, the model has a loss of 3.250 nats a token." in page
+    assert "The original model has a loss of 3.250 nats a token." in page
     assert "<td>3.50</td><td>0.125</td>" in page
     assert "ten neighbours" not in page
     assert "The loss with circles of one radius" in page
@@ -257,7 +257,8 @@ def test_page_escapes_all_text(tmp_path):
 def test_an_examination_without_heads_is_refused(tmp_path):
     with pytest.raises(
         InputError,
-        match=r"findings\.save: examination must be of one head or more, but it was without rows; examine",
+        match=r"^probing\.save: examination must be of one head or more, "
+        "but it was without rows; examine",
     ):
         probing.save(made_up(rows=[]), tmp_path / "folder")
     assert os.listdir(tmp_path) == []
@@ -265,11 +266,11 @@ def test_an_examination_without_heads_is_refused(tmp_path):
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputFileError, match=r"findings\.save"):
+    with pytest.raises(InputFileError, match=r"probing\.save"):
         probing.save(made_up(), tmp_path / "file")
 
 
-def test_what_an_earlier_examination_left_is_taken_away(tmp_path):
+def test_files_of_an_earlier_examination_are_removed(tmp_path):
     (tmp_path / "sweep.csv").write_text("somebody's own")
     probing.save(made_up(sweep=[]), tmp_path)
     assert (

@@ -1,4 +1,4 @@
-"""Attention as modules and inside transformers, against torch's own, written-out formulas and the models themselves."""
+"""Attention as modules and in transformers, against torch, formulas and the models themselves."""
 
 import copy
 import importlib
@@ -233,6 +233,20 @@ def test_any_rule_reads_in_place_of_softmax(name):
     assert (attention.log_beta is None) == (RULES[name].temperature() is None)
 
 
+class Halved(Softmax):
+    """Half of the weights of softmax."""
+
+    def forward(self, scores: Tensor, mask: Tensor | None = None) -> Tensor:
+        return super().forward(scores, mask) / 2
+
+
+def test_a_subclass_of_softmax_reads_by_its_own_weights():
+    attention = nn.Attention(16, 2, separation=Halved(3.0), bias=False)
+    softmax = nn.Attention(16, 2, separation=Softmax(3.0), bias=False)
+    query = draw(2, 5, 16)
+    close(attention(query), softmax(query) / 2)
+
+
 def test_beta_starts_at_that_of_the_memory_with_the_best_signal_or_where_it_is_put():
     best = theory.radius.optimal(64, 1024, criterion="snr").radius
     close(
@@ -250,7 +264,7 @@ def test_gradients_reach_every_parameter():
         attention = nn.Attention(16, 2, persistent=2, separation=rule)
         attention(draw(2, 5, 16)).square().sum().backward()
         for name, parameter in attention.named_parameters():
-            # What a bias of the keys adds to every score alike is lost in softmax without normalisation only.
+            # Without normalisation, softmax would cancel the bias of the keys, equal in all scores.
             assert parameter.grad.abs().sum() > 0, name
 
 

@@ -1,4 +1,4 @@
-"""Feed-forward layers read as memories: keys, values and activations as torch has them, in every family."""
+"""Feed-forward layers as memories: keys, values and activations are those of every family."""
 
 import functools
 import math
@@ -10,7 +10,7 @@ from torch import nn
 transformers = pytest.importorskip("transformers")
 
 from kanerva import InputError, InputTypeError  # noqa: E402
-from kanerva.probe._feedforward import Store, feedforward  # noqa: E402
+from kanerva.probe import Store, feedforward  # noqa: E402
 
 SMALL = {
     "hidden_size": 16,
@@ -56,7 +56,8 @@ def build(name, **options):
     return model.eval()
 
 
-# Family: how to build it, where its first layer has keys and values, how many layers, and whether there is a gate.
+# For each family: a function that builds a model, the modules with the keys and the values of its
+# first layer, the number of layers, and whether there is a gate.
 FAMILIES = {
     "bert": (
         lambda: build("Bert", **SMALL),
@@ -174,8 +175,8 @@ def at(model, paths):
     return next(parts[path] for path in paths if path in parts)
 
 
-def heard(model, paths, inputs):
-    """Return what enters a module and what leaves it, without the library."""
+def observed(model, paths, inputs):
+    """Return the input and the output of a module, without the library."""
     found = []
     hook = at(model, paths).register_forward_hook(
         lambda module, args, output: found.append((args[0], output))
@@ -196,7 +197,10 @@ def hooks(model):
 def test_a_layer_is_a_read_of_its_values(family):
     _, ups, downs, layers, gated = FAMILIES[family]
     model, given = model_of(family), inputs(family)
-    (asked, scores), (activations, output) = heard(model, ups, given), heard(model, downs, given)
+    (asked, scores), (activations, output) = (
+        observed(model, ups, given),
+        observed(model, downs, given),
+    )
     with torch.no_grad():
         before = model(**given)[0]
         with feedforward(model, top=4) as stores:
@@ -225,8 +229,8 @@ def test_what_is_counted_is_what_brute_force_counts(family):
     _, ups, downs, _, gated = FAMILIES[family]
     model, given = model_of(family), inputs(family)
     scores, activations = (
-        heard(model, ups, given)[1][..., :24].reshape(-1, 24),
-        heard(model, downs, given)[0].reshape(-1, 24),
+        observed(model, ups, given)[1][..., :24].reshape(-1, 24),
+        observed(model, downs, given)[0].reshape(-1, 24),
     )
     with feedforward(model, top=4) as stores, torch.no_grad():
         model(**given)
@@ -269,13 +273,13 @@ def test_what_is_counted_is_what_brute_force_counts(family):
 def test_the_keys_of_a_gated_layer_are_those_that_pass_through_the_function(family):
     _, ups, downs, _, _ = FAMILIES[family]
     model, given = model_of(family), inputs(family)
-    (_, scores), (activations, _) = heard(model, ups, given), heard(model, downs, given)
+    (_, scores), (activations, _) = observed(model, ups, given), observed(model, downs, given)
     linear = {
         "llama": ("layers.0.mlp.up_proj",),
         "t5 gated": ("encoder.block.0.layer.1.DenseReluDense.wi_1",),
         "phi3": ups,
     }[family]
-    factor = heard(model, linear, given)[1][..., -24:]
+    factor = observed(model, linear, given)[1][..., -24:]
     function = (
         functools.partial(nn.functional.gelu, approximate="tanh")
         if family == "t5 gated"
@@ -352,7 +356,7 @@ def test_padding_is_left_out(family, left):
     model, mask = model_of(family), torch.ones(2, 7, dtype=torch.long)
     mask[0, slice(0, 3) if left else slice(4, 7)] = 0
     given = {**inputs(family), "attention_mask": mask}
-    activations = heard(model, downs, given)[0].reshape(2, 7, 24)[mask.bool()]
+    activations = observed(model, downs, given)[0].reshape(2, 7, 24)[mask.bool()]
     with feedforward(model, top=3) as stores, torch.no_grad():
         model(**given)
     store, weights = stores[0], activations.abs() if gated else activations.clamp_min(0)
@@ -452,7 +456,7 @@ def test_a_rectified_layer_is_fitted_no_worse_than_by_a_fine_grid():
     assert found.uniform < found.overlap
 
 
-def test_an_activation_function_that_writes_into_its_input_is_heard_before():
+def test_the_scores_are_those_before_an_activation_function_in_place():
     model = Block(nn.ReLU(inplace=True))
     with feedforward(model, rows=1000) as stores, torch.no_grad():
         model(texts())
@@ -461,7 +465,7 @@ def test_an_activation_function_that_writes_into_its_input_is_heard_before():
     torch.testing.assert_close(kept, scores)
 
 
-def test_tokens_that_no_memory_answers_do_not_count_in_means_of_reads():
+def test_tokens_without_a_positive_weight_do_not_count_in_means_of_reads():
     model = Block(torch.relu)
     with torch.no_grad():
         model.fc1.bias.zero_()
@@ -479,7 +483,7 @@ def test_tokens_that_no_memory_answers_do_not_count_in_means_of_reads():
     assert {share for _, share in store.top} == {0.25}
 
 
-def test_every_token_is_kept_with_the_same_chance():
+def test_every_token_is_kept_with_equal_probability():
     model = Block(torch.ones_like, dim=1, hidden=2)
     with torch.no_grad():
         model.fc1.weight.fill_(1)
@@ -513,7 +517,7 @@ def test_memory_does_not_grow_with_the_number_of_calls():
     with feedforward(model, rows=8) as stores, torch.no_grad():
         for _ in range(12):
             model(**inputs("llama"))
-            assert all(store._heard is None for store in stores)
+            assert all(store._scores is None for store in stores)
             sizes.append(
                 sum(
                     held({name: part for name, part in vars(store).items() if name != "_found"})
@@ -553,7 +557,7 @@ def test_large_calls_are_taken_in_blocks(monkeypatch):
 def test_other_precisions_are_summed_in_float32_or_wider(dtype):
     make, _, downs, _, _ = FAMILIES["llama"]
     model = make().to(dtype)
-    activations = heard(model, downs, inputs("llama"))[0].reshape(-1, 24).double().abs()
+    activations = observed(model, downs, inputs("llama"))[0].reshape(-1, 24).double().abs()
     with feedforward(model) as stores, torch.no_grad():
         model(**inputs("llama"))
     shares = activations / activations.sum(-1, keepdim=True)
@@ -591,11 +595,11 @@ def test_after_an_exception_all_is_as_before():
         model(**inputs("bert"))
     hook.remove()
     assert hooks(model) == 0
-    assert stores[0]._heard is None
+    assert stores[0]._scores is None
     assert stores[0].tokens == 0
 
 
-def test_two_watch_at_once():
+def test_two_blocks_at_once():
     model = model_of("gpt2")
     with feedforward(model) as one, torch.no_grad():
         with feedforward(model) as other:
@@ -620,7 +624,7 @@ def test_before_a_call_there_are_keys_and_no_numbers():
 @pytest.mark.parametrize(
     "ask", [lambda store: store.top, lambda store: store.last, Store.strongest, Store.fit]
 )
-def test_nothing_seen_is_said(ask):
+def test_results_before_a_call_are_refused(ask):
     with (
         feedforward(Block(torch.relu)) as stores,
         pytest.raises(InputError, match="call the model inside"),

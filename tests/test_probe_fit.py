@@ -1,98 +1,97 @@
-"""The memory of a head: known heads give back their radius, and circles between whole distances are circles."""
+"""The memory of a head: known heads give back their radius; circles between whole distances."""
 
 import math
 
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 import kanerva
 from kanerva import probe, theory
-from kanerva.probe import _fit
-from kanerva.probe._summary import Summary
-from kanerva.probe._taps import Call
 from kanerva.separation import Circle
 
 N = 64
 
 
-def seen(beta, rows=40, count=30, space=None, radius=None, dim=N):
-    """Sum up a head whose keys lie on the sphere and whose softmax has this beta, queries near some of its keys."""
+class Attend(torch.nn.Module):
+    """An attention whose queries, keys and softmax inputs are given."""
+
+    def forward(self, query, key, scale, mask=None):
+        return torch.nn.functional.scaled_dot_product_attention(
+            query, key, key, attn_mask=mask, scale=scale
+        )
+
+
+def measured(query, key, scale, mask=None, rows=40):
+    """Return the measured head of an attention."""
+    with probe.watch(Attend(), size=None, rows=rows) as heads:
+        heads.model(query, key, scale, mask)
+    return heads[0, 0]
+
+
+def drawn(count=30):
+    """Return keys on the sphere, and queries near some of them."""
     source = torch.Generator().manual_seed(0)
-    key = torch.nn.functional.normalize(torch.randn(1, 1, count, dim, generator=source), dim=-1)
-    noise = torch.nn.functional.normalize(torch.randn(1, 1, count, dim, generator=source), dim=-1)
-    query = torch.nn.functional.normalize(key + 0.7 * noise, dim=-1)
-    summary = Summary(1, None, rows, 0)
-    summary.add(Call(query, key, key, None, None, beta), None, None)
-    return summary
+    key = normalize(torch.randn(1, 1, count, N, generator=source), dim=-1)
+    noise = normalize(torch.randn(1, 1, count, N, generator=source), dim=-1)
+    return normalize(key + 0.7 * noise, dim=-1), key
+
+
+def head(beta, rows=40, count=30):
+    """Return a measured head whose keys lie on the sphere and whose softmax has this beta."""
+    return measured(*drawn(count), beta, rows=rows)
 
 
 @pytest.mark.parametrize(("beta", "radius"), [(10.0, 15), (25.0, 7), (15.9, 11)])
 def test_the_radius_of_a_head_is_that_of_its_beta(beta, radius):
-    found = _fit.fit(seen(beta), 0, 1024, "binary")
+    found = head(beta).fit(1024)
     assert found.radius == radius == theory.beta.radius(N, beta).radius
     assert found.activation == theory.circle.activation(N, radius)
     assert found.beta == theory.beta.fit(N, radius).beta
 
 
 def test_regimes_are_those_of_the_paper():
-    optima = _fit.optima(N, 1024)
-    assert optima == tuple(theory.beta.fit(N, radius).beta for radius in (15, 11, 5))
-    regimes = {
-        beta: _fit.fit(seen(beta), 0, 1024, "binary") for beta in (3.0, 10.5, 15.0, 30.0, 90.0)
-    }
-    assert [one.regime for one in regimes.values()] == [
-        "noise",
-        "noise",
-        "snr",
-        "capacity",
-        "capacity",
-    ]
-    assert [one.outside for one in regimes.values()] == ["broader", "", "", "", "sharper"]
+    fits = [head(beta).fit(1024) for beta in (3.0, 10.5, 15.0, 30.0, 90.0)]
+    optima = tuple(theory.beta.fit(N, radius).beta for radius in (15, 11, 5))
+    assert {one.optima for one in fits} == {optima}
+    assert [one.regime for one in fits] == ["noise", "noise", "snr", "capacity", "capacity"]
+    assert [one.outside for one in fits] == ["broader", "", "", "", "sharper"]
 
 
 def test_agreement_is_that_of_the_weights_by_hand():
-    summary = seen(10.0, rows=5, count=12)
-    found = _fit.agreement(summary, "binary")[15][0]
-    variations, misses, own = [], 0.0, []
-    for inputs, cosines in summary.rows:
-        mine, theirs = inputs[0].double().softmax(0), probe.CosineCircle(N, 15)(cosines[0].double())
-        variations.append((mine - theirs).abs().sum().item() / 2)
-        misses += (mine - theirs).square().sum().item()
-        own.append(mine)
-    own = torch.cat(own)
-    assert found.variation == pytest.approx(sum(variations) / 5)
-    assert found.r2 == pytest.approx(1 - misses / (own - own.mean()).square().sum().item())
+    query, key = (part.double() for part in drawn(12))
+    cosines = (query @ key.mT)[0, 0]
+    own, other = (10 * cosines).softmax(-1), probe.CosineCircle(N, 15)(cosines)
+    misses, whole = (own - other).square().sum(), (own - own.mean()).square().sum()
+    found = head(10.0, rows=12, count=12).agreement()[15]
+    assert found.variation == pytest.approx(((own - other).abs().sum(-1) / 2).mean().item())
+    assert found.r2 == pytest.approx(1 - (misses / whole).item())
     assert found.unreached == 0
 
 
 def test_a_head_made_of_circles_is_matched_exactly():
-    summary = seen(1.0, rows=8)
-    part = probe.CosineCircle(N, 13)
-    summary.rows = [
-        (part.log_weights(cosines.double()).float(), cosines) for _, cosines in summary.rows
-    ]
-    summary.compared.clear()
-    found = _fit.fit(summary, 0, None, "binary")
+    query, key = drawn()
+    logs = probe.CosineCircle(N, 13).log_weights((query @ key.mT).double()).float()
+    found = measured(query, key, 0.0, logs, rows=8).fit()
     assert found.matched == 13
     assert found.matched_agreement.variation < 1e-5
     assert found.matched_agreement.r2 > 1 - 1e-8
 
 
 def test_rows_with_nothing_in_reach_count_as_apart():
-    summary = seen(10.0)
-    found = _fit.agreement(summary, "binary")[1][0]
+    found = head(10.0).agreement()[1]
     assert found.unreached > 0.5
     assert found.variation >= found.unreached
 
 
 def test_caps_can_be_fitted_too():
-    found = _fit.fit(seen(20.0), 0, 64, "continuous")
+    found = head(20.0).fit(64, "continuous")
     assert found.radius == theory.beta.radius(N, 20.0, space="continuous").radius
     assert found.activation == theory.cap.activation(N, found.radius)
 
 
 def test_a_beta_beyond_all_radii_gets_the_smallest():
-    found = _fit.fit(seen(500.0), 0, 64, "binary")
+    found = head(500.0).fit(64)
     assert (found.radius, found.outside) == (1, "sharper")
 
 
@@ -149,11 +148,12 @@ def test_rows_masks_and_dtypes():
         (lambda: probe.CosineCircle(8, 2)(torch.tensor([1.5])), "scores must be"),
         (lambda: probe.CosineCircle(8, 2)(torch.tensor([math.nan])), "scores must be"),
         (lambda: probe.CosineCircle(8, 2).potential(torch.tensor([1.0])), "separation must be"),
-        (lambda: _fit.fit(seen(9.0), 0, 1, "binary"), "patterns must be"),
-        (lambda: _fit.fit(seen(9.0), 0, 9, "round"), "space must be"),
+        (lambda: head(9.0).fit(1), "patterns must be"),
+        (lambda: head(9.0).fit(9, "round"), "space must be"),
+        (lambda: head(9.0, rows=0).fit(), "rows must be one or more"),
         (
-            lambda: _fit.fit(Summary(1, None, 4, 0), 0, None, "binary"),
-            "head must be one that was watched",
+            lambda: measured(*drawn(2), 1.0, torch.zeros(2, 2, dtype=torch.bool)).fit(),
+            "head must be one that attended",
         ),
     ],
 )
@@ -163,12 +163,10 @@ def test_bad_input_gets_a_sentence(break_it, argument):
 
 
 def test_weights_that_do_not_vary_are_explained_or_not():
-    def found(scores):
-        summary = Summary(1, None, 4, 0)
-        query, key = torch.tensor([[[[1.0] + [0.0] * (N - 1)]]]), torch.zeros(1, 1, 1, N)
-        key[..., 0], key[..., 1] = scores, (1 - scores**2) ** 0.5
-        summary.add(Call(query, key, key, None, None, 1.0), None, None)
-        return _fit.agreement(summary, "binary")[1][0]
+    def found(cosine):
+        query, key = torch.zeros(1, 1, 1, N), torch.zeros(1, 1, 1, N)
+        query[..., 0], key[..., 0], key[..., 1] = 1.0, cosine, (1 - cosine**2) ** 0.5
+        return measured(query, key, 1.0).agreement()[1]
 
     assert found(1.0) == (0.0, 1.0, 0.0)
     assert found(0.0) == (1.0, 0.0, 1.0)  # nothing in reach

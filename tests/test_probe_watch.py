@@ -1,4 +1,4 @@
-"""Watching a transformer: outputs stay what they are bit for bit, and what is told of a head is what it did."""
+"""Measuring a transformer: outputs stay bit for bit the same; measurements match the weights."""
 
 import copy
 import gc
@@ -12,7 +12,6 @@ import torch
 import kanerva
 import small
 from kanerva import probe
-from kanerva.probe import _taps
 
 transformers = pytest.importorskip("transformers")
 FAMILIES = list(small.families())
@@ -37,16 +36,21 @@ def run(model, inputs, **more):
         return model(**inputs, **more)
 
 
-def heard(family, implementation):
-    """Skip what an older transformers gives no way to hear."""
+def interceptable(family, implementation):
+    """Build a model; skip where an older transformers gives no way to intercept its attention."""
     model, inputs = small.build(family, implementation)
-    try:
-        _taps.sites(model, "watch")
-    except kanerva.InputError:
-        pytest.skip("this version has no door there")
+    small.skip_unless_interceptable(model)
     if implementation == "eager" and not small.has_registry(model):
-        pytest.skip("this version calls no function that can be heard there")
+        pytest.skip("this version calls no function that can be intercepted")
     return model, inputs
+
+
+def is_released(model, inputs, heads):
+    """Return whether a model has no hooks, and further calls leave the measurements as they are."""
+    before = [head.queries for head in heads]
+    with probe.watch(model):
+        run(model, inputs)
+    return not small.has_hooks(model) and [head.queries for head in heads] == before
 
 
 def all_implementations(model):
@@ -60,15 +64,14 @@ def all_implementations(model):
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_outputs_are_the_same_bit_for_bit_and_all_is_restored(family, implementation):
-    model, inputs = heard(family, implementation)
+    model, inputs = interceptable(family, implementation)
     before, named = flat(run(model, inputs)), all_implementations(model)
     with probe.watch(model) as heads:
         during = flat(run(model, inputs))
     assert all(map(torch.equal, before, during))
     assert all(map(torch.equal, before, flat(run(model, inputs))))
     assert all_implementations(model) == named
-    assert not _taps._heard
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert is_released(model, inputs, heads)
     attentions = 3 if "decoder_input_ids" in inputs else 1
     assert len(heads) == attentions * small.LAYERS * small.HEADS
 
@@ -76,9 +79,9 @@ def test_outputs_are_the_same_bit_for_bit_and_all_is_restored(family, implementa
 @pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_numbers_are_those_of_the_weights_that_the_model_returns(family, padded):
-    model, inputs = heard(family, "eager" if family != "bert" else "sdpa")
+    model, inputs = interceptable(family, "eager" if family != "bert" else "sdpa")
     if not small.has_registry(model):
-        pytest.skip("this version returns no weights where it can be heard")
+        pytest.skip("this version returns no weights where it can be intercepted")
     model.set_attn_implementation("eager")
     if not padded:
         inputs = {name: one for name, one in inputs.items() if name != "attention_mask"}
@@ -209,7 +212,7 @@ def test_special_tokens_get_their_share():
     assert watched("gpt2")[0, 2].special is None
 
 
-def test_what_padding_asks_and_holds_is_left_out():
+def test_queries_and_keys_of_padding_are_left_out():
     model, inputs = small.build("gpt2")
     with probe.watch(model, rows=50) as padded:
         run(model, inputs)
@@ -258,7 +261,7 @@ def test_a_sample_of_queries_is_drawn_evenly_and_repeats():
     assert part.key_norm == pytest.approx(whole.key_norm, rel=1e-9)
 
 
-def test_rows_are_kept_with_the_same_chance():
+def test_rows_are_kept_with_equal_probability():
     from kanerva.probe._summary import Summary
 
     counts = torch.zeros(60)
@@ -266,7 +269,7 @@ def test_rows_are_kept_with_the_same_chance():
         summary = Summary(1, None, 10, seed)
         for start in range(0, 60, 20):
             marks = torch.arange(start, start + 20.0)[None, None, :, None].expand(1, 1, 20, 2)
-            summary._keep(marks, marks, torch.ones(1, 1, 20, dtype=torch.bool))
+            summary.sample(marks, marks, torch.ones(1, 1, 20, dtype=torch.bool))
         for row, _ in summary.rows:
             counts[int(row[0, 0])] += 1
     assert counts.sum() == 3000
@@ -284,7 +287,7 @@ def test_half_precision(dtype):
     assert heads[1, 2].beta == pytest.approx(whole[1, 2].beta, rel=0.05)
 
 
-def test_training_goes_on_as_if_nobody_watched():
+def test_training_is_the_same_while_measured():
     def trained(watching):
         model, inputs = small.build("gpt2")
         model.train()
@@ -314,7 +317,7 @@ def test_generation_is_watched_too():
     assert heads[0, 0].attended == pytest.approx((sum(range(1, 7)) + sum(range(7, 11))) / 10)
 
 
-def test_two_watchers_hear_the_same_and_leave_in_any_order():
+def test_two_blocks_measure_the_same_and_end_in_any_order():
     model, inputs = small.build("bert")
     plain = run(model, inputs).last_hidden_state
     outer = probe.watch(model)
@@ -327,15 +330,16 @@ def test_two_watchers_hear_the_same_and_leave_in_any_order():
     assert two[1, 0].queries == 2 * one[1, 0].queries
     assert two[1, 0].beta == pytest.approx(one[1, 0].beta)
     assert torch.equal(run(model, inputs).last_hidden_state, plain)
-    assert not _taps._heard
+    assert is_released(model, inputs, one)
+    assert is_released(model, inputs, two)
 
 
-def test_parts_that_attend_in_other_ways_get_their_own_names_back():
+def test_parts_with_other_implementations_get_their_own_names_back():
+    part = {"hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 48}
     config = transformers.CLIPConfig(
-        text_config={"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 48, "vocab_size": 50},
-        vision_config={"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48, "image_size": 8,
-                       "patch_size": 4},
-    )  # fmt: skip
+        text_config=part | {"num_attention_heads": 4, "vocab_size": 50},
+        vision_config=part | {"num_attention_heads": 2, "image_size": 8, "patch_size": 4},
+    )
     with torch.random.fork_rng(devices=[]):
         model = transformers.CLIPModel(config).eval()
     model.set_attn_implementation({"": "sdpa", "text_config": "eager", "vision_config": "sdpa"})
@@ -357,10 +361,11 @@ def test_an_error_inside_leaves_the_model_as_it_was():
     with pytest.raises((RuntimeError, IndexError)), probe.watch(model):
         run(model, {"input_ids": torch.full((1, 3), 10_000)})
     assert all_implementations(model) == named
-    assert not _taps._heard
+    assert not small.has_hooks(model)
     with probe.watch(model) as heads:
         run(model, inputs)
     assert len(heads) == small.LAYERS * small.HEADS
+    assert heads[0].queries == int(inputs["attention_mask"].sum())
 
 
 def test_nothing_keeps_a_model_alive():
@@ -373,7 +378,7 @@ def test_nothing_keeps_a_model_alive():
     assert gone() is None
 
 
-def test_models_that_call_the_function_of_torch_are_heard():
+def test_models_that_call_the_function_of_torch_are_measured():
     class Attention(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -410,7 +415,7 @@ def test_shuffled_keys_keep_their_lengths():
     assert shuffled[0, 1].entropy != plain[0, 1].entropy
 
 
-def test_values_are_told_by_the_weight_they_get():
+def test_lengths_of_values_are_grouped_by_weight():
     heads = watched("gpt2")
     head = heads[0, 0]
     assert len(head.value_by_weight) == 6
@@ -424,7 +429,7 @@ def test_values_are_told_by_the_weight_they_get():
         (lambda model: probe.watch("gpt2"), "model must be a torch.nn.Module"),
         (
             lambda model: probe.watch(torch.nn.Linear(2, 2)),
-            "model must be a model that looks its attention up",
+            "model must be one that takes attention from the registry",
         ),
         (lambda model: probe.watch(model, layers=[2]), "layers must be"),
         (lambda model: probe.watch(model, layers=[-1]), "layers must be"),
@@ -445,10 +450,10 @@ def test_bad_input_gets_a_sentence(break_it, argument):
         break_it(model),
     ):
         pass
-    assert not _taps._heard
+    assert not small.has_hooks(model)
 
 
-def test_heads_that_saw_nothing_or_are_not_there():
+def test_heads_that_were_not_called_or_do_not_exist():
     model, inputs = small.build("gpt2")
     with probe.watch(model, rows=0) as heads:
         with pytest.raises(kanerva.InputError, match="not called yet"):
@@ -472,16 +477,20 @@ def test_numbers_that_are_not_finite_are_refused():
         probe.watch(model),
     ):
         run(model, inputs)
-    assert not _taps._heard
+    assert not small.has_hooks(model)
+    model.transformer.h[0].attn.c_attn.weight.data[0, 0] = 0
+    with probe.watch(model) as heads:
+        run(model, inputs)
+    assert heads[0].queries == int(inputs["attention_mask"].sum())
 
 
 # torch's compiler draws numbers and warns as it likes.
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_flex_attention_is_heard():
+def test_flex_attention_is_measured():
     model, inputs = small.build("bert", "flex_attention")
     if not small.has_registry(model):
-        pytest.skip("this version has no door there")
+        pytest.skip("this version gives no way to intercept it")
     with torch.random.fork_rng(devices=[]):
         before = run(model, inputs).last_hidden_state
         with probe.watch(model) as heads:
@@ -492,7 +501,7 @@ def test_flex_attention_is_heard():
     )
 
 
-def test_masks_of_one_input_are_not_taken_for_those_of_another():
+def test_masks_of_one_input_are_not_applied_to_another():
     pair = {
         "hidden_size": 32,
         "intermediate_size": 48,
@@ -526,11 +535,21 @@ def test_masks_of_one_input_are_not_taken_for_those_of_another():
             5 * pictures,
         ]
 
+    sides = {
+        f"{side}_{name}": size
+        for side in ("encoder", "decoder")
+        for name, size in (("layers", 1), ("attention_heads", 4), ("ffn_dim", 48))
+    }
+    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
     speech = transformers.WhisperConfig(
-        vocab_size=50, d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=4, decoder_attention_heads=4,
-        encoder_ffn_dim=48, decoder_ffn_dim=48, num_mel_bins=8, max_source_positions=16, max_target_positions=32, pad_token_id=0,
-        bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
-    )  # fmt: skip
+        vocab_size=50,
+        d_model=32,
+        num_mel_bins=8,
+        max_source_positions=16,
+        max_target_positions=32,
+        **sides,
+        **ids,
+    )
     with torch.random.fork_rng(devices=[]):
         whisper = transformers.WhisperModel(speech).eval()
     short = torch.cat(
@@ -568,7 +587,7 @@ def test_the_first_token_comes_after_padding_on_the_left():
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of the name, in transformers 5.23
 @pytest.mark.parametrize("reentrant", [False, True])
-def test_what_checkpoints_of_gradients_work_out_again_counts_once(reentrant):
+def test_calls_repeated_by_gradient_checkpoints_count_once(reentrant):
     model, inputs = small.build("llama")
     model.train().gradient_checkpointing_enable(
         gradient_checkpointing_kwargs={"use_reentrant": reentrant}
@@ -581,7 +600,7 @@ def test_what_checkpoints_of_gradients_work_out_again_counts_once(reentrant):
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
-def test_a_copy_made_inside_is_heard_once_and_gets_its_name_back(implementation):
+def test_a_copy_made_inside_is_measured_once_and_gets_its_name_back(implementation):
     model, inputs = small.build("llama", implementation)
     with probe.watch(model):
         other = copy.deepcopy(model)
@@ -591,7 +610,7 @@ def test_a_copy_made_inside_is_heard_once_and_gets_its_name_back(implementation)
     assert other.config._attn_implementation == implementation
 
 
-def test_threads_are_told_apart():
+def test_threads_are_measured_separately():
     model, inputs = small.build("llama")
     with probe.watch(model) as heads:
         several = [

@@ -1,7 +1,8 @@
-"""Attention with exchangeable parts: the read of the core for batched heads, as modules and inside transformers.
+"""Attention with exchangeable parts, as modules and inside Hugging Face transformers.
 
-``Attention`` and ``LatentAttention`` are modules to be trained. ``register`` lets a model of Hugging Face transformers read with
-another memory, under a name that ``attn_implementation`` takes. ``read_heads`` is the one read below all of them.
+``Attention`` and ``LatentAttention`` are trainable modules. ``register`` makes a separation
+available to models of transformers under a name that ``attn_implementation`` takes. All of them
+read with ``read_heads``, the read of the library for batched heads.
 """
 
 from kanerva.nn._attention import Attention

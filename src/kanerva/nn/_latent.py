@@ -1,4 +1,4 @@
-"""A few learned queries that read an input of any length."""
+"""Attention of a few learned queries to an input of any length."""
 
 from typing import Any
 
@@ -25,13 +25,14 @@ class LatentAttention(nn.Module):
 
     Args:
         dim: width of the input, the latents and the output, >= 1.
-        heads: how many, >= 1; they divide ``dim``.
-        latents: how many learned queries, >= 1: rows of the output.
+        heads: number of heads, >= 1; it divides ``dim``.
+        latents: number of learned queries, >= 1, which is the number of rows of the output.
         **options: of ``Attention``.
 
     Attributes:
-        latents: ``(latents, dim)``, trained; they start as normal random numbers of standard deviation 0.02.
-        attention: the ``Attention`` that they read with.
+        latents: ``(latents, dim)``, trained; they start as normal random numbers of standard
+            deviation 0.02.
+        attention: the ``Attention`` from the latents to the input.
 
     Raises:
         InputError: as ``Attention`` does.
@@ -59,7 +60,7 @@ class LatentAttention(nn.Module):
     @torch.no_grad()
     @door
     def reset(self, seed: int | torch.Generator) -> "LatentAttention":
-        """Draw all weights anew.
+        """Draw all weights again.
 
         Args:
             seed: an integer >= 0, or a CPU generator to be shared by the layers of a model.
@@ -82,7 +83,7 @@ class LatentAttention(nn.Module):
 
         Args:
             context: ``(b, k, dim)``.
-            mask: ``(b, k)`` True for what may be attended to.
+            mask: ``(b, k)`` bool; False leaves a place out.
 
         Returns:
             ``(b, latents, dim)``.
@@ -96,7 +97,7 @@ class LatentAttention(nn.Module):
         return output
 
     def weights(self, context: Context, mask: Mask = None) -> Float[Tensor, "b heads latents _k"]:
-        """Weigh what ``forward`` attends to.
+        """Return the weights with which ``forward`` reads.
 
         Args:
             context: as in ``forward``.
@@ -110,7 +111,7 @@ class LatentAttention(nn.Module):
         return self.attention.weights(self._queries(context), context, mask)
 
     def _queries(self, context: Any) -> Tensor:
-        """Lay the latents out for every input."""
+        """Repeat the latents for every input of the batch."""
         arrays.floats("context", context, self.attention.dim)
         if context.ndim != 3:
             must = f"of shape (batch, places, {self.attention.dim})"

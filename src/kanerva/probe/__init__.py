@@ -1,17 +1,19 @@
-"""Read the heads of a transformer as memories, and put memories in their place.
+"""Analyse the heads of a transformer as memories, and replace them by memories.
 
-``watch`` listens to a model while it works and says of each head which sparse distributed memory it comes nearest to;
-``feedforward`` reads the layers between as long-term memories; ``replace`` lets chosen heads read with another memory, and
-``effects`` measures what that changes.
+``watch`` measures the heads of a model during its forward passes, and finds the sparse distributed
+memory that is nearest to each. ``feedforward`` analyses the layers between them as long-term
+memories. ``replace`` replaces the reads of chosen heads by those of other memories, and ``effects``
+measures how the outputs change.
 """
 
 from kanerva.probe._circles import CosineCircle
 from kanerva.probe._effects import Effect, effects
 from kanerva.probe._feedforward import Activated, Store, feedforward
 from kanerva.probe._fit import Agreement, Fit
+from kanerva.probe._head import Head
 from kanerva.probe._replace import Memory, Reads, circles, replace
 from kanerva.probe._temperature import StoreFit
-from kanerva.probe._watch import Head, Heads, watch
+from kanerva.probe._watch import Heads, watch
 
 __all__ = [
     "Activated",

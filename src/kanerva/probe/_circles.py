@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -15,17 +14,18 @@ from kanerva.theory import circle
 
 __all__ = ["CosineCircle"]
 
-SLACK = 0.01  # cosines of half precision
+SLACK = 0.01  # rounding of cosines in half precision
 Scores = Float[Tensor, "*batch m"]
 
 
 @dataclass(frozen=True)
 class CosineCircle(Separation):
-    r"""Weighs cosines of real vectors as circles weigh the bits that have that cosine.
+    r"""Weighs cosines of real vectors as ``Circle`` weighs bits with the same cosine.
 
     .. math:: w_i = \frac{I(h_i)}{\sum_j I(h_j)}, \quad h_i = \tfrac n2 (1 - c_i)
 
-    ln I is taken between whole distances as a straight line, and nothing weighs beyond 2 ``radius``. There is no potential.
+    ln I is interpolated linearly between whole distances, and the weights beyond 2 ``radius`` are
+    zero. There is no potential.
 
     Args:
         bits: n >= 1, the dimension of the vectors.
@@ -34,31 +34,27 @@ class CosineCircle(Separation):
     Example:
         >>> import torch
         >>> from kanerva.probe import CosineCircle
-        >>> CosineCircle(bits=64, radius=5)(torch.tensor([1.0, 0.875, 0.65])).tolist()  # 8303633 : 231076 : 0 points
+        >>> rule = CosineCircle(bits=64, radius=5)
+        >>> rule(torch.tensor([1.0, 0.875, 0.65])).tolist()  # 8303633 : 231076 : 0 points
         [0.972..., 0.027..., 0.0]
 
     Source: Bricken and Pehlevan 2021, eq. 4 and their map of cosines to distances.
     """
 
-    bits: int
+    bits: int = field()
     radius: int
-    normalised: ClassVar[bool] = True
-    gradient: ClassVar[bool] = False
-    expects: ClassVar[tuple[str, ...]] = ("cosine",)
+    normalised = True
+    gradient = False
+    expects = ("cosine",)
     _logs: Tensor = field(init=False, repr=False, compare=False)
 
     @door
     def __post_init__(self) -> None:
         bits = checks.integer("bits", self.bits, 1, checks.BITS)
-        radius = checks.integer(
-            "radius", self.radius, 0, bits - 1, "give a Hamming distance that leaves some bits out"
-        )
-        checks.keep(
-            self,
-            bits=bits,
-            radius=radius,
-            _logs=torch.from_numpy(circle.log_fraction(bits, radius)),
-        )
+        do = "give a Hamming distance that leaves some bits out"
+        radius = checks.integer("radius", self.radius, 0, bits - 1, do)
+        logs = torch.from_numpy(circle.log_fraction(bits, radius))
+        checks.keep(self, bits=bits, radius=radius, _logs=logs)
 
     def __call__(self, scores: Scores, mask: Tensor | None = None) -> Scores:
         """Weigh ``scores`` of cosine; a row with nothing in reach gets zeros."""
@@ -69,24 +65,28 @@ class CosineCircle(Separation):
 
     @door("CosineCircle")
     def log_weights(self, scores: Scores) -> Scores:
-        """Return the log of the shared part of the cube, -inf out of reach."""
+        """Return the logarithm of the share of the cube in both circles, -inf out of reach.
+
+        Args:
+            scores: ``(..., m)`` cosines.
+        """
         arrays.floats("scores", scores)
-        if (
-            not arrays.tracing()
-            and scores.numel()
-            and not -1 - SLACK <= scores.detach().amin() <= scores.detach().amax() <= 1 + SLACK
-        ):
-            refuse("scores", scores, must="cosines", do="score vectors with similarity.cosine")
+        if not arrays.tracing() and scores.numel():
+            low, high = scores.detach().aminmax()
+            if not -1 - SLACK <= low <= high <= 1 + SLACK:
+                do = "score vectors with similarity.cosine"
+                refuse("scores", scores, must="cosines", do=do)
         distance = (1 - scores.double()).mul(self.bits / 2).clamp(0, self.bits)
-        logs = self._logs.to(scores.device)
         below = distance.floor().long().clamp_max(self.bits - 1)
-        far, part = logs[below + 1], distance - below
-        line = far.nan_to_num(neginf=0) * part + logs[below].nan_to_num(neginf=0) * (1 - part)
-        lost = (logs[below] == -math.inf) & (part < 1) | (far == -math.inf) & (part > 0)
-        return line.masked_fill(lost, -math.inf).to(scores.dtype)
+        part = distance - below
+        logs = self._logs.to(scores.device)
+        near, far = logs[below], logs[below + 1]
+        line = near.nan_to_num(neginf=0) * (1 - part) + far.nan_to_num(neginf=0) * part
+        out = (near == -math.inf) & (part < 1) | (far == -math.inf) & (part > 0)
+        return line.masked_fill(out, -math.inf).to(scores.dtype)
 
     @door
     def potential(self, scores: Scores, mask: Tensor | None = None) -> Float[Tensor, "*batch"]:
-        """Refuse: there is none."""
+        """Refuse: the rule has no potential."""
         do = "fit a Softmax with theory.beta.fit for an energy"
-        refuse("separation", must="one with a potential", got=repr(self), do=do)
+        refuse("separation", got=repr(self), must="one with a potential", do=do)

@@ -1,4 +1,4 @@
-"""Measure what changes in a model when memories take the place of its heads."""
+"""Measure how the outputs of a model change when its heads are replaced by memories."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax, normalize
 
 from kanerva._core.errors import InputTypeError, door, refuse
-from kanerva.probe._replace import Memory, replace
+from kanerva.probe._replace import Memory, Reads, replace
 
 __all__ = ["Effect", "effects"]
 
@@ -16,15 +16,18 @@ NEIGHBOURS = 10
 
 
 class Effect(NamedTuple):
-    """What a replacement changes; None where a model has no such output.
+    """How a replacement changes a model; None where the model has no such output.
 
-    * ``hidden``: mean cosine between a token's vector before and after, at each layer of the model.
-    * ``divergence``: Kullback-Leibler divergence of the model's predictions after from those before, nats a token.
-    * ``loss``, ``loss_before``: cross-entropy of the next token, nats, of models that predict it.
-    * ``embedding``: mean cosine between a text's embedding before and after: the mean of its tokens' last vectors.
+    * ``hidden``: mean cosine between the vector of a token before and after, for each layer.
+    * ``divergence``: Kullback-Leibler divergence of the predictions after from those before, in
+      nats a token.
+    * ``loss``, ``loss_before``: cross-entropy of the next token in nats, for models that predict
+      it.
+    * ``embedding``: mean cosine between the embedding of a text before and after; the embedding is
+      the normalised mean of the last vectors of its tokens.
     * ``nearest``: share of the texts whose nearest other text stays the same.
-    * ``neighbours``: share of the ten nearest other texts that stay.
-    * ``unreached``: share of the reads that found nothing in reach.
+    * ``neighbours``: share of the ten nearest other texts that stay among them.
+    * ``unreached``: share of the reads with nothing in reach.
     """
 
     hidden: tuple[float, ...]
@@ -37,43 +40,48 @@ class Effect(NamedTuple):
     unreached: float
 
 
-class _Tally:
-    """Sums of what one replacement changes, and the embeddings."""
+class _Outputs(NamedTuple):
+    """Outputs of a model for one batch, without padding.
+
+    * ``hidden``: vectors of the tokens, ``(tokens, d)``, for each layer.
+    * ``embedding``: of the texts, ``(texts, d)``.
+    * ``logs``: log-probabilities of the next tokens; None for none.
+    * ``loss``: sum of the cross-entropies, and how many tokens are predicted; None for none.
+    """
+
+    hidden: list[Tensor]
+    embedding: Tensor
+    logs: Tensor | None
+    loss: tuple[float, int] | None
+
+
+class _Sums:
+    """Sums over the batches of how one replacement changes the outputs, and the embeddings."""
 
     def __init__(self) -> None:
-        self.hidden: Tensor | None = None
+        self.hidden: Tensor | float = 0.0
         self.tokens = self.predicted = 0
         self.divergence: float | None = None
         self.loss = 0.0
         self.embeddings: list[Tensor] = []
         self.rows = self.empty = 0
 
-    def add(self, before: "_Seen", after: "_Seen") -> None:
+    def add(self, before: _Outputs, after: _Outputs, reads: Reads | None = None) -> None:
         """Compare a batch before and after."""
-        alike = torch.stack(
-            [
-                cosine_similarity(one, other, dim=-1).sum()
-                for one, other in zip(before.hidden, after.hidden, strict=True)
-            ]
-        )
-        self.hidden = alike.double() if self.hidden is None else self.hidden + alike
+        pairs = zip(before.hidden, after.hidden, strict=True)
+        cosines = [cosine_similarity(one, other, dim=-1).sum() for one, other in pairs]
+        self.hidden = self.hidden + torch.stack(cosines).double()
         self.tokens += len(before.hidden[0])
         self.embeddings.append(after.embedding)
         if before.logs is not None and after.logs is not None:
-            self.divergence = (self.divergence or 0.0) + float(
-                (before.logs.exp() * (before.logs - after.logs)).sum()
-            )
+            divergence = float((before.logs.exp() * (before.logs - after.logs)).sum())
+            self.divergence = (self.divergence or 0.0) + divergence
         if after.loss is not None:
-            self.loss, self.predicted = self.loss + after.loss[0], self.predicted + after.loss[1]
-
-
-class _Seen(NamedTuple):
-    """What a model gave for one batch: vectors of real tokens by layer, embeddings, logarithms of predictions, loss and its count."""
-
-    hidden: list[Tensor]
-    embedding: Tensor
-    logs: Tensor | None
-    loss: tuple[float, int] | None
+            self.loss += after.loss[0]
+            self.predicted += after.loss[1]
+        if reads is not None:
+            self.rows += reads.rows
+            self.empty += reads.empty
 
 
 @door
@@ -86,166 +94,146 @@ def effects(
     heads: Sequence[int] | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> dict[str, Effect]:
-    """Run a model on texts with its own heads and with each of some memories in their place, and compare.
+    """Compare the outputs of a model on texts with those after each of several replacements.
 
     Args:
-        model: of transformers; an encoder, or one that predicts the next token.
-        batches: what it is called with, such as a tokenizer's output; each is gone through once, with every memory.
-        memories: by name, as in ``replace``; a pair is a memory and its ``steps``.
+        model: of transformers, in evaluation mode; an encoder, or one that predicts the next token.
+        batches: arguments of the model, such as a tokenizer's outputs. The model is called on each
+            batch once by itself and once with every replacement.
+        memories: as in ``replace``, by name; a pair is a memory and its ``steps``.
         layers: as in ``replace``.
         heads: as in ``replace``.
-        progress: called with the name of what has been run and the number of batches done.
+        progress: called with a name and the index of the batch whenever one has been run.
 
     Returns:
-        an ``Effect`` for each name. In training mode dropout would change more than the memories do, so that is refused.
+        an ``Effect`` for each name.
 
     Raises:
-        InputError: no batch, no memory, a model in training mode, or one in which no memory was ever asked.
+        InputError: no batch, no memory, a model none of whose heads is replaced, or a model in
+            training mode, where dropout would change more than the memories do.
 
     Example:
         >>> import torch
         >>> from transformers import BertConfig, BertModel
         >>> from kanerva import probe
         >>> from kanerva.separation import Argmax, Softmax
-        >>> small = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, vocab_size=50)
+        >>> small = BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=2,
+        ...                    num_attention_heads=4, intermediate_size=64)
         >>> texts = [{"input_ids": torch.arange(40).reshape(4, 10)}]
-        >>> found = probe.effects(BertModel(small).eval(), texts, {"own": Softmax(1.0), "nearest": Argmax()})
-        >>> round(found["own"].embedding, 4), found["own"].nearest, found["nearest"].embedding < found["own"].embedding
-        (1.0, 1.0, True)
+        >>> memories = {"own": Softmax(1.0), "nearest": Argmax()}
+        >>> found = probe.effects(BertModel(small).eval(), texts, memories)
+        >>> round(found["own"].embedding, 4), found["own"].nearest
+        (1.0, 1.0)
+        >>> found["nearest"].embedding < found["own"].embedding
+        True
     """
-    if not isinstance(memories, Mapping) or not memories:
-        refuse(
-            "memories",
-            memories,
-            must="one or more, each by its name",
-            do="give {'nearest': Argmax()}",
-        )
-    if isinstance(batches, Mapping):
-        refuse(
-            "batches",
-            must="a list of what the model is called with",
-            got="one batch",
-            do="give [batch]",
-            error=InputTypeError,
-        )
-    if model.training:
-        refuse(
-            "model",
-            must="in evaluation mode",
-            got="in training mode, where dropout changes it too",
-            do="call model.eval()",
-        )
-    plain, tallies = _Tally(), {name: _Tally() for name in memories}
-    for done, batch in enumerate(batches):
-        before = _seen(model, batch)
+    _check(model, batches, memories)
+    plain, sums = _Sums(), {name: _Sums() for name in memories}
+    for place, batch in enumerate(batches):
+        before = _outputs(model, batch)
         plain.add(before, before)
         for name, memory in memories.items():
-            part, steps = memory if isinstance(memory, tuple) else (memory, 1)
-            with replace(model, part, layers=layers, heads=heads, steps=steps) as reads:
-                tallies[name].add(before, _seen(model, batch))
-            tallies[name].rows, tallies[name].empty = (
-                tallies[name].rows + reads.rows,
-                tallies[name].empty + reads.empty,
-            )
+            rule, steps = memory if isinstance(memory, tuple) else (memory, 1)
+            with replace(model, rule, layers=layers, heads=heads, steps=steps) as reads:
+                after = _outputs(model, batch)
+            sums[name].add(before, after, reads)
             if progress:
-                progress(name, done)
+                progress(name, place)
+    _check_calls(plain, sums)
+    near = _nearest_texts(plain.embeddings)
+    return {name: _effect(own, plain, near) for name, own in sums.items()}
+
+
+def _check(model: Any, batches: Any, memories: Any) -> None:
+    """Refuse a model, batches or memories of the wrong kind."""
+    if not isinstance(memories, Mapping) or not memories:
+        must, do = "one or more, each by its name", "give {'nearest': Argmax()}"
+        refuse("memories", memories, must=must, do=do)
+    if isinstance(batches, Mapping):
+        must, got = "a list of batches, each with the arguments of the model", "one batch"
+        refuse("batches", got=got, must=must, do="give [batch]", error=InputTypeError)
+    if model.training:
+        got = "in training mode, where dropout changes the outputs too"
+        refuse("model", got=got, must="in evaluation mode", do="call model.eval()")
+
+
+def _check_calls(plain: _Sums, sums: Mapping[str, _Sums]) -> None:
+    """Refuse batches without tokens, and a model none of whose heads was replaced."""
     if not plain.embeddings:
-        refuse("batches", must="one or more", got="none", do="give a list of a tokenizer's outputs")
+        do = "give a list of a tokenizer's outputs"
+        refuse("batches", got="none", must="one or more", do=do)
     if not plain.tokens:
-        refuse(
-            "batches",
-            must="of one token or more",
-            got="nothing but padding",
-            do="give texts, and their own attention_mask",
-        )
-    if not all(tally.rows for tally in tallies.values()):
-        do = "give the model as it was before torch.compile, and layers that are at work"
-        refuse(
-            "model",
-            must="one whose heads can be heard at work",
-            got="one whose heads never asked a memory",
-            do=do,
-        )
-    near = _near(plain.embeddings)
-    return {name: _effect(tally, plain, near) for name, tally in tallies.items()}
+        must, do = "of one token or more", "give texts, and their own attention_mask"
+        refuse("batches", got="nothing but padding", must=must, do=do)
+    if not all(own.rows for own in sums.values()):
+        must, got = "one whose heads can be replaced", "one whose chosen heads were not called"
+        do = "give the model as it was before torch.compile, and layers that it calls"
+        refuse("model", got=got, must=must, do=do)
 
 
 @torch.no_grad()
-def _seen(model: Any, batch: Mapping[str, Tensor]) -> _Seen:
-    """Call a model on a batch and keep what is compared."""
+def _outputs(model: Any, batch: Mapping[str, Tensor]) -> _Outputs:
+    """Call a model on a batch, and return the outputs that are compared."""
     output = model(**batch, output_hidden_states=True)
-    hidden = getattr(output, "hidden_states", None) or getattr(
-        output, "decoder_hidden_states", None
-    )
+    hidden, side = getattr(output, "hidden_states", None), ""
+    if not hidden:
+        hidden, side = getattr(output, "decoder_hidden_states", None), "decoder_"
     if hidden is None:
-        got = f"{type(model).__name__}, which gives none"
-        refuse(
-            "model",
-            must="one that gives hidden states",
-            got=got,
-            do="load an encoder or a language model of transformers",
-        )
-    mask = batch.get(
-        "attention_mask" if getattr(output, "hidden_states", None) else "decoder_attention_mask"
-    )
-    real = (
-        torch.ones_like(hidden[0][..., 0], dtype=torch.bool)
-        if mask is None or mask.shape != hidden[0].shape[:2]
-        else mask.bool()
-    )
+        must, do = "one that returns hidden states", "load an encoder or a language model"
+        refuse("model", got=f"{type(model).__name__}, which returns none", must=must, do=do)
+    mask = batch.get(f"{side}attention_mask")
+    if mask is None or mask.shape != hidden[0].shape[:2]:
+        mask = torch.ones_like(hidden[0][..., 0])
+    real = mask.bool()
     last = hidden[-1].float().masked_fill(~real[..., None], 0)
-    embedding = normalize(last.sum(1) / real.sum(1, keepdim=True).clamp_min(1), dim=-1)[
-        real.any(1)
-    ].cpu()
+    means = last.sum(1) / real.sum(1, keepdim=True).clamp_min(1)
+    embedding = normalize(means, dim=-1)[real.any(1)].cpu()
+    vectors = [one.float()[real] for one in hidden]
     logits, ids = getattr(output, "logits", None), batch.get("input_ids")
-    logs = None if logits is None or logits.ndim != 3 else log_softmax(logits.float(), -1)
-    loss = None
-    if logs is not None and ids is not None and _predicts(model):
-        target = ids[:, 1:].masked_fill(~(real[:, 1:] & real[:, :-1]), -100)
-        loss = (
-            float(cross_entropy(logs[:, :-1].transpose(1, 2), target, reduction="sum")),
-            int((target >= 0).sum()),
-        )
-    return _Seen(
-        [one.float()[real] for one in hidden], embedding, None if logs is None else logs[real], loss
-    )
+    if logits is None or logits.ndim != 3:
+        return _Outputs(vectors, embedding, None, None)
+    logs = log_softmax(logits.float(), -1)
+    loss = _loss(logs, ids, real) if ids is not None and _predicts(model) else None
+    return _Outputs(vectors, embedding, logs[real], loss)
+
+
+def _loss(logs: Tensor, ids: Tensor, real: Tensor) -> tuple[float, int]:
+    """Return the sum of the cross-entropies of the next tokens, and how many there are."""
+    target = ids[:, 1:].masked_fill(~(real[:, 1:] & real[:, :-1]), -100)
+    total = cross_entropy(logs[:, :-1].transpose(1, 2), target, reduction="sum")
+    return float(total), int((target >= 0).sum())
 
 
 def _predicts(model: Any) -> bool:
-    """Tell whether a model predicts the next token."""
+    """Return whether a model predicts the next token."""
     return type(model).__name__.endswith(("ForCausalLM", "LMHeadModel"))
 
 
-def _near(embeddings: list[Tensor]) -> Tensor | None:
-    """Return the ten nearest other texts of each text, nearest first; None for fewer than three texts."""
+def _nearest_texts(embeddings: list[Tensor]) -> Tensor | None:
+    """Return the ten nearest other texts of each text, nearest first; None below three texts."""
     texts = torch.cat(embeddings)
     if len(texts) < 3:
         return None
-    alike = texts @ texts.mT
-    return alike.fill_diagonal_(-2).topk(min(NEIGHBOURS, len(texts) - 1), dim=-1).indices
+    cosines = (texts @ texts.mT).fill_diagonal_(-2)
+    return cosines.topk(min(NEIGHBOURS, len(texts) - 1), dim=-1).indices
 
 
-def _effect(tally: _Tally, plain: _Tally, near: Tensor | None) -> Effect:
-    assert tally.hidden is not None
-    own = _near(tally.embeddings)
-    stays = (
-        None
-        if own is None or near is None
-        else float((own[:, :, None] == near[:, None, :]).any(-1).double().mean())
-    )
-    first = (
-        None if own is None or near is None else float((own[:, 0] == near[:, 0]).double().mean())
-    )
-    alike = float(
-        (torch.cat(tally.embeddings) * torch.cat(plain.embeddings)).sum(-1).double().mean()
-    )
+def _effect(sums: _Sums, plain: _Sums, near: Tensor | None) -> Effect:
+    """Divide the sums by their counts."""
+    assert isinstance(sums.hidden, Tensor)
+    own = _nearest_texts(sums.embeddings)
+    nearest = neighbours = None
+    if own is not None and near is not None:
+        nearest = float((own[:, 0] == near[:, 0]).double().mean())
+        neighbours = float((own[:, :, None] == near[:, None, :]).any(-1).double().mean())
+    cosines = (torch.cat(sums.embeddings) * torch.cat(plain.embeddings)).sum(-1)
     return Effect(
-        tuple((tally.hidden / tally.tokens).tolist()),
-        None if tally.divergence is None else tally.divergence / tally.tokens,
-        tally.loss / tally.predicted if tally.predicted else None,
-        plain.loss / plain.predicted if plain.predicted else None,
-        alike,
-        first,
-        stays,
-        tally.empty / tally.rows,
+        hidden=tuple((sums.hidden / sums.tokens).tolist()),
+        divergence=None if sums.divergence is None else sums.divergence / sums.tokens,
+        loss=sums.loss / sums.predicted if sums.predicted else None,
+        loss_before=plain.loss / plain.predicted if plain.predicted else None,
+        embedding=float(cosines.double().mean()),
+        nearest=nearest,
+        neighbours=neighbours,
+        unreached=sums.empty / sums.rows,
     )

@@ -1,4 +1,4 @@
-"""Which sparse distributed memory does a head come nearest to? Radius, regime, and how well the two agree."""
+"""The sparse distributed memory that is nearest to a head: radius, regime, agreement."""
 
 import functools
 import math
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kanerva._core import checks
-from kanerva._core.errors import door, refuse
+from kanerva._core.errors import refuse
 from kanerva.probe._circles import CosineCircle
 from kanerva.probe._summary import Summary
 from kanerva.separation import Cap, Separation
@@ -17,19 +17,20 @@ from kanerva.theory import beta as beta_
 from kanerva.theory import cap, circle
 from kanerva.theory import radius as radius_
 
-__all__ = ["Agreement", "Fit", "agreement", "fit", "named", "nearest", "optima", "part", "radii"]
+__all__ = ["Agreement", "Fit", "agreement", "fit", "memory", "named", "nearest", "optima", "radii"]
 
 CRITERIA = ("noise", "snr", "capacity")
 SPACES = ("binary", "continuous")
 
 
 class Agreement(NamedTuple):
-    """How alike a head's weights and those of a memory are, over the kept rows of the head's own scores.
+    """How similar the weights of a head and of a memory are, on the kept rows of the head's scores.
 
-    * ``variation``: mean total variation, half the sum of absolute differences; 0 equal, 1 apart. A row with nothing in reach
-      counts as 1.
-    * ``r2``: the share of the variance of the head's weights that the memory's explain; below 0 where the mean explains more, and
-      where there is no variance 1 for the same weights, 0 for others.
+    * ``variation``: mean total variation, half the sum of absolute differences; 0 for equal, 1 for
+      disjoint weights. A row with nothing in reach counts as 1.
+    * ``r2``: share of the variance of the head's weights that the memory's weights explain. It is
+      negative where the mean of the head's weights explains more. Where these do not vary, it is 1
+      for equal weights and 0 for others.
     * ``unreached``: share of the rows in which the memory has nothing in reach.
     """
 
@@ -39,17 +40,21 @@ class Agreement(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """The sparse distributed memory of a head.
+    """The sparse distributed memory that is nearest to a head.
 
-    * ``radius``: in bits, whose fitted beta is nearest to the head's.
-    * ``activation``: share of the space that it holds.
-    * ``beta``: the fitted beta of that radius; far from the head's where no radius has one as large.
-    * ``regime``: the best radius that it is nearest to, by the logarithm of beta: ``"noise"``, ``"snr"`` or ``"capacity"``.
-    * ``outside``: ``"broader"`` or ``"sharper"`` where the head's beta lies beyond that of all three, else ``""``.
-    * ``optima``: the betas of the three best radii, in the order above, for as many patterns as the head attends to.
+    * ``radius``: in bits; the one whose fitted beta is nearest to the head's.
+    * ``activation``: share of the space within that radius.
+    * ``beta``: fitted beta of that radius. It differs much from the head's beta where no radius has
+      one as large.
+    * ``regime``: the nearest of the three optimal radii, by the logarithm of beta: ``"noise"``,
+      ``"snr"`` or ``"capacity"``.
+    * ``outside``: ``"broader"`` or ``"sharper"`` where the head's beta lies outside the range of
+      the three optimal betas, else ``""``.
+    * ``optima``: betas of the three optimal radii, in the order above, for as many patterns as the
+      head attends to.
     * ``agreement``: of the head with circles of that radius.
-    * ``matched``: the radius whose circles agree best with the head on its own scores.
-    * ``matched_agreement``: how well they do.
+    * ``matched``: radius of the circles that agree best with the head on its own scores.
+    * ``matched_agreement``: agreement at that radius.
     """
 
     radius: int
@@ -63,108 +68,103 @@ class Fit(NamedTuple):
     matched_agreement: Agreement
 
 
-@door
 def fit(summary: Summary, head: int, patterns: int | None, space: str) -> Fit:
-    """Fit a memory to what was seen of a head."""
+    """Find the memory that is nearest to a head."""
     checks.choice("space", space, SPACES)
     beta, attended = summary.moments["beta"].mean(head), summary.moments["attended"].mean(head)
     if beta is None or attended is None:
-        refuse(
-            "head",
-            must="one that was watched at work",
-            got="one that saw nothing",
-            do="call the model inside probe.watch",
-        )
+        must, do = "one that attended to something", "call the model on more than padding"
+        refuse("head", got="one without such a query", must=must, do=do)
     count = max(2, round(attended)) if patterns is None else checks.integer("patterns", patterns, 2)
-    found = nearest(summary.dim, beta, space)
-    best = optima(summary.dim, count, space)
-    regime = min(range(3), key=lambda place: abs(math.log(max(beta, 1e-9)) - math.log(best[place])))
-    outside = "broader" if beta < min(best) else "sharper" if beta > max(best) else ""
+    radius, dim = nearest(summary.dim, beta, space), summary.dim
+    share = circle.activation(dim, radius) if space == "binary" else cap.activation(dim, radius)
+    best = optima(dim, count, space)
     curve = agreement(summary, space)
     matched = min(curve, key=lambda radius: curve[radius][head].variation)
-    activation = (
-        circle.activation(summary.dim, found)
-        if space == "binary"
-        else cap.activation(summary.dim, found)
-    )
-    fitted = beta_.fit(summary.dim, found, space=space).beta
     return Fit(
-        found,
-        activation,
-        fitted,
-        CRITERIA[regime],
-        outside,
-        best,
-        curve[found][head],
-        matched,
-        curve[matched][head],
+        radius=radius,
+        activation=share,
+        beta=beta_.fit(dim, radius, space=space).beta,
+        regime=_regime(beta, best),
+        outside=_outside(beta, best),
+        optima=best,
+        agreement=curve[radius][head],
+        matched=matched,
+        matched_agreement=curve[matched][head],
     )
+
+
+def _regime(beta: float, best: tuple[float, float, float]) -> str:
+    """Return the criterion whose optimal beta is nearest, by the logarithm."""
+    log = math.log(max(beta, 1e-9))
+    return min(zip(CRITERIA, best, strict=True), key=lambda pair: abs(log - math.log(pair[1])))[0]
+
+
+def _outside(beta: float, best: tuple[float, float, float]) -> str:
+    """Return on which side of all optimal betas a beta lies; nothing where it is among them."""
+    if beta < min(best):
+        return "broader"
+    return "sharper" if beta > max(best) else ""
 
 
 def optima(dim: int, patterns: int, space: str = "binary") -> tuple[float, float, float]:
-    """Return the betas of the radii that are best against noise, for signal to noise and for capacity, with locations everywhere."""
+    """Return the betas of the radii best for noise, signal to noise and capacity.
+
+    The memories have a hard location at every point of the space.
+    """
     radii = (max(1, _optimal(dim, patterns, criterion)) for criterion in CRITERIA)
     return tuple(beta_.fit(dim, radius, space=space).beta for radius in radii)  # type: ignore[return-value]
 
 
 def radii(dim: int) -> range:
-    """Return the radii that are compared: all that are local, up to half the bits."""
+    """Return the radii that are compared: all below half the bits."""
     return range(1, max(2, dim // 2))
 
 
-@door("fit")
 def agreement(summary: Summary, space: str) -> dict[int, list[Agreement]]:
     """Compare every head of an attention with the memories of all radii, on its own rows."""
     if not summary.rows:
-        refuse(
-            "rows",
-            must="one or more that were kept",
-            got="none",
-            do="watch with rows=32, and call the model",
-        )
+        must, do = "one or more that were kept", "watch with rows=32, and call the model"
+        refuse("rows", got="none", must=must, do=do)
     if space not in summary.compared:
         inputs, cosines = _stacked(summary)
         there = inputs > -math.inf
         own = inputs.softmax(-1)
-        parts = {
-            radius: part(summary.dim, radius, space)(cosines, there)
-            for radius in radii(summary.dim)
-        }
         summary.compared[space] = {
-            radius: _compared(own, weights, there) for radius, weights in parts.items()
+            radius: _compared(own, memory(summary.dim, radius, space)(cosines, there), there)
+            for radius in radii(summary.dim)
         }
     found: dict[int, list[Agreement]] = summary.compared[space]
     return found
 
 
-def part(dim: int, radius: int, space: str) -> Separation:
-    """Build the weights of a memory of real vectors."""
+def memory(dim: int, radius: int, space: str) -> Separation:
+    """Return the rule of a memory of real vectors, a function of their cosines."""
     return CosineCircle(dim, radius) if space == "binary" else Cap(dim, radius)
 
 
 def _compared(own: Tensor, other: Tensor, there: Tensor) -> list[Agreement]:
+    """Compare weights ``(rows, heads, keys)``, head by head."""
     empty = other.sum(-1) == 0
     variation = ((own - other).abs().sum(-1) / 2).masked_fill(empty, 1)
     missed = (own - other).square().masked_fill(~there, 0).sum((0, 2))
     mean = own.sum((0, 2)) / there.sum((0, 2))
     whole = (own - mean[None, :, None]).square().masked_fill(~there, 0).sum((0, 2))
-    even = whole < 1e-12  # the head's weights do not vary: all is explained, or nothing
+    even = whole < 1e-12  # the head's weights do not vary, so R2 has no denominator
     r2 = torch.where(even, (missed < 1e-12).double(), 1 - missed / whole.clamp_min(1e-12))
     columns = (variation.mean(0), r2, empty.double().mean(0))
     return [Agreement(*map(float, line)) for line in zip(*columns, strict=True)]
 
 
 def _stacked(summary: Summary) -> tuple[Tensor, Tensor]:
-    """Lay the kept rows out as ``(rows, heads, keys)``, with inputs of -inf where a row ends."""
+    """Stack the kept rows as ``(rows, heads, keys)``, padded with inputs of -inf."""
     longest = max(inputs.shape[-1] for inputs, _ in summary.rows)
     shape = (len(summary.rows), summary.heads, longest)
-    inputs, cosines = (
-        torch.full(shape, -math.inf, dtype=torch.float64),
-        torch.zeros(shape, dtype=torch.float64),
-    )
-    for place, (one, other) in enumerate(summary.rows):
-        inputs[place, :, : one.shape[-1]] = one
-        cosines[place, :, : other.shape[-1]] = other
+    inputs = torch.full(shape, -math.inf, dtype=torch.float64)
+    cosines = torch.zeros(shape, dtype=torch.float64)
+    for place, (some, others) in enumerate(summary.rows):
+        inputs[place, :, : some.shape[-1]] = some
+        cosines[place, :, : others.shape[-1]] = others
     return inputs, cosines
 
 
@@ -180,12 +180,12 @@ def _betas(dim: int, space: str) -> np.ndarray:
 
 
 def nearest(dim: int, beta: float, space: str = "binary") -> int:
-    """Find the radius whose fitted beta is nearest to a given one; the smallest where none is as large."""
+    """Return the radius whose fitted beta is nearest; the smallest where none is as large."""
     return radii(dim)[int(np.abs(_betas(dim, space) - beta).argmin())]
 
 
 def named(found: Fit) -> dict[str, Any]:
-    """Lay a fit out as columns of a table."""
+    """Return a fit as columns of a table."""
     return {
         "radius": found.radius,
         "activation": found.activation,

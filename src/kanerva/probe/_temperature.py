@@ -1,4 +1,4 @@
-"""Which softmax read over its keys does a feed-forward layer come nearest to? Inverse temperature, and how well the two agree."""
+"""The softmax read that is nearest to a feed-forward layer: inverse temperature and agreement."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,14 @@ __all__ = ["StoreFit", "nearest"]
 
 
 class StoreFit(NamedTuple):
-    """The softmax read over its keys that a feed-forward layer comes nearest to, over the kept tokens.
+    """The softmax read over the same keys that is nearest to a layer, on the kept tokens.
 
-    * ``beta``: inverse temperature of softmax(beta (x . key + bias)); 0 where no other is nearer than equal weights.
-    * ``overlap``: one less the mean total variation between its weights and those of the layer; 1 equal, 0 apart.
-    * ``r2``: share of the variance of the layer's weights that its weights explain; below 0 where equal weights miss less.
+    * ``beta``: inverse temperature of softmax(beta (x . key + bias)); 0 where equal weights are
+      nearest.
+    * ``overlap``: one minus the mean total variation between its weights and those of the layer; 1
+      for equal, 0 for disjoint weights.
+    * ``r2``: share of the variance of the layer's weights that its weights explain; negative where
+      equal weights have a smaller error.
     * ``uniform``: the overlap at beta 0, of equal weights.
     """
 
@@ -33,15 +36,16 @@ def nearest(shares: Tensor, scores: Tensor) -> StoreFit:
 
 
 def _overlap(shares: Tensor, scores: Tensor, beta: float) -> float:
-    """Return one less the mean total variation between shares and a softmax."""
+    """Return one minus the mean total variation between shares and a softmax."""
     return float(1 - (shares - (beta * scores).softmax(-1)).abs().sum(-1).mean() / 2)
 
 
 def _beta(shares: Tensor, scores: Tensor) -> float:
-    """Find the beta of the largest overlap, on ever finer grids of its logarithm, in units of the spread of the scores."""
+    """Find the beta of the largest overlap, on ever finer grids of its logarithm."""
     spread = float(scores.std(-1, correction=0).mean())
     if not spread > 0:
         return 0.0
+    # The grids are in units of the spread of the scores.
     low, high, points = -2.0, 3.0, 31
     while high - low > 1e-3:
         grid = torch.linspace(low, high, points, dtype=torch.float64).tolist()

@@ -1,4 +1,4 @@
-"""Load a transformer, examine its heads as memories, replace them, and write down what was found."""
+"""Load a transformer, analyse its heads as memories, replace them, and write a report."""
 
 from kanerva.lab.probing._examination import REPLACEMENTS, Examination, Plan, examine
 from kanerva.lab.probing._report import save

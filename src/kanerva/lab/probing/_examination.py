@@ -1,4 +1,4 @@
-"""Examine a transformer: which memory is each of its heads, and what is lost when such a memory takes its place?"""
+"""Examine a transformer: which memory is nearest to each head, and what is lost by replacing it."""
 
 import platform
 import time
@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
-from statistics import fmean
 from typing import Any, NamedTuple
 
 import torch
@@ -15,16 +14,18 @@ from torch import Tensor
 from kanerva import probe
 from kanerva._core import checks
 from kanerva._core.errors import InputError, door, refuse
+from kanerva.lab.probing import _tables
 from kanerva.lab.probing._transformer import Reader
-from kanerva.probe import Effect, Heads, Memory
+from kanerva.probe import Heads, Memory
 from kanerva.separation import Argmax, Entmax, Softmax, TopK
 
 __all__ = ["REPLACEMENTS", "Examination", "Plan", "examine"]
 
 Row = dict[str, Any]
+Batches = list[dict[str, Tensor]]
 Progress = Callable[[str, int, int], None]
 
-# What can stand in the place of heads, by name, and what it is called.
+# Replacements of heads, by name, with their titles in tables.
 REPLACEMENTS = {
     "circles": "circles at the radius of the head's beta",
     "matched": "circles at the radius that agrees best",
@@ -35,35 +36,30 @@ REPLACEMENTS = {
     "nearest": "the nearest token alone",
     "uniform": "the mean of all tokens",
 }
-RADII = 12  # at most so many radii are swept
-PICKED = (
-    "beta",
-    "beta_max",
-    "straight",
-    "entropy",
-    "effective",
-    "top",
-    "key_spread",
-    "variation",
-    "r2",
-    "matched_variation",
-    "matched_r2",
-)
+RULES: dict[str, Memory | tuple[Memory, int]] = {
+    "sparse": Entmax(1.5, 1.0),
+    "topk": TopK(4, 1.0),
+    "settled": (Softmax(1.0), 3),
+    "nearest": Argmax(),
+    "uniform": Softmax(0.0),
+}
+RADII = 12  # the largest number of radii in a sweep
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to look at, and how.
+    """Options of an examination.
 
     * ``replace``: names of ``REPLACEMENTS``; empty for none.
-    * ``sweep``: whether heads are also replaced by circles of one radius after another.
-    * ``controls``: whether the model is compared with itself at random weights, and with keys in another order.
-    * ``layers``: attentions to watch and replace, by place; empty for all.
+    * ``sweep``: whether all heads are also replaced by circles of one radius, for several radii.
+    * ``controls``: whether the model is compared with random weights, and with keys whose
+      coordinates are permuted.
+    * ``layers``: attentions that are measured and replaced, by place; empty for all.
     * ``space``: ``"binary"`` or ``"continuous"``, of the fitted memories.
-    * ``patterns``: how many patterns the optimal radii are for; 0 for as many as a head attends to.
-    * ``batch``: texts a call.
-    * ``length``: tokens a text at most; 0 for as many as the model takes.
-    * ``seed``: of what is chosen at random.
+    * ``patterns``: number of patterns for the optimal radii; 0 for as many as a head attends to.
+    * ``batch``: texts in a batch.
+    * ``length``: the largest number of tokens in a text; 0 for the largest that the model takes.
+    * ``seed``: of the random choices.
 
     Example:
         >>> from kanerva.lab.probing import Plan
@@ -91,18 +87,21 @@ class Plan:
 
 
 class Examination(NamedTuple):
-    """What was found.
+    """Results of an examination.
 
-    * ``name``: of the model.
-    * ``rows``: a dict for each head: what was seen of it, and the memory that it comes nearest to.
-    * ``curves``: layer, head, radius, and how well circles of that radius agree with the head.
-    * ``inputs``: layer, softmax input, and its share of all pairs; ``cosines``: the same of cosines.
-    * ``values``: layer, head, weight, and the mean norm of the values that get no more than that weight.
-    * ``stores``: a dict for each feed-forward layer, read as a memory.
-    * ``effects``: what each replacement changes; ``sweep``: the same for circles of each radius.
+    * ``name``: name of the model.
+    * ``rows``: a dict for each head, with its measurements and the nearest memory.
+    * ``curves``: layer, head, radius, and the agreement of circles of that radius with the head.
+    * ``inputs``: layer, softmax input, and its share of all pairs; ``cosines``: the same for
+      cosines.
+    * ``values``: layer, head, weight, and the mean length of values with at most that weight.
+    * ``stores``: a dict for each feed-forward layer, as a memory.
+    * ``effects``: how each replacement changes the outputs; ``sweep``: the same for circles of each
+      radius.
     * ``controls``: means over all heads of the model, and of what it is compared with.
-    * ``optima``: the betas of the radii best against noise, for signal to noise and for capacity.
-    * ``verdicts``, ``notes``: sentences. ``manifest``: what it was made of.
+    * ``optima``: betas of the radii best for noise, for signal to noise and for capacity.
+    * ``verdicts``: the main results, in sentences; ``notes``: remarks on the texts.
+    * ``manifest``: model, texts, options and versions.
     """
 
     name: str
@@ -124,105 +123,84 @@ class Examination(NamedTuple):
 def examine(
     reader: Reader, texts: Sequence[str], plan: Plan = Plan(), progress: Progress | None = None
 ) -> Examination:
-    """Watch a model on texts, fit a memory to every head, and put memories in the heads' place.
+    """Measure a model on texts, fit a memory to every head, and replace the heads by memories.
 
     Args:
-        reader: of ``load``, or your own model and tokenizer.
+        reader: of ``load``, or a model and a tokenizer of your own.
         texts: one or more.
-        plan: what to look at.
-        progress: called with what is being done, parts done, parts in all.
+        plan: options.
+        progress: called with the name of a stage, the number of parts done, and the number of all
+            parts.
 
     Returns:
         an ``Examination``.
 
     Raises:
-        InputError: no text, or a model whose attention cannot be heard.
+        InputError: no text, or a model whose attention cannot be intercepted.
 
     Example:
         >>> import torch
         >>> from transformers import BertConfig, BertModel
-        >>> from kanerva.lab.probing import Plan, examine
-        >>> from kanerva.lab.probing._transformer import Reader
-        >>> class Letters:  # stands in for a tokenizer
+        >>> from kanerva.lab.probing import Plan, Reader, examine
+        >>> class Letters:  # a minimal tokenizer
         ...     pad_token = " "
         ...     def __call__(self, texts, **more):
         ...         ids = [[ord(letter) % 50 for letter in text] for text in texts]
         ...         return {"input_ids": torch.tensor(ids) if "return_tensors" in more else ids}
-        >>> small = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, vocab_size=50)
+        >>> small = BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=2,
+        ...                    num_attention_heads=4, intermediate_size=64)
         >>> reader = Reader("small", BertModel(small).eval(), Letters())
-        >>> found = examine(reader, ["one text", "no other"], Plan(replace=("nearest",), sweep=False, controls=False))
+        >>> plan = Plan(replace=("nearest",), sweep=False, controls=False)
+        >>> found = examine(reader, ["one text", "no other"], plan)
         >>> len(found.rows), found.effects[0]["title"]
         (8, 'the nearest token alone')
     """
     start = time.perf_counter()
     batches, notes = reader.batches(texts, plan.batch, plan.length)
-    layers = plan.layers or None
-    tell = progress or (lambda what, done, total: None)
-    special = list(getattr(reader.tokenizer, "all_special_ids", ())) or None
-
-    def see(model: Any, **more: Any) -> Heads:
-        with (
-            torch.no_grad(),
-            probe.watch(model, layers=layers, special=special, seed=plan.seed, **more) as heads,
-        ):
-            for done, batch in enumerate(batches):
-                _called(model, batch)
-                tell("watching", done + 1, len(batches))
-        return heads
-
+    report = progress or (lambda stage, done, total: None)
     with ExitStack() as stack:
-        stores = _stores(stack, reader.model)
-        heads = see(reader.model)
+        stores = _watched_stores(stack, reader.model)
+        heads = _watched(reader, reader.model, batches, plan, report)
     rows = heads.table(plan.patterns or None, plan.space)
-    found = _replaced(reader.model, heads, batches, plan, tell)
-    named = {name: effect for name, effect in found.items() if name in REPLACEMENTS}
-    controls = [_means("this model", rows)]
+    controls = [_tables.means("this model", rows)]
+    effects, sweep = _replaced(reader.model, heads, batches, plan, report)
     if plan.controls:
-        controls.append(
-            _means(
-                "keys in another order",
-                see(reader.model, shuffled=True).table(plan.patterns or None, plan.space),
-            )
-        )
-        controls.append(
-            _means(
-                "random weights",
-                see(_random(reader.model, plan.seed)).table(plan.patterns or None, plan.space),
-            )
-        )
-    optima = _optima(heads, plan)
-    effects = [
-        {"memory": name, "title": REPLACEMENTS[name]} | _flat(effect)
-        for name, effect in named.items()
-    ]
-    sweep = [
-        {"radius": int(name)} | _flat(effect)
-        for name, effect in found.items()
-        if name not in REPLACEMENTS
-    ]
-    manifest = _manifest(reader, heads, batches, len(texts), plan) | {
-        "seconds": round(time.perf_counter() - start, 1)
-    }
+        controls += _controls(reader, batches, plan, report)
+    optima = _tables.optima(heads, plan.patterns, plan.space)
+    manifest = _manifest(reader, heads, batches, len(texts), plan)
     return Examination(
-        reader.name,
-        rows,
-        _curves(heads, plan.space),
-        _histograms(heads, "inputs"),
-        _histograms(heads, "cosines"),
-        _values(heads),
-        _memories(stores),
-        effects,
-        sweep,
-        controls,
-        optima,
-        _verdicts(rows, effects, controls, optima),
-        notes,
-        manifest,
+        name=reader.name,
+        rows=rows,
+        curves=_tables.agreements(heads, plan.space),
+        inputs=_tables.histograms(heads, "inputs"),
+        cosines=_tables.histograms(heads, "cosines"),
+        values=_tables.values(heads),
+        stores=_tables.stores(stores),
+        effects=effects,
+        sweep=sweep,
+        controls=controls,
+        optima=optima,
+        verdicts=_tables.verdicts(rows, effects, controls, optima, REPLACEMENTS),
+        notes=notes,
+        manifest=manifest | {"seconds": round(time.perf_counter() - start, 1)},
     )
 
 
-def _called(model: Any, batch: dict[str, Tensor]) -> None:
-    """Call a model on texts alone; some want more, such as what a decoder begins with."""
+def _watched(
+    reader: Reader, model: Any, batches: Batches, plan: Plan, report: Progress, **options: Any
+) -> Heads:
+    """Measure the heads of a model on all batches."""
+    special = list(getattr(reader.tokenizer, "all_special_ids", ())) or None
+    options |= {"layers": plan.layers or None, "special": special, "seed": plan.seed}
+    with torch.no_grad(), probe.watch(model, **options) as heads:
+        for done, batch in enumerate(batches):
+            _call(model, batch)
+            report("watching", done + 1, len(batches))
+    return heads
+
+
+def _call(model: Any, batch: dict[str, Tensor]) -> None:
+    """Call a model on texts; some models need more, such as the start of the decoder's text."""
     try:
         model(**batch)
     except InputError:
@@ -230,148 +208,90 @@ def _called(model: Any, batch: dict[str, Tensor]) -> None:
     except (TypeError, ValueError) as error:
         got = f"{type(model).__name__} ({' '.join(str(error).split())[:120]})"
         do = "name an encoder or a language model, or call this one yourself inside probe.watch"
-        refuse("model", must="one that is called with texts alone", got=got, do=do)
+        refuse("model", got=got, must="one that is called with texts alone", do=do)
 
 
-def _replaced(
-    model: Any, heads: Heads, batches: list[dict[str, Tensor]], plan: Plan, tell: Progress
-) -> dict[str, Effect]:
-    """Run every replacement, and circles of one radius after another."""
-    memories: dict[str, Memory | tuple[Memory, int]] = {
-        name: _memory(name, heads, plan) for name in plan.replace
-    }
-    if plan.sweep:
-        last = max(1, min(head.dim for head in heads) // 2 - 1)
-        radii = sorted({round(1 + (last - 1) * place / (RADII - 1)) for place in range(RADII)})
-        memories |= {
-            str(radius): probe.circles(heads, radius, space=plan.space) for radius in radii
-        }
-    if not memories:
-        return {}
-    count = iter(range(1, len(memories) * len(batches) + 1))
-    return probe.effects(
-        model,
-        batches,
-        memories,
-        layers=plan.layers or None,
-        progress=lambda name, _: tell("replacing", next(count), len(memories) * len(batches)),
-    )
-
-
-def _memory(name: str, heads: Heads, plan: Plan) -> Memory | tuple[Memory, int]:
-    match name:
-        case "circles" | "matched":
-            return probe.circles(heads, space=plan.space, matched=name == "matched")
-        case "caps":
-            return probe.circles(heads, space="continuous", matched=True)
-        case "settled":
-            return Softmax(1.0), 3
-        case _:
-            return {
-                "sparse": Entmax(1.5, 1.0),
-                "topk": TopK(4, 1.0),
-                "nearest": Argmax(),
-                "uniform": Softmax(0.0),
-            }[name]
-
-
-def _random(model: Any, seed: int) -> Any:
-    """Make the same model with weights as they are before training."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return type(model)(model.config).eval().to(model.device)
-
-
-def _stores(stack: ExitStack, model: Any) -> list[probe.Store]:
-    """Watch the feed-forward layers too, where a model has some that are known."""
+def _watched_stores(stack: ExitStack, model: Any) -> list[probe.Store]:
+    """Measure the feed-forward layers too, if the model has some that are known."""
     try:
         return stack.enter_context(probe.feedforward(model))
     except InputError:
         return []
 
 
-def _memories(stores: list[probe.Store]) -> list[Row]:
-    """Lay feed-forward layers out as rows."""
-    numbers = ("tokens", "active", "effective", "entropy")
+def _controls(reader: Reader, batches: Batches, plan: Plan, report: Progress) -> list[Row]:
+    """Measure the model with permuted keys, and at random weights."""
+
+    def measured(title: str, model: Any, **options: Any) -> Row:
+        heads = _watched(reader, model, batches, plan, report, **options)
+        return _tables.means(title, heads.table(plan.patterns or None, plan.space))
+
     return [
-        {
-            "layer": store.layer,
-            "name": store.name,
-            "gated": int(store.gated),
-            "memories": len(store.keys),
-        }
-        | {name: getattr(store, name) for name in numbers}
-        | store.fit()._asdict()
-        for store in stores
+        measured("permuted keys", reader.model, shuffled=True),
+        measured("random weights", _randomised(reader.model, plan.seed)),
     ]
 
 
-def _flat(effect: Effect) -> Row:
-    return {"last": effect.hidden[-1]} | {
-        name: value for name, value in effect._asdict().items() if name != "hidden"
-    }
+def _randomised(model: Any, seed: int) -> Any:
+    """Return the same model with the weights that it has before training."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return type(model)(model.config).eval().to(model.device)
 
 
-def _means(title: str, rows: list[Row]) -> Row:
-    """Average over heads."""
-    told: Row = {"control": title}
-    for name in PICKED:
-        numbers = [row[name] for row in rows if row[name] is not None]
-        told[name] = fmean(numbers) if numbers else None
-    return told
+def _replaced(
+    model: Any, heads: Heads, batches: Batches, plan: Plan, report: Progress
+) -> tuple[list[Row], list[Row]]:
+    """Return the effects of every replacement, and of circles of one radius after another."""
+    memories = {name: _memory(name, heads, plan.space) for name in plan.replace}
+    for radius in _radii(heads) if plan.sweep else ():
+        memories[str(radius)] = probe.circles(heads, radius, space=plan.space)
+    if not memories:
+        return [], []
+    total = len(memories) * len(batches)
+    count = iter(range(1, total + 1))
+    layers = plan.layers or None
+
+    def advance(name: str, batch: int) -> None:
+        report("replacing", next(count), total)
+
+    found = probe.effects(model, batches, memories, layers=layers, progress=advance)
+    effects, sweep = [], []
+    for name, effect in found.items():
+        row = _tables.effect(effect)
+        if name in REPLACEMENTS:
+            effects.append({"memory": name, "title": REPLACEMENTS[name]} | row)
+        else:
+            sweep.append({"radius": int(name)} | row)
+    return effects, sweep
 
 
-def _curves(heads: Heads, space: str) -> list[Row]:
-    return [
-        {"layer": head.layer, "head": head.index, "radius": radius, **found._asdict()}
-        for head in heads
-        for radius, found in head.agreement(space).items()
-    ]
+def _radii(heads: Heads) -> list[int]:
+    """Return radii evenly spaced from 1 to the largest below half of the smallest dimension."""
+    last = max(1, min(head.dim for head in heads) // 2 - 1)
+    return sorted({round(1 + (last - 1) * place / (RADII - 1)) for place in range(RADII)})
 
 
-def _histograms(heads: Heads, name: str) -> list[Row]:
-    """Add the histograms of the heads of a layer, as shares of its pairs."""
-    rows: list[Row] = []
-    for layer in heads.layers:
-        parts = [getattr(head, name) for head in heads if head.layer == layer]
-        counts, edges = torch.stack([counts for counts, _ in parts]).sum(0), parts[0][1]
-        middle = ((edges[1:] + edges[:-1]) / 2).tolist()
-        rows += [
-            {"layer": layer, name: where, "share": int(count) / int(counts.sum())}
-            for where, count in zip(middle, counts, strict=True)
-        ]
-    return rows
-
-
-def _values(heads: Heads) -> list[Row]:
-    return [
-        {"layer": head.layer, "head": head.index, "weight": 10.0 ** (place - 5), "norm": norm}
-        for head in heads
-        for place, norm in enumerate(head.value_by_weight)
-        if norm is not None
-    ]
-
-
-def _optima(heads: Heads, plan: Plan) -> dict[str, float]:
-    """Return the betas of the best radii for the commonest dimension and a typical number of tokens."""
-    from kanerva.probe import _fit
-
-    dims = [head.dim for head in heads]
-    attended = [head.attended for head in heads if head.attended]
-    count = plan.patterns or max(2, round(fmean(attended)))
-    best = _fit.optima(max(set(dims), key=dims.count), count, plan.space)
-    return dict(zip(_fit.CRITERIA, best, strict=True)) | {"patterns": count}
+def _memory(name: str, heads: Heads, space: str) -> Memory | tuple[Memory, int]:
+    """Return a replacement by its name."""
+    if name == "caps":
+        return probe.circles(heads, space="continuous", matched=True)
+    if name in ("circles", "matched"):
+        return probe.circles(heads, space=space, matched=name == "matched")
+    return RULES[name]
 
 
 def _manifest(
-    reader: Reader, heads: Heads, batches: list[dict[str, Tensor]], texts: int, plan: Plan
+    reader: Reader, heads: Heads, batches: Batches, texts: int, plan: Plan
 ) -> dict[str, Any]:
+    """Return model, texts, options and versions."""
+    masks = (batch.get("attention_mask") for batch in batches)
     tokens = sum(
-        int(batch["attention_mask"].sum())
-        if "attention_mask" in batch
-        else batch["input_ids"].numel()
-        for batch in batches
+        batch["input_ids"].numel() if mask is None else int(mask.sum())
+        for mask, batch in zip(masks, batches, strict=True)
     )
+    options = {name: _plain(value) for name, value in vars(plan).items()}
+    packages = ("kanerva", "torch", "transformers")
     return {
         "model": reader.name,
         "class": type(reader.model).__name__,
@@ -380,37 +300,12 @@ def _manifest(
         "dimension": heads[0].dim,
         "texts": texts,
         "tokens": tokens,
-        "plan": {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in vars(plan).items()
-        },
+        "plan": options,
         "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("kanerva", "torch", "transformers")},
+        | {name: version(name) for name in packages},
     }
 
 
-def _verdicts(
-    rows: list[Row], effects: list[Row], controls: list[Row], optima: dict[str, float]
-) -> list[str]:
-    """Say in words what was found."""
-    betas = [row["beta"] for row in rows]
-    regimes = {
-        name: sum(row["regime"] == name for row in rows) for name in ("noise", "snr", "capacity")
-    }
-    within = sum(not row["outside"] for row in rows)
-    told = [
-        f"{len(rows)} heads have an effective beta from {min(betas):.1f} to {max(betas):.1f}, {fmean(betas):.1f} on average; {within} "
-        f"lie between the betas best against noise ({optima['noise']:.1f}) and for capacity ({optima['capacity']:.1f}).",
-        f"By their betas {regimes['noise']} are nearest to the memory best against noise, {regimes['snr']} to that of most signal to "
-        f"noise, {regimes['capacity']} to that of most patterns.",
-        f"Circles at the radius of the beta are {controls[0]['variation']:.2f} in total variation from a head's own weights on average; at "
-        f"the radius that agrees best, {controls[0]['matched_variation']:.2f}.",
-    ]
-    kept = {row["memory"]: row for row in effects}
-    if "nearest" in kept and ("circles" in kept or "matched" in kept):
-        name = "matched" if "matched" in kept else "circles"
-        told.append(
-            f"With {REPLACEMENTS[name]} in the place of every head the embedding of a text keeps a cosine of "
-            f"{kept[name]['embedding']:.3f} to what it was; with the nearest token alone, {kept['nearest']['embedding']:.3f}."
-        )
-    return told
+def _plain(value: Any) -> Any:
+    """Return a tuple as a list, as JSON has it."""
+    return list(value) if isinstance(value, tuple) else value
