@@ -1,4 +1,4 @@
-"""Learned projections: the tilt against its definition, the cosines against all pairs, and what training does to digits."""
+"""Learned projections: tilt and cosines against their definitions, and training on digits."""
 
 import copy
 import math
@@ -35,7 +35,7 @@ def generator(seed):
 
 
 def refused(argument, call, *args, **options):
-    """Call with bad input; return the sentence, which blames ``argument``."""
+    """Call with bad input; return the error, which names ``argument``."""
     with pytest.raises(InputError) as caught:
         call(*args, **options)
     assert re.match(FOUR_PARTS, str(caught.value)), str(caught.value)
@@ -67,9 +67,12 @@ class TestTilt:
         torch.testing.assert_close(tilt(x, 10, seed=0), -x)
 
     def test_every_direction_alike(self):
-        """A uniform direction at right angles to the first axis has mean 0 and covariance 1 / (n - 1) in the others, and its
-        fourth moments tell it from one drawn in a cube: a coordinate of a uniform direction in d dimensions has
-        E u^4 = 3 / (d (d + 2))."""
+        """Check the moments of directions orthogonal to the first axis.
+
+        They have mean 0 and covariance 1 / (n - 1) in the other axes. The fourth moment
+        distinguishes a uniform direction from one drawn in a cube: for a coordinate in d dimensions
+        it is E u^4 = 3 / (d (d + 2)).
+        """
         count, width = 40_000, 6
         x = torch.eye(1, width, dtype=torch.float64).expand(count, width)
         turned = tilt(x, width / 2, seed=0)
@@ -79,7 +82,7 @@ class TestTilt:
         np.testing.assert_allclose(
             (rest.T @ rest / count).numpy(), np.eye(free) / free, atol=5 / count**0.5 / free
         )
-        # Along the corners of the cube of the others, where a draw from a cube lies too often, and along its axes.
+        # Along a corner of the cube, where a draw from a cube is too frequent, and along an axis.
         corner = rest.sum(-1) / free**0.5
         fourth = 3 / (free * (free + 2))
         for found in (corner, rest[:, 0]):
@@ -257,7 +260,7 @@ class TestCosines:
 
 class TestFit:
     def recalled(self, projection, ink):
-        """Read once with every picture, damaged by five of 64 bits, among all of them; return the mean error and cosine."""
+        """Return mean error and cosine of one read with every image, damaged by 5 of 64 bits."""
         with torch.no_grad():
             found = read(projection(tilt(ink, 5, seed=9)), projection(ink), ink, dot, Softmax(BETA))
         return (found - ink).square().sum(-1).mean().item(), torch.cosine_similarity(
@@ -265,7 +268,10 @@ class TestFit:
         ).mean().item()
 
     def test_digits(self, ink):
-        """Under a second on one core: the loss falls from 1.19 to 0.32 in batches, from 2.24 to 0.98 among all 1,797."""
+        """The loss falls from 1.19 to 0.32 in batches, and from 2.24 to 0.98 among all 1,797.
+
+        Training takes less than a second on one core.
+        """
         projection = Projection(64, 64, seed=0)
         error, cosine = self.recalled(projection, ink)
         before = cosines(projection(ink))
@@ -277,11 +283,11 @@ class TestFit:
         assert error_after < 0.6 * error
         assert cosine_after > cosine + 0.02
         after = cosines(projection(ink))
-        # Pictures of ink share a direction; a random matrix keeps it and training takes it away.
+        # Images of ink have a common direction, which a random matrix keeps and training removes.
         assert before.mean > 0.5
         assert abs(after.mean) < 0.1
 
-    def test_all_pictures_as_the_memory(self, ink):
+    def test_all_images_in_one_batch(self, ink):
         projection = Projection(64, 32, seed=1)
         error, _ = self.recalled(projection, ink[:400])
         losses = fit(projection, ink[:400], BETA, (1, 8), epochs=40, batch=10_000, rate=0.02)
@@ -289,7 +295,10 @@ class TestFit:
         assert self.recalled(projection, ink[:400])[0] < error
 
     def test_one_step_against_its_definition(self):
-        """One batch, no damage: the loss is that of the softmax, and Adam's first step moves every weight by the rate."""
+        """With one batch and no damage the loss is that of softmax.
+
+        The first step of Adam changes every weight by the rate.
+        """
         x = torch.rand(9, 5, generator=generator(0))
         projection = Projection(5, 4, seed=0)
         weight = projection.weight.detach().double().numpy()
@@ -314,7 +323,7 @@ class TestFit:
         assert not torch.equal(weight, other)
 
     def test_batches_of_nearly_one_size(self, ink):
-        """With 129 pictures and batches of 128 none is left alone, where its loss would be 0."""
+        """With 129 images and batches of 128, no image is alone in a batch, with a loss of 0."""
         losses = fit(Projection(64, 16, seed=0), ink[:129], 1.0, (0, 0), epochs=1)
         whole = fit(Projection(64, 16, seed=0), ink[:129], 1.0, (0, 0), epochs=1, batch=129)
         assert losses.item() == pytest.approx(whole.item(), rel=0.05)
