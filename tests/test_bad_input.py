@@ -756,19 +756,19 @@ REFUSED = {
     ),
     "mask of another shape": (
         lambda: auto().read(X, torch.ones(3, dtype=torch.bool)),
-        "read: mask must be a bool (True keeps) or floating",
+        "Patterns.read: mask must be a bool (True keeps) or floating",
     ),
     "mask of int": (
         lambda: auto().read(X, torch.ones(5, dtype=torch.int64)),
-        "read: mask must be a bool (True keeps) or floating tensor",
+        "Patterns.read: mask must be a bool (True keeps) or floating tensor",
     ),
     "mask of nan": (
         lambda: auto().read(X, torch.full((5,), NAN)),
-        "read: mask must be finite, or -inf for what is left out",
+        "Patterns.read: mask must be finite, or -inf for keys left out",
     ),
     "mask in a recall": (
         lambda: auto().recall(X, mask=torch.ones(3, 7)),
-        "read: mask must be a bool (True keeps) or floating tensor",
+        "Patterns.read: mask must be a bool (True keeps) or floating tensor",
     ),
     "unknown id": (
         lambda: auto().forget([7]),
@@ -816,35 +816,35 @@ REFUSED = {
     ),
     "energy of circles": (
         lambda: circle().energy(B),
-        "energy: similarity must be dot or closeness, but it was agreement",
+        "Patterns.energy: similarity must be one with a regulariser, such as dot, closeness or cosine, but it was agreement",
     ),
     "energy at beta 0": (
         lambda: functional.energy(X, KEYS, similarity.dot, Softmax(0.0)),
-        "Softmax.potential: beta must be > 0, but it was 0",
+        "energy: beta must be > 0, but it was 0",
     ),
     "huge with dot": (
         lambda: huge(similarity.dot, Softmax(1.0)).read(ALTERNATING),
-        "dot: query must be small enough that its scores stay",
+        "Patterns.read: query must be such that weights and sums stay",
     ),
     "huge with dot in a batch": (
         lambda: huge(similarity.dot, Softmax(1.0)).read(ALTERNATING.expand(9, 4)),
-        "dot: query must be small enough",
+        "Patterns.read: query must be such that weights and sums stay",
     ),
     "huge with cosine": (
         lambda: huge(similarity.cosine, Argmax()).read(ALTERNATING),
-        "cosine: query must be small enough that lengths stay",
+        "Patterns.read: query must be such that weights and sums stay",
     ),
     "huge with closeness": (
         lambda: huge(similarity.closeness, Compact(1.0)).read(ALTERNATING),
-        "closeness: query must be small enough",
+        "Patterns.read: query must be such that weights and sums stay",
     ),
     "huge with manhattan": (
         lambda: huge(similarity.manhattan, Step(0)).read(ALTERNATING),
-        "manhattan: query must be small enough",
+        "Patterns.read: query must be such that weights and sums stay",
     ),
     "huge and a step": (
         lambda: huge(similarity.dot, Step(0)).read(ALTERNATING),
-        "dot: query must be small enough that its scores stay",
+        "Patterns.read: query must be such that weights and sums stay",
     ),
     "huge in half": (
         lambda: half_linear().read(torch.full((4,), 60000.0).half()),
@@ -852,7 +852,7 @@ REFUSED = {
     ),
     "huge energy": (
         lambda: auto().energy(torch.full((4,), 1e30)),
-        "energy: query must be such that weights and sums stay within",
+        "Patterns.energy: query must be such that weights and sums stay within",
     ),
     "exponent": (
         lambda: Exponential(1.0)(torch.tensor([1e4])),
@@ -1051,7 +1051,7 @@ REFUSED = {
     ),
     "circle of other bits": (
         lambda: Patterns(4, similarity=similarity.agreement, separation=Circle(5, 1)),
-        "Patterns: bits must be 4, the length of the keys, but it was 5 in Circle",
+        "Patterns: length must be 4, the length of the keys, but it was 5 in Circle",
     ),
     "counters of other rows": (
         lambda: functional.deposit(

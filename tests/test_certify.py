@@ -156,7 +156,7 @@ def test_what_was_prepared_is_not_taken_for_what_came_to_lie_there():
         (lambda q, k: functional.certify(q, k, k, Softmax(1.0), 1e-9), "tolerance must be"),
         (
             lambda q, k: functional.certify(q.requires_grad_(), k, k, Softmax(1.0)),
-            "query must be asked without a gradient",
+            "query must be without a gradient",
         ),
         (lambda q, k: functional.certify(q, k, k, Softmax(1.0), 2.0), "tolerance must be"),
         (

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import kanerva
 
@@ -31,7 +32,11 @@ HEAVY = [
     "transformers",
 ]
 SECONDS = 0.5
-CODE_LINES, PARAMETERS, FILE_LINES = 65, 8, 500
+CODE_LINES, PARAMETERS, FILE_LINES = 65, 8, 300
+# Entries of the package's folder; the families to come take eight more.
+ROOT_ENTRIES, FLOORS = 20, 9
+# Python functions that a read of a few vectors may call.
+FRAMES = 25
 
 IMPORT = """
 import json, sys, time
@@ -75,16 +80,16 @@ def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     ]
 
 
-def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
-    """Count the lines of a function that are neither docstring nor blank nor comment."""
-    counted = set(range(function.lineno, function.end_lineno + 1))
-    if ast.get_docstring(function) is not None:
-        counted -= set(range(function.body[0].lineno, function.body[0].end_lineno + 1))
-    return sum(
-        1
-        for line in counted
-        if lines[line - 1].strip() and not lines[line - 1].lstrip().startswith("#")
-    )
+def code_lines(node: ast.AST, lines: list[str]) -> int:
+    """Count the lines of a function or a file that are no docstring, no comment and not blank."""
+    first, last = getattr(node, "lineno", 1), getattr(node, "end_lineno", len(lines))
+    counted = set(range(first, last + 1))
+    documented = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
+    for inner in ast.walk(node):
+        if isinstance(inner, documented) and ast.get_docstring(inner) is not None:
+            counted -= set(range(inner.body[0].lineno, inner.body[0].end_lineno + 1))
+    texts = (lines[line - 1].strip() for line in counted)
+    return sum(1 for text in texts if text and not text.startswith("#"))
 
 
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -170,6 +175,78 @@ def test_parts_stay_small(path):
         for function in found
         if parameters(function) > PARAMETERS and function.name not in commands
     ]
-    assert len(lines) <= FILE_LINES, f"{path.name} has {len(lines)} lines; split it by ideas"
+    whole = code_lines(ast.parse(text), lines)
+    assert whole <= FILE_LINES, f"{path.name} has {whole} lines of code; split it by ideas"
     assert not long, f"cut into smaller functions: {', '.join(long)}"
     assert not wide, f"gather parameters into one object: {', '.join(wide)}"
+
+
+def test_the_root_has_few_entries():
+    home = Path(kanerva.__file__).parent
+    entries = [path.name for path in home.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= ROOT_ENTRIES, sorted(entries)
+
+
+def parts() -> set[str]:
+    """Return the names of the parts and stores that no code outside the engine compares with."""
+    modules = (kanerva.separation, kanerva.similarity, kanerva.activation)
+    names = {name for module in modules for name in module.__all__}
+    return names - {"Separation", "Partial", "Activation"} | {"Patterns", "Locations"}
+
+
+def named(node: ast.AST) -> set[str]:
+    """Return the names in an expression, without the arguments of its calls."""
+    if isinstance(node, ast.Call):
+        return set()
+    own = {node.id} if isinstance(node, ast.Name) else set()
+    # torch has modules of the same names.
+    outside = ast.unparse(node).startswith(("nn.", "torch."))
+    own |= {node.attr} if isinstance(node, ast.Attribute) and not outside else set()
+    inner = () if isinstance(node, ast.Attribute) else ast.iter_child_nodes(node)
+    return own.union(*map(named, inner)) if inner else own
+
+
+def comparisons(tree: ast.AST, known: set[str]) -> list[str]:
+    """Return the comparisons with known names: ``is``, ``==``, ``in``, isinstance, issubclass."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            asked = set().union(*(named(side) for side in (node.left, *node.comparators)))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            asked = named(node.args[1])
+        else:
+            continue
+        if asked & known:
+            found.append(f"line {node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+def test_no_code_asks_which_part_it_has():
+    """What others must know of a part is an attribute; only the engine has faster ways by type."""
+    found = []
+    for path in SOURCES:
+        place = path.relative_to(ROOT / "src" / "kanerva").as_posix()
+        if not place.startswith(("_engine/", "lab/papers/")):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            found += [f"{place} {one}" for one in comparisons(tree, parts())]
+    assert not found, "\n".join(found)
+
+
+def test_comparisons_with_parts_are_found():
+    tree = ast.parse(
+        "isinstance(rule, (Softmax, Step)); x is similarity.dot; type(a) is Sign; b < 3"
+    )
+    assert len(comparisons(tree, parts())) == 3
+
+
+def test_a_small_read_takes_few_frames():
+    memory = kanerva.modern_hopfield(16, beta=0.5)
+    memory.write(torch.randn(32, 16, generator=torch.Generator().manual_seed(0)))
+    query, called = memory.keys[:1].clone(), []
+    memory.read(query)
+    sys.setprofile(lambda frame, event, value: called.append(frame) if event == "call" else None)
+    try:
+        memory.read(query)
+    finally:
+        sys.setprofile(None)
+    assert len(called) <= FRAMES, [frame.f_code.co_qualname for frame in called]

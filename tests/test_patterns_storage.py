@@ -420,7 +420,7 @@ def test_the_line_that_describes_it():
     ["float16", "packed", torch.int64, torch.int8, 16, True, torch.complex64, [torch.float16]],
 )
 def test_storages_that_there_are_not(storage):
-    sentence = r'^Patterns: storage must be None, a floating dtype or "bits", but it was .*; choose torch.bfloat16 for half the room\.$'
+    sentence = r'^Patterns: storage must be None, a floating dtype or "bits", but it was .*; choose torch.bfloat16 for half the memory\.$'
     with pytest.raises(kanerva.InputTypeError, match=sentence):
         Patterns(4, separation=Linear(), storage=storage)
 

@@ -1,7 +1,7 @@
-"""What a read does with the weighted sum of values: nothing, its sign, or its direction. Frozen parts."""
+"""What a read does with the weighted sum of values: nothing, its sign, or its direction."""
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -13,9 +13,19 @@ from kanerva._core.errors import door, refuse
 
 __all__ = ["Activation", "Identity", "Sign", "Unit"]
 
+Field = Float[Tensor, "*batch e"]
+Query = Float[Tensor, "*batch d"]
 
-class Activation(ABC):
-    """Turns the field, the weighted sum of values, into what is read; the query is at hand for ties.
+
+class Activation:
+    """A function of the field, the weighted sum of values, and of the query.
+
+    A new activation is a frozen dataclass that writes ``forward(field, query)``. Calling it checks
+    the input. Attributes of the class, or properties where they depend on the instance:
+
+    * ``bits``: what is read is -1/+1;
+    * ``keeps``: coordinates of the query may be returned, so values must be as long as keys;
+    * ``plain``: the field is returned unchanged.
 
     Example:
         >>> import torch
@@ -24,16 +34,47 @@ class Activation(ABC):
         [0.60..., 0.80...]
     """
 
-    @abstractmethod
-    def __call__(
-        self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]
-    ) -> Float[Tensor, "*batch e"]:
-        """Activate ``field``."""
+    bits: bool = False
+    keeps: bool = False
+    plain: bool = False
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        # A class that overrides the checked method has no unchecked one beside it.
+        if "__call__" in vars(cls) and "forward" not in vars(cls):
+            cls.forward = vars(cls)["__call__"]  # type: ignore[method-assign]
+
+    @door
+    def __call__(self, field: Field, query: Query) -> Field:
+        """Activate a field.
+
+        Args:
+            field: ``(..., e)`` floating, finite.
+            query: ``(..., d)`` with the same leading dimensions.
+
+        Returns:
+            ``(..., e)``.
+
+        Raises:
+            InputError: a field that is not finite, or queries that do not fit it.
+        """
+        arrays.finite("field", arrays.floats("field", field))
+        arrays.floats("query", query, field.shape[-1] if self.keeps else None)
+        batch = field.shape[:-1]
+        if query.shape != field.shape and arrays.together(query.shape[:-1], batch) != batch:
+            got = f"of shape {tuple(query.shape)} for a field of shape {tuple(field.shape)}"
+            do = "give both the same leading dimensions"
+            refuse("query", got=got, must="one for each field", do=do)
+        return self.forward(field, query)
+
+    def forward(self, field: Field, query: Query) -> Field:
+        """Activate a field without checks."""
+        raise NotImplementedError(f"{type(self).__name__} does not write forward")
 
 
 @dataclass(frozen=True)
 class Identity(Activation):
-    """Leaves the weighted sum as it is.
+    """Returns the field unchanged.
 
     Example:
         >>> import torch
@@ -42,17 +83,16 @@ class Identity(Activation):
         0.5
     """
 
-    @door
-    def __call__(
-        self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]
-    ) -> Float[Tensor, "*batch e"]:
+    plain = True
+
+    def forward(self, field: Field, query: Query) -> Field:
         """Return ``field``."""
-        return _given(self, field, query)
+        return field
 
 
 @dataclass(frozen=True)
 class Unit(Activation):
-    """Scales the weighted sum to length one; a zero sum stays zero.
+    """Scales the field to length one; a zero field stays zero.
 
     Example:
         >>> import torch
@@ -61,56 +101,57 @@ class Unit(Activation):
         [0.0, 1.0]
     """
 
-    @door
-    def __call__(
-        self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]
-    ) -> Float[Tensor, "*batch e"]:
+    def forward(self, field: Field, query: Query) -> Field:
         """Return ``field`` over its length."""
-        # Over its largest coordinate first: squares of what is very large or small leave the range of floats.
-        field = _given(self, field, query)
+        # The largest coordinate is divided out first: squares of very large or small numbers leave
+        # the range of floats.
         largest = field.detach().abs().amax(-1, keepdim=True)
-        return torch.nn.functional.normalize(
-            field / torch.where(largest == 0, 1.0, largest), dim=-1
-        )
+        scaled = field / torch.where(largest == 0, 1.0, largest)
+        return torch.nn.functional.normalize(scaled, dim=-1)
 
 
 @dataclass(frozen=True)
 class Sign(Activation):
-    """Takes each bit by majority: +1 where the sum is positive, -1 where it is negative, and ties by a stated policy.
+    """Takes the sign of each coordinate; an exact zero becomes a bit by a stated policy.
 
     Args:
-        tie: what an exact zero becomes. ``"random"``: a fair coin (Kanerva 1988), fixed by the query, the place of the bit and
-            the seed, so the same query always reads the same. ``"keep"``: the query's own bit (Hopfield 1982; values as long as
-            keys). ``"plus"`` or ``"minus"``: always that.
+        tie: what an exact zero becomes. ``"random"``: a fair coin (Kanerva 1988), which is fixed by
+            the query, the place of the bit and the seed, so the same query always reads the same.
+            ``"keep"``: the query's own bit (Hopfield 1982; values as long as keys). ``"plus"`` or
+            ``"minus"``: always that.
         seed: an integer >= 0, for ``"random"``.
 
     Example:
         >>> import torch
         >>> from kanerva.activation import Sign
-        >>> Sign(tie="keep")(torch.tensor([3.0, 0.0, -1.0]), torch.tensor([-1.0, -1.0, -1.0])).tolist()
+        >>> field, query = torch.tensor([3.0, 0.0, -1.0]), torch.tensor([-1.0, -1.0, -1.0])
+        >>> Sign(tie="keep")(field, query).tolist()
         [1.0, -1.0, -1.0]
     """
 
     tie: str = "random"
     seed: int = 0
+    bits = True
 
     @door
     def __post_init__(self) -> None:
         checks.choice("tie", self.tie, ("random", "keep", "plus", "minus"))
         checks.keep(self, seed=checks.integer("seed", self.seed, 0, 2**63 - 1))
 
-    @door
-    def __call__(
-        self, field: Float[Tensor, "*batch e"], query: Float[Tensor, "*batch d"]
-    ) -> Float[Tensor, "*batch e"]:
+    @property
+    def keeps(self) -> bool:  # type: ignore[override]
+        """Whether ties keep the bit of the query."""
+        return self.tie == "keep"
+
+    def forward(self, field: Field, query: Query) -> Field:
         """Return the signs of ``field``, none of them zero."""
-        tied = _given(self, field, query) == 0
+        tied = field == 0
         if not torch.compiler.is_compiling() and not tied.any():
             return field.sign()
-        return torch.where(tied, self._settled(field, query), field.sign())
+        return torch.where(tied, self._tie(field, query), field.sign())
 
-    def _settled(self, field: Tensor, query: Tensor) -> Tensor:
-        """Give the bit that each place would take if it were tied."""
+    def _tie(self, field: Tensor, query: Tensor) -> Tensor:
+        """Return the bit that each coordinate takes if it is tied."""
         if self.tie == "keep":
             return query
         if self.tie == "random":
@@ -118,19 +159,3 @@ class Sign(Activation):
             coin = bits.mix(bits.fingerprint(query, self.seed).unsqueeze(-1) + place)
             return torch.where(coin < 0, -1.0, 1.0).to(field.dtype)
         return torch.full_like(field, 1.0 if self.tie == "plus" else -1.0)
-
-
-def _given(part: Activation, field: Tensor, query: Tensor) -> Tensor:
-    """Return a field that can be activated."""
-    arrays.finite("field", arrays.floats("field", field))
-    keeps = isinstance(part, Sign) and part.tie == "keep"
-    arrays.floats("query", query, field.shape[-1] if keeps else None)
-    if (
-        query.shape != field.shape
-        and arrays.together(query.shape[:-1], field.shape[:-1]) != field.shape[:-1]
-    ):
-        got = f"of shape {tuple(query.shape)} for a field of shape {tuple(field.shape)}"
-        refuse(
-            "query", must="one for each field", got=got, do="give both the same leading dimensions"
-        )
-    return field

@@ -132,7 +132,7 @@ def trace(
 def _states(step: Step, query: Tensor, *given: Any) -> Iterator[Settled]:
     """Check the arguments of ``settle`` and ``trace``, and iterate."""
     arrays.finite("query", arrays.floats("query", query))
-    return iterate(step, query, rules(*given, query[..., 0].numel()))
+    return iterate(step, query, rules(*given, count=query[..., 0].numel()))
 
 
 class Rules(NamedTuple):

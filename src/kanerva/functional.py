@@ -1,25 +1,28 @@
-"""One read, on plain tensors: scores, weights, field, energy, and the two ways to hold what was written.
+"""One read on plain tensors: scores, weights, field, energy, and writing to counters.
 
-Work is cut into rows of queries, so that no array of queries x keys is ever larger than ``settings.budget``; keys in another
-dtype, or packed, are converted a block at a time. Scores and sums are taken in float32 at least.
+Each function checks its input and gives it to the engine. Work is cut into rows of queries, so that no array of
+queries x keys is ever larger than ``settings.budget``; keys in another dtype, or packed, are converted a block at a
+time. Scores and sums are taken in float32 at least.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import InputTypeError, describe, door, refuse
-from kanerva._engine import packed, prune, routes
+from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva._engine import certify as certify_
+from kanerva._engine import prune, routes, writes
+from kanerva._engine.certify import Certified
 from kanerva._engine.prune import Coarse
-from kanerva._engine.routes import Field, radius, scans
-from kanerva._engine.scores import Mask, chunks, compare, finite, left, pieces
+from kanerva._engine.routes import Field
+from kanerva._engine.scores import Mask, narrow, rows_of
 from kanerva.bits import Packed
-from kanerva.separation import Separation, Softmax, Step
-from kanerva.similarity import Similarity, closeness, dot
+from kanerva.separation import Separation
+from kanerva.similarity import Similarity, dot
 
 __all__ = [
     "Certified",
@@ -36,8 +39,6 @@ __all__ = [
     "weights",
 ]
 
-EXACT = (torch.float32, torch.float64)
-
 Keys = Shaped[Tensor, "m d"] | Packed
 Values = Shaped[Tensor, "m e"] | Packed
 
@@ -46,16 +47,20 @@ Values = Shaped[Tensor, "m e"] | Packed
 def scores(
     query: Float[Tensor, "*batch d"], keys: Keys, similarity: Similarity, mask: Mask = None
 ) -> Float[Tensor, "*batch m"]:
-    """Compare queries with keys, and add what a float mask adds.
+    """Compare queries with keys, and add a float mask.
 
     Args:
-        query: ``(..., d)``.
+        query: ``(..., d)`` floating, finite.
         keys: ``(m, d)``, a tensor or ``bits.Packed``.
         similarity: such as ``similarity.dot``.
-        mask: broadcasts to ``(..., m)``; bool (True keeps) or float (added to the scores; -inf leaves out).
+        mask: broadcasts to ``(..., m)``; bool (True keeps a key; it has no effect on scores) or
+            float (added to the scores; -inf leaves a key out).
 
     Returns:
         ``(..., m)``, in float32 where the query is narrower.
+
+    Raises:
+        InputError: inputs that do not fit one another or are not finite.
 
     Example:
         >>> import torch
@@ -65,8 +70,9 @@ def scores(
         [1.0, 2.0]
     """
     _check(query, keys, similarity)
-    rows_of(mask, query.shape[:-1], keys.shape[0])
-    return finite(compare(query, keys, similarity, mask))
+    rows, kept = _rows(query), rows_of(mask, query.shape[:-1], keys.shape[0])
+    found = routes.scores(rows, keys, similarity, kept)
+    return found.reshape(*query.shape[:-1], keys.shape[0])
 
 
 @door
@@ -77,20 +83,22 @@ def weights(
     separation: Separation,
     mask: Mask = None,
 ) -> Float[Tensor, "*batch m"]:
-    """Weigh every key: separation(similarity(query, keys)).
+    r"""Weigh every key.
+
+    .. math:: w = \text{separation}(\text{similarity}(q, k_i))
 
     Args:
-        query: ``(..., d)``.
+        query: ``(..., d)`` floating, finite.
         keys: ``(m, d)``.
-        similarity: how near.
-        separation: how much.
-        mask: as in ``scores``.
+        similarity: how near a query is to a key.
+        separation: how much each key counts.
+        mask: as in ``scores``; keys left out have weight 0.
 
     Returns:
-        ``(..., m)``.
+        ``(..., m)``, in float32 where the query is narrower.
 
     Raises:
-        InputError: the weights overflow.
+        InputError: as ``scores``; the weights overflow.
 
     Example:
         >>> import torch
@@ -101,11 +109,12 @@ def weights(
         [0.5, 0.5]
     """
     _check(query, keys, similarity, separation=separation)
-    rows_of(mask, query.shape[:-1], keys.shape[0])
-    return _weights(query, keys, similarity, separation, mask)
+    rows, kept = _rows(query), rows_of(mask, query.shape[:-1], keys.shape[0])
+    found = routes.weights(rows, keys, similarity, separation, kept)
+    return found.reshape(*query.shape[:-1], keys.shape[0])
 
 
-@door("read")
+@door
 def field(
     query: Float[Tensor, "*batch d"],
     keys: Keys,
@@ -114,20 +123,23 @@ def field(
     separation: Separation,
     mask: Mask = None,
 ) -> Field:
-    r"""Sum the values by their weights, less what the separation says the query gives to itself.
+    r"""Sum the values by their weights, less the self-coupling of the query where a rule has one.
 
     .. math:: f(q) = \sum_i w_i v_i - c(q)\, q
 
     Args:
-        query: ``(..., d)``.
+        query: ``(..., d)`` floating, finite.
         keys: ``(m, d)``; ``m`` may be 0.
         values: ``(m, e)``; integers are summed exactly.
-        similarity: how near.
-        separation: how much.
+        similarity: how near a query is to a key.
+        separation: how much each key counts.
         mask: as in ``scores``.
 
     Returns:
-        the field and whether it is empty, in float32 where the query is narrower.
+        the field in float32 where the query is narrower, and which queries have no weight at all.
+
+    Raises:
+        InputError: as ``weights``; the sums overflow.
 
     Example:
         >>> import torch
@@ -137,15 +149,7 @@ def field(
         >>> functional.field(torch.ones(2), torch.eye(2), torch.eye(2), dot, Step(5)).empty.item()
         True
     """
-    _check(query, keys, similarity, separation=separation, values=values)
-    rows = query.reshape(-1, query.shape[-1])
-    value, empty = routes.field(
-        rows, keys, values, similarity, separation, rows_of(mask, query.shape[:-1], keys.shape[0])
-    )
-    finite(value)
-    return Field(
-        value.reshape(*query.shape[:-1], values.shape[-1]), empty.reshape(query.shape[:-1])
-    )
+    return _field(query, keys, values, similarity, separation, mask)
 
 
 @door
@@ -157,20 +161,23 @@ def read(
     separation: Separation,
     mask: Mask = None,
 ) -> Float[Tensor, "*batch e"]:
-    r"""Read once: the weighted sum of values, in the query's dtype.
+    r"""Read once: the field, in the query's dtype.
 
     .. math:: y = \sum_i w_i v_i, \quad w = \text{separation}(\text{similarity}(q, k_i))
 
     Args:
-        query: ``(..., d)``.
+        query: ``(..., d)`` floating, finite.
         keys: ``(m, d)``.
         values: ``(m, e)``.
-        similarity: how near.
-        separation: how much.
+        similarity: how near a query is to a key.
+        separation: how much each key counts.
         mask: as in ``scores``.
 
     Returns:
         ``(..., e)``; zeros where nothing is stored, within reach, or left by the mask.
+
+    Raises:
+        InputError: as ``field``.
 
     Example:
         >>> import torch
@@ -181,21 +188,7 @@ def read(
         >>> functional.read(torch.zeros(2), torch.eye(2), values, dot, Softmax(1.0)).item()
         2.0
     """
-    return narrow(field(query, keys, values, similarity, separation, mask).value, query.dtype)
-
-
-class Certified(NamedTuple):
-    """A read with a bound on its error.
-
-    Attributes:
-        value: ``(..., e)``.
-        bound: ``(...)`` float64; no coordinate of ``value`` is further from that of the exact read.
-        active: ``(...)`` of how many keys it was made.
-    """
-
-    value: Float[Tensor, "*batch e"]
-    bound: Float[Tensor, "*batch"]
-    active: Int64[Tensor, "*batch"]
+    return narrow(_field(query, keys, values, similarity, separation, mask).value, query)
 
 
 @door
@@ -207,93 +200,62 @@ def certify(
     tolerance: float = 1e-6,
     near: Coarse | None = None,
 ) -> Certified:
-    r"""Read by softmax of dot products from the few keys that matter, and bound the error of that.
+    r"""Read by softmax of dot products from the few keys that matter, and bound the error.
 
-    All keys are looked at in low precision, with a margin for what that loses; those whose weight can matter are weighed exactly, in
-    float64. What was left out is bounded by its largest possible weight:
+    All keys are compared in low precision, with a margin for its error; those whose weight can
+    matter are weighed exactly, in float64. A key that is left out is bounded by its largest
+    possible weight:
 
-    .. math:: |y - \hat y| \le 2 \max |v| \, n \, e^{-\beta w}, \quad w = \frac1\beta \ln \frac{2 m}{\text{tolerance}}
+    .. math:: |y - \hat y| \le 2 \max |v| \, n \, e^{-\beta w}, \quad
+        w = \frac1\beta \ln \frac{2 m}{\text{tolerance}}
 
-    It pays where few patterns answer: several times as fast as a plain read for large keys. Queries that many patterns answer get the plain
-    read, and the bound of sums in its dtype, which is far from tight.
+    It pays where few patterns have weight: it is several times as fast as a plain read for long
+    keys. Queries to which many patterns contribute get the plain read, and the bound of sums in its
+    dtype, which is far from tight.
 
     Args:
         query: ``(..., d)`` float32 or float64.
         keys: ``(m, d)`` of the same dtype, or bfloat16.
         values: ``(m, e)`` likewise.
         separation: Softmax, with beta > 0 as a plain number.
-        tolerance: error allowed, as a share of the largest absolute value; no smaller than the resolution of the dtype.
-        near: what ``coarse`` made of the same keys and values, to ask of them again.
+        tolerance: error allowed, as a share of the largest absolute value; no smaller than the
+            resolution of the dtype.
+        near: the result of ``coarse`` for the same keys and values, to be used again.
 
     Returns:
         a ``Certified``.
+
+    Raises:
+        InputError: another rule, other dtypes, or inputs that are trained.
 
     Example:
         >>> import torch
         >>> from kanerva import functional
         >>> from kanerva.separation import Softmax
-        >>> keys = torch.nn.functional.normalize(torch.randn(5000, 64, generator=torch.Generator().manual_seed(0)), dim=-1)
+        >>> drawn = torch.randn(5000, 64, generator=torch.Generator().manual_seed(0))
+        >>> keys = torch.nn.functional.normalize(drawn, dim=-1)
         >>> found = functional.certify(keys[:3], keys, keys, Softmax(100.0))
         >>> found.active.tolist(), bool((found.bound < 1e-6).all())
         ([1, 1, 1], True)
     """
     _check(query, keys, dot, separation=separation, values=values)
-    if type(separation) is not Softmax or float(separation.beta) <= 0:
-        refuse(
-            "separation",
-            must="Softmax with beta > 0",
-            got=repr(separation),
-            do="read without tolerance",
-        )
-    if (
-        isinstance(keys, Packed)
-        or isinstance(values, Packed)
-        or not values.is_floating_point()
-        or query.dtype not in EXACT
-    ):
-        got = f"{describe(query)} for keys {describe(keys)}"
-        refuse(
-            "query",
-            must="float32 or float64, for floating keys and values",
-            got=got,
-            do="read without tolerance",
-        )
-    if torch.is_grad_enabled() and any(part.requires_grad for part in (query, keys, values)):
-        do = "read without tolerance, or under torch.no_grad()"
-        refuse(
-            "query",
-            must="asked without a gradient, for what is left out has none",
-            got="to be trained",
-            do=do,
-        )
-    tolerance = checks.number("tolerance", tolerance, torch.finfo(query.dtype).eps, 1)
-    rows = query.reshape(-1, query.shape[-1]).detach()
-    arrays.finite("query", rows)
-    near = coarse(keys, values) if near is None else near
-    value, bound, active = prune.pruned(rows, keys, values, float(separation.beta), tolerance, near)
-    many = (active == 0).nonzero().squeeze(-1)
-    if len(many):
-        plain = finite(routes.field(rows[many], keys, values, dot, separation, None).value)
-        value, active = value.index_copy(0, many, plain), active.index_fill(0, many, len(keys))
-        bound = bound.index_copy(
-            0, many, prune.plain_bound(rows[many], keys, float(separation.beta), near)
-        )
-    batch = query.shape[:-1]
-    return Certified(
-        value.reshape(*batch, values.shape[-1]), bound.reshape(batch), active.reshape(batch)
-    )
+    rule = certify_.vet(dot, separation)
+    return certify_.certify(query, keys, values, rule, tolerance, near)
 
 
 @door
 def coarse(keys: Keys, values: Values) -> Coarse:
-    """Prepare keys for ``certify``: rounded, with what rounding loses.
+    """Prepare keys for ``certify``: rounded, with the error of rounding.
 
     Args:
         keys: ``(m, d)``, m >= 1, finite.
-        values: ``(m, e)``.
+        values: ``(m, e)``, finite.
 
     Returns:
-        a ``Coarse``; it takes half the room of float32 keys, none beside bfloat16 ones.
+        a ``Coarse``; it takes half the memory of float32 keys, none beside bfloat16 ones.
+
+    Raises:
+        InputError: packed or empty keys, or numbers that are not finite.
 
     Example:
         >>> import torch
@@ -303,18 +265,13 @@ def coarse(keys: Keys, values: Values) -> Coarse:
     """
     for name, rows in (("keys", keys), ("values", values)):
         if isinstance(rows, Packed):
-            refuse(
-                name,
-                must="floating rows",
-                got="bits.Packed",
-                do="read without tolerance",
-                error=InputTypeError,
-            )
+            must, do = "floating rows", "read without tolerance"
+            refuse(name, got="bits.Packed", must=must, do=do, error=InputTypeError)
         arrays.finite(name, arrays.rows(name, rows, len(keys)))
     assert isinstance(keys, Tensor)
     assert isinstance(values, Tensor)
     if len(keys) == 0:
-        refuse("keys", must="one row or more", got="none", do="write something first")
+        refuse("keys", got="none", must="one row or more", do="write something first")
     return prune.coarse(keys.detach(), values.detach())
 
 
@@ -326,14 +283,17 @@ def energy(
     separation: Separation,
     mask: Mask = None,
 ) -> Float[Tensor, "*batch"]:
-    r"""Return the energy whose downhill step is one read, for values that are the keys.
+    r"""Return the energy that a read lowers, for values that are the keys.
 
-    .. math:: E(q) = R(q) - \Phi(s(q)), \quad R = \tfrac12 |q|^2 \text{ with dot scores, } 0 \text{ with closeness}
+    .. math:: E(q) = R(q) - \Phi(s(q))
+
+    R is the regulariser of the similarity: half the squared length for ``dot``, 0 for ``closeness``
+    and for ``cosine``, whose queries stand for their directions.
 
     Args:
-        query: ``(..., d)``.
+        query: ``(..., d)`` floating, finite.
         keys: ``(m, d)``.
-        similarity: ``dot`` or ``closeness``.
+        similarity: one with a regulariser.
         separation: one with a potential.
         mask: as in ``scores``.
 
@@ -341,33 +301,20 @@ def energy(
         ``(...)``; +inf where a normalised rule has nothing stored or left by the mask.
 
     Raises:
-        InputError: another similarity, or a separation without potential.
+        InputError: a similarity without regulariser, or a separation without potential.
 
     Example:
         >>> import torch
         >>> from kanerva import functional
         >>> from kanerva.separation import Softmax
         >>> from kanerva.similarity import closeness
-        >>> functional.energy(torch.tensor([2.0, 0.0]), torch.zeros(1, 2), closeness, Softmax(1.0)).item()
+        >>> query, keys = torch.tensor([2.0, 0.0]), torch.zeros(1, 2)
+        >>> functional.energy(query, keys, closeness, Softmax(1.0)).item()
         2.0
     """
     _check(query, keys, similarity, separation=separation)
-    if similarity not in (dot, closeness):
-        do = "choose one of the two, or follow the reads themselves"
-        refuse(
-            "similarity",
-            must="dot or closeness",
-            got=getattr(similarity, "__name__", repr(similarity)),
-            do=do,
-        )
-    rows = query.reshape(-1, query.shape[-1])
-    value = routes.energy(
-        rows, keys, similarity, separation, rows_of(mask, query.shape[:-1], keys.shape[0])
-    ).reshape(query.shape[:-1])
-    # A potential of -inf makes an energy of +inf, which is what nothing is worth; half the squared length must be finite.
-    return (
-        value + finite(query.to(value.dtype).square().sum(-1) / 2) if similarity is dot else value
-    )
+    rows, kept = _rows(query), rows_of(mask, query.shape[:-1], keys.shape[0])
+    return routes.energy(rows, keys, similarity, separation, kept).reshape(query.shape[:-1])
 
 
 @door
@@ -386,58 +333,47 @@ def deposit(
     .. math:: C_i \mathrel{+}= t \sum_a w_i(a)\, v_a
 
     Args:
-        query: ``(n, d)`` addresses written to.
-        values: ``(n, e)`` what is written.
+        query: ``(n, d)`` addresses.
+        values: ``(n, e)``, one for each address.
         keys: ``(m, d)`` hard locations.
-        counters: ``(m, e)``, changed in place; integer counters must have room (``Locations`` sees to it).
-        similarity: how near.
-        separation: how much.
+        counters: ``(m, e)``, changed in place; integer counters must not overflow, which
+            ``Locations`` takes care of.
+        similarity: how near an address is to a location.
+        separation: how much each location takes part.
         times: t, +1 to write and -1 to take back.
+
+    Raises:
+        InputError: inputs that do not fit one another, or are trained; nothing is written then.
 
     Example:
         >>> import torch
         >>> from kanerva import functional
         >>> from kanerva.separation import Step
         >>> from kanerva.similarity import dot
-        >>> counters = torch.zeros(2, 1)
-        >>> functional.deposit(torch.tensor([[1.0, 0.0]]), torch.tensor([[7.0]]), torch.eye(2), counters, dot, Step(1))
+        >>> counters, address = torch.zeros(2, 1), torch.tensor([[1.0, 0.0]])
+        >>> functional.deposit(address, torch.tensor([[7.0]]), torch.eye(2), counters, dot, Step(1))
         >>> counters.flatten().tolist()
         [7.0, 0.0]
     """
     _check(query, keys, similarity, separation=separation)
     times = _check_deposit(query, values, counters, keys.shape[0], times)
-    if isinstance(keys, Packed) and isinstance(separation, Step) and scans(counters, similarity):
-        packed.scatter(query, values, keys, counters, radius(keys, separation), times)
-        return
-    exact = counters.dtype if counters.is_floating_point() else torch.float64
-    start, several, parts = 0, list(chunks(query, len(counters))), list(pieces(*counters.shape))
-    # What is written in several steps is taken back whole when one of them fails, as steps of whole numbers cannot.
-    fails = counters.is_floating_point() or not isinstance(separation, Step)
-    before = counters.clone() if fails and len(several) * len(parts) > 1 else None
-    try:
-        for part, _ in several:
-            given = values[start : start + len(part)].to(exact)
-            start += len(part)
-            weight = _weights(part, keys, similarity, separation)
-            for rows in parts:
-                added = times * (weight[:, rows].T.to(exact) @ given)
-                counters[rows] = finite(counters[rows] + added.to(counters.dtype))
-    except BaseException:
-        if before is not None:
-            counters.copy_(before)
-        raise
+    writes.deposit(query, values, keys, counters, similarity, separation, times)
 
 
+@door
 def active(
     query: Float[Tensor, "n d"], keys: Keys, similarity: Similarity, separation: Separation
 ) -> Iterator[Int64[Tensor, "_near"]]:
     """Yield the places of the keys that each query gives any weight, in order.
 
     Args:
-        query: ``(n, d)``.
+        query: ``(n, d)`` floating, finite.
         keys: ``(m, d)``.
-        similarity: how near.
-        separation: how much.
+        similarity: how near a query is to a key.
+        separation: how much each key counts.
+
+    Raises:
+        InputError: as ``weights``.
 
     Example:
         >>> import torch
@@ -447,129 +383,86 @@ def active(
         >>> [near.tolist() for near in functional.active(torch.eye(2), torch.eye(2), dot, Step(1))]
         [[0], [1]]
     """
-    if isinstance(keys, Packed) and isinstance(separation, Step) and scans(query, similarity):
-        yield from packed.near(query, keys, radius(keys, separation))
-        return
-    for part, _ in chunks(query, keys.shape[0]):
-        for weight in weights(part, keys, similarity, separation):
-            yield weight.nonzero().squeeze(-1)
+    _check(query, keys, similarity, separation=separation)
+    yield from writes.active(query, keys, similarity, separation)
 
 
-@door("read")
-def rows_of(mask: Tensor | None, batch: torch.Size, count: int) -> Tensor | None:
-    """Lay a mask out as one row a query, or one row for all of them."""
-    if mask is None:
-        return None
-    must = f"a bool (True keeps) or floating tensor that broadcasts to {(*batch, count)}"
-    arrays.dense("mask", mask, must)
-    if mask.dtype not in (torch.bool, *arrays.FLOATS) or arrays.together(
-        mask.shape, (*batch, count)
-    ) != (*batch, count):
-        refuse("mask", mask, must=must, do="give one entry for each query and stored row")
-    if not arrays.sound(mask) and not (mask.detach() < torch.inf).all():
-        refuse(
-            "mask",
-            mask,
-            must="finite, or -inf for what is left out",
-            do="drop or fill its NaN and inf",
-        )
-    return (
-        mask.expand(1, count)
-        if mask.ndim <= 1
-        else mask.expand(*batch, count).reshape(batch.numel(), count)
-    )
+def _field(
+    query: Tensor,
+    keys: Keys,
+    values: Values,
+    similarity: Similarity,
+    separation: Separation,
+    mask: Mask,
+) -> Field:
+    """Check the input, and sum the values by their weights."""
+    _check(query, keys, similarity, separation=separation, values=values)
+    batch, rows = query.shape[:-1], _rows(query)
+    kept = rows_of(mask, batch, keys.shape[0])
+    value, empty = routes.field(rows, keys, values, similarity, separation, kept)
+    if empty is None:
+        empty = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+    return Field(value.reshape(*batch, values.shape[-1]), empty.reshape(batch))
 
 
-def narrow(value: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return ``value`` in the query's own dtype, which may be too small for it."""
-    return value if value.dtype == dtype else finite(value.to(dtype))
+def _rows(query: Tensor) -> Tensor:
+    """Lay queries out as rows."""
+    return query.reshape(-1, query.shape[-1])
 
 
 def _check(query: Tensor, keys: Keys, similarity: Similarity, **more: Any) -> None:
-    """Refuse inputs that do not fit one another; their numbers are looked at as scores, weights and sums."""
+    """Refuse inputs that do not fit one another."""
     arrays.floats("query", query)
-    words = (
-        keys.words if isinstance(keys, Packed) else arrays.rows("keys", keys, dim=query.shape[-1])
-    )
     if isinstance(keys, Packed):
+        words = keys.words
         arrays.bipolar("query", query)
+    else:
+        words = arrays.rows("keys", keys, dim=query.shape[-1])
+        if not getattr(similarity, "transparent", False):
+            arrays.finite("query", query)
     if keys.shape[1] != query.shape[-1]:
         got = f"{query.shape[-1]} for keys of {keys.shape[1]}"
-        refuse(
-            "query", must="as long as the keys", got=got, do="give queries and keys the same length"
-        )
-    tensors = {"keys": words}
+        do = "give queries and keys the same length"
+        refuse("query", got=got, must="as long as the keys", do=do)
+    placed = {"keys": words}
     if "values" in more:
         values = more["values"]
-        tensors["values"] = arrays.rows(
-            "values", values.words if isinstance(values, Packed) else values, len(words)
-        )
-    for name, tensor in tensors.items():
+        rows = values.words if isinstance(values, Packed) else values
+        placed["values"] = arrays.rows("values", rows, len(words))
+    for name, tensor in placed.items():
         if tensor.device != query.device:
+            must, got = f"on {query.device}, as the query is", f"on {tensor.device}"
             do = f"move one of them with {name}.to(query.device)"
-            refuse(
-                name, must=f"on {query.device}, as the query is", got=f"on {tensor.device}", do=do
-            )
+            refuse(name, got=got, must=must, do=do)
     if not callable(similarity) or isinstance(similarity, type):
-        do = "take one from kanerva.similarity"
-        refuse(
-            "similarity",
-            similarity,
-            must="a function of query and keys",
-            do=do,
-            error=InputTypeError,
-        )
-    if "separation" in more and not isinstance(more["separation"], Separation):
+        must, do = "a function of query and keys", "take one from kanerva.similarity"
+        refuse("similarity", similarity, must=must, do=do, error=InputTypeError)
+    separation = more.get("separation")
+    if "separation" in more and not isinstance(separation, Separation):
         must, do = "a part of kanerva.separation", "take one from kanerva.separation"
-        refuse("separation", more["separation"], must=must, do=do, error=InputTypeError)
+        refuse("separation", separation, must=must, do=do, error=InputTypeError)
 
 
 def _check_deposit(query: Tensor, values: Tensor, counters: Tensor, count: int, times: int) -> int:
-    """Refuse values and counters that do not fit queries and keys, and values that the counters cannot hold."""
+    """Refuse values and counters that do not fit, and values that the counters cannot hold."""
     arrays.rows("query", query)
     arrays.finite("values", arrays.rows("values", values, len(query)))
     arrays.rows("counters", counters, count, values.shape[1])
     for name, tensor in (("values", values), ("counters", counters)):
         if tensor.dtype not in (*arrays.FLOATS, *arrays.INTEGERS):
+            must = "of a signed integer or a floating dtype"
             do = f"convert it with {name}.to(torch.float32)"
-            refuse(
-                name,
-                tensor,
-                must="of a signed integer or a floating dtype",
-                do=do,
-                error=InputTypeError,
-            )
-    if (
-        values.is_floating_point()
-        and not counters.is_floating_point()
-        and not (values == values.round()).all()
-    ):
-        refuse(
-            "values", values, must="whole numbers for integer counters", do="give floating counters"
-        )
-    for name, tensor in (("values", values), ("counters", counters)):
+            refuse(name, tensor, must=must, do=do, error=InputTypeError)
         if tensor.requires_grad and torch.is_grad_enabled():
-            refuse(
-                name,
-                must="without a gradient",
-                got="to be trained",
-                do="write under torch.no_grad()",
-            )
-    if any(
-        step == 0 and size > 1 for step, size in zip(counters.stride(), counters.shape, strict=True)
-    ):
-        refuse(
-            "counters",
-            must="numbers of their own",
-            got="an expanded tensor, whose rows share them",
-            do="give counters.clone()",
-        )
-    return checks.integer("times", times, -(2**31), 2**31, "give 1 to write and -1 to take back")
-
-
-def _weights(
-    query: Tensor, keys: Keys, similarity: Similarity, separation: Separation, mask: Mask = None
-) -> Tensor:
-    """Weigh every key."""
-    compared = compare(query, keys, similarity, mask)
-    return compared if compared.shape[-1] == 0 else finite(separation(compared, left(mask)))
+            do = "write under torch.no_grad()"
+            refuse(name, got="to be trained", must="without a gradient", do=do)
+    whole = not counters.is_floating_point()
+    if whole and values.is_floating_point() and not (values == values.round()).all():
+        must = "whole numbers for integer counters"
+        refuse("values", values, must=must, do="give floating counters")
+    strides = zip(counters.stride(), counters.shape, strict=True)
+    if any(step == 0 and size > 1 for step, size in strides):
+        got = "an expanded tensor, whose rows share them"
+        refuse("counters", got=got, must="numbers of their own", do="give counters.clone()")
+    do = "give 1 to write and -1 to take back"
+    return checks.integer("times", times, -(2**31), 2**31, do)

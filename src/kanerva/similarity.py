@@ -1,12 +1,23 @@
-"""How near is a query to each key? Pure functions; larger is always nearer.
+"""How near a query is to each key: pure functions from queries ``(..., d)`` and keys ``(m, d)`` to scores ``(..., m)``.
 
-Each takes queries ``(..., d)`` and keys ``(m, d)`` and gives scores ``(..., m)``. None is scaled: the inverse temperature
-``beta`` multiplies scores exactly once, inside the separation.
+Larger is always nearer. No score is scaled: the inverse temperature ``beta`` multiplies scores once, inside the separation.
+
+A similarity is any function of query and keys. What else a memory must know of it is an attribute of the function:
+
+* ``bits``: queries and keys must be -1/+1; False by default;
+* ``length``: the length of the vectors that it is made for; None by default, for any;
+* ``regulariser``: R in the energy E(q) = R(q) - Phi(s(q)), a function from queries ``(..., d)`` to ``(...)``; None by
+  default: a memory that compares by it has no energy;
+* ``transparent``: no finite score comes from a query that is not finite, so that such a query shows in the result; False by
+  default: the query is looked through first;
+* ``unchecked``: the same function without checks of its input, for callers that have checked it.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +33,42 @@ from kanerva.theory import circle
 __all__ = ["Overlap", "agreement", "closeness", "cosine", "dot", "manhattan"]
 
 Similarity = Callable[[Tensor, Tensor], Tensor]
+Regulariser = Callable[[Tensor], Tensor]
 
 
-@door
+def declared(similarity: Similarity, name: str, default: Any = None) -> Any:
+    """Return an attribute of a similarity, or the default where it has none."""
+    return getattr(similarity, name, default)
+
+
+def _half_square(query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+    return query.square().sum(-1) / 2
+
+
+def _zero(query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
+    return torch.zeros_like(query[..., 0])
+
+
+def _similarity(**facts: Any) -> Callable[[Similarity], Similarity]:
+    """Check the input and the scores of a similarity, and attach its attributes."""
+
+    def checked(score: Similarity) -> Similarity:
+        @door
+        @functools.wraps(score)
+        def scored(
+            query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
+        ) -> Float[Tensor, "*batch m"]:
+            _check(query, keys)
+            scores = score(query, keys)
+            return scores if arrays.sound(scores) else _overflows(query, keys, scores)
+
+        vars(scored).update({"transparent": True, "unchecked": score} | facts)
+        return scored
+
+    return checked
+
+
+@_similarity(regulariser=_half_square)
 def dot(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[Tensor, "*batch m"]:
     r"""Score by the scalar product.
 
@@ -36,17 +80,18 @@ def dot(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[T
         >>> similarity.dot(torch.tensor([1.0, 2.0]), torch.eye(2)).tolist()
         [1.0, 2.0]
     """
-    _pair(query, keys)
-    return _scored(query, keys, query @ keys.mT)
+    return query @ keys.mT
 
 
-@door
+@_similarity(regulariser=_zero)
 def cosine(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:
-    r"""Score by the cosine of the angle; a vector of zeros, or shorter than 1e-12, is at cosine 0 from everything.
+    r"""Score by the cosine of the angle.
 
     .. math:: s_i = \frac{q \cdot k_i}{|q| |k_i|}
+
+    A vector shorter than 1e-12 has cosine 0 to every other.
 
     Example:
         >>> import torch
@@ -54,11 +99,10 @@ def cosine(
         >>> similarity.cosine(torch.tensor([3.0, 4.0]), torch.eye(2)).tolist()
         [0.60..., 0.80...]
     """
-    _pair(query, keys)
-    return _direction("query", query) @ _direction("keys", keys).mT
+    return _direction(query) @ _direction(keys).mT
 
 
-@door
+@_similarity(regulariser=_zero)
 def closeness(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:
@@ -72,33 +116,31 @@ def closeness(
         >>> similarity.closeness(torch.tensor([2.0, 0.0]), torch.eye(2)).tolist()
         [-0.5, -2.5]
     """
-    _pair(query, keys)
-    # Distances do not change when everything moves together; near the origin their squares lose fewer digits.
+    # Distances do not change under translation; near the origin their squares lose fewer digits.
     origin = keys[:1].detach().sum(0)
     near, away = query - origin, keys - origin
-    scores = near @ away.mT - 0.5 * (near.square().sum(-1, keepdim=True) + away.square().sum(-1))
-    return _scored(query, keys, scores)
+    return near @ away.mT - 0.5 * (near.square().sum(-1, keepdim=True) + away.square().sum(-1))
 
 
-@door
+@_similarity(bits=True)
 def agreement(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:
-    r"""Score -1/+1 vectors by how many of their d bits agree, which is d minus the Hamming distance.
+    r"""Score -1/+1 vectors by how many of their d bits agree: d minus the Hamming distance.
 
     .. math:: s_i = \tfrac12 (d + q \cdot k_i)
 
     Example:
         >>> import torch
         >>> from kanerva import similarity
-        >>> similarity.agreement(torch.tensor([1.0, 1.0, -1.0]), torch.tensor([[1.0, -1.0, -1.0]])).tolist()
+        >>> key = torch.tensor([[1.0, -1.0, -1.0]])
+        >>> similarity.agreement(torch.tensor([1.0, 1.0, -1.0]), key).tolist()
         [2.0]
     """
-    _pair(query, keys)
-    return _scored(query, keys, (query @ keys.mT + query.shape[-1]) * 0.5)
+    return (query @ keys.mT + query.shape[-1]) * 0.5
 
 
-@door
+@_similarity()
 def manhattan(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:
@@ -112,70 +154,57 @@ def manhattan(
         >>> similarity.manhattan(torch.tensor([2.0, 0.0]), torch.eye(2)).tolist()
         [-1.0, -3.0]
     """
-    _pair(query, keys)
-    # Of half precisions torch takes no distances.
+    # torch has no distances of half precisions.
     exact = torch.promote_types(query.dtype, torch.float32)
     rows = query.unsqueeze(-2) if query.ndim == 1 else query
     distance: Tensor = torch.cdist(rows.to(exact), keys.to(exact), p=1.0).to(query.dtype)
-    return _scored(query, keys, -(distance.squeeze(-2) if query.ndim == 1 else distance))
+    return -(distance.squeeze(-2) if query.ndim == 1 else distance)
 
 
-def _pair(query: Tensor, keys: Tensor) -> None:
-    """Refuse a query and keys that cannot be compared; their numbers are looked at only where the scores are odd."""
+def _check(query: Tensor, keys: Tensor) -> None:
+    """Refuse a query and keys that cannot be compared."""
     arrays.floats("query", query)
     arrays.rows("keys", keys, dim=query.shape[-1])
     if keys.dtype != query.dtype or keys.device != query.device:
-        must, got = (
-            f"{query.dtype} on {query.device}, as the query is",
-            f"{keys.dtype} on {keys.device}",
-        )
-        refuse(
-            "keys", must=must, got=got, do="convert it with keys.to(query)", error=InputTypeError
-        )
+        must = f"{query.dtype} on {query.device}, as the query is"
+        got, do = f"{keys.dtype} on {keys.device}", "convert it with keys.to(query)"
+        refuse("keys", got=got, must=must, do=do, error=InputTypeError)
 
 
-def _scored(query: Tensor, keys: Tensor, scores: Tensor) -> Tensor:
-    """Return scores that are finite; say which input is to blame for others."""
-    if not arrays.sound(scores):
-        arrays.finite("query", query)
-        arrays.finite("keys", keys)
-        must, do = (
-            f"small enough that its scores stay within {scores.dtype}",
-            "scale queries and keys down, or take torch.float64",
-        )
-        refuse("query", must=must, got="too large: they overflow", do=do)
-    return scores
+def _overflows(query: Tensor, keys: Tensor, scores: Tensor) -> Tensor:
+    """Report which input makes scores that are not finite."""
+    arrays.finite("query", query)
+    arrays.finite("keys", keys)
+    must = f"small enough that its scores stay within {scores.dtype}"
+    do = "scale queries and keys down, or take torch.float64"
+    refuse("query", got="too large: they overflow", must=must, do=do)
 
 
-def _direction(argument: str, rows: Tensor) -> Tensor:
-    """Scale rows to length one."""
+def _direction(rows: Tensor) -> Tensor:
+    """Scale rows to length one; NaN where the length overflows, which is no direction."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    if not arrays.sound(length):
-        arrays.finite(argument, rows)
-        must, do = (
-            f"small enough that lengths stay within {rows.dtype}",
-            "scale queries and keys down, or take torch.float64",
-        )
-        refuse(argument, must=must, got="too large: a length overflows", do=do)
-    return rows / length.clamp_min(1e-12)
+    return rows / torch.where(length.isfinite(), length.clamp_min(1e-12), torch.nan)
 
 
 @dataclass(frozen=True)
 class Overlap:
-    r"""Score by the number of hard locations that query and key share, in a memory of finitely many random ones.
+    r"""Score by the number of hard locations that query and key share.
 
-    .. math:: s_i \sim \mathrm{Poisson}\!\left(M \, I(h_i) / 2^n\right), \quad h_i = \mathrm{Hamming}(q, k_i)
+    .. math:: s_i \sim \mathrm{Poisson}\!\left(M \, I(h_i) / 2^n\right), \quad
+        h_i = \mathrm{Hamming}(q, k_i)
 
-    The count is a fixed property of the two vectors, as it is in a memory with fixed locations: it is drawn from a hash of
-    query, key and seed, so the same pair always gives the same count, whatever the batch, the order or the step.
+    The memory has M random locations, finitely many. The count is a fixed property of the two
+    vectors, as it is in a memory with fixed locations: it is computed from a hash of query, key and
+    seed, so the same pair always has the same count, whatever the batch, the order or the step.
 
-    One read is right as often as among real locations. A recall of several may differ from theirs where few locations are
-    shared: each of its reads draws anew, while real vectors that are near to each other share their locations.
+    One read is right as often as with real locations. A recall of several reads may differ from
+    theirs where few locations are shared, because each read draws independently, while real vectors
+    that are near to each other share their locations.
 
     Args:
         bits: n, the length of an address.
         radius: activation radius in bits, 0 to ``bits - 1``.
-        locations: M, how many random locations there are; may be as large as ``2.0**bits``.
+        locations: M, how many random locations there are, up to ``2.0**bits`` and beyond.
         seed: an integer >= 0.
 
     Example:
@@ -185,7 +214,8 @@ class Overlap:
         >>> round(shared(keys, keys).diagonal().mean().item())  # theory: 1071.85
         1072
 
-    Source: Bricken and Pehlevan 2021, eq. 4 gives the mean; the spread is that of independent random locations.
+    Source: Bricken and Pehlevan 2021, eq. 4 gives the mean; the spread is that of independent
+    random locations.
     """
 
     bits: int
@@ -206,61 +236,55 @@ class Overlap:
         checks.keep(self, bits=bits, radius=radius, locations=locations, seed=seed)
         means = np.exp(circle.log_fraction(self.bits, self.radius) + math.log(self.locations))
         if means[0] > LARGEST:
+            must, got = f"few enough to share {LARGEST:g} at most", f"sharing {means[0]:g}"
             do = "give fewer, or leave locations out of sdm_patterns for an unlimited memory"
-            refuse(
-                "locations",
-                must=f"few enough to share {LARGEST:g} at most",
-                got=f"{locations:g}, sharing {means[0]:g}",
-                do=do,
-            )
-        counts, starts = _poisson(means)
-        checks.keep(
-            self,
-            _means=torch.from_numpy(means),
-            _counts=torch.from_numpy(counts),
-            _starts=torch.from_numpy(starts),
-        )
+            refuse("locations", got=f"{locations:g}, {got}", must=must, do=do)
+        names = ("_means", "_counts", "_starts")
+        tables = (means, *_poisson(means))
+        checks.keep(self, **dict(zip(names, map(torch.from_numpy, tables), strict=True)))
 
-    @door("Overlap")
+    @property
+    def length(self) -> int:
+        """Length of the vectors."""
+        return self.bits
+
+    @door
     def __call__(
         self, query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
     ) -> Float[Tensor, "*batch m"]:
-        """Draw the shared counts ``(..., m)``."""
+        """Compute the shared counts ``(..., m)``."""
         distance = (self.bits - agreement(query, keys)).round().long()
-        if (
-            not arrays.tracing()
-            and distance.numel()
-            and not 0 <= distance.amin() <= distance.amax() <= self.bits
-        ):
-            must, do = (
-                f"{self.bits} bits of -1/+1, as the keys are",
-                "turn 0/1 into -1/+1 with kanerva.bits.from_binary",
-            )
+        known = not arrays.tracing() and distance.numel() > 0
+        if known and not 0 <= distance.amin() <= distance.amax() <= self.bits:
+            must = f"{self.bits} bits of -1/+1, as the keys are"
+            do = "turn 0/1 into -1/+1 with kanerva.bits.from_binary"
             refuse("query", query, must=must, do=do)
-        pair = bits.mix(bits.fingerprint(query, self.seed)).unsqueeze(-1) + bits.mix(
-            bits.fingerprint(keys, self.seed)
-        )
+        pair = bits.mix(bits.fingerprint(query, self.seed)).unsqueeze(-1)
+        pair = pair + bits.mix(bits.fingerprint(keys, self.seed))
         return self._quantile(distance, bits.uniform(bits.mix(pair))).to(query.dtype)
 
     def _quantile(self, distance: Tensor, u: Tensor) -> Tensor:
         """Turn uniform numbers into Poisson counts, whose mean depends on the distance."""
-        counts, starts, means = (
-            table.to(u.device) for table in (self._counts, self._starts, self._means)
-        )
+        tables = (self._counts, self._starts, self._means)
+        counts, starts, means = (table.to(u.device) for table in tables)
         small = torch.searchsorted(counts, distance + u, right=True) - starts[distance]
-        # Cornish and Fisher's expansion, right to a rounding where the mean is large.
+        # The expansion of Cornish and Fisher is right to a rounding where the mean is large.
         mean, z = means[distance], torch.special.ndtri(u.clamp_min(2.0**-53))
         large = (mean + mean.sqrt() * z + (z.square() - 1) / 6).round()
         return torch.where(mean > EXACT_BELOW, large, small.to(u.dtype))
 
 
+# Up to this mean the Poisson distribution is tabulated.
 EXACT_BELOW = 256.0
-# Sums of more than so many shared locations would leave the range of float32.
+# Sums of more shared locations would leave the range of float32.
 LARGEST = 1e30
 
 
 def _poisson(means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Lay the Poisson distribution functions of all distances end to end: distance + P(count <= k), and where each begins."""
+    """Lay the Poisson distribution functions of all distances end to end.
+
+    An entry is distance + P(count <= k); the second array gives where each distance begins.
+    """
     from scipy.special import pdtr
 
     curves = []

@@ -1,4 +1,4 @@
-"""Tensors and a description of them in one safetensors file: written whole or not at all, and never trusted when read."""
+"""Tensors with a JSON description in one safetensors file: atomic writes, and reads that check."""
 
 import json
 from pathlib import Path
@@ -12,20 +12,31 @@ from kanerva._core import arrays
 from kanerva._core.errors import InputError, InputFileError, refuse
 from kanerva._core.files import atomic
 
-# The second format tells what rows are kept in; a memory that keeps them in its own dtype is still written in the first.
-FORMAT = 2
-# The dtypes of a memory's tensors as safetensors names them, and more tensors than any memory has.
-DTYPES = ("F16", "BF16", "F32", "F64", "I8", "I16", "I32", "I64")
-TENSORS = 16
+# Format 2 names the storage of rows; format 3 names classes from elsewhere, arguments or further
+# rows.
+FORMAT = 3
+# The dtypes of tensors that are read, by their names in safetensors, and the most tensors of a
+# file.
+DTYPES = ("F16", "BF16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "BOOL")
+TENSORS = 256
 
 MUST = "a memory saved by kanerva"
+# The reader of the format raises errors of many kinds for an inconsistent file.
+DAMAGED = (
+    SafetensorError,
+    ValueError,
+    RuntimeError,
+    MemoryError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)
 
 
 def write(path: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
-    """Write ``tensors`` with ``config`` in the header; an existing file is replaced at the very end."""
-    header = {
-        "kanerva": json.dumps({"format": 2 if "storage" in config else 1} | config, allow_nan=False)
-    }
+    """Write tensors with ``config`` in the header; an existing file is replaced atomically."""
+    config = {"format": _number(config)} | config
+    header = {"kanerva": json.dumps(config, allow_nan=False)}
     content = save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header
     )
@@ -34,13 +45,14 @@ def write(path: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> Non
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what ``write`` wrote; whatever else the file is, say so in a sentence."""
+    """Read the tensors and the description of a file of ``write``; refuse any other file."""
     try:
         if not path.is_file():
-            got = "a folder" if path.is_dir() else "a device" if path.exists() else "not there"
+            other = "a device" if path.exists() else "not there"
+            got = "a folder" if path.is_dir() else other
             do = f"check the path {str(path)!r}"
             refuse("path", must=f"the file of {MUST}", got=got, do=do, error=InputFileError)
-        # The description comes first: of a file that is none of ours, however large, nothing more is read.
+        # The description is checked first, so that no tensor of a foreign file is read.
         with safe_open(path, framework="pt") as file:
             header = _header((file.metadata() or {}).get("kanerva"))
             slices = {name: file.get_slice(name) for name in file.keys()[:TENSORS]}
@@ -50,70 +62,48 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise
     except OSError as error:
         got = f"not readable ({(error.strerror or type(error).__name__).lower()})"
-        refuse(
-            "path",
-            must=f"the file of {MUST}",
-            got=got,
-            do=f"check the path {str(path)!r}",
-            error=InputFileError,
-        )
-    # What the reader of the format raises of a file that lies about itself is not all of one kind.
-    except (
-        SafetensorError,
-        ValueError,
-        RuntimeError,
-        MemoryError,
-        TypeError,
-        LookupError,
-        AttributeError,
-    ) as error:
+        do = f"check the path {str(path)!r}"
+        refuse("path", must=f"the file of {MUST}", got=got, do=do, error=InputFileError)
+    except DAMAGED as error:
         got = f"a damaged or foreign file ({' '.join(str(error).split())[:120]})"
-        refuse(
-            "path",
-            must=MUST,
-            got=got,
-            do="give a whole file that memory.save wrote",
-            error=InputFileError,
-        )
+        do = "give a whole file that memory.save wrote"
+        refuse("path", must=MUST, got=got, do=do, error=InputFileError)
+    again = "save the memory again"
     if odd:
-        refuse(
-            f"tensor {odd[0]!r} of the file",
-            must=f"one of {', '.join(DTYPES)}",
-            got="of another dtype",
-            do="save the memory again",
-        )
+        must = f"one of {', '.join(DTYPES)}"
+        refuse(f"tensor {odd[0]!r} of the file", must=must, got="of another dtype", do=again)
     for name, tensor in tensors.items():
         if not arrays.sound(tensor):
-            refuse(
-                f"tensor {name!r} of the file",
-                must="finite",
-                got="not: it holds NaN or infinity",
-                do="save the memory again",
-            )
+            got = "not: it contains NaN or infinity"
+            refuse(f"tensor {name!r} of the file", must="finite", got=got, do=again)
     return tensors, header
 
 
 def _header(text: str | None) -> dict[str, Any]:
-    """Return the description of the memory, if it is one that this version can read."""
-    told = None if text is None else json.loads(text)
-    number = told.get("format") if isinstance(told, dict) else None
-    if not isinstance(told, dict) or type(number) is not int or number < 1:
-        do = "give a file that memory.save wrote"
-        refuse(
-            "path",
-            must=MUST,
-            got="a safetensors file without its description",
-            do=do,
-            error=InputFileError,
-        )
+    """Return the description of the memory, if this version can read it."""
+    header = None if text is None else json.loads(text)
+    number = header.get("format") if isinstance(header, dict) else None
+    if not isinstance(header, dict) or type(number) is not int or number < 1:
+        do, got = "give a file that memory.save wrote", "a safetensors file without its description"
+        refuse("path", must=MUST, got=got, do=do, error=InputFileError)
     if number > FORMAT:
-        refuse(
-            "path",
-            must=f"of format {FORMAT} or older",
-            got=f"of format {number}",
-            do="update kanerva to read it",
-        )
-    if number != (2 if "storage" in told else 1):
-        got = f"of format {number} {'with' if 'storage' in told else 'without'} a storage"
+        must, got = f"of format {FORMAT} or older", f"of format {number}"
+        refuse("path", must=must, got=got, do="update kanerva to read it")
+    if number != _number(header):
+        got = f"of format {number} with the contents of format {_number(header)}"
         refuse("path", must="a sound file", got=got, do="save the memory again")
-    return told
+    return header
+
+
+def _number(config: Any) -> int:
+    """Return the format that the contents of a header need."""
+    if "arguments" in config or "rows" in config or _foreign(config):
+        return 3
+    return 2 if "storage" in config else 1
+
+
+def _foreign(value: Any) -> bool:
+    """Return whether a class or function from elsewhere is named."""
+    if isinstance(value, dict):
+        return "module" in value or any(map(_foreign, value.values()))
+    return isinstance(value, list) and any(map(_foreign, value))

@@ -1,1 +1,1 @@
-"""How a read is done: the routes to one answer, what they share, and the kernels beneath."""
+"""How a read is computed: the routes to one result, the code that they share, and the kernels."""

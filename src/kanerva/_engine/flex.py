@@ -1,9 +1,10 @@
-"""Read by a normalised rule through torch's flexible attention, which on a GPU never builds the scores.
+"""Read by a normalised rule through torch's flexible attention, which on a GPU builds no scores.
 
-Flexible attention takes the softmax of any function of the products q . k, compiled into its kernel. A normalised rule is the
-softmax of its log-weights. Those of most rules are a line of arithmetic; those of ``Circle`` and ``Cap`` come from a short
-Chebyshev series, or where that would be long from the exact table. Elsewhere than on a GPU torch builds the scores all the same:
-that way is for tests.
+Flexible attention is the softmax of any function of the products q . k, compiled into its kernel,
+and a normalised rule is the softmax of its log-weights. The log-weights of most rules are a line of
+arithmetic. Those of ``Circle`` and ``Cap`` are a short Chebyshev series; where the series of a
+circle would be long, its exact table is used. On the CPU torch builds the scores all the same; only
+tests read there.
 """
 
 import math
@@ -37,28 +38,33 @@ from kanerva.separation import (
 )
 from kanerva.similarity import Similarity, agreement, closeness, cosine, dot
 
-# Largest difference from the exact log-weights that a read takes: a rounding of float32 where they are about ten.
+# Largest error of the log-weights in a read: one rounding of float32 for logarithms of about ten.
 TOLERANCE = 1e-6
-# Terms of a series beyond which the table is looked up instead, and beyond which no series is sought.
+# Degree from which the table is used instead of a series, and the largest number of terms that is
+# tried.
 SHORT, LONG = 16, 64
-# Places at which a series is fitted at most, and angles at which that of a cap is checked.
+# Places at which a series is fitted, at most, and angles at which the series of a cap is checked.
 NODES, PLACES = 512, 4096
-# Longest query and value that a fused kernel keeps on the chip; what it multiplies is 16 wide at least.
+# Longest query and value that a fused kernel holds on the chip, and the least width it multiplies.
 WIDEST, NARROWEST = 256, 16
+# Similarities that are functions of the products q . k.
+PRODUCTS = (dot, agreement, cosine, closeness)
 
 Numbers = Sequence[float] | Tensor
 Rule = Callable[[Tensor, Any], Tensor]
+# The parameters of a rule, places in [-1, 1], and the logarithms there that a series is fitted to.
+Places = tuple[tuple[float, ...], NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Log-weights as a short function of the score, 0 at the nearest score and -inf out of reach.
+    """Log-weights as a function of the score, 0 at the nearest score and -inf out of reach.
 
     Attributes:
         rule: the function, of a score and ``numbers``.
-        numbers: what it depends on, the coefficients of the series last.
-        degree: of the series.
-        error: the largest difference from the exact log-weights, in nats, over all that is in reach.
+        numbers: its parameters, then the coefficients of the series.
+        degree: the degree of the series.
+        error: the largest difference from the exact log-weights in reach, in nats.
     """
 
     rule: Rule
@@ -74,24 +80,27 @@ class Fit:
 @lru_cache(maxsize=64)
 @door
 def log_weight_fit(separation: Circle | Cap, tolerance: float = TOLERANCE) -> Fit:
-    r"""Fit the logarithm of what two circles or caps share by the shortest Chebyshev series within a tolerance.
+    r"""Fit the log-weights of a circle or a cap by the shortest Chebyshev series in a tolerance.
 
-    .. math:: \ln w(h) \approx \sum_k c_k T_k(x), \quad x = \frac{2}{J} \lceil h / 2 \rceil - 1, \qquad
+    .. math:: \ln w(h) \approx \sum_k c_k T_k(x), \quad
+        x = \frac{2}{J} \lceil h / 2 \rceil - 1, \qquad
         \ln w(\cos \phi) \approx \frac d2 \ln(1 - s^2) + \sum_k c_k T_k(x), \quad
         x = \frac{2 z}{z_{end}} - 1, \; z = \sinh^{-1} \tan \frac \phi 2
 
-    Circles at distances 2 j - 1 and 2 j share alike, so that the series of ``Circle`` is in j, from 0 to J, the radius or half of
-    the bits. In the second s is ``tan(phi / 2)`` over its value at the end of reach, where z is ``z_end``.
+    The first is for ``Circle``. Circles at distances 2 j - 1 and 2 j share equally many points, so
+    the series is in j = 0 ... J, where J is the radius or half of the bits. The second is for
+    ``Cap``; s is ``tan(phi / 2)`` divided by its value at the end of reach, where z is ``z_end``.
 
     Args:
-        separation: Circle, a function of agreements, or Cap, of cosines.
-        tolerance: nats, > 0. Weights are then right to that share of themselves, twice over.
+        separation: Circle, a function of agreements, or Cap, a function of cosines.
+        tolerance: nats, > 0. The relative error of a weight is then at most twice the tolerance.
 
     Returns:
-        the fit; its error is taken over every whole distance in reach of a circle, over 4096 angles of a cap.
+        the fit; its error is the largest over every whole distance in reach of a circle, over 4096
+        angles of a cap.
 
     Raises:
-        InputError: a series of 64 terms does not get there, as with circles of a thousand bits.
+        InputError: a series of 64 terms is not enough, as for circles of a thousand bits.
 
     Example:
         >>> from kanerva.separation import Cap, Circle
@@ -101,68 +110,53 @@ def log_weight_fit(separation: Circle | Cap, tolerance: float = TOLERANCE) -> Fi
         5
     """
     tolerance = checks.number("tolerance", tolerance, 0, open_low=True)
-    numbers, place, rest = (
-        _circle_places(separation) if isinstance(separation, Circle) else _cap_places(separation)
-    )
-    terms, error = _shortest(place, rest, tolerance)
+    if isinstance(separation, Circle):
+        rule: Rule = _circle
+        numbers, place, logs = _circle_places(separation)
+    else:
+        rule = _cap
+        numbers, place, logs = _cap_places(separation)
+    terms, error = _shortest(place, logs, tolerance)
     if error > tolerance:
-        do = "give a larger one, or look the exact table up"
-        refuse(
-            "tolerance",
-            must=f"at least {1.5 * error:.1g} for {separation!r}",
-            got=f"{tolerance:g}",
-            do=do,
-        )
-    return Fit(
-        _circle if isinstance(separation, Circle) else _cap,
-        (*numbers, *terms),
-        len(terms) - 1,
-        error,
-    )
+        must = f"at least {1.5 * error:.1g} for {separation!r}"
+        do = "give a larger one, or use the exact table"
+        refuse("tolerance", got=f"{tolerance:g}", must=must, do=do)
+    return Fit(rule, (*numbers, *terms), len(terms) - 1, error)
 
 
 def reads(
     query: Tensor, keys: Any, values: Any, similarity: Similarity, separation: Separation
 ) -> bool:
-    """Tell whether a read without a mask or a gradient is taken here: float32 on a GPU, in lengths that a fused kernel can hold."""
-    if (
-        arrays.tracing()
-        or not isinstance(keys, Tensor)
-        or not isinstance(values, Tensor)
-        or query.device.type != "cuda"
-        or not _fuses()
-    ):
+    """Return whether a read without a mask is done here.
+
+    It must be on a GPU, in float32, without a gradient, and of lengths that a fused kernel holds.
+    """
+    if query.device.type != "cuda" or arrays.tracing() or not _fuses():
+        return False
+    if not isinstance(keys, Tensor) or not isinstance(values, Tensor) or len(keys) == 0:
+        return False
+    if not query.dtype == keys.dtype == values.dtype == torch.float32:
+        return False
+    if max(query.shape[-1], values.shape[-1]) > WIDEST or similarity not in PRODUCTS:
         return False
     learned = learns(query, keys, values, separation.temperature())
-    plain = (
-        query.dtype == keys.dtype == values.dtype == torch.float32 and not learned and len(keys) > 0
-    )
-    fits = (
-        query.shape[-1] <= WIDEST
-        and values.shape[-1] <= WIDEST
-        and similarity in (dot, agreement, cosine, closeness)
-    )
-    return plain and fits and takes(separation, query.shape[-1])
+    return not learned and takes(separation, query.shape[-1])
 
 
 def _fuses() -> bool:
-    """Tell whether torch can compile for a GPU, and may."""
+    """Return whether torch can compile for a GPU, and ``settings.engine`` allows it."""
     return settings.engine in ("auto", "triton") and find_spec("triton") is not None
 
 
 def takes(separation: Separation, dim: int) -> bool:
-    """Tell whether a rule is the softmax of log-weights that are known here."""
+    """Return whether a rule is the softmax of log-weights that are known here."""
     if isinstance(separation, Normalised):
         return isinstance(separation.part, Power | Compact | Exponential | Step)
     if isinstance(separation, Softmax):
-        return not (
-            isinstance(separation.beta, Tensor)
-            and separation.beta.requires_grad
-            and torch.is_grad_enabled()
-        )
-    return isinstance(separation, Cap) or (
-        isinstance(separation, Circle) and separation.bits == dim
-    )
+        return not learns(separation.beta)
+    if isinstance(separation, Circle):
+        return separation.bits == dim
+    return isinstance(separation, Cap)
 
 
 def flex_read(
@@ -173,7 +167,7 @@ def flex_read(
     separation: Separation,
     tolerance: float = TOLERANCE,
 ) -> Float[Tensor, "*batch e"]:
-    r"""Read once, as ``functional.read`` does: zeros where nothing is within reach.
+    r"""Read once, as ``functional.read`` does; zeros where nothing is within reach.
 
     .. math:: y = \sum_i \mathrm{softmax}_i(\ln w(s_i))\, v_i
 
@@ -182,15 +176,22 @@ def flex_read(
         keys: ``(m, d)`` of the same dtype.
         values: ``(m, e)`` of the same dtype.
         similarity: ``dot``, ``agreement``, ``cosine`` or ``closeness``.
-        separation: one that ``takes`` knows.
+        separation: a rule for which ``takes`` is True.
         tolerance: of the log-weights of Circle and Cap, in nats; see ``log_weight_fit``.
+
+    Returns:
+        ``(..., e)`` in the dtype of the query.
+
+    Raises:
+        InputError: another similarity or rule, or a query that is not finite.
 
     Example:
         >>> import torch
         >>> from kanerva.separation import Normalised, Power
         >>> from kanerva.similarity import dot
         >>> x = torch.eye(2)
-        >>> flex_read(torch.tensor([2.0, 1.0]), x, x, dot, Normalised(Power(3))).tolist()  # weights 4 : 1
+        >>> rule = Normalised(Power(3))  # weights 4 : 1
+        >>> flex_read(torch.tensor([2.0, 1.0]), x, x, dot, rule).tolist()
         [0.80..., 0.20...]
     """
     return flex_field(query, keys, values, similarity, separation, tolerance)[0].to(query.dtype)
@@ -205,61 +206,53 @@ def flex_field(
     separation: Separation,
     tolerance: float = TOLERANCE,
 ) -> tuple[Float[Tensor, "*batch e"], Bool[Tensor, "*batch"]]:
-    """Return what ``flex_read`` does, in float32 where the query is narrower, and which queries nothing answered."""
-    if not takes(separation, query.shape[-1]) or similarity not in (
-        dot,
-        agreement,
-        cosine,
-        closeness,
-    ):
-        must = "Softmax, Circle of as many bits, Cap or a normalised Power, Compact, Exponential or Step, of a similarity that is a product"
-        refuse(
-            "separation",
-            must=must,
-            got=f"{separation!r} of {similarity!r}",
-            do="take functional.read",
-        )
-    # Comparisons lose NaN, and a look-up would go astray.
+    """Read in float32 at least, and return which queries are empty: every weight is zero."""
+    if not takes(separation, query.shape[-1]) or similarity not in PRODUCTS:
+        rules = "Softmax, Circle of as many bits, Cap, or a normalised Power, Compact, Exponential"
+        must = f"{rules} or Step, of scores by dot, agreement, cosine or closeness"
+        got = f"{separation!r} of {similarity!r}"
+        refuse("separation", got=got, must=must, do="use functional.read")
+    # Comparisons would hide NaN, and NaN is no index of a table.
     arrays.finite("query", query)
-    rows = query.reshape(-1, query.shape[-1])
+    rows, batch = query.reshape(-1, query.shape[-1]), query.shape[:-1]
     wide = torch.promote_types(query.dtype, torch.float32)
-    value, empty = (
-        rows.new_zeros(len(rows), values.shape[-1], dtype=wide),
-        torch.ones(len(rows), dtype=torch.bool, device=rows.device),
-    )
-    if len(rows) and len(keys):
-        near, away, change = _products(rows, keys, similarity)
-        rule, numbers = _rule(separation, tolerance)
-        table = numbers.to(rows.device, wide)
+    if len(rows) == 0 or len(keys) == 0:
+        value = query.new_zeros(*batch, values.shape[-1], dtype=wide)
+        return value, torch.ones(batch, dtype=torch.bool, device=query.device)
+    left, right, score = _products(rows, keys, similarity)
+    rule, numbers = _rule(separation, tolerance)
+    table = numbers.to(rows.device, wide)
 
-        def weigh(
-            score: Tensor, batch: Tensor, head: Tensor, row: Tensor, column: Tensor
-        ) -> Tensor:
-            return rule(change(score, row, column), table)
+    def weigh(product: Tensor, batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        return rule(score(product, row, column), table)
 
-        value, mass = _attend(_padded(near), _padded(away), _padded(values), weigh)
-        value, empty = value[0, 0, :, : values.shape[-1]].to(wide), mass[0, 0] == -math.inf
-    return value.reshape(*query.shape[:-1], values.shape[-1]), empty.reshape(query.shape[:-1])
+    value, mass = _attend(_padded(left), _padded(right), _padded(values), weigh)
+    value, empty = value[0, 0, :, : values.shape[-1]].to(wide), mass[0, 0] == -math.inf
+    return value.reshape(*batch, values.shape[-1]), empty.reshape(batch)
 
 
 def _products(
     query: Tensor, keys: Tensor, similarity: Similarity
 ) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor, Tensor], Tensor]]:
-    """Return vectors to multiply, and the function that turns their products into scores."""
+    """Return the vectors to multiply, and the function that turns their products into scores."""
     if similarity is agreement:
         bits = float(query.shape[-1])
         return query, keys, lambda product, row, column: (product + bits) * 0.5
     if similarity is closeness:
-        near, away = query - keys[:1], keys - keys[:1]
-        of_query, of_key = near.square().sum(-1) / 2, away.square().sum(-1) / 2
-        return near, away, lambda product, row, column: product - of_query[row] - of_key[column]
+        # A common shift leaves distances as they are, and small squares lose fewer digits.
+        query, keys = query - keys[:1], keys - keys[:1]
+        of_query, of_key = query.square().sum(-1) / 2, keys.square().sum(-1) / 2
+        return query, keys, lambda product, row, column: product - of_query[row] - of_key[column]
     if similarity is cosine:
         query, keys = (torch.nn.functional.normalize(rows, dim=-1) for rows in (query, keys))
     return query, keys, lambda product, row, column: product
 
 
 def _rule(separation: Separation, tolerance: float) -> tuple[Rule, Tensor]:
-    """Return the log-weights of a rule as a function of a score and a tensor of numbers, so that rules of a kind share a kernel."""
+    """Return the log-weights of a rule as a function of a score and a tensor of numbers.
+
+    Rules of one kind have the same function, and so share a compiled kernel.
+    """
     part = separation.part if isinstance(separation, Normalised) else separation
     if isinstance(part, Circle):
         return _circle_rule(part, tolerance)
@@ -275,7 +268,7 @@ def _rule(separation: Separation, tolerance: float) -> tuple[Rule, Tensor]:
 
 @lru_cache(maxsize=64)
 def _circle_rule(part: Circle, tolerance: float) -> tuple[Rule, Tensor]:
-    """Return the series of a circle where it is short, else its exact table."""
+    """Return the series of a circle if it is short, else its exact table."""
     try:
         fit = log_weight_fit(part, tolerance)
     except InputError:
@@ -292,7 +285,7 @@ def _exponential(score: Tensor, numbers: Numbers) -> Tensor:
 
 
 def _power(score: Tensor, numbers: Numbers) -> Tensor:
-    """Return the exponent times the log of the positive part."""
+    """Return the exponent times the logarithm of the positive part."""
     positive = score > 0
     return torch.where(positive, numbers[0] * torch.where(positive, score, 1.0).log(), -math.inf)
 
@@ -308,7 +301,7 @@ def _step(score: Tensor, numbers: Numbers) -> Tensor:
 
 
 def _table(score: Tensor, numbers: Tensor) -> Tensor:
-    """Look the log-weight of a whole distance up."""
+    """Return the log-weight of a whole distance from the table."""
     bits = numbers.shape[0] - 1
     return numbers[(bits - torch.round(score)).clamp(0, bits).to(torch.int32)]
 
@@ -317,72 +310,70 @@ def _circle(score: Tensor, numbers: Numbers) -> Tensor:
     """Sum the series in half the distance; numbers: bits, J, 2 / J, terms."""
     half = torch.ceil((numbers[0] - torch.round(score)) * 0.5)
     inside = half <= numbers[1]
-    return torch.where(
-        inside, _series(torch.where(inside, half, 0.0) * numbers[2] - 1, numbers, 3), -math.inf
-    )
+    x = torch.where(inside, half, 0.0) * numbers[2] - 1
+    return torch.where(inside, _series(x, numbers, 3), -math.inf)
 
 
 def _cap(score: Tensor, numbers: Numbers) -> Tensor:
-    """Sum the steep part and the series in z; numbers: reach of 1 - cosine, 1 / s^2 at tangent 1, 2 / z_end, d / 2, terms."""
+    """Sum the steep part and the series in z.
+
+    The numbers are the reach of 1 - cosine, 1 / s^2 at tangent 1, 2 / z_end, d / 2, and the terms.
+    """
     gap = (1 - score).clamp_min(0)
     inside = gap < numbers[0]
     gap = torch.where(inside, gap, 0.0)
     tangent = gap / (2 - gap)
     z = (tangent.sqrt() + tangent / (1 + (1 + tangent).sqrt())).log1p()
     left = (-(tangent * numbers[1]).clamp_max(1 - torch.finfo(score.dtype).eps)).log1p()
-    return torch.where(
-        inside, _series(z * numbers[2] - 1, numbers, 4) + numbers[3] * left, -math.inf
-    )
+    logs = _series(z * numbers[2] - 1, numbers, 4) + numbers[3] * left
+    return torch.where(inside, logs, -math.inf)
 
 
 def _series(x: Tensor, numbers: Numbers, start: int) -> Tensor:
-    """Sum the Chebyshev series whose terms are ``numbers`` from ``start`` on, for x in [-1, 1] (Clenshaw 1955)."""
+    """Sum the Chebyshev series of the ``numbers`` from ``start`` on, in [-1, 1] (Clenshaw 1955)."""
     one, two = 0 * x, 0 * x
     for term in range(len(numbers) - 1, start, -1):
         one, two = 2 * x * one - two + numbers[term], one
     return x * one - two + numbers[start]
 
 
-def _circle_places(
-    part: Circle,
-) -> tuple[tuple[float, ...], NDArray[np.float64], NDArray[np.float64]]:
-    """Return what the rule of a circle depends on, and its log-weights at each half distance in reach, as places in [-1, 1]."""
+def _circle_places(part: Circle) -> Places:
+    """Return the log-weights of a circle at every half distance in reach."""
     half = np.arange(min(part.radius, (part.bits + 1) // 2) + 1).astype(np.float64)
     logs = part.log_weights(torch.from_numpy(part.bits - np.maximum(2 * half - 1, 0))).numpy()
     end = float(half[-1])
-    return (
-        (float(part.bits), end, 2 / max(1.0, end)),
-        half * (2 / max(1.0, end)) - 1,
-        logs - logs[0],
-    )
+    scale = 2 / max(1.0, end)
+    return (float(part.bits), end, scale), half * scale - 1, logs - logs[0]
 
 
-def _cap_places(part: Cap) -> tuple[tuple[float, ...], NDArray[np.float64], NDArray[np.float64]]:
-    """Return what the rule of a cap depends on, and its log-weights less their steep part at many angles."""
+def _cap_places(part: Cap) -> Places:
+    """Return the log-weights of a cap, without their steep part, at many angles."""
     height = 1 - 2 * part.radius / part.dim
     square = 4 * part.radius * (part.dim - part.radius) / part.dim**2
     end, steep = math.asinh(math.sqrt(square) / height), height**2 / square
     place = np.cos(np.pi * (np.arange(PLACES) + 0.5) / PLACES)
     cosines = 1 - 2 * np.tanh((place + 1) / 2 * end) ** 2
     tangent = (1 - cosines) / (1 + cosines)
-    logs = part.log_weights(torch.from_numpy(cosines)).numpy() - part.dim / 2 * np.log1p(
-        -steep * tangent
-    )
+    logs = part.log_weights(torch.from_numpy(cosines)).numpy()
+    logs = logs - part.dim / 2 * np.log1p(-steep * tangent)
     return (2 * square, steep, 2 / end, part.dim / 2), place, logs
 
 
 def _shortest(
     place: NDArray[np.float64], logs: NDArray[np.float64], tolerance: float
 ) -> tuple[list[float], float]:
-    """Return the shortest Chebyshev series that passes within ``tolerance`` of ``logs``, else the longest, and how near it passes."""
-    # Fitted at places that crowd at the ends, and with more weight there, as the series does whose largest error is the least.
-    chosen = np.unique(
-        ((1 - np.cos(np.linspace(0, np.pi, NODES))) / 2 * (len(place) - 1)).round().astype(int)
-    )
+    """Return the shortest Chebyshev series within ``tolerance`` of ``logs``, and its largest error.
+
+    Where no series is within the tolerance, it is the longest.
+    """
+    # The series with the least largest error is close to a fit with more nodes, of more weight, at
+    # the ends.
+    dense = (1 - np.cos(np.linspace(0, np.pi, NODES))) / 2
+    chosen = np.unique((dense * (len(place) - 1)).round().astype(int))
     node, wanted = place[chosen], logs[chosen]
     weight = (1 - node**2 + 1e-3) ** -0.25
     basis = np.polynomial.chebyshev.chebvander(node, min(LONG, len(node)) - 1)
-    # One orthogonal basis serves every degree: a longer series adds a column.
+    # One orthogonal basis is used for all degrees: a longer series has one column more.
     columns, upper = np.linalg.qr(basis * weight[:, None])
     share = columns.T @ (wanted * weight)
     for count in range(1, len(share) + 1):
@@ -396,7 +387,7 @@ def _shortest(
 
 
 def _padded(rows: Tensor) -> Tensor:
-    """Lay rows out as one head of one batch, filled up with zeros to a width that the kernels multiply: a power of two."""
+    """Return rows as one head of one batch, padded with zeros to a power of two for the kernels."""
     width = max(NARROWEST, 1 << (rows.shape[-1] - 1).bit_length())
     return torch.nn.functional.pad(rows, (0, width - rows.shape[-1]))[None, None]
 
@@ -404,26 +395,23 @@ def _padded(rows: Tensor) -> Tensor:
 def _attend(
     query: Tensor, keys: Tensor, values: Tensor, weigh: Callable[..., Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Call torch's flexible attention: its values, and the log of each query's mass."""
+    """Return the sums of torch's flexible attention, and the log of the mass of each query."""
     from torch.nn.attention import flex_attention
 
-    # Later versions ask for the mass by a request.
+    # Later versions of torch return the mass by another option.
     request = getattr(flex_attention, "AuxRequest", None)
     more = {"return_lse": True} if request is None else {"return_aux": request(lse=True)}
+    attend = _fused() if query.device.type == "cuda" else flex_attention.flex_attention
     with warnings.catch_warnings():
         if query.device.type != "cuda":
             warnings.filterwarnings("ignore", message="flex_attention called without torch.compile")
-            value, extra = flex_attention.flex_attention(
-                query, keys, values, score_mod=weigh, scale=1.0, **more
-            )
-        else:
-            value, extra = _fused()(query, keys, values, score_mod=weigh, scale=1.0, **more)
+        value, extra = attend(query, keys, values, score_mod=weigh, scale=1.0, **more)
     return value, extra if isinstance(extra, Tensor) else extra.lse
 
 
 @cache
 def _fused() -> Any:
-    """Compile flexible attention: only then it is fused."""
+    """Compile flexible attention, which fuses it."""
     from torch.nn.attention.flex_attention import flex_attention
 
     return torch.compile(flex_attention)

@@ -9,34 +9,33 @@ A step costs m^2 rather than 2 m d. Rest is a matter of the state itself, which 
 that it moves.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from kanerva._engine.scores import chunks, finite
-from kanerva.dynamics import Settled
+from kanerva._core import arrays
+from kanerva._engine.scores import Rows, chunks, finite, looked
+from kanerva.dynamics import Rules, Settled
+from kanerva.separation import Separation
+from kanerva.similarity import Similarity, dot
+
+EXACT = (torch.float32, torch.float64)
 
 
-def settle(
-    query: Tensor,
-    keys: Tensor,
-    weigh: Callable[[Tensor], Tensor],
-    *,
-    steps: int,
-    rate: float,
-    tolerance: float,
-) -> Settled:
+def settle(query: Tensor, keys: Tensor, separation: Separation, rules: Rules) -> Settled:
     """Do what ``dynamics.settle`` does with reads.
 
     Args:
         query: ``(..., d)``.
         keys: ``(m, d)``, also the values.
-        weigh: from scores ``(b, m)`` to weights.
-        steps: at most so many.
-        rate: eta.
-        tolerance: as a share of the largest coordinate, or of 1.
+        separation: from scores ``(b, m)`` to weights.
+        rules: how the read is repeated.
     """
+    steps, rate, tolerance = rules.steps, rules.rate, rules.tolerance
+
+    def weigh(scores: Tensor) -> Tensor:
+        looked(separation, scores, query, keys)
+        return separation.forward(scores)
+
     batch, start = query.shape[:-1], query.reshape(-1, query.shape[-1])
     gram, length, size = (
         keys @ keys.mT,
@@ -68,7 +67,7 @@ def settle(
             moving[which] = (new - old).abs().amax(-1) > tolerance * old.abs().amax(-1).clamp_min(1)
     left = (1 - rate) ** taken.to(start.dtype)
     state = torch.where(taken[:, None] > 0, left[:, None] * start + summed @ keys, start)
-    finite(state)
+    finite(state, query, keys)
     return Settled(state.reshape(query.shape), taken.reshape(batch), ~moving.reshape(batch))
 
 
@@ -77,8 +76,16 @@ def _state(start: Tensor, keys: Tensor, summed: Tensor, left: float) -> Tensor:
     return left * start + summed @ keys
 
 
-def pays(size: torch.Size, queries: int, steps: int) -> bool:
-    """Tell whether fewer products are taken with ``(m, d)`` keys: a recall of a few steps saves more than the products of patterns cost."""
-    count, dim = size
-    few = min(steps, 4)
+def pays(
+    query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, steps: int
+) -> bool:
+    """Return whether a recall takes fewer products in overlap space than with ``(m, d)`` keys.
+
+    A recall of a few steps saves more than the products of all pairs of patterns cost.
+    """
+    plain = isinstance(keys, Tensor) and keys.dtype == query.dtype in EXACT
+    if not plain or similarity is not dot or separation.coupled or arrays.tracing():
+        return False
+    count, dim = keys.shape
+    few, queries = min(steps, 4), query[..., 0].numel()
     return 1 <= count < dim and few * queries * (2 * dim - count) > count * dim

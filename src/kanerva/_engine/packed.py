@@ -1,12 +1,13 @@
 """Find the hard locations near an address among packed bits, and sum or change their counters.
 
-numba, where it is installed, and NumPy count differing bits word by word; both give the very integers that the plain torch
-route gives. PyTorch itself has no instruction to count bits. Which locations are active is kept as marks, one bit a location.
+numba, where it is installed, and NumPy count the differing bits word by word; both return exactly
+the integers of the plain torch route. PyTorch has no operation that counts bits. The active
+locations are kept as marks, one bit for each location.
 """
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -14,40 +15,35 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kanerva._core.errors import refuse
+from kanerva._core.errors import door, refuse
 from kanerva._core.settings import settings
 from kanerva._engine import threads
 from kanerva.bits import Packed, signs
 
-# Locations that NumPy compares at a time: they stay in the cache over all queries.
+# Locations that NumPy compares at a time: they stay in the cache for all queries.
 BLOCK = 8192
-# Pairs of a query and a location below which threads cost more than they bring.
+# Pairs of a query and a location below which several threads are slower than one.
 FEW = 2**18
 
 
 def scans(values: Shaped[Tensor, "m e"]) -> bool:
-    """Tell whether packed bits that stand for ``values`` are searched here rather than by torch."""
+    """Return whether these kernels, rather than torch, read packed keys with such values."""
     if _on_gpu(values):
         return settings.engine in ("auto", "triton") and _triton().scans(values)
-    plain = (
-        values.device.type == "cpu"
-        and not values.requires_grad
-        and values.dtype not in (torch.float16, torch.bfloat16)
-    )
-    return plain and settings.engine != "torch"
+    if settings.engine == "torch" or values.device.type != "cpu":
+        return False
+    return not values.requires_grad and values.dtype not in (torch.float16, torch.bfloat16)
 
 
 def gather(
     query: Float[Tensor, "b n"], keys: Packed, counters: Shaped[Tensor, "m e"], radius: int
 ) -> tuple[Float[Tensor, "b e"], Bool[Tensor, "b"]]:
-    """Sum the counters of the locations within ``radius`` of each query; say where there are none."""
+    """Sum the counters of the locations within ``radius``; also return where there are none."""
     if _on_gpu(counters):
         return _triton().gather(query, keys, counters, radius)
     table = counters.numpy()
-    total = np.zeros(
-        (len(query), table.shape[1]), np.float64 if table.dtype.kind == "f" else np.int64
-    )
-    empty = np.ones(len(query), bool)
+    exact = np.float64 if table.dtype.kind == "f" else np.int64
+    total, empty = np.zeros((len(query), table.shape[1]), exact), np.ones(len(query), bool)
     for rows, marks in _marked(query, keys, radius):
         _share(_kernels().gather, len(marks), len(marks) * len(keys), marks, table, total[rows])
         empty[rows] = ~marks.any(-1)
@@ -63,17 +59,16 @@ def scatter(
     radius: int,
     times: int,
 ) -> None:
-    """Add ``times`` each value to the counters of the locations within ``radius`` of its address, in place."""
+    """Add each value ``times`` to the counters within ``radius`` of its address, in place."""
     if _on_gpu(counters):
         _triton().scatter(query, values, keys, counters, radius, times)
         return
     table = counters.numpy()
     given = (times * values).to(counters.dtype).numpy()
     for rows, marks in _marked(query, keys, radius):
-        # A thread takes some of the locations, with every query: no two threads change the same counter.
-        _share(
-            _kernels().scatter, marks.shape[1], len(marks) * len(keys), marks, table, given[rows]
-        )
+        # Each thread has its own locations, for all queries, so no two change the same counter.
+        pairs = len(marks) * len(keys)
+        _share(_kernels().scatter, marks.shape[1], pairs, marks, table, given[rows])
 
 
 def near(
@@ -89,50 +84,52 @@ def near(
 
 
 def _marked(query: Tensor, keys: Packed, radius: int) -> Iterator[tuple[slice, NDArray[np.int64]]]:
-    """Mark the locations within ``radius`` of the queries, as many queries at a time as the budget allows."""
-    words, asked = keys.words.numpy(), signs(query).numpy()
+    """Mark the locations near the queries, as many queries at a time as the budget allows."""
+    words, queries = keys.words.numpy(), signs(query).numpy()
     width = -(-len(words) // 64)
     size = max(1, settings.budget // (8 * max(1, width)))
-    for start in range(0, len(asked), size):
+    for start in range(0, len(queries), size):
         rows = slice(start, start + size)
-        marks = np.zeros((len(asked[rows]), width), np.int64)
-        _share(_kernels().mark, width, len(marks) * len(words), words, asked[rows], radius, marks)
+        marks = np.zeros((len(queries[rows]), width), np.int64)
+        pairs = len(marks) * len(words)
+        _share(_kernels().mark, width, pairs, words, queries[rows], radius, marks)
         yield rows, marks
 
 
 def _places(marks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Turn the marks of one query into the places of the locations."""
-    # Most words mark nothing, and are passed over whole.
+    """Return the places of the locations that one query marks, in order."""
+    # Most words mark nothing; these are left out first.
     words = np.flatnonzero(marks)
-    places, bits = np.nonzero(
-        np.unpackbits(marks[words].view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
-    )
+    octets = marks[words].view(np.uint8).reshape(-1, 8)
+    places, bits = np.nonzero(np.unpackbits(octets, axis=1, bitorder="little"))
     return words[places] * 64 + bits
 
 
 def _share(kernel: Callable[..., None], count: int, pairs: int, *arrays: Any) -> None:
-    """Run a kernel on ``count`` rows or columns, cut among as many threads as torch uses where the work is worth it."""
+    """Run a kernel on ``count`` rows or columns, in several threads where there are many pairs."""
     parts = threads.spans(count) if pairs >= FEW else [slice(0, count)]
     threads.share(lambda part: kernel(part.start, part.stop, *arrays), parts)
 
 
 def _kernels() -> Any:
-    """Choose the kernels: numba's where it is installed, unless told otherwise."""
+    """Return the kernels of ``settings.engine``; those of numba, if installed, for ``"auto"``."""
     return _NumPy if settings.engine == "numpy" else compiled() or _NumPy
 
 
 def compiled() -> Any:
-    """Return the compiled kernels, or None where numba is not installed; the first call of each compiles it, or finds it in a cache."""
+    """Return the kernels of numba, or None where it is not installed.
+
+    The first call of a kernel compiles it, or loads it from the cache of numba.
+    """
     kernels = _numba()
     if kernels is None and settings.engine == "numba":
-        do = 'install it with: pip install "kanerva[fast]"'
-        refuse("engine", must="one that is installed", got="'numba', which is not", do=do)
+        _missing("numba", 'install it with: pip install "kanerva[fast]"')
     return kernels
 
 
 @cache
 def _numba() -> Any:
-    """Load the compiled kernels, where they can be."""
+    """Import the kernels of numba; None where it is not installed."""
     try:
         from kanerva._engine import kernels
     except ImportError:
@@ -141,42 +138,47 @@ def _numba() -> Any:
 
 
 def _on_gpu(tensor: Tensor) -> bool:
-    """Tell whether Triton's kernels are to take a tensor: one on a GPU, or any where they are asked for by name."""
+    """Return whether Triton takes a tensor: on a GPU, or where ``settings.engine`` names it."""
     return tensor.is_cuda or settings.engine == "triton"
 
 
 def _triton() -> Any:
-    """Load the kernels for a GPU."""
+    """Import the kernels for a GPU."""
     from kanerva._engine import gpu as kernels
 
     if kernels.triton is None and settings.engine == "triton":
-        do = "install a build of torch for CUDA, or choose 'auto'"
-        refuse("engine", must="one that is installed", got="'triton', which is not", do=do)
+        _missing("triton", "install a build of torch for CUDA, or choose 'auto'")
     return kernels
 
 
+@door("settings")
+def _missing(engine: str, do: str) -> NoReturn:
+    """Refuse an engine of the settings that is not installed."""
+    refuse("engine", got=f"{engine!r}, which is not", must="one that is installed", do=do)
+
+
 class _NumPy:
-    """The kernels on NumPy alone."""
+    """The kernels with NumPy alone."""
 
     @staticmethod
     def mark(
         start: int,
         stop: int,
         words: NDArray[Any],
-        asked: NDArray[Any],
+        queries: NDArray[Any],
         radius: int,
         marks: NDArray[np.int64],
     ) -> None:
-        """Mark, in columns of ``marks``, the locations at most ``radius`` bits from each query."""
-        # NumPy counts the bits of the absolute value of signed words.
-        words, asked = words.view(np.uint64), asked.view(np.uint64)
+        """Mark the locations within ``radius`` in some columns of ``marks``."""
+        # Of signed words NumPy would count the bits of the absolute value.
+        words, queries = words.view(np.uint64), queries.view(np.uint64)
         width, octets = words.shape[1], marks.view(np.uint8)
         size = max(1, min(BLOCK, settings.budget // (20 * width)) // 64)
         wide = np.uint16 if width < 1024 else np.uint32
         for column in range(start, stop, size):
-            # Word by word over many locations: sums along a short last axis are several times slower.
+            # Transposed, because sums along a short last axis are several times slower.
             block = np.ascontiguousarray(words[column * 64 : min(column + size, stop) * 64].T)
-            for row, query in enumerate(asked):
+            for row, query in enumerate(queries):
                 distance = np.bitwise_count(block ^ query[:, None]).sum(0, dtype=wide)
                 active = np.packbits(distance <= radius, bitorder="little")
                 octets[row, column * 8 : column * 8 + len(active)] = active
@@ -185,7 +187,7 @@ class _NumPy:
     def gather(
         start: int, stop: int, marks: NDArray[np.int64], counters: NDArray[Any], total: NDArray[Any]
     ) -> None:
-        """Add to rows of ``total`` the counters of the locations marked there."""
+        """Add to each row of ``total`` the counters of the locations that it marks."""
         for row in range(start, stop):
             for places in _NumPy._pieces(_places(marks[row]), counters):
                 total[row] += counters[places].sum(0, dtype=total.dtype)
@@ -198,13 +200,13 @@ class _NumPy:
         counters: NDArray[Any],
         values: NDArray[Any],
     ) -> None:
-        """Add each row of ``values`` to the counters of the locations marked for it in columns of ``marks``."""
+        """Add each row of ``values`` to its marked counters in some columns of ``marks``."""
         for row, value in enumerate(values):
             for places in _NumPy._pieces(64 * start + _places(marks[row, start:stop]), counters):
                 counters[places] += value
 
     @staticmethod
     def _pieces(places: NDArray[np.int64], counters: NDArray[Any]) -> Iterator[NDArray[np.int64]]:
-        """Cut places so that copies of their counters stay within the budget, and mostly the cache."""
+        """Cut places so that copies of their counters fit the budget, and mostly the cache."""
         size = max(1, min(1024, settings.budget // (16 * counters.shape[1])))
         return (places[start : start + size] for start in range(0, len(places), size))

@@ -1,13 +1,14 @@
-r"""Softmax reads that look at all keys in low precision, and then exactly at the few that matter, with a bound on the error.
+r"""Softmax reads that score all keys in low precision, then the few relevant ones exactly.
 
-Scores from rounded keys and queries are wrong by at most :math:`\varepsilon = |q - \hat q| |\hat k| + |q| |k - \hat k|` and the
-rounding of the product. A key whose rounded score lies more than :math:`2 \varepsilon + w` below the largest one has a true score more
-than w below the largest true one, and so less than :math:`e^{-\beta w}` of its weight. Leaving out n such keys moves no
-coordinate of the read by more than
+The error of a read has a bound. The error of a score from rounded keys and queries is at most
+:math:`\varepsilon = |q - \hat q| |\hat k| + |q| |k - \hat k|`, plus the rounding of the product. A
+key whose rounded score is more than :math:`2 \varepsilon + w` below the largest has a true score
+more than w below the largest true one, and so less than :math:`e^{-\beta w}` of its weight. Leaving
+out n such keys changes no coordinate of the read by more than
 
 .. math:: 2 \max |v| \, n \, e^{-\beta w} / Z
 
-where Z >= 1 is the sum of the weights that are left, the largest of them one.
+where Z >= 1 is the sum of the remaining weights, of which the largest is 1.
 """
 
 import math
@@ -22,22 +23,22 @@ from kanerva._core.settings import settings
 from kanerva._engine.scores import Rows, together, unmixed
 from kanerva._engine.select import take
 
-# What rounding to bfloat16 changes a number by, at most, as a share of it.
+# The largest relative change of a number by rounding to bfloat16.
 ROUNDING = 2.0**-8
-# Keys that may matter to a query before a plain read is faster.
+# Relevant keys of a query above which a plain read is faster.
 ROOM = 2048
-# Keys that are looked at first, to see whether too many matter whatever the others are.
+# Keys that are scored first, to find queries for which too many keys are relevant.
 SAMPLE = 4096
 
 
 class Coarse(NamedTuple):
-    """What a pruned read needs of keys and values.
+    """The rounded keys, and the bounds that a pruned read needs.
 
     Attributes:
         keys: ``(m, d)`` rounded.
-        length: of the longest rounded key.
-        away: largest distance of a key from its rounding.
-        size: largest absolute value.
+        length: the length of the longest rounded key.
+        away: the largest distance of a key from its rounding.
+        size: the largest absolute number in the values.
     """
 
     keys: Tensor
@@ -47,12 +48,8 @@ class Coarse(NamedTuple):
 
 
 def coarse(keys: Tensor, values: Rows) -> Coarse:
-    """Round keys, to bfloat16 where the processor multiplies that faster, and measure what is lost."""
-    rounded = (
-        keys
-        if keys.dtype == torch.bfloat16 or not _fast(keys.device.type)
-        else keys.to(torch.bfloat16)
-    )
+    """Round keys to bfloat16 where the processor multiplies that fast, and measure the rounding."""
+    rounded = keys.to(torch.bfloat16) if _fast(keys.device.type) else keys
     length = away = size = 0.0
     for start in range(0, len(keys), 4096):
         exact, near = keys[start : start + 4096].double(), rounded[start : start + 4096].double()
@@ -65,17 +62,17 @@ def coarse(keys: Tensor, values: Rows) -> Coarse:
 
 @cache
 def _fast(device: str) -> bool:
-    """Tell whether products of bfloat16 are summed in float32, and fast."""
-    return device == "cuda" or (
-        bool(torch._C._has_mkldnn) and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    )
+    """Return whether products of bfloat16 are fast, with sums in float32."""
+    if device == "cuda":
+        return True
+    return bool(torch._C._has_mkldnn) and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 @unmixed
 def pruned(
     query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: float, near: Coarse
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return sums ``(b, e)``, bounds of their error ``(b,)``, and of how many keys ``(b,)`` they were made; 0 where too many matter.
+    """Read from the relevant keys alone.
 
     Args:
         query: ``(b, d)``.
@@ -83,79 +80,87 @@ def pruned(
         values: ``(m, e)``.
         beta: inverse temperature, > 0.
         tolerance: error that is allowed, as a share of the largest value.
-        near: what ``coarse`` made of keys and values.
+        near: the result of ``coarse`` for keys and values.
+
+    Returns:
+        the sums ``(b, e)``, a bound on their error ``(b,)``, and the number of keys in each sum
+        ``(b,)``, 0 where too many keys are relevant.
     """
-    # Scores, what is compared with them and where they are large: about so many bytes for each query and key.
+    # The scores and the comparisons with them take about 8 bytes for each query and key.
     size = max(1, settings.budget // (8 * len(keys)))
-    starts = range(0, max(1, len(query)), size)
-    parts = [
-        _pruned(query[start : start + size], keys, values, beta, tolerance, near)
-        for start in starts
-    ]
-    value, bound, active = together(parts)
+    several = (query[start : start + size] for start in range(0, max(1, len(query)), size))
+    given = (keys, values, beta, tolerance, near)
+    value, bound, active = together(_pruned(part, *given) for part in several)
     return value, bound, active
 
 
 def _pruned(
     query: Tensor, keys: Tensor, values: Rows, beta: float, tolerance: float, near: Coarse
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Prune for as many queries as fit the budget."""
-    count = len(keys)
-    window = math.log(2 * count / tolerance) / beta
-    asked = query.to(near.keys.dtype)
-    down = 2 * _slack(query, asked, near) + window
-    # No score is larger than the product of the lengths: what that leaves among the first keys, any largest score would.
-    first = near.keys[:SAMPLE] @ asked.mT
-    hopeless = (first.double() >= asked.double().norm(dim=-1) * near.length - down).sum(0) > ROOM
-    if hopeless.all():
+    """Read from the relevant keys, for as many queries as fit the budget."""
+    window = math.log(2 * len(keys) / tolerance) / beta
+    rounded = query.to(near.keys.dtype)
+    down = 2 * _slack(query, rounded, near) + window
+    # No score exceeds the product of the lengths, so the keys above this floor among the first
+    # ones are relevant, whatever the largest score is.
+    first = near.keys[:SAMPLE] @ rounded.mT
+    highest = rounded.double().norm(dim=-1) * near.length
+    many = (first.double() >= highest - down).sum(0) > ROOM
+    if many.all():
         nothing = query.new_zeros(len(query), values.shape[1])
-        return nothing, nothing[:, 0].double(), hopeless.long() * 0
+        return nothing, nothing[:, 0].double(), torch.zeros_like(many, dtype=torch.int64)
     with _rounded_once(query.device):
-        scores = near.keys @ asked.mT
+        scores = near.keys @ rounded.mT
     places, rows, found = _above(scores, scores.amax(0).double() - down)
     full = found > ROOM
     places, rows = places[~full[rows]], rows[~full[rows]]
-    # A few pairs at a time, so that copies of keys and values fit the budget.
-    most = max(1, settings.budget // (32 * max(keys.shape[1], values.shape[1])))
-    pairs = [
-        (places[start : start + most], rows[start : start + most])
-        for start in range(0, max(1, len(rows)), most)
-    ]
-    exact = torch.cat(
-        [(query.double()[row] * take(keys, place).double()).sum(-1) for place, row in pairs]
-    )
-    top = exact.new_full((len(query),), -torch.inf).scatter_reduce(0, rows, exact, "amax")
-    weights = (beta * (exact - top[rows])).exp()
-    mass = torch.zeros_like(top).index_add(0, rows, weights).clamp_min(1)
-    value = exact.new_zeros(len(query), values.shape[1])
-    for turn, (place, row) in enumerate(pairs):
-        value.index_add_(
-            0, row, take(values, place).double() * weights[turn * most : (turn + 1) * most, None]
-        )
+    value, mass = _sums(query, keys, values, beta, places, rows)
     value = (value / mass[:, None]).to(query.dtype)
-    left = 2 * near.size * (count - found) * math.exp(-beta * window) / mass
-    # What the last rounding of the result adds, and sums of float64, which are right to far less.
+    left = 2 * near.size * (len(keys) - found) * math.exp(-beta * window) / mass
+    # The last rounding of the result, and the roundings of the sums in float64, which are smaller.
     moved = _moved(query, keys, beta, near, 2.0**-53)
-    rounding = value.abs().amax(-1).double() * torch.finfo(query.dtype).eps / 2 + near.size * (
-        1e-12 + 2 * moved
-    )
+    last = value.abs().amax(-1).double() * torch.finfo(query.dtype).eps / 2
+    rounding = last + near.size * (1e-12 + 2 * moved)
     return value, left + rounding, torch.where(full, 0, found)
 
 
+def _sums(
+    query: Tensor, keys: Tensor, values: Rows, beta: float, places: Tensor, rows: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the weighted sums and their masses in float64, over pairs of a key and a query.
+
+    The largest weight of each query is 1, and so is its mass at least.
+    """
+    # A few pairs at a time, so that copies of keys and values fit the budget.
+    most = max(1, settings.budget // (32 * max(keys.shape[1], values.shape[1])))
+    parts = [slice(start, start + most) for start in range(0, max(1, len(rows)), most)]
+    wide = query.double()
+    exact = [(wide[rows[part]] * take(keys, places[part]).double()).sum(-1) for part in parts]
+    scores = torch.cat(exact)
+    top = scores.new_full((len(query),), -torch.inf).scatter_reduce(0, rows, scores, "amax")
+    weights = (beta * (scores - top[rows])).exp()
+    mass = torch.zeros_like(top).index_add(0, rows, weights).clamp_min(1)
+    value = scores.new_zeros(len(query), values.shape[1])
+    for part in parts:
+        terms = take(values, places[part]).double() * weights[part, None]
+        value.index_add_(0, rows[part], terms)
+    return value, mass
+
+
 def plain_bound(query: Tensor, keys: Tensor, beta: float, near: Coarse) -> Tensor:
-    """Bound the error of a read that sums everything in the dtype of the query, in whatever order: a bound for the worst case."""
+    """Bound the error of a read that sums over all keys in the dtype of the query, in any order."""
     unit = torch.finfo(query.dtype).eps / 2
     return near.size * (2 * _moved(query, keys, beta, near, unit) + 4 * (len(keys) + 8) * unit)
 
 
 def _moved(query: Tensor, keys: Tensor, beta: float, near: Coarse, unit: float) -> Tensor:
-    """Bound the share of itself by which a weight is moved where its score is summed with roundings of ``unit``."""
+    """Bound the relative change of a weight whose score is summed with roundings of ``unit``."""
     length = query.double().norm(dim=-1) * (near.length + near.away)
     return torch.expm1(2 * beta * (keys.shape[1] + 4) * unit * length)
 
 
 def _rounded_once(device: torch.device) -> AbstractContextManager[None]:
-    """Keep a GPU from adding products of bfloat16 up in bfloat16; the kernels for it are not loaded elsewhere."""
+    """Make a GPU sum products of bfloat16 in float32, as a CPU does."""
     if device.type != "cuda":
         return nullcontext()
     from kanerva._engine import gpu
@@ -163,9 +168,9 @@ def _rounded_once(device: torch.device) -> AbstractContextManager[None]:
     return gpu.rounded_once(device)
 
 
-def _slack(query: Tensor, asked: Tensor, near: Coarse) -> Tensor:
-    """Bound how far scores of rounded keys and queries are from the true ones, ``(b,)``."""
-    exact, rounded = query.double(), asked.double()
+def _slack(query: Tensor, near_query: Tensor, near: Coarse) -> Tensor:
+    """Bound the error ``(b,)`` of the scores of rounded keys and queries."""
+    exact, rounded = query.double(), near_query.double()
     length = rounded.norm(dim=-1)
     inputs = (exact - rounded).norm(dim=-1) * near.length + exact.norm(dim=-1) * near.away
     result = {torch.bfloat16: ROUNDING, torch.float16: 2.0**-11}.get(near.keys.dtype, 0.0)
@@ -173,33 +178,31 @@ def _slack(query: Tensor, asked: Tensor, near: Coarse) -> Tensor:
 
 
 def _above(scores: Tensor, floor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return rows and columns of the scores ``(m, b)`` that reach the floor of their column, where they are few, and how many do."""
-    # A rounding less, that none is lost.
+    """Find the scores ``(m, b)`` that reach the floor of their column.
+
+    Returns:
+        their rows and columns, for columns with few of them, and how many each column has.
+    """
+    # Two roundings lower, so that none is lost.
     low = (floor - floor.abs() * 2 * ROUNDING).to(scores.dtype)
     if scores.dtype == torch.bfloat16 and bool((low > 0).all()):
-        # Positive floats are ordered as the integers of their bits are, which are compared much faster.
+        # Positive floats have the order of the integers of their bits, which are compared faster.
         reached = scores.view(torch.int16) >= low.view(torch.int16)
     else:
         reached = scores >= low
     flat = reached.view(-1)
     even = len(flat) // 8 * 8
-    # Eight at a time first: hardly anything reaches the floor, but where too much does.
+    # Few scores reach the floor, so eight flags are tested at a time.
     words = flat[:even].view(torch.int64)
     count = None
     if words.count_nonzero() > ROOM * scores.shape[1] // 8:
         count = reached.sum(0)
         reached &= count <= ROOM
     words = words.nonzero()
-    some = torch.cat(
-        [
-            (words * 8 + torch.arange(8, device=words.device)).flatten(),
-            torch.arange(even, len(flat), device=words.device),
-        ]
-    )
+    eights = (words * 8 + torch.arange(8, device=words.device)).flatten()
+    some = torch.cat([eights, torch.arange(even, len(flat), device=words.device)])
     some = some[flat[some]]
     places, columns = some // scores.shape[1], some % scores.shape[1]
-    return (
-        places,
-        columns,
-        torch.bincount(columns, minlength=scores.shape[1]) if count is None else count,
-    )
+    if count is None:
+        count = torch.bincount(columns, minlength=scores.shape[1])
+    return places, columns, count

@@ -10,26 +10,29 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kanerva._core import arrays
+from kanerva._core.errors import refuse
 from kanerva._core.settings import settings
 from kanerva._engine import flex, packed, select, stream
 from kanerva._engine.scores import (
     SCORE_BYTES,
     Mask,
     Rows,
+    blame,
     chunks,
     compare,
+    finite,
     learns,
     left,
+    looked,
     mask_of,
     pieces,
-    together,
     unmixed,
     wide,
 )
@@ -41,16 +44,20 @@ from kanerva.similarity import Similarity, agreement, dot
 FEW = 2**13
 
 
+# Scores for which the choice of a route takes longer than the read: 128 KiB at most.
+SMALL = 2**11
+
+
 class Field(NamedTuple):
-    """The weighted sum of values before any activation, and which queries nothing answered.
+    """The weighted sum of values before any activation, and which queries have no weight at all.
 
     Attributes:
         value: ``(..., e)`` in float32 or wider.
-        empty: ``(...)`` True where every weight is zero.
+        empty: ``(...)`` True where every weight is zero; None where none can be.
     """
 
     value: Float[Tensor, "*batch e"]
-    empty: Bool[Tensor, "*batch"]
+    empty: Bool[Tensor, "*batch"] | None
 
 
 @unmixed
@@ -62,73 +69,135 @@ def field(
     separation: Separation,
     mask: Mask,
 ) -> Field:
-    """Sum the values by their weights, for queries ``(b, d)`` and a mask ``(b or 1, m)``."""
-    count = keys.shape[0]
+    """Sum the values by their weights, for queries ``(b, d)`` and a mask ``(b or 1, m)``.
+
+    The result is finite; otherwise the input that is not, or the overflow, is reported.
+    """
+    given = (query, keys, values, similarity, separation, mask)
+    small = isinstance(keys, Tensor) and 0 < query.shape[0] * keys.shape[0] <= SMALL
+    found = _whole(*given) if small else _chosen(*given)
+    if not arrays.sound(found.value):
+        blame(found.value, query, keys, values)
+    return found
+
+
+def _chosen(
+    query: Tensor,
+    keys: Rows,
+    values: Rows,
+    similarity: Similarity,
+    separation: Separation,
+    mask: Mask,
+) -> Field:
+    """Read by the fastest route that takes the read."""
+    count, given = keys.shape[0], (keys, values, similarity, separation)
     if count == 0:
+        arrays.finite("query", query)
         nothing = query.new_zeros(len(query), values.shape[1], dtype=wide(query.dtype))
         return Field(nothing, torch.ones_like(nothing[:, 0], dtype=torch.bool))
-    if (
-        mask is None
-        and isinstance(separation, Step)
-        and isinstance(keys, Packed)
-        and scans(values, similarity)
-    ):
-        assert isinstance(values, Tensor)
-        # An engine cuts the queries itself: it keeps one bit for a score.
-        return Field(*packed.gather(query, keys, values, radius(keys, separation)))
-    softmax = _softmax(separation)
-    # Torch's attention tells nobody how far it is.
-    told = settings.progress is not None and len(query) * count > FEW
-    if (
-        not told
-        and mask is None
-        and similarity is dot
-        and softmax is not None
-        and _attends(query, keys, values, softmax.beta)
-    ):
-        # On the CPU torch's attention never builds the scores, so its queries need not be cut to fit them.
-        width = values.shape[-1] if query.device.type == "cpu" else count
-        attended = _all([_attend(part, keys, values, softmax) for part, _ in chunks(query, width)])
-        own = separation.coupling(query.new_zeros(1, 1))
-        return attended if own is None else Field(attended.value - own * query, attended.empty)
-    if not told and mask is None and flex.reads(query, keys, values, similarity, separation):
-        assert isinstance(keys, Tensor)
-        assert isinstance(values, Tensor)
-        return Field(*flex.flex_field(query, keys, values, similarity, separation))
+    # Neither torch's attention nor a fused kernel reports its progress.
+    reports = settings.progress is not None and len(query) * count > FEW
+    direct = None if mask is not None else _direct(query, *given, reports)
+    if direct is not None:
+        return direct
     if len(query) * count > FEW and _streams(values) and not arrays.tracing():
-        found = _far(query, keys, values, similarity, separation, mask)
+        found = _far(query, *given, mask)
         if found is not None:
             return found
     again = _anew(_whole, query, count, learns(query, keys, values, mask, separation.temperature()))
-    return _all(
-        [
-            Field(*again(part, keys, values, similarity, separation, kept))
-            for part, kept in chunks(query, count, mask)
-        ]
-    )
+    return _all([again(part, *given, kept) for part, kept in chunks(query, count, mask)])
+
+
+def _direct(
+    query: Tensor,
+    keys: Rows,
+    values: Rows,
+    similarity: Similarity,
+    separation: Separation,
+    reports: bool,
+) -> Field | None:
+    """Read by a kernel for the whole read without a mask; None where there is none."""
+    if scans(keys, values, similarity, separation):
+        # The kernel cuts the queries itself: it keeps one bit for a score.
+        assert isinstance(values, Tensor)
+        return Field(*packed.gather(query, keys, values, radius(keys, separation)))
+    if reports:
+        return None
+    softmax = _softmax(separation) if similarity is dot else None
+    if softmax is not None and _attends(query, keys, values, softmax.beta):
+        # On the CPU torch's attention never builds the scores: queries need not be cut for them.
+        width = values.shape[-1] if query.device.type == "cpu" else keys.shape[0]
+        attended = _all([_attend(part, keys, values, softmax) for part, _ in chunks(query, width)])
+        own = separation.coupling(query.new_zeros(1, 1))
+        return attended if own is None else Field(attended.value - own * query, attended.empty)
+    if flex.reads(query, keys, values, similarity, separation):
+        assert isinstance(keys, Tensor)
+        assert isinstance(values, Tensor)
+        return Field(*flex.flex_field(query, keys, values, similarity, separation))
+    return None
+
+
+@unmixed
+def scores(query: Tensor, keys: Rows, similarity: Similarity, mask: Mask) -> Tensor:
+    """Compare queries ``(b, d)`` with every key; the result is finite."""
+    return finite(compare(query, keys, similarity, mask), query, keys)
+
+
+@unmixed
+def weights(
+    query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask
+) -> Tensor:
+    """Weigh every key for queries ``(b, d)``; the result is finite."""
+    compared = compare(query, keys, similarity, mask)
+    if compared.shape[-1] == 0:
+        return compared
+    looked(separation, compared, query, keys)
+    return finite(separation.forward(compared, left(mask)), query, keys)
+
+
+def regulariser(similarity: Similarity) -> Callable[[Tensor], Tensor]:
+    """Return R of the energy; refuse a similarity without one."""
+    found: Callable[[Tensor], Tensor] | None = getattr(similarity, "regulariser", None)
+    if found is None:
+        must = "one with a regulariser, such as dot, closeness or cosine"
+        name = getattr(similarity, "__name__", repr(similarity))
+        refuse("similarity", got=name, must=must, do="choose one of these, or follow the reads")
+    return found
 
 
 @unmixed
 def energy(
     query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask
 ) -> Tensor:
-    """Return minus the potential, for queries ``(b, d)`` and a mask ``(b or 1, m)``."""
+    """Return R(q) - Phi(s(q)) for queries ``(b, d)``; +inf where Phi is the log of nothing."""
+    size = regulariser(similarity)(query.to(wide(query.dtype)))
+    return finite(size, query) - _potential(query, keys, similarity, separation, mask)
+
+
+def _potential(
+    query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask
+) -> Tensor:
+    """Return the potential for queries ``(b, d)``: finite, or -inf."""
     count = keys.shape[0]
     if count == 0:
-        worth = torch.inf if separation.normalised else 0.0
+        worth = -torch.inf if separation.normalised else 0.0
         return torch.full((len(query),), worth, dtype=wide(query.dtype), device=query.device)
     learned = learns(query, keys, mask, separation.temperature())
+    value = None
     if len(query) * count > FEW and not arrays.tracing() and not learned:
-        potential = stream.potential(query, keys, similarity, separation, mask)
-        if potential is not None:
-            return -potential
+        value = stream.potential(query, keys, similarity, separation, mask)
+    if value is None:
 
-    def potential_of(part: Tensor, kept: Mask) -> Tensor:
-        return separation.potential(compare(part, keys, similarity, kept), left(kept))
+        def potential_of(part: Tensor, kept: Mask) -> Tensor:
+            compared = compare(part, keys, similarity, kept)
+            looked(separation, compared, part, keys)
+            return separation.phi(compared, left(kept))
 
-    again = _anew(potential_of, query, count, learned)
-    parts = [again(part, kept) for part, kept in chunks(query, count, mask)]
-    return -torch.cat(parts)
+        again = _anew(potential_of, query, count, learned)
+        value = torch.cat([again(part, kept) for part, kept in chunks(query, count, mask)])
+    if not arrays.sound(value) and not (value.detach() < torch.inf).all():
+        blame(value, query, keys)
+    return value
 
 
 def _anew(work: Callable[..., Any], query: Tensor, count: int, learned: bool) -> Callable[..., Any]:
@@ -170,25 +239,28 @@ def _mended(
     separation: Separation,
     mask: Mask,
 ) -> Field:
-    """Read again, from all keys, for queries to which too many matter."""
+    """Read again, from all keys, for queries to which too many keys matter."""
     rows = full.nonzero().squeeze(-1)
     if len(rows) == 0:
         return field
-    kept = mask_of(mask, rows)
-    again = _all(
-        [
-            _whole(part, keys, values, similarity, separation, some)
-            for part, some in chunks(query[rows], len(keys), kept)
-        ]
+    given, cut = (
+        (keys, values, similarity, separation),
+        chunks(query[rows], len(keys), mask_of(mask, rows)),
     )
-    return Field(
-        field.value.index_copy(0, rows, again.value), field.empty.index_copy(0, rows, again.empty)
-    )
+    again = _all([_whole(part, *given, some) for part, some in cut])
+    assert field.empty is not None
+    assert again.empty is not None
+    value = field.value.index_copy(0, rows, again.value)
+    return Field(value, field.empty.index_copy(0, rows, again.empty))
 
 
 def _all(parts: list[Field]) -> Field:
     """Put the fields of several queries together."""
-    return Field(*together(parts))
+    if len(parts) == 1:
+        return parts[0]
+    value = torch.cat([part.value for part in parts])
+    empty = [part.empty for part in parts if part.empty is not None]
+    return Field(value, torch.cat(empty) if empty else None)
 
 
 def _streams(values: Rows) -> bool:
@@ -202,35 +274,43 @@ def _whole(
     values: Rows,
     similarity: Similarity,
     separation: Separation,
-    mask: Tensor | None,
+    mask: Mask,
 ) -> Field:
     """Sum the values by weights that are all built first: any rule, with gradients."""
     compared = compare(query, keys, similarity, mask)
-    weight, coupling = separation(compared, left(mask)), separation.coupling(compared, left(mask))
-    if isinstance(values, Tensor) and values.dtype == weight.dtype:
-        value = weight @ values
-    else:
-        exact = (
-            weight.dtype
-            if isinstance(values, Packed) or values.is_floating_point()
-            else torch.float64
-        )
-        summed = (
-            weight[:, rows].to(exact) @ values[rows].to(exact) for rows in pieces(*values.shape)
-        )
-        value = torch.stack(list(summed)).sum(0).to(weight.dtype)
-    if coupling is None:
-        # The largest and the smallest being zero says that all are, much faster than comparing each.
-        known = weight.detach()
-        return Field(value, (known.amax(-1) == 0) & (known.amin(-1) == 0))
-    # A rule that compares both values of a bit answers also where they are worth the same.
-    kept = left(mask)
-    there = (
-        torch.ones_like(weight[:, 0], dtype=torch.bool)
-        if kept is None
-        else kept.any(-1).expand(len(query))
-    )
-    return Field(value - coupling * query.to(value.dtype), ~there)
+    kept = None if mask is None else left(mask)
+    if separation.compares:
+        looked(separation, compared, query, keys)
+    part = separation.partial(compared, kept) if separation.coupled else None
+    if part is None or part.coupling is None:
+        weight = separation.forward(compared, kept)
+        if isinstance(values, Tensor) and values.dtype is weight.dtype:
+            value = weight @ values
+        else:
+            value = _sum(weight, values)
+        # Softmax gives every key some weight, unless a mask leaves none.
+        return Field(value, None if type(separation) is Softmax and kept is None else _zero(weight))
+    value = _sum(part.weights, values) - part.coupling * query.to(part.weights.dtype)
+    if part.mass is not None:
+        value = value / torch.where(part.mass == 0, 1.0, part.mass)
+    # A rule that compares both values of a bit has an answer also where both are worth the same.
+    return Field(value, None if kept is None else ~kept.any(-1).expand(len(query)))
+
+
+def _sum(weight: Tensor, values: Rows) -> Tensor:
+    """Sum values by weights; whole numbers exactly, in float64."""
+    if isinstance(values, Tensor) and values.dtype is weight.dtype:
+        return weight @ values
+    exact = weight.dtype if _streams(values) else torch.float64
+    parts = pieces(*values.shape)
+    summed = [weight[:, rows].to(exact) @ values[rows].to(exact) for rows in parts]
+    return torch.stack(summed).sum(0).to(weight.dtype)
+
+
+def _zero(weight: Tensor) -> Tensor:
+    """Return which rows of weights are all zero: the largest and the smallest are."""
+    known = weight.detach()
+    return (known.amax(-1) == 0) & (known.amin(-1) == 0)
 
 
 def _softmax(separation: Separation) -> Softmax | None:
@@ -284,16 +364,21 @@ def _attend(query: Tensor, keys: Rows, values: Rows, separation: Softmax) -> Fie
     return Field(value, torch.zeros(len(query), dtype=torch.bool, device=query.device))
 
 
-def scans(values: Rows, similarity: Similarity) -> bool:
-    """Tell whether an engine can find the active keys among packed bits, and sum or change their values."""
+def scans(
+    keys: Rows, values: Rows, similarity: Similarity, separation: Separation
+) -> TypeGuard[Packed]:
+    """Return whether a kernel finds the active keys among packed bits, and sums or changes values."""
     return (
-        isinstance(values, Tensor)
+        isinstance(keys, Packed)
+        and isinstance(values, Tensor)
         and similarity is agreement
+        and isinstance(separation, Step)
         and not arrays.tracing()
         and packed.scans(values)
     )
 
 
-def radius(keys: Packed, separation: Step) -> int:
+def radius(keys: Rows, separation: Separation) -> int:
     """Turn a threshold on agreements into the largest distance that reaches it; -1 where none does."""
+    assert isinstance(separation, Step)
     return max(-1, math.floor(min(keys.shape[1] - separation.threshold, keys.shape[1])))

@@ -12,6 +12,7 @@ from kanerva._core import arrays
 from kanerva._core.errors import InputTypeError, describe, refuse
 from kanerva._core.settings import settings
 from kanerva.bits import Packed
+from kanerva.separation import Separation
 from kanerva.similarity import Similarity, agreement, dot, manhattan
 
 Result = TypeVar("Result")
@@ -20,11 +21,16 @@ Mask = Shaped[Tensor, "*_mask"] | None
 
 # Bytes of temporaries that one score may cost on its way to a weight: integer distances, hashes, float64 look-ups.
 SCORE_BYTES = 64
+# Similarities that build nothing of the size of the keys on the way to the scores.
+WHOLE = (dot, agreement, manhattan)
+
+
+HALVES = (torch.float16, torch.bfloat16)
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
     """Take float32 for the half precisions: their sums lose whole patterns."""
-    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+    return torch.float32 if dtype in HALVES else dtype
 
 
 def unmixed(work: Callable[..., Result]) -> Callable[..., Result]:
@@ -32,7 +38,7 @@ def unmixed(work: Callable[..., Result]) -> Callable[..., Result]:
 
     @wraps(work)
     def done(query: Tensor, *more: Any) -> Result:
-        if arrays.tracing() or not torch.is_autocast_enabled(query.device.type):
+        if not torch.is_autocast_enabled(query.device.type) or arrays.tracing():
             return work(query, *more)
         with torch.autocast(query.device.type, enabled=False):
             return work(query, *more)
@@ -78,42 +84,30 @@ def pieces(count: int, width: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, max(1, count), size))
 
 
-def blocks(keys: Rows, dtype: torch.dtype, similarity: Similarity) -> Iterator[Tensor]:
-    """Yield keys in ``dtype``: whole where nothing of their size is built on the way to the scores, else a piece at a time."""
-    if (
-        isinstance(keys, Tensor)
-        and keys.dtype == dtype
-        and similarity in (dot, agreement, manhattan)
-    ):
-        yield keys
-    else:
-        yield from (keys[rows].to(dtype) for rows in pieces(*keys.shape))
+def blocks(keys: Rows, dtype: torch.dtype) -> Iterator[Tensor]:
+    """Yield keys in ``dtype``, a piece at a time."""
+    return (keys[rows].to(dtype) for rows in pieces(*keys.shape))
 
 
 def compare(query: Tensor, keys: Rows, similarity: Similarity, mask: Mask = None) -> Tensor:
-    """Compare queries with keys, and add what a float mask adds."""
-    query = query.to(wide(query.dtype))
-    parts = [similarity(query, block) for block in blocks(keys, query.dtype, similarity)]
-    result = (
-        torch.cat(parts, -1)
-        if all(isinstance(part, Tensor) for part in parts) and len(parts) > 1
-        else parts[0]
-    )
-    if (
-        not isinstance(result, Tensor)
-        or result.shape != (*query.shape[:-1], keys.shape[0])
-        or result.dtype not in arrays.FLOATS
-    ):
-        must = f"a function that gives a float for each query and key, {(*query.shape[:-1], keys.shape[0])}"
-        got = f"one that gave {describe(result)}"
-        refuse(
-            "similarity",
-            must=must,
-            got=got,
-            do="return query @ keys.mT or the like",
-            error=InputTypeError,
-        )
-    return added(result, mask)
+    """Compare queries with keys, and add a float mask."""
+    query = query.to(wide(query.dtype)) if query.dtype in HALVES else query
+    score = getattr(similarity, "unchecked", None)
+    ready = isinstance(keys, Tensor) and keys.dtype is query.dtype
+    if score is not None and ready and similarity in WHOLE:
+        scores = score(query, keys)
+        return scores if mask is None else added(scores, mask)
+    parts = [(score or similarity)(query, block) for block in blocks(keys, query.dtype)]
+    tensors = all(isinstance(part, Tensor) for part in parts)
+    scores = torch.cat(parts, -1) if tensors and len(parts) > 1 else parts[0]
+    shape = (*query.shape[:-1], keys.shape[0])
+    fits = tensors and scores.shape == shape and scores.dtype in arrays.FLOATS
+    if score is None and not fits:
+        must = f"a function that returns a float for each query and key, {shape}"
+        do = "return query @ keys.mT or the like"
+        got = f"one that returned {describe(scores)}"
+        refuse("similarity", got=got, must=must, do=do, error=InputTypeError)
+    return added(scores, mask)
 
 
 def added(scores: Tensor, mask: Mask) -> Tensor:
@@ -128,17 +122,45 @@ def left(mask: Mask) -> Tensor | None:
     return mask > -torch.inf if mask is not None and mask.is_floating_point() else mask
 
 
-def finite(value: Tensor) -> Tensor:
-    """Refuse sums that overflowed rather than hand out NaN."""
-    return value if arrays.sound(value) else overflow(value)
+def finite(value: Tensor, query: Tensor, *rows: Rows) -> Tensor:
+    """Return a result that is finite; otherwise report which input, or which sum, is not."""
+    return value if arrays.sound(value) else blame(value, query, *rows)
 
 
-def overflow(value: Tensor) -> NoReturn:
-    """Say that a sum overflowed."""
+def rows_of(mask: Tensor | None, batch: torch.Size, count: int) -> Tensor | None:
+    """Check a mask, and lay it out as one row a query, or one row for all of them."""
+    if mask is None:
+        return None
+    shape = (*batch, count)
+    must = f"a bool (True keeps) or floating tensor that broadcasts to {shape}"
+    arrays.dense("mask", mask, must)
+    fits = mask.dtype in (torch.bool, *arrays.FLOATS)
+    if not fits or arrays.together(mask.shape, shape) != shape:
+        refuse("mask", mask, must=must, do="give one entry for each query and stored row")
+    if not arrays.sound(mask) and not (mask.detach() < torch.inf).all():
+        must, do = "finite, or -inf for keys left out", "drop or fill its NaN and inf"
+        refuse("mask", mask, must=must, do=do)
+    if mask.ndim <= 1:
+        return mask.expand(1, count)
+    return mask.expand(shape).reshape(batch.numel(), count)
+
+
+def narrow(value: Tensor, query: Tensor) -> Tensor:
+    """Return a result in the query's own dtype, which may be too small for it."""
+    return value if value.dtype == query.dtype else finite(value.to(query.dtype), query)
+
+
+def looked(separation: Separation, scores: Tensor, query: Tensor, *rows: Rows) -> Tensor:
+    """Refuse scores that are not finite where the rule would not show them."""
+    return finite(scores, query, *rows) if separation.compares else scores
+
+
+def blame(value: Tensor, query: Tensor, *rows: Rows) -> NoReturn:
+    """Report the input that is not finite, or else an overflow."""
+    arrays.finite("query", query)
+    for name, part in zip(("keys", "values"), rows, strict=False):
+        if isinstance(part, Tensor):
+            arrays.finite(name, part)
     do = "scale the data or beta down, store in float64, or wrap the separation in Normalised"
-    refuse(
-        "query",
-        must=f"such that weights and sums stay within {value.dtype}",
-        got="too large: they overflow",
-        do=do,
-    )
+    must = f"such that weights and sums stay within {value.dtype}"
+    refuse("query", got="too large: they overflow", must=must, do=do)

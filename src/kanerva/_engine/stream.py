@@ -1,12 +1,13 @@
-r"""Sums over the keys a block at a time, so that no array of queries x keys is ever built.
+r"""Sums over the keys, one block at a time, so that no array of queries x keys is ever built.
 
-A rule weighs a block of keys as if they were all, up to a factor and a mass (``Partial``); sums of blocks add up once they stand
-under one factor, the largest:
+A rule weighs a block b as if it were all keys, up to a factor and a mass (``Partial``). The sums of
+the blocks are added after they are brought to a common factor, the largest:
 
-.. math:: y = \frac{\sum_b e^{\sigma_b - \sigma} W_b V_b}{\sum_b e^{\sigma_b - \sigma} M_b}, \quad \sigma = \max_b \sigma_b
+.. math:: y = \frac{\sum_b e^{\sigma_b - \sigma} W_b V_b}{\sum_b e^{\sigma_b - \sigma} M_b}, \quad
+    \sigma = \max_b \sigma_b
 
-For softmax this is the online log-sum-exp (Milakov and Gimelshein 2018). Blocks and the queries that meet them are small enough
-to stay in a core's cache; every thread goes through keys of its own.
+For softmax this is the online log-sum-exp (Milakov and Gimelshein 2018). A block and the queries
+that are compared with it fit into the cache of a core; every thread has keys of its own.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,35 +27,35 @@ from kanerva._engine.scores import (
     Rows,
     compare,
     left,
+    looked,
     mask_of,
     part_of,
     together,
     wide,
 )
-from kanerva.separation import Separation
-from kanerva.separation._base import Partial
+from kanerva.separation import Partial, Separation
 from kanerva.similarity import Similarity
 
-# Scores worked on at a time, and numbers of the keys they come from: both stay in a core's cache.
+# Scores that are processed at a time, and numbers of their keys: both stay in the cache of a core.
 TILE = 2**18
 BLOCK = 2**18
-# The same on a GPU, where few large steps are fast.
+# The same on a GPU, where a few large steps are faster.
 FAR = 2**24
-# Queries that meet a block of keys at a time.
+# Queries that are compared with a block of keys at a time.
 TALL = 256
-# Queries whose sums are held at a time, in every thread.
+# Queries whose sums each thread keeps at a time.
 MANY = 4096
 
 
 class Sums(NamedTuple):
-    """What queries have gathered from some of the keys; like ``Partial``, up to the factor e^shift.
+    """The sums of each query over some of the keys; like ``Partial``, up to the factor e^shift.
 
     Attributes:
-        value: ``(b, e)`` sums of values.
-        shift: ``(b, 1)`` logarithm of the factor; -inf where nothing was gathered yet.
-        mass: ``(b, 1)`` what they are divided by; None where they are not.
-        coupling: ``(b, 1)`` what the query gives to itself; None for nothing.
-        some: ``(b, 1)`` whether anything was weighed.
+        value: ``(b, e)`` weighted sums of values.
+        shift: ``(b, 1)`` logarithm of the factor; -inf for a sum of no terms.
+        mass: ``(b, 1)`` the divisor; None for no division.
+        coupling: ``(b, 1)`` the self-coupling of the query; None for none.
+        some: ``(b, 1)`` whether any key has a weight.
     """
 
     value: Tensor
@@ -72,29 +73,28 @@ def summed(
     separation: Separation,
     mask: Mask,
 ) -> tuple[Tensor, Tensor] | None:
-    """Return the weighted sums ``(b, e)`` and which of them are empty ``(b,)``; None where the rule does not weigh block by block."""
-    query = query.to(wide(query.dtype))
-    told = teller(len(keys), len(query))
+    """Return the weighted sums ``(b, e)``, and which of them are empty ``(b,)``.
 
-    def gathered(span: slice) -> list[Sums | None]:
-        starts = range(0, max(1, len(query)), MANY)
-        several = [
-            (query[start : start + MANY], mask_of(mask, slice(start, start + MANY)))
-            for start in starts
-        ]
-        return [
-            _gather(rows, keys, values, similarity, separation, kept, span, told)
-            for rows, kept in several
-        ]
+    None where the rule does not weigh block by block, or scores are not finite.
+    """
+    query = query.to(wide(query.dtype))
+    report = progress(len(keys), len(query))
+    parts = steps(query, MANY)
+
+    def work(span: slice) -> list[Sums | None]:
+        several = [(query[part], mask_of(mask, part)) for part in parts]
+        given = (keys, values, similarity, separation)
+        return [_gather(rows, *given, kept, span, report) for rows, kept in several]
 
     done = []
-    for place, parts in enumerate(zip(*threads.share(gathered, spans(keys, query)), strict=True)):
-        total = _total(parts)
+    spanned = zip(*threads.share(work, spans(keys, query)), strict=True)
+    for part, sums in zip(parts, spanned, strict=True):
+        total = _total(sums)
         if total is None:
             return None
-        done.append(_finished(total, query[place * MANY : (place + 1) * MANY]))
-    values, empty = together(done)
-    return values, empty
+        done.append(_finished(total, query[part]))
+    value, empty = together(done)
+    return value, empty
 
 
 def learned(
@@ -105,45 +105,41 @@ def learned(
     separation: Separation,
     mask: Mask,
 ) -> tuple[Tensor, Tensor] | None:
-    """Do as ``summed`` does where gradients are asked for: what a block of keys was weighed by is worked out again on the way back."""
+    """Return what ``summed`` does, with gradients: the backward pass weighs each block again."""
     query = query.to(wide(query.dtype))
 
-    def part(
-        query: Tensor, keys: Rows, values: Rows, kept: Tensor | None
+    def block(
+        query: Tensor, keys: Rows, values: Rows, mask: Mask
     ) -> tuple[Tensor | None, ...] | None:
-        weighed = separation.partial(compare(query, keys, similarity, kept), left(kept))
-        return (
-            None
-            if weighed is None
-            else tuple(_sums(weighed, tiles.numbers(values, query.dtype), left(kept)))
-        )
+        part = separation.partial(compare(query, keys, similarity, mask), left(mask))
+        if part is None:
+            return None
+        return tuple(_sums(part, tiles.numbers(values, query.dtype), left(mask)))
 
     done = []
-    for tall in range(0, max(1, len(query)), MANY):
-        asked, kept = query[tall : tall + MANY], mask_of(mask, slice(tall, tall + MANY))
-        size = max(1, settings.budget // (SCORE_BYTES * max(1, len(asked))))
-        parts: list[Sums | None] = []
+    for part in steps(query, MANY):
+        some = query[part]
+        size = max(1, settings.budget // (SCORE_BYTES * max(1, len(some))))
+        sums: list[Sums | None] = []
         for start in range(0, len(keys), size):
             rows = slice(start, start + size)
-            found = anew(
-                part,
-                asked,
-                part_of(keys, rows),
-                part_of(values, rows),
-                None if kept is None else kept[:, rows],
-            )
+            given = (part_of(keys, rows), part_of(values, rows), tile(mask, part, rows))
+            found = anew(block, some, *given)
             if found is None:
                 return None
-            parts.append(Sums(*found))
-        total = _total(parts)
+            sums.append(Sums(*found))
+        total = _total(sums)
         assert total is not None
-        done.append(_finished(total, asked))
-    values, empty = together(done)
-    return values, empty
+        done.append(_finished(total, some))
+    value, empty = together(done)
+    return value, empty
 
 
 def anew(work: Callable[..., Any], *given: Any) -> Any:
-    """Do work that is done again on the way back of gradients, which keep nothing of it; with the budget of today."""
+    """Do work whose intermediate results are not kept: the backward pass does it again.
+
+    Both passes use the present budget.
+    """
     budget = settings.budget
 
     def limited(*given: Any) -> Any:
@@ -156,7 +152,7 @@ def anew(work: Callable[..., Any], *given: Any) -> Any:
 def potential(
     query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask
 ) -> Tensor | None:
-    """Return the potential ``(b,)`` of the scores; None where it is not made of the potentials of blocks."""
+    """Return the potential ``(b,)`` of all keys; None where it cannot be joined from blocks."""
     if separation.join(query.new_zeros(1, 1, dtype=wide(query.dtype))) is None:
         return None
     query = query.to(wide(query.dtype))
@@ -167,18 +163,23 @@ def potential(
         return whole
 
     def of_span(span: slice) -> Tensor:
-        many = height(query)
-        found: list[list[Tensor]] = [[] for _ in range(0, max(1, len(query)), many)]
-        for rows, part in cut(keys, span, query):
-            block = tiles.numbers(part, query.dtype)
-            for place, tall in enumerate(range(0, max(1, len(query)), many)):
-                asked, kept = query[tall : tall + many], tile(mask, slice(tall, tall + many), rows)
-                found[place].append(
-                    separation.potential(compare(asked, block, similarity, kept), left(kept))
-                )
-        return torch.cat([joined(parts) for parts in found])
+        parts = steps(query, height(query))
+        found: list[list[Tensor]] = [[] for _ in parts]
+        for rows, block in cut(keys, span, query):
+            given = (tiles.numbers(block, query.dtype), similarity, separation)
+            for part, values in zip(parts, found, strict=True):
+                values.append(_potential(query[part], *given, tile(mask, part, rows)))
+        return torch.cat([joined(values) for values in found])
 
     return joined(threads.share(of_span, spans(keys, query)))
+
+
+def _potential(
+    query: Tensor, keys: Tensor, similarity: Similarity, separation: Separation, mask: Mask
+) -> Tensor:
+    """Return the potential of a block of keys."""
+    scores = compare(query, keys, similarity, mask)
+    return separation.phi(looked(separation, scores, query, keys), left(mask))
 
 
 def _gather(
@@ -189,55 +190,44 @@ def _gather(
     separation: Separation,
     mask: Mask,
     span: slice,
-    told: Callable[[int], None],
+    report: Callable[[int], None],
 ) -> Sums | None:
-    """Gather the sums of some queries from a span of the keys; None where the rule cannot."""
-    total, many, origin = (
-        None,
-        height(query),
-        tiles.numbers(part_of(keys, slice(0, 1)), query.dtype),
-    )
+    """Sum over a span of the keys; None where the rule cannot, or scores are not finite."""
+    total, parts = None, steps(query, height(query))
+    origin = tiles.numbers(part_of(keys, slice(0, 1)), query.dtype)
     for rows, block in cut(keys, span, query):
-        compared = tiles.facing(block, similarity, query, origin)
+        score = tiles.comparison(block, similarity, query, origin)
         value = tiles.numbers(block if values is keys else part_of(values, rows), query.dtype)
-        for start in range(0, max(1, len(query)), many):
-            tall = slice(start, start + many)
-            kept = tile(mask, tall, rows)
-            scores = compared(query[tall], kept)
-            # Rules that compare lose NaN; the plain route says what is wrong.
+        for part in parts:
+            kept = tile(mask, part, rows)
+            scores = score(query[part], kept)
+            # Rules that compare scores would hide NaN; the plain route reports it.
             weighed = tiles.weigh(separation, scores, kept) if arrays.sound(scores) else None
             if weighed is None:
                 return None
-            total = _nothing(query, values.shape[1], weighed) if total is None else total
-            _add(_some_of(total, tall), weighed, value, left(kept))
-        told(rows.stop - rows.start)
+            total = _zeros(query, values.shape[1], weighed) if total is None else total
+            _add(_rows_of(total, part), weighed, value, left(kept))
+        report(rows.stop - rows.start)
     return total
 
 
-def _nothing(query: Tensor, width: int, like: Partial) -> Sums:
-    """Begin sums of what blocks give."""
-    mass, coupling = (
-        None if part is None else query.new_zeros(len(query), 1)
-        for part in (like.mass, like.coupling)
-    )
-    shift = query.new_full((len(query), 1), -torch.inf)
-    return Sums(
-        query.new_zeros(len(query), width),
-        shift,
-        mass,
-        coupling,
-        torch.zeros_like(shift, dtype=torch.bool),
-    )
+def _zeros(query: Tensor, width: int, like: Partial) -> Sums:
+    """Return sums of no terms, with the fields that ``like`` has."""
+    value, column = query.new_zeros(len(query), width), query.new_zeros(len(query), 1)
+    mass = None if like.mass is None else torch.zeros_like(column)
+    coupling = None if like.coupling is None else torch.zeros_like(column)
+    shift, some = torch.full_like(column, -torch.inf), torch.zeros_like(column, dtype=torch.bool)
+    return Sums(value, shift, mass, coupling, some)
 
 
-def _some_of(sums: Sums, rows: slice) -> Sums:
-    """Return the sums of some queries, to be added to in place."""
+def _rows_of(sums: Sums, rows: slice) -> Sums:
+    """Return a view of the sums of some queries."""
     mass, coupling = (None if part is None else part[rows] for part in (sums.mass, sums.coupling))
     return Sums(sums.value[rows], sums.shift[rows], mass, coupling, sums.some[rows])
 
 
 def _add(total: Sums, part: Partial, values: Tensor, kept: Tensor | None) -> None:
-    """Add what a block gives to sums, in place."""
+    """Add the sums of a block, in place."""
     total.some.logical_or_(_some(part, kept))
     factor = None
     if part.shift is None:
@@ -255,34 +245,31 @@ def _add(total: Sums, part: Partial, values: Tensor, kept: Tensor | None) -> Non
 
 
 def _sums(part: Partial, values: Tensor, kept: Tensor | None) -> Sums:
-    """Sum a block's values."""
+    """Return the sums of one block."""
     shift = torch.zeros_like(part.weights[:, :1]) if part.shift is None else part.shift
     return Sums(part.weights @ values, shift, part.mass, part.coupling, _some(part, kept))
 
 
 def _total(parts: Sequence[Sums | None]) -> Sums | None:
-    """Add the sums of different keys."""
+    """Add the sums over different keys; None where one is missing."""
     total = parts[0]
     for other in parts[1:]:
         if total is None or other is None:
             return None
         shift = torch.maximum(total.shift, other.shift)
         first, second = ((part.shift - _base(shift)).exp() for part in (total, other))
-        both = (
-            (total.value, other.value),
-            (total.mass, other.mass),
-            (total.coupling, other.coupling),
-        )
-        value, mass, coupling = (
-            None if one is None or two is None else one * first + two * second for one, two in both
-        )
-        assert value is not None
+        mass = coupling = None
+        if total.mass is not None and other.mass is not None:
+            mass = total.mass * first + other.mass * second
+        if total.coupling is not None and other.coupling is not None:
+            coupling = total.coupling * first + other.coupling * second
+        value = total.value * first + other.value * second
         total = Sums(value, shift, mass, coupling, total.some | other.some)
     return total
 
 
 def _finished(total: Sums, query: Tensor) -> tuple[Tensor, Tensor]:
-    """Divide by the mass where the rule has one, and take off what the query gives to itself."""
+    """Subtract the self-coupling of the query, and divide by the mass, where the rule has them."""
     value = total.value if total.coupling is None else total.value - total.coupling * query
     if total.mass is not None:
         value = value / torch.where(total.mass == 0, 1.0, total.mass)
@@ -290,7 +277,10 @@ def _finished(total: Sums, query: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _some(part: Partial, kept: Tensor | None) -> Tensor:
-    """Tell where a block has any weight; a rule that compares both values of a bit answers also where they are worth the same."""
+    """Return where a block has any weight.
+
+    A rule with a self-coupling compares both values of a bit: it has a result for every key.
+    """
     if part.coupling is not None:
         there = torch.ones_like(part.coupling, dtype=torch.bool)
         return there if kept is None else there & kept.any(-1, keepdim=True)
@@ -299,27 +289,29 @@ def _some(part: Partial, kept: Tensor | None) -> Tensor:
 
 
 def _base(shift: Tensor) -> Tensor:
-    """Return what to take off: 0 where nothing was gathered, from which -inf can be taken."""
+    """Return the shift to subtract: 0 for a sum of no terms, because -inf - -inf is NaN."""
     return torch.where(shift == -torch.inf, 0.0, shift)
 
 
 def height(query: Tensor) -> int:
-    """Return how many queries meet a block of keys at a time."""
+    """Return how many queries are compared with a block of keys at a time."""
     return max(1, min(len(query), TALL, settings.budget // (SCORE_BYTES * 64)))
 
 
 def spans(keys: Rows, query: Tensor) -> list[slice]:
-    """Share the keys among threads on the CPU, where that is worth it."""
+    """Cut the keys among the threads of the CPU; one span where the work is small."""
     much = len(query) * len(keys) >= TILE or len(keys) * query.shape[1] >= 4 * BLOCK
-    return (
-        threads.spans(len(keys), 64)
-        if much and query.device.type == "cpu"
-        else [slice(0, len(keys))]
-    )
+    several = much and query.device.type == "cpu"
+    return threads.spans(len(keys), 64) if several else [slice(0, len(keys))]
+
+
+def steps(query: Tensor, many: int) -> list[slice]:
+    """Cut the queries into parts of ``many``; there is at least one part."""
+    return [slice(start, start + many) for start in range(0, max(1, len(query)), many)]
 
 
 def cut(keys: Rows, span: slice, query: Tensor) -> Iterator[tuple[slice, Rows]]:
-    """Yield places of a span of the keys and the keys there as they are kept, a few at a time."""
+    """Yield the places and the keys of a span as they are stored, one block at a time."""
     scores, numbers = (TILE, 4 * BLOCK) if query.device.type == "cpu" else (FAR, FAR)
     scores = min(scores, settings.budget // SCORE_BYTES)
     size = max(64, min(scores // height(query), numbers // max(1, keys.shape[1])) // 64 * 64)
@@ -329,22 +321,22 @@ def cut(keys: Rows, span: slice, query: Tensor) -> Iterator[tuple[slice, Rows]]:
 
 
 def tile(mask: Mask, queries: slice, keys: slice) -> Mask:
-    """Take the mask of some queries and keys."""
+    """Return the mask of some queries and keys."""
     kept = mask_of(mask, queries)
     return None if kept is None else kept[:, keys]
 
 
-def teller(count: int, queries: int) -> Callable[[int], None]:
-    """Return what is called with rows of keys that have been read, and tells ``settings.progress`` how many have been."""
-    tell, lock, done = settings.progress, Lock(), 0
-    if tell is None:
+def progress(count: int, queries: int) -> Callable[[int], None]:
+    """Return a function of the number of rows just read, which calls ``settings.progress``."""
+    call, lock, done = settings.progress, Lock(), 0
+    if call is None:
         return lambda rows: None
     times = -(-max(1, queries) // MANY)
 
-    def told(rows: int) -> None:
+    def report(rows: int) -> None:
         nonlocal done
         with lock:
             done += rows
-            tell(done // times, count)
+            call(done // times, count)
 
-    return told
+    return report

@@ -1,6 +1,7 @@
-"""Share work among as many threads as torch uses, each of which calculates by itself.
+"""Share work among as many threads as torch uses, each of which computes on one core.
 
-Threads of torch that work on one small array together wait for each other at every step; these meet only at the end.
+When torch uses several threads for one small array, they wait for each other at every operation;
+the threads here meet only at the end of the work.
 """
 
 import os
@@ -17,37 +18,40 @@ Result = TypeVar("Result")
 
 
 def spans(count: int, size: int = 1) -> list[slice]:
-    """Cut ``count`` rows into as many spans as there are threads, each a multiple of ``size`` but the last; at least one."""
+    """Cut ``count`` rows into at most one span for each thread; there is at least one.
+
+    The length of a span is a multiple of ``size``, except for the last.
+    """
     blocks = -(-count // size)
     threads = max(1, min(torch.get_num_threads(), blocks))
     width = -(-blocks // threads) * size
-    return [
-        slice(start, min(start + width, count)) for start in range(0, max(1, count), max(1, width))
-    ]
+    starts = range(0, max(1, count), max(1, width))
+    return [slice(start, min(start + width, count)) for start in starts]
 
 
 def share(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Do the work on every item, side by side where there is more than one; return the results in order."""
+    """Do the work on every item, in parallel for several items; return the results in order."""
     if len(items) < 2:
         return [work(item) for item in items]
     graded, inferring = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
 
     def alike(item: Item) -> Result:
-        # Whether gradients are kept is a matter of each thread.
+        # Each thread has its own setting of whether gradients are kept.
         with torch.inference_mode(inferring), torch.set_grad_enabled(graded and not inferring):
             return work(item)
 
-    # Threads do not live on in a forked process, such as a worker that loads data: it gets its own.
+    # Threads do not survive a fork: a forked process, such as one that loads data, gets its own.
     return list(_pool(len(items), os.getpid()).map(alike, items))
 
 
 @cache
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Keep the threads of a process, in which torch itself uses one each."""
+    """Keep the threads of a process; in each of them torch uses one thread."""
     ready = Barrier(threads + 1)
 
     def begin() -> None:
-        torch.get_num_threads()  # else torch would look the number up once more, after it was set here
+        # In a new thread the first call of get_num_threads sets the number, so it comes first.
+        torch.get_num_threads()
         torch.set_num_threads(1)
         ready.wait()
 
@@ -56,6 +60,6 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     for _ in range(threads):
         pool.submit(int)
     ready.wait()
-    # What was set in them is what threads of others would begin with, too.
+    # Every new thread of the process begins with the number that was set last.
     torch.set_num_threads(before)
     return pool

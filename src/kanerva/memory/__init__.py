@@ -1,9 +1,10 @@
 """The stores and their contract: what is written, read, recalled, explained and saved."""
 
+from kanerva.memory._associative import Associative
 from kanerva.memory._base import Memory
 from kanerva.memory._explanation import Explanation
 from kanerva.memory._load import load
 from kanerva.memory._locations import Locations
 from kanerva.memory._patterns import Patterns
 
-__all__ = ["Explanation", "Locations", "Memory", "Patterns", "load"]
+__all__ = ["Associative", "Explanation", "Locations", "Memory", "Patterns", "load"]

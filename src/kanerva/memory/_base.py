@@ -1,39 +1,43 @@
-"""The contract of every memory, written once; ``patterns`` and ``locations`` hold the two ways to store."""
+"""The contract of every memory that reads by a weighted sum; the stores hold the two ways to keep what is written."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from abc import abstractmethod
 from contextlib import suppress
-from pathlib import Path as FilePath
 from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from kanerva import dynamics, functional
-from kanerva._core import archive, arrays, checks
-from kanerva._core.errors import InputError, InputTypeError, door, refuse, within
+from kanerva import dynamics
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputError, door, refuse
 from kanerva._core.settings import settings
-from kanerva.activation import Activation, Sign
+from kanerva._engine import routes
+from kanerva._engine.routes import Field
+from kanerva._engine.scores import narrow, rows_of
+from kanerva.activation import Activation
 from kanerva.bits import Packed
-from kanerva.dynamics import Path, Settled
-from kanerva.memory import _parts
-from kanerva.memory._explanation import Explanation
-from kanerva.separation import Cap, Circle, Difference, Separation
-from kanerva.similarity import Overlap, Similarity, agreement
+from kanerva.dynamics import Path, Rules, Settled
+from kanerva.memory import _parts, _state
+from kanerva.memory._associative import Associative
+from kanerva.memory._explanation import Explanation, explained
+from kanerva.separation import Separation
+from kanerva.similarity import Similarity
 
-__all__ = ["Explanation", "Memory"]
+__all__ = ["Memory"]
 
 Mask = Shaped[Tensor, "*_mask"] | None
 EMPTY = ("zero", "keep", "raise")
 
 
-class Memory(nn.Module, ABC):
-    r"""A content-addressable memory: compares a query with keys, weighs them, and sums their values.
+class Memory(Associative):
+    r"""A content-addressable memory that compares a query with keys, weighs them, and sums values.
 
-    .. math:: s_i = \text{similarity}(q, k_i), \quad w = \text{separation}(s), \quad y = \text{activation}\Bigl(\sum_i w_i v_i\Bigr)
+    .. math:: s_i = \text{similarity}(q, k_i), \quad w = \text{separation}(s), \quad
+        y = \text{activation}\Bigl(\sum_i w_i v_i\Bigr)
 
-    Everything here is written once; a store says only what its keys and values are, and how to write and forget.
+    Everything that all stores share is written here. A store adds its keys and values, and how to
+    write, forget and clear.
 
     Attributes:
         keys: ``(m, d)`` what a query is compared with.
@@ -41,7 +45,8 @@ class Memory(nn.Module, ABC):
         similarity: how near a query is to a key.
         separation: how much each key counts.
         activation: what is done with the sum.
-        empty: what is read where every weight is zero: ``"zero"`` zeros, ``"keep"`` the query, ``"raise"`` an error.
+        empty: what is read where every weight is zero: ``"zero"`` zeros, ``"keep"`` the query,
+            ``"raise"`` an error.
 
     Example:
         >>> import kanerva
@@ -53,21 +58,19 @@ class Memory(nn.Module, ABC):
         [0, 0, 0, 0, 0]
     """
 
+    keys: Any
+    beta: nn.Parameter | None
+    # Every store sets the length of its keys, and registers a buffer with the dtype and the device
+    # of queries.
+    _dim: int
+    _unit: Tensor
+
     @door
     def __init__(
         self, similarity: Similarity, separation: Separation, activation: Activation, empty: str
     ) -> None:
         super().__init__()
-        for name, part, kind in (
-            ("separation", separation, Separation),
-            ("activation", activation, Activation),
-        ):
-            if not isinstance(part, kind):
-                do = f"take one from kanerva.{name}"
-                refuse(name, part, must=f"a part of kanerva.{name}", do=do, error=InputTypeError)
-        if not callable(similarity) or isinstance(similarity, type | Separation | Activation):
-            must, do = "a function of query and keys", "take one from kanerva.similarity"
-            refuse("similarity", similarity, must=must, do=do, error=InputTypeError)
+        _parts.vet(similarity, separation, activation)
         self.similarity, self.activation = similarity, activation
         self.empty = checks.choice("empty", empty, EMPTY)
         self._separation = separation
@@ -76,44 +79,21 @@ class Memory(nn.Module, ABC):
 
     def _fit(self) -> None:
         """Refuse parts that do not go together."""
-        name = _parts.name(self.similarity)
-        inner = getattr(self._separation, "part", self._separation)
-        expects = self._separation.expects or inner.expects
-        if expects and name not in expects:
-            must = f"{' or '.join(expects)} for {self._separation}"
-            refuse(
-                "similarity",
-                must=must,
-                got=name,
-                do="choose that similarity, or another separation",
-            )
-        for part in (inner, self.similarity):
-            length = {Circle: "bits", Overlap: "bits", Cap: "dim"}.get(type(part))
-            if length and getattr(part, length) != self.dim:
-                must, got = (
-                    f"{self.dim}, the length of the keys",
-                    f"{getattr(part, length)} in {_parts.name(part)}",
-                )
-                refuse(length, must=must, got=got, do="give keys and parts the same length")
-        keeps = self.empty == "keep" or (
-            isinstance(self.activation, Sign) and self.activation.tie == "keep"
-        )
-        if (keeps or isinstance(self._separation, Difference)) and self.value_dim != self.dim:
-            got = f"{self.value_dim} for keys of {self.dim}"
-            refuse(
-                "value_dim",
-                must="the length of the keys, to keep the query's own",
-                got=got,
-                do='choose another "tie" or "empty"',
-            )
+        _parts.fit(self.similarity, self._separation, self.dim)
+        keeps = self.empty == "keep" or self.activation.keeps or self._separation.coupled
+        if keeps and self.value_dim != self.dim:
+            got, do = f"{self.value_dim} for keys of {self.dim}", 'choose another "tie" or "empty"'
+            must = "the length of the keys, because coordinates of the query are kept"
+            refuse("value_dim", got=got, must=must, do=do)
+        # Facts of the parts that every read needs.
+        self._bits = self.key_bits
+        self._shows = bool(getattr(self.similarity, "transparent", False))
 
     @property
     def separation(self) -> Separation:
         """How much each key counts, at the inverse temperature that was learned where one is."""
-        return self._separation if self.beta is None else self._separation.with_beta(self.beta)
-
-    keys: Any
-    beta: nn.Parameter | None
+        beta = self._parameters["beta"]
+        return self._separation if beta is None else self._separation.with_beta(beta)
 
     @property
     @abstractmethod
@@ -122,76 +102,46 @@ class Memory(nn.Module, ABC):
 
     @property
     @abstractmethod
-    def dim(self) -> int:
-        """Length d of a key."""
+    def autoassociative(self) -> bool:
+        """Whether values are left out of ``write``, because they are the keys themselves."""
 
     @property
-    @abstractmethod
-    def value_dim(self) -> int:
-        """Length e of a value."""
-
-    @property
-    @abstractmethod
     def dtype(self) -> torch.dtype:
         """Dtype of queries and reads."""
+        return self._unit.dtype
 
     @property
-    @abstractmethod
-    def autoassociative(self) -> bool:
-        """Whether the values are the keys themselves, so that a read has an energy."""
+    def device(self) -> torch.device:
+        """Device of queries and reads."""
+        return self._unit.device
 
-    @abstractmethod
-    def write(
-        self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None
-    ) -> Tensor | None:
-        """Store ``values`` under ``keys``."""
+    @property
+    def key_bits(self) -> bool:
+        """Whether keys and queries are -1/+1."""
+        declared = getattr(self.similarity, "bits", False) or self._separation.bits
+        return bool(declared) or (self.autoassociative and self.value_bits)
 
-    @abstractmethod
-    def __len__(self) -> int:
-        """Count what is stored."""
+    @property
+    def value_bits(self) -> bool:
+        """Whether values are -1/+1."""
+        return self.activation.bits
 
-    @abstractmethod
-    def _config(self) -> dict[str, Any]:
-        """Describe the store for a file, apart from its parts and tensors."""
+    def bias(self) -> Float[Tensor, "m"] | None:
+        """Return what is added to the scores of each key, in every query; None for nothing.
 
-    def __bool__(self) -> bool:
-        return True
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Memory":
-        with within(f"{type(self).__name__}.to"):
-            arrays.floating(fn(torch.empty(0, dtype=self.dtype, device=self._home)).dtype)
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        A subclass writes it, such as log prior weights over beta.
+        """
+        return None
 
     def extra_repr(self) -> str:
         """Describe the memory in one line."""
         separation = self._separation
         if self.beta is not None:
-            with suppress(InputError):  # training may have led it out of its range
+            with suppress(InputError):  # training may have moved it out of its range
                 separation = separation.with_beta(self.beta.item())
         parts = [_parts.name(self.similarity), repr(separation), repr(self.activation)]
         parts += [] if self.beta is None else ["beta is learned"]
         return f"{self.dim} -> {self.value_dim}, {len(self)} stored, {', '.join(parts)}"
-
-    @property
-    def _home(self) -> torch.device:
-        """Device of what is stored."""
-        values = self.values
-        return (values.words if isinstance(values, Packed) else values).device
-
-    @property
-    def key_bits(self) -> bool:
-        """Whether keys and queries are -1/+1."""
-        compares = (
-            self.similarity is agreement
-            or isinstance(self.similarity, Overlap)
-            or isinstance(self._separation, Difference)
-        )
-        return compares or (self.autoassociative and self.value_bits)
-
-    @property
-    def value_bits(self) -> bool:
-        """Whether values are -1/+1."""
-        return isinstance(self.activation, Sign)
 
     @door
     def scores(
@@ -201,13 +151,16 @@ class Memory(nn.Module, ABC):
 
         Args:
             query: ``(..., d)`` in the memory's dtype; -1/+1 where ``key_bits``.
-            mask: broadcasts to ``(..., m)``: bool (True keeps) or float (added to the scores).
+            mask: broadcasts to ``(..., m)``: bool (True keeps a key) or float (added to the
+                scores; -inf leaves a key out).
 
         Returns:
             ``(..., m)``, larger is nearer.
         """
-        self._afford(self._checked(query))
-        return functional.scores(query, self.keys, self.similarity, mask)
+        rows, kept = self._given(query, mask)
+        self._afford(query)
+        found = routes.scores(rows, self.keys, self.similarity, kept)
+        return found.reshape(*query.shape[:-1], self.keys.shape[0])
 
     @door
     def weights(
@@ -222,8 +175,10 @@ class Memory(nn.Module, ABC):
         Returns:
             ``(..., m)``.
         """
-        self._afford(self._checked(query))
-        return functional.weights(query, self.keys, self.similarity, self.separation, mask)
+        rows, kept = self._given(query, mask)
+        self._afford(query)
+        found = routes.weights(rows, self.keys, self.similarity, self.separation, kept)
+        return found.reshape(*query.shape[:-1], self.keys.shape[0])
 
     @door
     def read(
@@ -233,16 +188,20 @@ class Memory(nn.Module, ABC):
 
         Args:
             query: ``(..., d)`` in the memory's dtype; -1/+1 where ``key_bits``.
-            mask: broadcasts to ``(..., m)``: bool (True keeps) or float (added to the scores, so that beta scales it too).
+            mask: broadcasts to ``(..., m)``: bool (True keeps a key) or float (added to the
+                scores, so that beta scales it too).
 
         Returns:
-            ``(..., e)`` in the memory's dtype. Where nothing is stored, within reach or left by the mask: zeros, or what
-            ``empty`` says.
+            ``(..., e)`` in the memory's dtype. Where nothing is stored, within reach or left by the
+            mask: zeros, or what ``empty`` says.
 
         Raises:
-            InputError: a query of another length, with other numbers than bits where bits are asked, or not finite.
+            InputError: a query of another length, with other numbers than bits where bits are
+                needed, or not finite.
         """
-        return self._read(self._checked(query), mask)
+        rows, kept = self._given(query, mask)
+        value = self._read(rows, kept)
+        return value if query.ndim == 2 else value.reshape(*query.shape[:-1], value.shape[-1])
 
     def forward(
         self, query: Float[Tensor, "*batch d"], mask: Mask = None
@@ -260,20 +219,20 @@ class Memory(nn.Module, ABC):
         tolerance: float | None = None,
         mask: Mask = None,
     ) -> Float[Tensor, "*batch d"]:
-        """Read again and again until nothing changes, each query on its own, and return where it came to rest.
+        """Read repeatedly until nothing changes, each query on its own.
 
         Args:
             query: ``(..., d)``.
             steps: at most so many reads.
-            rate: share of each step taken, in (0, 1]; bits take whole steps only.
-            tolerance: rest is a change of no more than this share of the largest coordinate; None: exact rest for bits,
-                else the dtype's resolution to the power 3/4.
+            rate: share of each step that is taken, in (0, 1]; bits take whole steps only.
+            tolerance: rest is a change of no more than this share of the largest coordinate; None:
+                exact rest for bits, else the dtype's resolution to the power 3/4.
             mask: as in ``read``.
 
         Returns:
-            the last states ``(..., d)``; ``settle`` tells which of them came to rest.
+            the last states ``(..., d)``; ``settle`` also returns which of them came to rest.
         """
-        return self._settled(self._journey(query, steps, rate, tolerance, mask)).state
+        return self._settled(query, self._iteration(query, steps, rate, tolerance, mask)).state
 
     @door
     def settle(
@@ -285,19 +244,19 @@ class Memory(nn.Module, ABC):
         tolerance: float | None = None,
         mask: Mask = None,
     ) -> Settled:
-        """Recall, and tell how many reads each query took and whether it came to rest.
+        """Recall, and return how many reads each query took and whether it came to rest.
 
         Args:
             query: ``(..., d)``.
             steps: at most so many reads.
-            rate: share of each step taken.
+            rate: share of each step that is taken.
             tolerance: as in ``recall``.
             mask: as in ``read``.
 
         Returns:
             last states, reads made, and whether the last one changed nothing.
         """
-        return self._settled(self._journey(query, steps, rate, tolerance, mask))
+        return self._settled(query, self._iteration(query, steps, rate, tolerance, mask))
 
     @door
     def trace(
@@ -314,15 +273,18 @@ class Memory(nn.Module, ABC):
         Args:
             query: ``(..., d)``.
             steps: at most so many reads.
-            rate: share of each step taken.
+            rate: share of each step that is taken.
             tolerance: as in ``recall``.
             mask: as in ``read``.
 
         Returns:
-            the path: states, energies (None where the memory has none), steps taken, and whether each came to rest.
+            the path: states, energies (None where the memory has none), steps taken, and whether
+            each query came to rest.
         """
-        path = dynamics.trace(self._again, **self._journey(query, steps, rate, tolerance, mask))
-        return path._replace(energies=self._energy(path.states, mask))
+        rules = self._iteration(query, steps, rate, tolerance, mask)
+        moments = list(dynamics.iterate(self._again, query, rules))
+        states, last = torch.stack([moment.state for moment in moments]), moments[-1]
+        return Path(states, self._energies(states, mask), last.steps, last.converged)
 
     @door
     def energy(
@@ -332,8 +294,9 @@ class Memory(nn.Module, ABC):
 
         .. math:: E(q) = R(q) - \Phi(s(q))
 
-        with R half the squared length for ``dot`` scores and 0 for ``closeness``. For a normalised separation and no activation
-        its gradient is ``query - read``.
+        R is the regulariser of the similarity: half the squared length for ``dot`` scores, 0 for
+        ``closeness`` and ``cosine``. For ``dot``, or ``closeness`` with a normalised separation, and
+        no activation, its gradient is ``query - read``.
 
         Args:
             query: ``(..., d)``.
@@ -343,254 +306,214 @@ class Memory(nn.Module, ABC):
             ``(...)``; +inf where nothing is stored or left by the mask.
 
         Raises:
-            InputError: values that are not the keys, another similarity, or a separation without potential.
+            InputError: values that are not the keys, a similarity without regulariser, or a
+                separation without potential.
         """
-        if not self.autoassociative:
+        if not self._descends:
             got = f"a memory of {self.dim} -> {self.value_dim} with values of its own"
-            refuse(
-                "memory",
-                must="auto-associative, its values the keys",
-                got=got,
-                do="build it without value_dim",
-            )
-        return functional.energy(
-            self._checked(query), self.keys, self.similarity, self.separation, mask
-        )
+            do = "build it without value_dim"
+            refuse("memory", got=got, must="auto-associative, its values the keys", do=do)
+        rows, kept = self._given(query, mask)
+        found = routes.energy(rows, self.keys, self.similarity, self.separation, kept)
+        return found.reshape(query.shape[:-1])
 
     @door
     def explain(self, query: Float[Tensor, "*batch d"], mask: Mask = None) -> Explanation:
-        """Read once and say why: weights, their mass, how many keys took part, how close it was.
+        """Read once, and return what the read is made of.
 
         Args:
             query: ``(..., d)``.
             mask: as in ``read``.
 
         Returns:
-            an ``Explanation``.
+            the weights, their mass, how many keys took part, how close the vote was; see
+            ``Explanation``.
 
         Raises:
-            InputError: the weights of all queries together would take more than ``settings.budget``.
+            InputError: the weights of all queries together would exceed ``settings.budget``.
         """
-        weights = self.weights(self._checked(query), mask)
-        field = self._field(query, mask)
-        size = weights.abs()
-        mass = self._mass(weights)
-        if not arrays.sound(mass):
-            must, do = (
-                f"such that the mass stays within {mass.dtype}",
-                "scale the data or beta down, or wrap the separation in Normalised",
-            )
-            refuse("query", must=must, got="too large: it overflows", do=do)
-        share = size / size.sum(-1, keepdim=True).clamp_min(torch.finfo(size.dtype).tiny)
-        squares = share.square().sum(-1)
-        return Explanation(
-            value=self._read(query, mask),
-            weights=weights,
-            mass=mass,
-            active=(weights != 0).sum(-1),
-            effective=torch.where(
-                squares > 0, 1 / squares.clamp_min(torch.finfo(size.dtype).tiny), 0.0
-            ),
-            entropy=torch.special.entr(share).sum(-1),
-            margin=self._margin(field.value, mass) if self.value_bits else None,
-            energy=self._energy(query, mask),
-        )
+        weights = self.weights(query, mask)
+        rows, kept = self._given(query, mask)
+        batch = query.shape[:-1]
+        value = self._read(rows, kept).reshape(*batch, self.value_dim)
+        vote = self._field(rows, kept).value.abs().amin(-1).reshape(batch)
+        bits, energy = self.value_bits, self._energies(query, mask)
+        return explained(value, weights, self._mass(weights), vote if bits else None, energy)
 
-    @door
-    def save(self, path: str | FilePath) -> None:
-        """Write the memory to one safetensors file, whole or not at all; ``kanerva.load`` reads it back.
+    def pattern_weights(
+        self, query: Float[Tensor, "*batch d"], patterns: Float[Tensor, "n d"]
+    ) -> Float[Tensor, "*batch n"]:
+        """Return how much each stored pattern counts in a read.
 
         Args:
-            path: where; an existing file is replaced.
+            query: ``(..., d)``.
+            patterns: ``(n, d)`` the patterns that were stored, in their order.
 
-        Raises:
-            InputError: parts that are not of this library.
-            InputFileError: no such folder, no permission, or no room.
+        Returns:
+            ``(..., n)``: here the weights of the rows, which are the patterns.
         """
-        config = {
-            "class": type(self).__name__,
-            "similarity": _parts.describe(self.similarity),
-            "separation": _parts.describe(self.separation),
-            "activation": _parts.describe(self.activation),
-            "empty": self.empty,
-            "learned": self.beta is not None,
-        }
-        archive.write(checks.path(path), dict(self.state_dict()), config | self._config())
+        return self.weights(query)
 
-    def _checked(self, query: Tensor) -> Tensor:
-        """Refuse a query that this memory cannot be asked."""
-        return self._rows("query", query, self.dim, self.key_bits)
+    def _given(self, query: Tensor, mask: Mask) -> tuple[Tensor, Tensor | None]:
+        """Check a query and a mask, and return them as rows."""
+        self._vectors("query", query, self._dim)
+        if self._bits:
+            arrays.bipolar("query", query)
+        elif mask is not None or not self._shows:
+            arrays.finite("query", query)
+        rows = query if query.ndim == 2 else query.reshape(-1, query.shape[-1])
+        bias = self.bias()
+        if mask is None and bias is None:
+            return rows, None
+        mask = _biased(mask, bias)
+        return rows, rows_of(mask, query.shape[:-1], self.keys.shape[0])
+
+    def _vectors(self, name: str, rows: Tensor, dim: int) -> None:
+        """Refuse vectors of another length, dtype or device."""
+        unit: Any = self._buffers["_unit"]
+        if (
+            isinstance(rows, Tensor)
+            and rows.dtype is unit.dtype
+            and rows.device == unit.device
+            and rows.layout is torch.strided
+            and rows.ndim
+            and rows.shape[-1] == dim
+            and not rows.is_nested
+        ):
+            return
+        arrays.vectors(name, rows, dim, unit.dtype)
+        if rows.device != unit.device:
+            home = str(unit.device)
+            do = f"move it with {name}.to({home!r})"
+            refuse(name, got=f"on {rows.device}", must=f"on {home}", do=do)
 
     def _rows(self, name: str, rows: Tensor, dim: int, bits: bool) -> Tensor:
-        """Refuse vectors of the wrong length, dtype, device or domain."""
-        arrays.vectors(name, rows, dim, self.dtype)
-        home = self._home
-        if rows.device != home:
-            refuse(
-                name,
-                must=f"on {home}",
-                got=f"on {rows.device}",
-                do=f"move it with {name}.to({str(home)!r})",
-            )
+        """Refuse vectors that cannot be stored."""
+        self._vectors(name, rows, dim)
         return arrays.bipolar(name, rows) if bits else arrays.finite(name, rows)
 
     def _payload(self, keys: Tensor, values: Tensor | None) -> Tensor:
-        """Return the values that go with ``keys``, one row each: the keys themselves where none are given."""
+        """Return the values that go with ``keys``, one row each: the keys where none are given."""
         if values is None and self.value_dim != self.dim:
             must = f"a tensor of shape (..., {self.value_dim})"
-            refuse("values", must=must, got="left out", do="give one value for each key")
-        values = self._rows(
-            "values", keys if values is None else values, self.value_dim, self.value_bits
-        )
-        if values.shape[:-1] != keys.shape[:-1]:
-            got = f"of shape {tuple(values.shape)} for keys of shape {tuple(keys.shape)}"
+            refuse("values", got="left out", must=must, do="give one value for each key")
+        given = keys if values is None else values
+        self._rows("values", given, self.value_dim, self.value_bits)
+        if given.shape[:-1] != keys.shape[:-1]:
+            got = f"of shape {tuple(given.shape)} for keys of shape {tuple(keys.shape)}"
+            do = "give both the same leading dimensions"
+            refuse("values", got=got, must="one for each key", do=do)
+        return given.reshape(-1, self.value_dim)
+
+    @property
+    def _descends(self) -> bool:
+        """Whether the values are the keys, so that a read may descend an energy."""
+        keys, values = self.keys, self.values
+        if isinstance(keys, Packed) and isinstance(values, Packed):
+            return self.autoassociative and keys.words is values.words
+        return self.autoassociative and keys is values
+
+    def _afford(self, query: Tensor) -> None:
+        """Refuse weights of more bytes than the budget: they are returned whole."""
+        queries, keys = query[..., 0].numel(), self.keys.shape[0]
+        size = queries * keys * max(4, query.element_size())
+        if size > settings.budget and queries > 1:
+            must = f"few enough for {settings.budget} bytes of weights"
+            got = f"{tuple(query.shape)} against {keys} keys: {size} bytes"
+            do = "give fewer at a time, or raise kanerva.settings.budget"
+            refuse("query", got=got, must=must, do=do)
+
+    def _field(self, rows: Tensor, kept: Tensor | None) -> Field:
+        """Sum the values by their weights, for checked queries ``(b, d)``."""
+        return routes.field(rows, self.keys, self.values, self.similarity, self.separation, kept)
+
+    def _mass(self, weights: Tensor) -> Tensor:
+        """Return how much weight a read has."""
+        return weights.abs().sum(-1)
+
+    def _read(self, rows: Tensor, kept: Tensor | None) -> Tensor:
+        """Read checked queries ``(b, d)``."""
+        value, empty = self._field(rows, kept)
+        if not self.activation.plain:
+            value = self.activation.forward(value, rows.to(value.dtype))
+        if value.dtype is not rows.dtype:
+            value = narrow(value, rows)
+        if empty is None:
+            return value
+        if self.empty == "raise" and not arrays.tracing() and empty.any():
+            got = f"out of reach, {int(empty.sum())} of {empty.numel()} of them"
+            do = 'widen the radius, or choose empty="zero" or "keep"'
+            refuse("query", got=got, must="near something that is stored", do=do)
+        return torch.where(empty.unsqueeze(-1), rows if self.empty == "keep" else 0.0, value)
+
+    def _again(self, state: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Read on from a state. Zeros, which an empty read leaves, are no bits: they stay."""
+        if not self.key_bits:
+            return self._read(state, kept)
+        lost = (state == 0).any(-1, keepdim=True)
+        return torch.where(lost, state, self._read(torch.where(lost, 1.0, state), kept))
+
+    def _settled(self, query: Tensor, rules: Rules) -> Settled:
+        """Read repeatedly."""
+        *_, last = dynamics.iterate(self._again, query, rules)
+        return last
+
+    def _energies(self, states: Tensor, mask: Mask) -> Tensor | None:
+        """Return the energy of states; None where the memory has none, or none that is finite."""
+        if not self._descends:
+            return None
+        with suppress(InputError):
+            rows = states.reshape(-1, states.shape[-1])
+            mask = _biased(mask, self.bias())
+            kept = None if mask is None else rows_of(mask, states.shape[:-1], self.keys.shape[0])
+            found = routes.energy(rows, self.keys, self.similarity, self.separation, kept)
+            return found.reshape(states.shape[:-1])
+        return None
+
+    def _iteration(
+        self, query: Tensor, steps: int, rate: float, tolerance: float | None, mask: Mask
+    ) -> Rules:
+        """Check a query and how its recall is repeated."""
+        rows, kept = self._given(query, mask)
+        arrays.finite("query", query)
+        if self.value_dim != self.dim:
+            must = "the length of the keys, because a recall reads on from what was read"
             refuse(
-                "values",
-                must="one for each key",
-                got=got,
-                do="give both the same leading dimensions",
+                "value_dim",
+                got=f"{self.value_dim} for keys of {self.dim}",
+                must=must,
+                do="use read",
             )
-        return values.reshape(-1, self.value_dim)
+        if tolerance is None:
+            tolerance = 0.0 if self.value_bits else torch.finfo(self.dtype).eps ** 0.75
+        context = () if kept is None else (kept.expand(len(rows), -1),)
+        rules = dynamics.rules(steps, rate, tolerance, context, len(rows))
+        if self.value_bits and rules.rate != 1:
+            do = "leave it out; bits take whole steps"
+            refuse("rate", got=repr(rate), must="1 where bits are read", do=do)
+        return rules
 
     def _resize(self, state: dict[str, Any], prefix: str, *names: str) -> None:
-        """Make buffers as long as those about to be loaded, once these are known to be sound and to fit together."""
+        """Make buffers as long as those to be loaded, once these are known to be sound."""
         here = {name: rows for name in names if isinstance(rows := self._buffers.get(name), Tensor)}
         new = {name: rows for name in here if isinstance(rows := state.get(prefix + name), Tensor)}
         if new:
-            self._vet(here, new)
+            _state.vet(here, new)
+            for name, rows in new.items():
+                if (name == "keys" and self.key_bits) or (name == "_values" and self.value_bits):
+                    self._vet_bits(name, rows)
         for name, rows in new.items():
             self._buffers[name] = here[name].new_empty(rows.shape)
-
-    def _vet(self, here: dict[str, Tensor], new: dict[str, Tensor]) -> None:
-        """Refuse buffers that are not those of one memory like this one, or would lose something in its dtypes."""
-        if len(new) < len(here) or len({rows.shape[:1] for rows in new.values()}) > 1:
-            got = ", ".join(f"{tuple(rows.shape)} of {name}" for name, rows in new.items())
-            refuse(
-                "state",
-                must=f"as many rows of each of {', '.join(here)}",
-                got=got,
-                do="load the state of one memory, whole",
-            )
-        for name, rows in new.items():
-            size = here[name].shape[1:]
-            if rows.shape[1:] != size:
-                do = "build the memory with the sizes that were saved"
-                refuse(
-                    name,
-                    must=f"rows of shape {tuple(size)}",
-                    got=f"of shape {tuple(rows.shape)}",
-                    do=do,
-                )
-            if rows.dtype != here[name].dtype and not torch.equal(
-                rows.to(here[name].dtype).to(rows.dtype), rows
-            ):
-                must, do = (
-                    f"numbers that {here[name].dtype} holds",
-                    f"build the memory with {rows.dtype}",
-                )
-                refuse(name, rows, must=must, do=do, error=InputTypeError)
-            arrays.finite(name, rows)
-            if (name == "keys" and self.key_bits) or (name == "_values" and self.value_bits):
-                self._vet_bits(name, rows)
 
     def _vet_bits(self, name: str, rows: Tensor) -> None:
         """Refuse rows of a state that are not the bits they must be."""
         arrays.bipolar(name, rows)
 
-    def _afford(self, query: Tensor) -> None:
-        """Refuse weights of more bytes than the budget: they are returned, so they cannot be built in pieces."""
-        size = query[..., 0].numel() * self.keys.shape[0] * max(4, query.element_size())
-        if size > settings.budget and query[..., 0].numel() > 1:
-            must = f"few enough for {settings.budget} bytes of weights"
-            do = "ask fewer at a time, or raise kanerva.settings.budget"
-            refuse(
-                "query",
-                must=must,
-                got=f"{tuple(query.shape)} against {self.keys.shape[0]} keys: {size} bytes",
-                do=do,
-            )
 
-    def _field(self, query: Tensor, mask: Mask) -> functional.Field:
-        """Sum the values by their weights."""
-        return functional.field(
-            query, self.keys, self.values, self.similarity, self.separation, mask
-        )
-
-    def _mass(self, weights: Tensor) -> Tensor:
-        """Measure how much answered."""
-        return weights.abs().sum(-1)
-
-    def _margin(self, field: Tensor, mass: Tensor) -> Tensor:
-        """Measure the smallest majority."""
-        return field.abs().amin(-1) / mass.clamp_min(torch.finfo(mass.dtype).tiny)
-
-    def _read(self, query: Tensor, mask: Mask = None) -> Tensor:
-        """Read queries that were checked."""
-        field = self._field(query, mask)
-        value = functional.narrow(
-            self.activation(field.value, query.to(field.value.dtype)), query.dtype
-        )
-        if self.empty == "raise" and not arrays.tracing() and field.empty.any():
-            got = f"out of reach, {int(field.empty.sum())} of {field.empty.numel()} of them"
-            refuse(
-                "query",
-                must="near something that is stored",
-                got=got,
-                do='widen the radius, or choose empty="zero" or "keep"',
-            )
-        return torch.where(field.empty.unsqueeze(-1), query if self.empty == "keep" else 0.0, value)
-
-    def _again(self, query: Tensor, mask: Mask = None) -> Tensor:
-        """Read on from a state: zeros, which an empty read leaves, are no bits to ask with, and stay."""
-        if not self.key_bits:
-            return self._read(query, mask)
-        lost = (query == 0).any(-1, keepdim=True)
-        return torch.where(lost, query, self._read(torch.where(lost, 1.0, query), mask))
-
-    def _settled(self, journey: dict[str, Any]) -> Settled:
-        """Read again and again."""
-        return dynamics.settle(self._again, **journey)
-
-    def _energy(self, states: Tensor, mask: Mask) -> Tensor | None:
-        """Return the energy of states that were checked, or None where the memory has none, or none that is finite."""
-        if not self.autoassociative:
-            return None
-        try:
-            return functional.energy(states, self.keys, self.similarity, self.separation, mask)
-        except InputError:
-            return None
-
-    def _journey(
-        self, query: Tensor, steps: int, rate: float, tolerance: float | None, mask: Mask
-    ) -> dict[str, Any]:
-        """Check and lay out what ``dynamics.settle`` needs."""
-        self._checked(query)
-        if self.value_dim != self.dim:
-            got = f"{self.value_dim} for keys of {self.dim}"
-            refuse(
-                "value_dim",
-                must="the length of the keys, to read on from what was read",
-                got=got,
-                do="use read",
-            )
-        steps = checks.integer("steps", steps, 0, checks.LONGEST)
-        rate = checks.number("rate", rate, 0, 1, open_low=True)
-        if self.value_bits and rate != 1:
-            refuse(
-                "rate",
-                must="1 where bits are read",
-                got=repr(rate),
-                do="leave it out; bits take whole steps",
-            )
-        if tolerance is None:
-            tolerance = 0.0 if self.value_bits else torch.finfo(self.dtype).eps ** 0.75
-        tolerance = checks.number("tolerance", tolerance, 0)
-        kept = functional.rows_of(mask, query.shape[:-1], self.keys.shape[0])
-        rows = () if kept is None else (kept.expand(query[..., 0].numel(), -1),)
-        return {
-            "query": query,
-            "steps": steps,
-            "rate": rate,
-            "tolerance": tolerance,
-            "context": rows,
-        }
+def _biased(mask: Mask, bias: Tensor | None) -> Mask:
+    """Add the bias of the keys to a mask."""
+    if bias is None or mask is None:
+        return mask if bias is None else bias
+    if mask.dtype == torch.bool:
+        return torch.where(mask, bias, -torch.inf)
+    return mask + bias

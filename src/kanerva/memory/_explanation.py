@@ -1,22 +1,29 @@
-"""What a memory says of one read."""
+"""What a read is made of."""
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from kanerva._core import arrays
+from kanerva._core.errors import refuse
+
 
 class Explanation(NamedTuple):
-    """One read, and why it came out so; every field but ``value`` and ``weights`` has a number for each query.
+    """One read, and what it is made of; every field but ``value`` and ``weights`` has one number a query.
 
     Attributes:
         value: ``(..., e)`` what was read.
         weights: ``(..., m)`` how much each key counted.
-        mass: sum of absolute weights; for ``Locations`` the locations shared with everything written. 0: nothing answered.
+        mass: sum of absolute weights; for ``Locations`` the locations shared with everything
+            written. 0: no key has a weight.
         active: how many weights are not zero.
-        effective: effective number of keys, 1 / sum p^2 with p the shares of the weights; 0 where nothing answered.
+        effective: effective number of keys, 1 / sum p^2 with p the shares of the weights; 0 where
+            the mass is 0.
         entropy: of those shares, in nats.
-        margin: smallest majority among the bits read, as a share of the mass, in [0, 1]; None where no sign is taken.
+        margin: smallest majority among the bits read, as a share of the mass, in [0, 1]; None where
+            no sign is taken.
         energy: of the query; None where the memory has none.
     """
 
@@ -28,3 +35,26 @@ class Explanation(NamedTuple):
     entropy: Float[Tensor, "*batch"]
     margin: Float[Tensor, "*batch"] | None
     energy: Float[Tensor, "*batch"] | None
+
+
+def explained(
+    value: Tensor, weights: Tensor, mass: Tensor, vote: Tensor | None, energy: Tensor | None
+) -> Explanation:
+    """Put an explanation together; ``vote`` is the smallest absolute field, where signs are taken."""
+    if not arrays.sound(mass):
+        must = f"such that the mass stays within {mass.dtype}"
+        do = "scale the data or beta down, or wrap the separation in Normalised"
+        refuse("query", got="too large: it overflows", must=must, do=do)
+    size, tiny = weights.abs(), torch.finfo(weights.dtype).tiny
+    share = size / size.sum(-1, keepdim=True).clamp_min(tiny)
+    squares = share.square().sum(-1)
+    return Explanation(
+        value=value,
+        weights=weights,
+        mass=mass,
+        active=(weights != 0).sum(-1),
+        effective=torch.where(squares > 0, 1 / squares.clamp_min(tiny), 0.0),
+        entropy=torch.special.entr(share).sum(-1),
+        margin=None if vote is None else vote / mass.clamp_min(tiny),
+        energy=energy,
+    )

@@ -1,43 +1,51 @@
 """The store that adds what is written to the counters of fixed locations."""
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float, Int8, Shaped
 from torch import Tensor
 
-from kanerva import functional
 from kanerva._core import arrays, checks
+from kanerva._core.arrays import FLOATS
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva._core.settings import settings
+from kanerva._engine import routes, writes
+from kanerva._engine.routes import Field
 from kanerva.activation import Activation, Sign
-from kanerva.bits import Packed, pack
-from kanerva.memory._base import Mask, Memory
-from kanerva.separation import Separation, Step
-from kanerva.similarity import Similarity, agreement, dot
+from kanerva.bits import WORD, Packed, pack
+from kanerva.memory._base import Memory
+from kanerva.memory._file import Told, unsound
+from kanerva.separation import Separation
+from kanerva.similarity import Similarity, agreement
 
 __all__ = ["Locations"]
 
 
 class Locations(Memory):
-    r"""Adds every value to the counters of the fixed locations that its address activates: Kanerva's store.
+    r"""Adds every value to the counters of the fixed locations that its key activates.
 
     .. math:: C_i \mathrel{+}= w_i(a)\, v, \quad h_i \mathrel{+}= w_i(a)
 
-    Its size does not grow with what is written. The last column of ``counters`` is h, how often a location was written; its
-    sum over the active locations is the mass of a read, so that nothing written within reach is told from a tie.
+    This is Kanerva's store; its size does not grow with what is written. The last column of
+    ``counters`` is h, how often a location was written. Its sum over the active locations is the
+    mass of a read, which distinguishes a tie from nothing written within reach.
 
     Args:
-        addresses: ``(m, d)`` of the locations; -1/+1 with ``agreement``, and then packed 64 bits to a word; int8 of -1, 0 and
-            +1 with ``dot`` for locations that look at some bits only, those where they are not 0: keys are bits then.
+        addresses: ``(m, d)`` of the locations; -1/+1 with ``agreement``, and then packed 64 bits to
+            a word; int8 of -1, 0 and +1 with another similarity, such as ``dot``, for locations
+            that compare only the bits where they are not 0: keys are bits then.
         value_dim: e, length of a value; None for d.
-        similarity: how near; default ``agreement``.
+        similarity: how near an address is to a location; default ``agreement``.
         separation: which locations are active, for writing and reading alike.
         activation: what is done with the sum; default the sign, ties by coin.
-        empty: what is read where nothing answers: ``"zero"``, ``"keep"`` or ``"raise"``.
-        counters: dtype of the counters; an integer one for bits stored at locations that a ``Step`` activates, else a floating one.
-        overflow: of integer counters, to which a batch is written one key after the other: ``"raise"`` refuses a batch that
-            would pass the end, and writes none of it; ``"saturate"`` stops at the end, and cannot be taken back exactly then.
+        empty: what is read where nothing was written within reach: ``"zero"``, ``"keep"`` or
+            ``"raise"``.
+        counters: dtype of the counters; an integer one for bits stored at locations that a ``Step``
+            activates, else a floating one.
+        overflow: of integer counters, to which a batch is written one key after the other:
+            ``"raise"`` refuses a batch that would pass the end, and writes none of it;
+            ``"saturate"`` stops at the end, and cannot be taken back exactly then.
 
     Example:
         >>> import kanerva
@@ -69,82 +77,64 @@ class Locations(Memory):
         counters: torch.dtype = torch.int32,
         overflow: str = "raise",
     ) -> None:
-        super().__init__(
-            similarity, separation, Sign() if activation is None else activation, empty
-        )
+        activation = Sign() if activation is None else activation
+        super().__init__(similarity, separation, activation, empty)
         self._address(addresses)
-        width = (
-            self.dim
-            if value_dim is None
-            else checks.integer("value_dim", value_dim, 1, checks.LONGEST)
-        )
-        if not isinstance(counters, torch.dtype) or counters not in (
-            *arrays.FLOATS,
-            *arrays.INTEGERS,
-        ):
+        width = self.dim
+        if value_dim is not None:
+            width = checks.integer("value_dim", value_dim, 1, checks.LONGEST)
+        if counters not in (*arrays.FLOATS, *arrays.INTEGERS):
             must, do = "a signed integer or a floating dtype", "choose torch.int32"
             refuse("counters", counters, must=must, do=do, error=InputTypeError)
         with checks.room("value_dim", f"{width} for each of {len(addresses)} locations"):
             self.register_buffer("counters", torch.zeros(len(addresses), width + 1, dtype=counters))
         self.register_buffer("_stored", torch.zeros((), dtype=torch.int64))
         self.overflow = checks.choice("overflow", overflow, ("raise", "saturate"))
-        # No counter is further from zero than the peak that was last seen and the writes that went by unseen since.
+        # No counter is further from zero than the peak that was last seen plus the writes since.
         self._peak, self._unseen = 0, 0
-        if not (counters.is_floating_point or (self.value_bits and isinstance(separation, Step))):
+        if not (counters.is_floating_point or (self.value_bits and separation.binary)):
             must = "a floating dtype, unless bits are stored at the locations that a Step activates"
-            refuse("counters", must=must, got=str(counters), do="choose torch.float32")
+            refuse("counters", got=str(counters), must=must, do="choose torch.float32")
         self._fit()
 
     def _address(self, addresses: Tensor | Packed) -> None:
         """Keep the addresses: packed where they are bits."""
-        partial = self.similarity is dot and getattr(addresses, "dtype", None) == torch.int8
+        binary = bool(getattr(self.similarity, "bits", False))
         if isinstance(addresses, Tensor):
             arrays.rows("addresses", addresses)
-            if partial and not torch.equal(addresses, addresses.clamp(-1, 1)):
-                do = "give 0 where a location does not look"
-                refuse("addresses", addresses, must="-1, 0 and +1 where they are int8", do=do)
-            if not partial:
-                arrays.floats("addresses", addresses)
+            self._vet_addresses(addresses, binary)
         elif not isinstance(addresses, Packed):
-            do = "draw some with bits.random or bits.Packed.random"
-            refuse(
-                "addresses", addresses, must="a tensor or bits.Packed", do=do, error=InputTypeError
-            )
+            must, do = "a tensor or bits.Packed", "draw some with bits.random or bits.Packed.random"
+            refuse("addresses", addresses, must=must, do=do, error=InputTypeError)
+        elif not binary:
+            must, do = "a tensor, unless compared by agreement", "unpack them with addresses[:]"
+            refuse("addresses", got="bits.Packed", must=must, do=do)
         if len(addresses) == 0:
-            refuse(
-                "addresses",
-                must="at least one location",
-                got="none",
-                do="draw some with bits.random",
-            )
-        binary = self.similarity is agreement
-        if isinstance(addresses, Packed) and not binary:
-            do = "unpack them with addresses[:]"
-            refuse(
-                "addresses", must="a tensor, unless compared by agreement", got="bits.Packed", do=do
-            )
+            do = "draw some with bits.random"
+            refuse("addresses", got="none", must="at least one location", do=do)
+        self._dim, dtype = addresses.shape[1], torch.float32
+        kept = addresses.words if isinstance(addresses, Packed) else addresses.detach()
         if isinstance(addresses, Tensor):
-            (arrays.bipolar if binary else arrays.finite)("addresses", addresses)
-        dtype = addresses.dtype if isinstance(addresses, Tensor) and not partial else torch.float32
-        self._dim = addresses.shape[1]
+            dtype = torch.float32 if addresses.dtype == torch.int8 else addresses.dtype
+            kept = pack(addresses) if binary else kept.clone()
         self.register_buffer("_unit", torch.ones((), dtype=dtype), persistent=False)
-        packed = (
-            addresses.words
-            if isinstance(addresses, Packed)
-            else pack(addresses)
-            if binary
-            else addresses.detach().clone()
-        )
-        self.register_buffer("addresses", packed)
+        self.register_buffer("addresses", kept)
+
+    def _vet_addresses(self, addresses: Tensor, binary: bool) -> None:
+        """Refuse addresses that cannot be compared with keys."""
+        if binary:
+            arrays.bipolar("addresses", arrays.floats("addresses", addresses))
+        elif addresses.dtype != torch.int8:
+            arrays.finite("addresses", arrays.floats("addresses", addresses))
+        elif not torch.equal(addresses, addresses.clamp(-1, 1)):
+            must, do = "-1, 0 and +1 where they are int8", "give 0 where a location compares no bit"
+            refuse("addresses", addresses, must=must, do=do)
 
     @property
     def keys(self) -> Shaped[Tensor, "m d"] | Packed:
         """Addresses of the locations; packed, where they are bits."""
-        return (
-            Packed.wrap(self.addresses, self._dim)
-            if self.similarity is agreement
-            else self.addresses
-        )
+        packed = self.addresses.dtype == torch.int64
+        return Packed.wrap(self.addresses, self._dim) if packed else self.addresses
 
     @property
     def values(self) -> Shaped[Tensor, "m e"]:
@@ -162,13 +152,8 @@ class Locations(Memory):
         return self.counters.shape[-1] - 1
 
     @property
-    def dtype(self) -> torch.dtype:
-        """Dtype of queries and reads."""
-        return self._unit.dtype
-
-    @property
     def key_bits(self) -> bool:
-        """Whether keys and queries are -1/+1: where locations are bits, or look at some bits only."""
+        """Whether keys and queries are -1/+1: where locations are bits, or compare some bits."""
         return super().key_bits or self.addresses.dtype == torch.int8
 
     @property
@@ -198,7 +183,9 @@ class Locations(Memory):
     def forget(
         self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None
     ) -> None:
-        """Take back what was written by depositing its complement: the exact reverse, unless counters were saturated.
+        """Take back what was written by depositing its complement.
+
+        This is the exact reverse of ``write``, unless counters were saturated.
 
         Args:
             keys: ``(..., d)`` as written.
@@ -210,28 +197,32 @@ class Locations(Memory):
         self._deposit(keys, values, -1)
 
     @torch.no_grad()
+    def clear(self) -> None:
+        """Set every counter to zero; the addresses stay."""
+        self.counters.zero_()
+        self._stored.zero_()
+        self._peak, self._unseen = 0, 0
+
     @door
+    @torch.no_grad()
     def kill(self, share: float, *, seed: int | torch.Generator) -> int:
-        """Destroy a random share of the locations, with all that they hold.
+        """Destroy a random share of the locations, with their counters.
 
         Args:
-            share: >= 0, below 1; the nearest whole number of locations dies, and one at least is left.
+            share: >= 0, below 1; the nearest whole number of locations is destroyed, and at least
+                one is left.
             seed: an integer >= 0 or a CPU generator.
 
         Returns:
-            how many died.
+            how many were destroyed.
 
         Source: Kanerva 1988, on the tolerance of the memory to the loss of neurons.
         """
         count = len(self.addresses)
         died = round(checks.number("share", share, 0, 1) * count)
         if died == count:
-            refuse(
-                "share",
-                must=f"small enough to leave one of {count} locations",
-                got=f"{share:g}",
-                do="kill fewer",
-            )
+            must = f"small enough to leave one of {count} locations"
+            refuse("share", got=f"{share:g}", must=must, do="kill fewer")
         order = torch.randperm(count, generator=arrays.generator(seed)).to(self.addresses.device)
         left = order[died:].sort().values
         self.addresses = self.addresses[left]
@@ -245,18 +236,14 @@ class Locations(Memory):
         values = self._payload(keys, values)
         count = len(values)
         if times < 0 and count > len(self):
-            refuse(
-                "keys",
-                must=f"no more than the {len(self)} stored",
-                got=str(count),
-                do="forget only what was written",
-            )
+            must, do = f"no more than the {len(self)} stored", "forget only what was written"
+            refuse("keys", got=str(count), must=must, do=do)
         given = torch.cat([values, torch.ones_like(values[:, :1])], -1)
         self._add(keys.reshape(-1, self.dim), given, times)
         self._stored += times * count
 
     def _add(self, keys: Tensor, given: Tensor, times: int) -> None:
-        """Change the counters, minding their ends where one may be near."""
+        """Change the counters; near the end of their range, one key after the other."""
         if not self.counters.is_floating_point():
             end = torch.iinfo(self.counters.dtype).max
             if self._unseen and self._peak + self._unseen + len(keys) > end:
@@ -265,48 +252,68 @@ class Locations(Memory):
             if self._peak + self._unseen + len(keys) > end:
                 return self._add_one_by_one(keys, given, times, end)
             self._unseen += len(keys)
-        functional.deposit(
-            keys, given, self.keys, self.counters, self.similarity, self.separation, times=times
-        )
+        rule = (self.similarity, self.separation)
+        writes.deposit(keys, given, self.keys, self.counters, *rule, times)
 
     def _add_one_by_one(self, keys: Tensor, given: Tensor, times: int, end: int) -> None:
-        """Write one key after the other, up to the end of the counters; or take all back where one would pass it."""
+        """Write one key after the other, up to the end of the counters.
+
+        Where a counter would pass the end, everything is taken back and refused.
+        """
         rule = (self.similarity, self.separation)
         size = max(1, settings.budget // (32 * given.shape[-1]))
-        for done, near in enumerate(functional.active(keys, self.keys, *rule)):
-            change, parts = times * given[done].long(), torch.split(near, size)
-            peak = (
-                max(int((self.counters[part] + change).abs().amax()) for part in parts)
-                if len(near)
-                else 0
-            )
+        for done, near in enumerate(writes.active(keys, self.keys, *rule)):
+            change, parts, peak = times * given[done].long(), torch.split(near, size), 0
+            if len(near):
+                peak = max(int((self.counters[part] + change).abs().amax()) for part in parts)
             if peak > end and self.overflow == "raise":
-                functional.deposit(
-                    keys[:done], given[:done], self.keys, self.counters, *rule, times=-times
-                )
+                before = (keys[:done], given[:done], self.keys, self.counters)
+                writes.deposit(*before, *rule, -times)
+                must, got = f"few enough that no counter passes {end}", "more, and one does"
                 do = 'choose wider counters, or overflow="saturate"'
-                refuse(
-                    "keys",
-                    must=f"few enough that no counter passes {end}",
-                    got=f"{len(keys)} more, and one does",
-                    do=do,
-                )
+                refuse("keys", got=f"{len(keys)} {got}", must=must, do=do)
             for part in parts:
-                self.counters[part] = (
-                    (self.counters[part] + change).clamp_(-end, end).to(self.counters.dtype)
-                )
+                changed = (self.counters[part] + change).clamp_(-end, end)
+                self.counters[part] = changed.to(self.counters.dtype)
             self._peak = max(self._peak, min(peak, end))
 
-    def _field(self, query: Tensor, mask: Mask) -> functional.Field:
-        """Sum the counters; the last column tells whether anything was written within reach."""
-        field = functional.field(
-            query, self.keys, self.counters, self.similarity, self.separation, mask
-        )
-        return functional.Field(field.value[..., :-1], field.value[..., -1] == 0)
+    def _field(self, rows: Tensor, kept: Tensor | None) -> Field:
+        """Sum the counters; the last column tells where nothing was written within reach."""
+        rule = self.separation
+        value, _ = routes.field(rows, self.keys, self.counters, self.similarity, rule, kept)
+        return Field(value[:, :-1], value[:, -1] == 0)
 
     def _mass(self, weights: Tensor) -> Tensor:
         """Count the locations shared with everything written."""
         return (weights.double() @ self.counters[:, -1].double()).to(weights.dtype)
+
+    @door
+    def pattern_weights(
+        self, query: Float[Tensor, "*batch d"], patterns: Float[Tensor, "n d"]
+    ) -> Float[Tensor, "*batch n"]:
+        """Return how much each stored pattern counts in a read.
+
+        Args:
+            query: ``(..., d)``.
+            patterns: ``(n, d)`` the patterns that were stored.
+
+        Returns:
+            ``(..., n)`` how many active locations query and pattern share, or the product of their
+            weights where these are not 0 and 1.
+        """
+        rows, _ = self._given(query, None)
+        stored, _ = self._given(patterns, None)
+        size = max(1, settings.budget // (64 * len(self.addresses)))
+        parts = [
+            torch.cat([self._shared(part, some) for some in torch.split(stored, size)], -1)
+            for part in torch.split(rows, size)
+        ]
+        return torch.cat(parts).reshape(*query.shape[:-1], len(stored))
+
+    def _shared(self, rows: Tensor, stored: Tensor) -> Tensor:
+        """Multiply the weights of queries and patterns, and sum over the locations."""
+        given = (self.keys, self.similarity, self.separation, None)
+        return routes.weights(rows, *given) @ routes.weights(stored, *given).mT
 
     def _config(self) -> dict[str, Any]:
         return {
@@ -316,6 +323,26 @@ class Locations(Memory):
             "overflow": self.overflow,
             "dtype": str(self.dtype).removeprefix("torch."),
         }
+
+    @classmethod
+    def _built(cls, told: Told, rules: dict[str, Any]) -> Self:
+        """Build an empty memory that fits the tensors of a file."""
+        dim, width, dtype = told.size("dim"), told.size("value_dim"), told.dtype("dtype", FLOATS)
+        packed = bool(getattr(rules["similarity"], "bits", False))
+        held = told.tensors.get("addresses")
+        partial = held is not None and held.dtype == torch.int8 and not packed
+        kept = torch.int64 if packed else torch.int8 if partial else dtype
+        addresses = told.tensor("addresses", (None, -(-dim // WORD) if packed else dim), kept)
+        kind = told.dtype("counters", (*FLOATS, *arrays.INTEGERS))
+        told.tensor("counters", (len(addresses), width + 1), kind)
+        if int(told.tensor("_stored", (), torch.int64)) < 0:
+            unsound("it stores less than nothing")
+        keys = Packed(addresses, dim) if packed else addresses
+        overflow = told.value("overflow")
+        memory = cls(keys, width, counters=kind, overflow=overflow, **rules)
+        # Not memory.to(dtype), which would change floating counters too.
+        memory._unit = memory._unit.to(dtype)
+        return memory
 
     @door("load_state_dict")
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:

@@ -1,11 +1,11 @@
-"""How much does each key count? Frozen parts that turn scores into weights.
+"""Rules that turn scores into weights: how much each key counts in a read.
 
-Nearly every part is the gradient of a scalar potential, ``weights = dPhi/dscores``, and carries that potential; the energy of
-a memory is built from it. A mask tells which scores are there (True) and which are not: what is masked gets weight zero and
-adds nothing to the potential, and where nothing is left all weights are zero.
+Nearly every rule is the gradient of a scalar potential, ``weights = dPhi/dscores``, and has that potential; the energy of a
+memory is built from it. A mask says which keys are there (True). A key that is left out has weight zero and adds nothing
+to the potential; where no key is left, all weights are zero.
 """
 
-from kanerva.separation._base import Separation
+from kanerva.separation._base import Partial, Separation
 from kanerva.separation._entmax import Entmax
 from kanerva.separation._overlaps import Cap, Circle
 from kanerva.separation._softmax import Argmax, Compact, Softmax, TopK
@@ -22,6 +22,7 @@ __all__ = [
     "Exponential",
     "Linear",
     "Normalised",
+    "Partial",
     "Power",
     "Separation",
     "Softmax",

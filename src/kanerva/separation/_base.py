@@ -1,11 +1,8 @@
-"""What every rule is, and what all of them check and share."""
+"""The base class of every rule, and the helpers that the rules share."""
 
-import functools
+import dataclasses
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import fields
-from typing import Any, ClassVar, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from jaxtyping import Bool, Float
@@ -20,15 +17,16 @@ Mask = Bool[Tensor, "*_mask"] | None
 
 
 class Partial(NamedTuple):
-    r"""Some of the keys weighed as if they were all: what sums over blocks of keys are made of.
+    r"""Weights of some of the keys, from which the weights of all keys can be put together.
 
-    The weights of all keys are :math:`e^{\text{shift}}\, \text{weights} / \sum e^{\text{shift}}\, \text{mass}`, block by block.
+    The weights of all keys are
+    :math:`e^{\text{shift}}\, \text{weights} / \sum e^{\text{shift}}\, \text{mass}`, block by block.
 
     Attributes:
-        weights: ``(b, m)`` up to a factor a row.
+        weights: ``(b, m)`` up to one factor a row.
         shift: ``(b, 1)`` logarithm of that factor; None for 0.
-        mass: ``(b, 1)`` what they are divided by, up to the same factor; None where they are not.
-        coupling: ``(b, 1)`` what the query gives to itself, up to the same factor; None for nothing.
+        mass: ``(b, 1)`` the divisor, up to the same factor; None for no division.
+        coupling: ``(b, 1)`` the self-coupling of the query, up to the same factor; None for none.
     """
 
     weights: Tensor
@@ -37,86 +35,150 @@ class Partial(NamedTuple):
     coupling: Tensor | None = None
 
 
-class Separation(ABC):
+class Separation:
     """A rule that turns scores ``(..., m)`` into weights ``(..., m)``.
 
-    Class attributes say what holds for every instance: ``normalised``, the weights sum to one wherever any is not zero;
-    ``convex``, the potential is convex, so that the energy never rises along a recall; ``gradient``, the weights are the
-    derivative of the potential; ``expects``, the similarities whose scores the rule is made for (empty: any); ``compares``, the
-    rule compares scores, where NaN is lost, so that it must be looked for first (elsewhere the weights show it).
+    A new rule is a frozen dataclass that writes one of two methods: ``forward(scores, mask)``, or,
+    where the weights of a block of keys do not depend on the other keys up to a factor and a mass,
+    ``partial(scores, mask)``. A rule with a potential also writes ``phi(scores, mask)``. Calling
+    the rule, and ``potential``, check the input and the result.
+
+    Attributes of the class, or properties where they depend on the instance:
+
+    * ``normalised``: the weights sum to one wherever any of them is not zero;
+    * ``gradient``: the weights are the derivative of the potential; set where ``phi`` is written;
+    * ``convex``: the potential is convex, so that the energy never rises along a recall;
+    * ``compares``: scores that are not finite can give finite weights, so they are refused first;
+      False where they always show in the weights;
+    * ``binary``: every weight is 0 or 1;
+    * ``coupled``: the field is reduced by a self-coupling of the query, which needs values as long
+      as the keys;
+    * ``bits``: keys and queries must be -1/+1;
+    * ``length``: the length of keys that the rule is made for; None for any;
+    * ``expects``: names of the similarities whose scores the rule is made for; empty for any.
 
     Example:
         >>> import torch
         >>> from kanerva.separation import Softmax
         >>> scores = torch.tensor([0.0, 1.0], requires_grad=True)
-        >>> part = Softmax(beta=2.0)
-        >>> part.potential(scores).backward()
-        >>> torch.allclose(scores.grad, part(scores))
+        >>> rule = Softmax(beta=2.0)
+        >>> rule.potential(scores).backward()
+        >>> torch.allclose(scores.grad, rule(scores))
         True
     """
 
-    normalised: ClassVar[bool] = False
-    convex: ClassVar[bool] = True
-    gradient: ClassVar[bool] = True
-    expects: ClassVar[tuple[str, ...]] = ()
-    compares: ClassVar[bool] = False
+    normalised: bool = False
+    gradient: bool = False
+    convex: bool = True
+    compares: bool = True
+    binary: bool = False
+    coupled: bool = False
+    bits: bool | int = False
+    length: int | None = None
+    expects: tuple[str, ...] = ()
 
-    @abstractmethod
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        own = vars(cls)
+        # A class that overrides a checked method has no unchecked one beside it.
+        for checked, unchecked in (("__call__", "forward"), ("potential", "phi")):
+            if checked in own and unchecked not in own:
+                setattr(cls, unchecked, own[checked])
+        if "phi" in own and "gradient" not in own:
+            cls.gradient = True
+
+    @door
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
-        """Weigh ``scores``."""
+        """Weigh scores.
 
-    @abstractmethod
+        Args:
+            scores: ``(..., m)`` floating, finite.
+            mask: bool, broadcasts to ``(..., m)``; False leaves a key out.
+
+        Returns:
+            ``(..., m)``; 0 for keys left out, and everywhere where nothing is left.
+
+        Raises:
+            InputError: scores that are not finite, or weights that overflow.
+        """
+        _check(self, scores, mask)
+        weights = self.forward(scores, mask)
+        return weights if arrays.sound(weights) else overflows(scores)
+
+    @door
     def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
-        """Return the scalar Phi(scores) of each row."""
+        """Return the scalar potential Phi(scores) of each row.
+
+        Args:
+            scores: ``(..., m)`` floating, finite.
+            mask: bool, broadcasts to ``(..., m)``; False leaves a key out.
+
+        Returns:
+            ``(...)``; -inf is the logarithm of an empty sum.
+
+        Raises:
+            InputError: a rule without potential, scores that are not finite, or a sum that
+                overflows.
+        """
+        _check(self, scores, mask)
+        value = self.phi(scores, mask)
+        if not arrays.sound(value) and not (value.detach() < math.inf).all():
+            overflows(scores)
+        return value
+
+    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh scores without checks; the default is made of ``partial``."""
+        part = self.partial(scores, mask)
+        if part is None:
+            raise NotImplementedError(f"{type(self).__name__} writes neither forward nor partial")
+        if part.mass is not None:
+            return part.weights / nonzero(part.mass)
+        return part.weights if part.shift is None else part.weights * part.shift.exp()
+
+    def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return the potential without checks; the default refuses."""
+        do = "take a rule with one: theory.beta.fit gives the Softmax nearest to a Circle or a Cap"
+        refuse("separation", got=repr(self), must="one with a potential", do=do)
 
     def partial(self, scores: Scores, mask: Mask = None) -> Partial | None:
-        """Weigh some of the keys; None where a weight hangs on all the other scores, as where they are ordered."""
+        """Weigh some of the keys; None where a weight depends on the order of all scores."""
         return None
 
     def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"] | None:
-        """Return the potential of all keys from those of parts of them; None where it is not made of them."""
+        """Return the potential of all keys from those of blocks of them; None where impossible."""
         return None
 
     def reach(self, scores: Scores) -> Float[Tensor, "*batch 1"] | None:
-        """Return a score below which nothing weighs anything, given some of the scores; None where all may weigh something."""
+        """Return a score below which every weight is zero, given some of the scores.
+
+        None where every key may have a weight.
+        """
         return None
 
-    @door("Normalised")
     def log_weights(self, scores: Scores) -> Scores:
-        """Return the logarithm of weights that are never negative, up to a constant; ``Normalised`` asks for it."""
-        refuse(
-            "part",
-            must="a separation with weights >= 0",
-            got=repr(self),
-            do="choose Power, Exponential, Step or Compact",
-        )
+        """Return the logarithm of weights that are never negative, up to a constant."""
+        must, do = "a separation with weights >= 0", "choose Power, Exponential, Step or Compact"
+        refuse("part", got=repr(self), must=must, do=do)
 
-    @door("Difference")
     def difference(self, scores: Scores, mask: Mask = None) -> Partial:
-        """Return weights and self-coupling of one-bit flips; ``Difference`` asks for it."""
-        refuse(
-            "part",
-            must="a sum over patterns",
-            got=repr(self),
-            do="choose Linear, Power or Exponential",
-        )
+        """Return weights and self-coupling of the flip of one bit, for ``Difference``."""
+        do = "choose Linear, Power or Exponential"
+        refuse("part", got=repr(self), must="a sum over patterns", do=do)
 
     def coupling(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch 1"] | None:
-        """Return how strongly each coordinate of the query acts on itself, to be taken off the field; None for not at all."""
-        return None
+        """Return how strongly each coordinate of the query acts on itself; None for not at all."""
+        part = self.partial(scores, mask) if self.coupled else None
+        if part is None or part.coupling is None:
+            return None
+        return part.coupling if part.mass is None else part.coupling / nonzero(part.mass)
 
     def temperature(self) -> Beta | None:
-        """Return the inverse temperature, of the rule inside where one rule wraps another; None where there is none."""
-        part = getattr(self, "part", None)
-        return part.temperature() if isinstance(part, Separation) else getattr(self, "beta", None)
+        """Return the inverse temperature; None where there is none."""
+        return getattr(self, "beta", None)
 
     def with_beta(self, beta: Beta) -> "Separation":
         """Return the same rule at another inverse temperature, such as a trained one."""
-        values = {part.name: getattr(self, part.name) for part in fields(self) if part.init}  # type: ignore[arg-type]
-        inner = values.get("part")
-        return type(self)(
-            **(values | ({"part": inner.with_beta(beta)} if inner else {"beta": beta}))
-        )
+        return dataclasses.replace(self, beta=beta)  # type: ignore[type-var]
 
 
 class Sum(Separation):
@@ -124,12 +186,66 @@ class Sum(Separation):
 
     def partial(self, scores: Scores, mask: Mask = None) -> Partial:
         """Weigh some of the keys."""
-        rule = type(self).__call__
-        return Partial(getattr(rule, "__wrapped__", rule)(self, scores, mask))
+        return Partial(self.forward(scores, mask))
 
     def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"]:
         """Return the sum."""
         return potentials.sum(0)
+
+
+class LogWeights(Separation):
+    """A normalised rule that is given by the logarithm of its weights, ``logs``."""
+
+    normalised = True
+
+    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh scores by the softmax of ``logs``."""
+        logs = self.logs(hide(scores, mask))
+        there = logs > -math.inf
+        kept = there if mask is None else there & mask
+        return softmax(torch.where(there, logs, 0.0), kept).to(scores.dtype)
+
+    def partial(self, scores: Scores, mask: Mask = None) -> Partial:
+        """Weigh some of the keys."""
+        return of_logs(self.logs(hide(scores, mask)), mask, scores.dtype)
+
+    def log_weights(self, scores: Scores) -> Scores:
+        """Return the logarithm of the weights up to a constant, -inf for none."""
+        return self.logs(scores).to(scores.dtype)
+
+    def logs(self, scores: Scores) -> Scores:
+        """Return what ``log_weights`` does, in the precision in which it is known."""
+        raise NotImplementedError(f"{type(self).__name__} does not write logs")
+
+
+class Wrapper(Separation):
+    """A rule made of another rule, its ``part``."""
+
+    part: Separation
+
+    @property
+    def expects(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.part.expects
+
+    @property
+    def length(self) -> int | None:  # type: ignore[override]
+        return self.part.length
+
+    def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return the potential of the rule inside."""
+        return self.part.phi(scores, mask)
+
+    def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"] | None:
+        """Return the potential of the rule inside."""
+        return self.part.join(potentials)
+
+    def temperature(self) -> Beta | None:
+        """Return the inverse temperature of the rule inside."""
+        return self.part.temperature()
+
+    def with_beta(self, beta: Beta) -> Separation:
+        """Return the same rule around one at another inverse temperature."""
+        return dataclasses.replace(self, part=self.part.with_beta(beta))  # type: ignore[type-var]
 
 
 def hide(scores: Tensor, mask: Mask, by: float = 0.0) -> Tensor:
@@ -137,115 +253,72 @@ def hide(scores: Tensor, mask: Mask, by: float = 0.0) -> Tensor:
     return scores if mask is None else scores.masked_fill(~mask, by)
 
 
+def nonzero(mass: Tensor) -> Tensor:
+    """Return a divisor: 1 where the mass is zero."""
+    return torch.where(mass == 0, 1.0, mass)
+
+
 def softmax(logits: Tensor, mask: Mask = None) -> Tensor:
-    """Normalise exponentials; rows with nothing left get zeros, and a zero gradient."""
+    """Normalise exponentials; a row with nothing left gets zeros, and a zero gradient."""
     if mask is None:
         return logits.softmax(-1)
-    # A row of -inf alone would give NaN, in the gradient too: give it something finite, then hide all of it.
+    # A row of -inf alone gives NaN, in the gradient too: it is softened whole, then hidden.
     row = mask.any(-1, keepdim=True)
     return hide(hide(logits, mask | ~row, -math.inf).softmax(-1), mask)
 
 
-def of_logs(logs: Tensor, mask: Mask = None) -> Partial:
-    """Weigh some of the keys by the exponential of ``logs``, which are changed where nothing is learned from them."""
+def of_logs(logs: Tensor, mask: Mask, dtype: torch.dtype) -> Partial:
+    """Weigh some of the keys by the exponentials of ``logs``, in ``dtype``."""
     logs = hide(logs, mask, -math.inf)
     top = logs.detach().amax(-1, keepdim=True)
-    # -inf cannot be taken off itself: where nothing is left, nothing is taken off.
-    base = torch.where(top == -math.inf, 0.0, top)
-    weights = (logs - base).exp() if logs.requires_grad else logs.sub_(base).exp_()
-    return Partial(weights, top, weights.sum(-1, keepdim=True))
+    # -inf cannot be subtracted from itself: a row with nothing left is left as it is.
+    weights = (logs - torch.where(top == -math.inf, 0.0, top)).to(dtype).exp()
+    return Partial(weights, top.to(dtype), weights.sum(-1, keepdim=True))
 
 
 def checked_beta(beta: Any, *, open_low: bool = False) -> Beta:
-    """Return an inverse temperature: a number, or a tensor of one number as it is."""
+    """Return an inverse temperature: a number, or a tensor of one number unchanged."""
     do = "give an inverse temperature, such as 1 / math.sqrt(d)"
     if not isinstance(beta, Tensor):
         return checks.plain("beta", beta, 0, open_low=open_low, do=do)
-    must = (
-        f"a finite number {'>' if open_low else '>='} 0, or a 0-dimensional floating tensor of one"
-    )
+    sign = ">" if open_low else ">="
+    must = f"a finite number {sign} 0, or a 0-dimensional floating tensor of one"
     if beta.ndim or beta.dtype not in arrays.FLOATS or beta.device.type == "meta":
         refuse("beta", beta, must=must, do=f"{do}, or learn nn.Parameter(torch.tensor(beta))")
     if not arrays.tracing():
         number = beta.item()
         if not math.isfinite(number) or number < 0 or (open_low and number == 0):
-            refuse(
-                "beta",
-                must=must,
-                got=f"{number:g}",
-                do=f"{do}; learn its logarithm where training takes it below 0",
-            )
+            do = f"{do}; learn its logarithm where training takes it below 0"
+            refuse("beta", got=f"{number:g}", must=must, do=do)
     return beta
 
 
-def weighs(rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Check the scores and the mask that a rule is called with, and the weights that it gives."""
-
-    @door
-    @functools.wraps(rule)
-    def checked(self: "Separation", scores: Tensor, mask: Mask = None) -> Tensor:
-        _check_scores(self, scores, mask)
-        return check_size(self, rule(self, scores, mask), scores)
-
-    return checked
+def positive(beta: Beta) -> None:
+    """Refuse the potential at beta = 0, where it is infinite."""
+    if not arrays.tracing() and float(beta.detach() if isinstance(beta, Tensor) else beta) == 0:
+        refuse("beta", got="0", must="> 0", do="give a positive inverse temperature, for an energy")
 
 
-def sums(potential: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Check the scores and the mask that a potential is called with, and its value; -inf is the logarithm of nothing."""
-
-    @door
-    @functools.wraps(potential)
-    def checked(self: "Separation", scores: Tensor, mask: Mask = None) -> Tensor:
-        _check_scores(self, scores, mask)
-        value = potential(self, scores, mask)
-        if not arrays.sound(value) and not (value.detach() < math.inf).all():
-            _too_large(self, scores)
-        return value
-
-    return checked
-
-
-def _check_scores(part: Separation, scores: Any, mask: Any) -> None:
-    """Refuse what are no scores, and a mask that does not fit them."""
+def _check(rule: Separation, scores: Any, mask: Any) -> None:
+    """Refuse scores, or a mask, that the rule cannot weigh."""
     arrays.floats("scores", scores)
-    if part.compares:
+    if rule.compares:
         arrays.finite("scores", scores)
     if mask is None:
         return
-    if arrays.dense("mask", mask, "a bool tensor").dtype != torch.bool:
-        refuse(
-            "mask",
-            mask,
-            must="a bool tensor",
-            do="give True for what is there",
-            error=InputTypeError,
-        )
+    must = "a bool tensor"
+    if arrays.dense("mask", mask, must).dtype != torch.bool:
+        do = "give True for the keys that are there"
+        refuse("mask", mask, must=must, do=do, error=InputTypeError)
     if arrays.together(mask.shape, scores.shape) != scores.shape:
-        must, got = (
-            f"of a shape that broadcasts to {tuple(scores.shape)}",
-            f"of shape {tuple(mask.shape)}",
-        )
-        refuse("mask", must=must, got=got, do="give one entry for each score")
+        must = f"of a shape that broadcasts to {tuple(scores.shape)}"
+        got = f"of shape {tuple(mask.shape)}"
+        refuse("mask", got=got, must=must, do="give one entry for each score")
 
 
-def check_size(part: Separation, value: Tensor, scores: Tensor) -> Tensor:
-    """Refuse weights that overflowed."""
-    return value if arrays.sound(value) else _too_large(part, scores)
-
-
-def _too_large(part: Separation, scores: Tensor) -> NoReturn:
-    """Say that weights overflowed, unless the scores were not finite to begin with."""
+def overflows(scores: Tensor) -> NoReturn:
+    """Report weights that overflowed, unless the scores were not finite to begin with."""
     arrays.finite("scores", scores)
+    must = "small enough that weights and sums stay finite"
     do = "scale scores or beta down, or wrap the rule in Normalised"
-    refuse(
-        "scores",
-        must="small enough that weights and sums stay finite",
-        got="too large: they overflow",
-        do=do,
-    )
-
-
-def positive_beta(beta: Beta) -> None:
-    """Refuse the potential at beta = 0, where it is infinite."""
-    if not arrays.tracing() and float(beta.detach() if isinstance(beta, Tensor) else beta) == 0:
-        refuse("beta", must="> 0", got="0", do="give a positive inverse temperature, for an energy")
+    refuse("scores", got="too large: they overflow", must=must, do=do)

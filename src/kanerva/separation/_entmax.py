@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,23 +18,20 @@ from kanerva.separation._base import (
     Separation,
     checked_beta,
     hide,
-    positive_beta,
-    softmax,
-    sums,
-    weighs,
+    positive,
 )
 from kanerva.separation._softmax import Softmax
 
 
 @dataclass(frozen=True)
 class Entmax(Separation):
-    r"""Weighs by the alpha-entmax: softmax at alpha = 1, sparsemax at 2, sparser in between and beyond.
+    r"""Weighs by the alpha-entmax: softmax at alpha = 1, sparsemax at 2, sparser as alpha grows.
 
     .. math:: w = \arg\max_{p \in \Delta} \beta\, p \cdot s + H_\alpha(p), \quad
         \Phi = \frac1\beta \max_{p \in \Delta} \bigl(\beta\, p \cdot s + H_\alpha(p)\bigr), \quad
         H_\alpha(p) = \frac{1 - \sum_i p_i^\alpha}{\alpha(\alpha - 1)}
 
-    Weights far below the largest are exactly zero, so a stored pattern can be read back without a trace of the others.
+    Weights far below the largest are exactly zero, so a stored pattern can be read back exactly.
 
     Args:
         alpha: >= 1; 1, 1.5 and 2 are solved by sorting, others by bisection.
@@ -46,41 +43,39 @@ class Entmax(Separation):
         >>> Entmax(alpha=2.0, beta=1.0)(torch.tensor([0.0, 0.5, 2.0])).tolist()
         [0.0, 0.0, 1.0]
 
-    Source: Peters, Niculae and Martins 2019; Hu and others 2023 and Santos and others 2024 for the memories.
+    Source: Peters, Niculae and Martins 2019; Hu and others 2023 and Santos and others 2024 for the
+    memories.
     """
 
     alpha: float
     beta: Beta = 1.0
-    normalised: ClassVar[bool] = True
+    normalised = True
+    compares = False
 
     @door
     def __post_init__(self) -> None:
-        alpha = checks.plain(
-            "alpha", self.alpha, 1, do="give 1 for softmax, 2 for sparsemax, or more"
-        )
+        do = "give 1 for softmax, 2 for sparsemax, or more"
+        alpha = checks.plain("alpha", self.alpha, 1, do=do)
         checks.keep(self, alpha=alpha, beta=checked_beta(self.beta))
 
-    @weighs
-    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
-        """Weigh ``scores``."""
-        logits = self.beta * scores
+    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Return the maximising distribution."""
         if self.alpha == 1:
-            return softmax(logits, mask)
+            return Softmax(self.beta).forward(scores, mask)
         kept = mask if mask is None else mask | ~mask.any(-1, keepdim=True)
-        weights: Tensor = _EntmaxFunction.apply(hide(logits, kept, -math.inf), self.alpha)  # type: ignore[no-untyped-call]
+        logits = hide(self.beta * scores, kept, -math.inf)
+        weights: Tensor = _EntmaxFunction.apply(logits, self.alpha)  # type: ignore[no-untyped-call]
         return hide(weights, mask)
 
-    @sums
-    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+    def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the largest value of beta p.s + H(p), over beta."""
-        positive_beta(self.beta)
+        positive(self.beta)
         if self.alpha == 1:
-            return Softmax(self.beta).potential(scores, mask)
-        p = self(scores, mask).detach()
+            return Softmax(self.beta).phi(scores, mask)
+        p = self.forward(scores, mask).detach()
         # Not 1 - sum p^alpha, which loses all its digits as alpha nears 1.
-        entropy = -(p * torch.expm1((self.alpha - 1) * p.log())).sum(-1) / (
-            self.alpha * (self.alpha - 1)
-        )
+        loss = (p * torch.expm1((self.alpha - 1) * p.log())).sum(-1)
+        entropy = -loss / (self.alpha * (self.alpha - 1))
         value = (p * hide(scores, mask)).sum(-1) + entropy / self.beta
         return value if mask is None else torch.where(mask.any(-1), value, -math.inf)
 

@@ -1,42 +1,35 @@
-"""Rules that weigh a key by what its surroundings share with the query's: sparse distributed memory."""
+"""Rules that weigh a key by the hard locations that its surroundings share with the query's."""
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import door, refuse
-from kanerva.separation._base import (
-    Mask,
-    Partial,
-    Scores,
-    Separation,
-    hide,
-    of_logs,
-    softmax,
-    sums,
-    weighs,
-)
+from kanerva.separation._base import LogWeights, Scores
 from kanerva.theory import cap, circle
 
-TERMS = 64  # of a Chebyshev series: right to 1e-9 at usual radii, to 1e-6 at worst up to 30,000 dimensions
-EDGE = 1e-6  # share of the dimension by which a radius keeps away from its ends, where cosines no longer tell caps apart
+# Terms of a Chebyshev series: right to 1e-9 at usual radii, to 1e-6 at worst up to 30,000 dimensions.
+TERMS = 64
+# Share of the dimension by which a radius keeps away from its ends, where cosines no longer
+# distinguish caps.
+EDGE = 1e-6
 
 
 @dataclass(frozen=True)
-class Circle(Separation):
-    r"""Weighs by the share of the cube that lies within a radius of both query and key: sparse distributed memory.
+class Circle(LogWeights):
+    r"""Weighs by the share of the cube within a radius of both query and key.
 
     .. math:: w_i = \frac{I(h_i)}{\sum_j I(h_j)}, \quad h_i = n - s_i
 
-    I(h) counts the points of the n-cube within ``radius`` of both of two vectors at Hamming distance h: the hard locations
-    that share what was written with what is asked, where every location exists. There is no potential: the weights are
-    defined at whole distances only.
+    This is sparse distributed memory with a hard location at every point of the n-cube, seen from
+    its patterns. I(h) counts the points within ``radius`` of both of two vectors at Hamming
+    distance h: the locations that are active for the query and were active when the key was
+    written. There is no potential, because the weights are defined at whole distances only.
 
     Args:
         bits: n >= 1, the length of the vectors.
@@ -45,109 +38,76 @@ class Circle(Separation):
     Example:
         >>> import torch
         >>> from kanerva.separation import Circle
-        >>> Circle(bits=64, radius=5)(torch.tensor([64.0, 60.0, 53.0])).tolist()  # 8303633 : 231076 : 0 points
+        >>> rule = Circle(bits=64, radius=5)
+        >>> rule(torch.tensor([64.0, 60.0, 53.0])).tolist()  # 8303633 : 231076 : 0 points
         [0.972..., 0.027..., 0.0]
 
     Source: Kanerva 1988, appendix B; Bricken and Pehlevan 2021.
     """
 
-    bits: int
+    bits: int = field()
     radius: int
-    normalised: ClassVar[bool] = True
-    gradient: ClassVar[bool] = False
-    expects: ClassVar[tuple[str, ...]] = ("agreement",)
+    expects = ("agreement",)
     _log_share: Tensor = field(init=False, repr=False, compare=False)
 
     @door
     def __post_init__(self) -> None:
         bits = checks.integer("bits", self.bits, 1, checks.BITS)
-        radius = checks.integer(
-            "radius", self.radius, 0, bits - 1, "give a Hamming distance that leaves some bits out"
-        )
-        checks.keep(
-            self,
-            bits=bits,
-            radius=radius,
-            _log_share=torch.from_numpy(circle.log_fraction(bits, radius)),
-        )
+        do = "give a Hamming distance that leaves some bits out"
+        radius = checks.integer("radius", self.radius, 0, bits - 1, do)
+        log_share = torch.from_numpy(circle.log_fraction(bits, radius))
+        checks.keep(self, bits=bits, radius=radius, _log_share=log_share)
 
-    @weighs
-    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
-        """Weigh ``scores`` of agreement."""
-        distance = self._distance(hide(scores, mask))
-        nearest = distance.amin(-1, keepdim=True)
-        log_share = self._log_share.to(scores.device)
-        # Shares may be too small for a float; those of the nearest key never are, once divided by its own.
-        top = log_share[nearest]
-        ratio = torch.where(
-            top == -math.inf, 0.0, (log_share - top.nan_to_num(neginf=0.0)).exp()
-        ).to(scores.dtype)
-        weights = hide(ratio.gather(-1, distance), mask)
-        mass = weights.sum(-1, keepdim=True)
-        return weights / torch.where(mass == 0, 1.0, mass)
+    @property
+    def length(self) -> int:  # type: ignore[override]
+        return self.bits
 
-    def log_weights(self, scores: Scores) -> Scores:
-        """Return the log of the shared share of the cube, -inf out of reach."""
-        return self._log_share.to(scores.device)[self._distance(scores)].to(scores.dtype)
-
-    def partial(self, scores: Scores, mask: Mask = None) -> Partial:
-        """Weigh some of the keys."""
-        relative = (self._log_share - self._log_share[0]).to(
-            scores.device
-        )  # what is near 0 keeps its digits
-        return of_logs(relative[self._distance(hide(scores, mask))].to(scores.dtype), mask)
+    def logs(self, scores: Scores) -> Scores:
+        """Return the log of the shared share of the cube in float64, -inf out of reach."""
+        return self._log_share.to(scores.device)[self._distance(scores)]
 
     def _distance(self, scores: Tensor) -> Tensor:
         """Turn agreements into whole distances."""
         distance = self.bits - scores.round().long()
-        if (
-            not arrays.tracing()
-            and distance.numel()
-            and not 0 <= distance.amin() <= distance.amax() <= self.bits
-        ):
+        if arrays.tracing() or not distance.numel():
+            return distance
+        if not 0 <= distance.amin() <= distance.amax() <= self.bits:
             must, do = f"agreements of {self.bits} bits", "score bits with similarity.agreement"
             refuse("scores", scores, must=must, do=do)
         return distance
 
-    @sums
-    @door
-    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
-        """Refuse: there is none."""
-        do = "fit a Softmax with theory.beta.fit for an energy"
-        refuse("separation", must="one with a potential", got=repr(self), do=do)
-
 
 @dataclass(frozen=True)
-class Cap(Separation):
-    r"""Weighs by the share of the sphere that lies within a radius of both query and key: the continuous memory.
+class Cap(LogWeights):
+    r"""Weighs by the share of the sphere within a radius of both query and key.
 
-    .. math:: w_i = \frac{p(s_i)}{\sum_j p(s_j)}, \quad p(u \cdot v) = P(x \cdot u \ge t \text{ and } x \cdot v \ge t), \quad
-        t = 1 - 2 r / d
+    .. math:: w_i = \frac{p(s_i)}{\sum_j p(s_j)}, \quad
+        p(u \cdot v) = P(x \cdot u \ge t \text{ and } x \cdot v \ge t), \quad t = 1 - 2 r / d
 
-    x is uniform on the unit sphere: the hard locations that share what was written with what is asked, where every location
-    exists. Scores are cosines; at 2 t^2 - 1 and below nothing is shared. There is no potential, but the weights have a
-    slope. At cosine 1 the true one is infinite; there it is taken one rounding of the scores' dtype below, large but finite.
+    This is the continuous sparse distributed memory with a hard location at every point x of the
+    unit sphere. Scores are cosines; at cosines of 2 t^2 - 1 and below nothing is shared. There is
+    no potential, but the weights have a slope. At cosine 1 the true slope is infinite; there the
+    slope one rounding of the scores' dtype below is taken, which is large but finite.
 
     Args:
         dim: d >= 3, length of the vectors.
-        radius: r, any real number above 0 and below ``dim / 2``, by a millionth of ``dim`` at least. For -1/+1 vectors it
-            counts bits.
+        radius: r, any real number above 0 and below ``dim / 2``, by a millionth of ``dim`` at
+            least. For -1/+1 vectors it counts bits.
 
     Example:
         >>> import torch
         >>> from kanerva.separation import Cap
-        >>> Cap(dim=64, radius=11)(torch.tensor([1.0, 0.75, -0.5])).tolist()  # 10^-8.8 and 10^-11.0 of the sphere, and nothing
+        >>> rule = Cap(dim=64, radius=11)
+        >>> rule(torch.tensor([1.0, 0.75, -0.5])).tolist()  # 10^-8.8, 10^-11.0 of the sphere, none
         [0.993..., 0.006..., 0.0]
 
-    Source: Bricken and Pehlevan 2021, the continuous memory; the slope is that of Plackett 1954 for normal variables.
+    Source: Bricken and Pehlevan 2021, the continuous memory; the slope is that of Plackett 1954 for
+    normal variables.
     """
 
     dim: int
     radius: float
-    normalised: ClassVar[bool] = True
-    gradient: ClassVar[bool] = False
-    expects: ClassVar[tuple[str, ...]] = ("cosine",)
-    compares: ClassVar[bool] = True
+    expects = ("cosine",)
     _ratio: float = field(init=False, repr=False, compare=False)
     _terms: tuple[float, ...] = field(init=False, repr=False, compare=False)
     _height: float = field(init=False, repr=False, compare=False)
@@ -155,39 +115,24 @@ class Cap(Separation):
     @door
     def __post_init__(self) -> None:
         dim = checks.integer("dim", self.dim, 3, checks.BITS)
-        do = "give one that leaves more than half the sphere out; cap.quantile turns a share of it into a radius"
+        do = "leave more than half the sphere out; cap.quantile turns a share of it into a radius"
         radius = checks.plain("radius", self.radius, EDGE * dim, (0.5 - EDGE) * dim, do=do)
         checks.keep(self, dim=dim, radius=radius)
         checks.keep(self, _ratio=math.sqrt(self._square) / (1 - 2 * radius / dim))
         whole = cap.log_activation(dim, radius)
         terms = np.polynomial.chebyshev.chebinterpolate(self._rest, TERMS - 1)
         terms[0] -= whole
-        checks.keep(self, _terms=tuple(terms.tolist()))
-        checks.keep(
-            self, _height=math.exp((dim / 2 - 1) * math.log(self._square) - whole) / (2 * math.pi)
-        )
+        height = math.exp((dim / 2 - 1) * math.log(self._square) - whole) / (2 * math.pi)
+        checks.keep(self, _terms=tuple(terms.tolist()), _height=height)
 
-    @weighs
-    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
-        """Weigh ``scores`` of cosine."""
-        inside, logs = self._shared(hide(scores, mask))
-        return softmax(logs, inside if mask is None else inside & mask).to(scores.dtype)
+    @property
+    def length(self) -> int:  # type: ignore[override]
+        return self.dim
 
-    def log_weights(self, scores: Scores) -> Scores:
+    def logs(self, scores: Scores) -> Scores:
         """Return the log of the shared part of a cap, 0 at cosine 1 and -inf out of reach."""
         inside, logs = self._shared(scores)
-        return torch.where(inside, logs, -math.inf).to(scores.dtype)
-
-    def partial(self, scores: Scores, mask: Mask = None) -> Partial:
-        """Weigh some of the keys."""
-        return of_logs(self.log_weights(hide(scores, mask)), mask)
-
-    @sums
-    @door
-    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
-        """Refuse: there is none."""
-        do = "fit a Softmax with theory.beta.fit for an energy"
-        refuse("separation", must="one with a potential", got=repr(self), do=do)
+        return torch.where(inside, logs, -math.inf)
 
     @property
     def _square(self) -> float:

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -12,23 +11,20 @@ from kanerva._core import checks
 from kanerva._core.errors import door
 from kanerva.separation._base import (
     Beta,
+    LogWeights,
     Mask,
     Partial,
     Scores,
     Separation,
-    check_size,
     checked_beta,
     hide,
-    of_logs,
-    positive_beta,
+    positive,
     softmax,
-    sums,
-    weighs,
 )
 
 
 @dataclass(frozen=True)
-class Softmax(Separation):
+class Softmax(LogWeights):
     r"""Weighs by the normalised exponential of the score: attention.
 
     .. math:: w_i = \frac{e^{\beta s_i}}{\sum_j e^{\beta s_j}}, \quad \Phi = \frac1\beta \log \sum_i e^{\beta s_i}
@@ -46,32 +42,28 @@ class Softmax(Separation):
     """
 
     beta: Beta
-    normalised: ClassVar[bool] = True
+    compares = False
+    normalised = True
 
     @door
     def __post_init__(self) -> None:
         checks.keep(self, beta=checked_beta(self.beta))
 
-    @weighs
-    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
         """Weigh ``scores``."""
-        return softmax(self.beta * scores, mask)
+        logits = self.beta * scores
+        return logits.softmax(-1) if mask is None else softmax(logits, mask)
 
-    @sums
-    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+    def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the log-sum-exp over beta; it has no value at beta = 0."""
-        positive_beta(self.beta)
+        positive(self.beta)
         return hide(self.beta * scores, mask, -math.inf).logsumexp(-1) / self.beta
-
-    def partial(self, scores: Scores, mask: Mask = None) -> Partial:
-        """Weigh some of the keys."""
-        return of_logs(self.beta * scores, mask)
 
     def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"]:
         """Return the log-sum-exp of all keys over beta."""
         return (self.beta * potentials).logsumexp(0) / self.beta
 
-    def log_weights(self, scores: Scores) -> Scores:
+    def logs(self, scores: Scores) -> Scores:
         """Return beta times the scores."""
         return self.beta * scores
 
@@ -89,18 +81,15 @@ class Argmax(Separation):
         [0.0, 0.5, 0.5]
     """
 
-    normalised: ClassVar[bool] = True
-    compares: ClassVar[bool] = True
+    normalised = True
 
-    @weighs
-    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
         """Weigh ``scores``."""
         top = hide(scores, mask, -math.inf).amax(-1, keepdim=True)
         best = hide((scores == top).to(scores.dtype), mask)
         return best / best.sum(-1, keepdim=True).clamp_min(1)
 
-    @sums
-    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+    def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the largest score."""
         return hide(scores, mask, -math.inf).amax(-1)
 
@@ -133,23 +122,20 @@ class TopK(Separation):
 
     k: int
     beta: Beta
-    compares: ClassVar[bool] = True
-    normalised: ClassVar[bool] = True
-    convex: ClassVar[bool] = False
+    normalised = True
+    convex = False
 
     @door
     def __post_init__(self) -> None:
         checks.keep(self, k=checks.integer("k", self.k, 1), beta=checked_beta(self.beta))
 
-    @weighs
-    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
+    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
         """Weigh ``scores``."""
         return softmax(self.beta * scores, self._kept(scores, mask))
 
-    @sums
-    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+    def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the log-sum-exp of the k largest over beta."""
-        positive_beta(self.beta)
+        positive(self.beta)
         return (
             hide(self.beta * scores, self._kept(scores, mask), -math.inf).logsumexp(-1) / self.beta
         )
@@ -188,21 +174,13 @@ class Compact(Separation):
     """
 
     beta: Beta
-    convex: ClassVar[bool] = False
+    convex = False
 
     @door
     def __post_init__(self) -> None:
         checks.keep(self, beta=checked_beta(self.beta, open_low=True))
 
-    @weighs
-    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
-        """Weigh ``scores``."""
-        reach = hide((1 + self.beta * scores).relu(), mask)
-        mass = check_size(self, reach.sum(-1, keepdim=True), scores)
-        return (reach > 0).to(scores.dtype) / torch.where(mass == 0, 1.0, mass)
-
-    @sums
-    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+    def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the log of the summed reach over beta; -inf where nothing is within reach."""
         return hide((1 + self.beta * scores).relu(), mask).sum(-1).log() / self.beta
 

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -10,18 +9,7 @@ from torch import Tensor
 
 from kanerva._core import checks
 from kanerva._core.errors import door
-from kanerva.separation._base import (
-    Beta,
-    Mask,
-    Partial,
-    Scores,
-    Sum,
-    checked_beta,
-    hide,
-    of_logs,
-    sums,
-    weighs,
-)
+from kanerva.separation._base import Beta, Mask, Partial, Scores, Sum, checked_beta, hide, of_logs
 
 
 @dataclass(frozen=True)
@@ -39,21 +27,26 @@ class Linear(Sum):
     Source: Hopfield 1982, with the sum over patterns taken last.
     """
 
-    @weighs
-    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
-        """Weigh ``scores``."""
+    compares = False
+
+    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Return the scores."""
         return hide(scores, mask)
 
-    @sums
-    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+    def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return half the sum of squares."""
         return hide(scores, mask).square().sum(-1) / 2
 
     def difference(self, scores: Scores, mask: Mask = None) -> Partial:
-        """Return the scores, and one self-coupling for each pattern: the diagonal of the outer products."""
-        return Partial(
-            hide(scores, mask), coupling=hide(torch.ones_like(scores), mask).sum(-1, keepdim=True)
-        )
+        """Return the scores, and a self-coupling of one for each pattern.
+
+        The self-coupling is the diagonal of the sum of outer products.
+        """
+        if mask is None:
+            count = float(scores.shape[-1])
+            return Partial(scores, coupling=scores.new_full((*scores.shape[:-1], 1), count))
+        ones = hide(torch.ones_like(scores), mask)
+        return Partial(hide(scores, mask), coupling=ones.sum(-1, keepdim=True))
 
 
 @dataclass(frozen=True)
@@ -81,25 +74,25 @@ class Power(Sum):
         do = "give the power of the interaction; 2 is the classical network"
         checks.keep(self, order=checks.plain("order", self.order, 2, do=do))
 
-    @weighs
-    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
-        """Weigh ``scores``."""
+    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Return the (n - 1)-th power of the positive part."""
         return hide(scores, mask).relu() ** (self.order - 1)
 
-    @sums
-    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+    def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the sum of n-th powers over n."""
         return (hide(scores, mask).relu() ** self.order).sum(-1) / self.order
 
     def log_weights(self, scores: Scores) -> Scores:
         """Return (n - 1) log of the positive part."""
         positive = scores > 0
-        return torch.where(
-            positive, (self.order - 1) * torch.where(positive, scores, 1.0).log(), -math.inf
-        )
+        logs = (self.order - 1) * torch.where(positive, scores, 1.0).log()
+        return torch.where(positive, logs, -math.inf)
 
     def difference(self, scores: Scores, mask: Mask = None) -> Partial:
-        """Return [F(s+2) - F(s-2)] and [F(s+2) - 2F(s) + F(s-2)] summed, with F the n-th power over the largest."""
+        """Return F(s+2) - F(s-2), and F(s+2) - 2F(s) + F(s-2) summed.
+
+        F is the n-th power, over the largest score of the row.
+        """
         scale = hide(scores, mask).amax(-1, keepdim=True).relu() + 2
         up, here, down = (((scores + by) / scale).relu() ** self.order for by in (2, 0, -2))
         bend = hide(up - 2 * here + down, mask).sum(-1, keepdim=True)
@@ -108,9 +101,11 @@ class Power(Sum):
 
 @dataclass(frozen=True)
 class Exponential(Sum):
-    r"""Weighs by the exponential of the score; of large scores only ``Difference`` and ``Normalised`` keep it finite.
+    r"""Weighs by the exponential of the score.
 
     .. math:: w_i = e^{\beta s_i}, \quad \Phi = \frac1\beta \sum_i e^{\beta s_i}
+
+    The exponentials of large scores overflow; ``Difference`` and ``Normalised`` keep them finite.
 
     Args:
         beta: inverse temperature > 0, in nats per unit of score.
@@ -130,34 +125,36 @@ class Exponential(Sum):
     def __post_init__(self) -> None:
         checks.keep(self, beta=checked_beta(self.beta, open_low=True))
 
-    @weighs
-    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
-        """Weigh ``scores``."""
+    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Return the exponentials."""
         return hide((self.beta * scores).exp(), mask)
 
-    @sums
-    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+    def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the sum of exponentials over beta."""
-        return self(scores, mask).sum(-1) / self.beta
+        return self.forward(scores, mask).sum(-1) / self.beta
 
     def log_weights(self, scores: Scores) -> Scores:
         """Return beta times the scores."""
         return self.beta * scores
 
     def difference(self, scores: Scores, mask: Mask = None) -> Partial:
-        """Return softmax weights and a self-coupling of tanh(beta): the ratio of the two second differences."""
-        part = of_logs(self.beta * scores, mask)
+        """Return softmax weights, and a self-coupling of tanh(beta) of their mass.
+
+        tanh(beta) is the ratio of the two second differences of the exponential.
+        """
+        part = of_logs(self.beta * scores, mask, scores.dtype)
         assert part.mass is not None
         return part._replace(coupling=part.mass * torch.as_tensor(self.beta).to(scores).tanh())
 
 
 @dataclass(frozen=True)
 class Step(Sum):
-    r"""Weighs by one what reaches the threshold, and by nothing the rest: a hard location is active or it is not.
+    r"""Weighs a score by one if it reaches the threshold, else by zero.
 
     .. math:: w_i = [s_i \ge \theta], \quad \Phi = \sum_i [s_i - \theta]_+
 
-    With ``agreement`` scores of n bits, the threshold n - radius activates within that Hamming distance.
+    A hard location is active or not. With ``agreement`` scores of n bits, the threshold
+    n - radius activates the locations within that Hamming distance.
 
     Args:
         threshold: a finite number, in units of the score.
@@ -172,25 +169,22 @@ class Step(Sum):
     """
 
     threshold: float
-    compares: ClassVar[bool] = True
+    binary = True
 
     @door
     def __post_init__(self) -> None:
         checks.keep(self, threshold=checks.plain("threshold", self.threshold))
 
-    @weighs
-    def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
-        """Weigh ``scores``."""
+    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Return 1 where the threshold is reached."""
         return hide((scores >= self.threshold).to(scores.dtype), mask)
 
-    @sums
-    def potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
-        """Return how far the scores reach past the threshold, summed."""
-        # Not relu, whose slope at the threshold is 0: there a location is active.
-        return hide(torch.where(scores >= self.threshold, scores - self.threshold, 0.0), mask).sum(
-            -1
-        )
+    def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return the sum of the excesses over the threshold."""
+        # relu would have slope 0 at the threshold, where a location is active.
+        excess = torch.where(scores >= self.threshold, scores - self.threshold, 0.0)
+        return hide(excess, mask).sum(-1)
 
     def log_weights(self, scores: Scores) -> Scores:
         """Return 0 where active and -inf elsewhere."""
-        return self(scores).log()
+        return self.forward(scores).log()

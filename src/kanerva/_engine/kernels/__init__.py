@@ -1,4 +1,4 @@
-"""What numba compiles: loops of which each does a part of the work, so that threads can share it."""
+"""The functions that numba compiles; each works on a range of rows, which threads share."""
 
 from kanerva._engine.kernels.packed import agreements, gather, mark, scatter, unpack
 from kanerva._engine.kernels.scores import closeness, pick

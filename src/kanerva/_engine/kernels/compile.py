@@ -6,19 +6,20 @@ from typing import Any
 
 import numba
 
-# Products and sums may share one rounding, sums may be taken in any order, and nothing is NaN: so that loops are vectorised.
+# A product and a sum may share one rounding, sums may be in any order, and no number is NaN: with
+# these assumptions loops are vectorised.
 LOOSE = {"contract", "reassoc", "nnan", "nsz"}
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function as it was written, whatever has been wrapped around it (such as run-time type checks)."""
+    """Compile a function without the wrappers around it, such as run-time type checks."""
     plain = inspect.unwrap(function)
     try:
         return numba.njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")(plain)
-    except RuntimeError:  # no folder to keep it in
+    except RuntimeError:  # no folder for the cache
         return numba.njit(nogil=True, fastmath=LOOSE, error_model="numpy")(plain)
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function into those that call it, where its loops are vectorised with theirs."""
+    """Compile a function into its callers, so that its loops are vectorised with theirs."""
     return numba.njit(inline="always", error_model="numpy")(inspect.unwrap(function))

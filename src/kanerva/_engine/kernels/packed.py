@@ -1,4 +1,7 @@
-"""Kernels that work on packed bits: which locations are near, their counters, what bits are shared."""
+"""Kernels for packed bits: locations near a query, their counters, and counts of equal bits.
+
+Marks are bits, one for each location: word c of a query marks the locations 64 c to 64 c + 63.
+"""
 
 from typing import Any
 
@@ -10,15 +13,16 @@ from numpy.typing import NDArray
 
 from kanerva._engine.kernels.compile import compiled, inlined
 
-# Columns of marks, of 64 locations each, that are worked on for every query in turn: their counters stay in the cache.
+# Columns of marks, of 64 locations each, that are processed for all queries together, so that their
+# counters stay in the cache.
 BLOCK = 4
-# Queries from which on it pays to lay locations out word by word.
+# The least number of queries for which locations are transposed.
 MANY = 4
 
 
 @intrinsic
 def _count_bits(typing: Any, word: Any) -> Any:
-    """Count the set bits of a 64-bit word with the processor's own instruction."""
+    """Count the set bits of a 64-bit word by the instruction of the processor."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         function = builder.module.declare_intrinsic("llvm.ctpop", [ir.IntType(64)])
@@ -29,7 +33,7 @@ def _count_bits(typing: Any, word: Any) -> Any:
 
 @intrinsic
 def _lowest(typing: Any, word: Any) -> Any:
-    """Find the place of the lowest set bit of a 64-bit word that is not 0."""
+    """Return the place of the lowest set bit of a 64-bit word that is not 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.IntType(64), [ir.IntType(64), ir.IntType(1)])
@@ -40,7 +44,7 @@ def _lowest(typing: Any, word: Any) -> Any:
 
 
 @inlined
-def _apart(one: Any, other: Any) -> Any:
+def _distance(one: Any, other: Any) -> Any:
     """Count the bits in which two rows of words differ."""
     distance = 0
     for word in range(len(one)):
@@ -49,37 +53,35 @@ def _apart(one: Any, other: Any) -> Any:
 
 
 @inlined
-def _turn(words: Any, first: Any, turned: Any) -> None:
-    """Lay up to 64 rows of words out word by word: what is done to each is vectorised then, without a sum across."""
+def _transpose(words: Any, first: Any, lines: Any) -> None:
+    """Write up to 64 rows of words as columns of ``lines``: loops over rows are then vectorised."""
     for place in range(min(64, len(words) - first)):
         row = words[first + place]
         for word in range(len(row)):
-            turned[word, place] = row[word]
+            lines[word, place] = row[word]
 
 
 @inlined
-def _apart_all(turned: Any, query: Any, distance: Any) -> None:
-    """Count the bits in which a query differs from each of 64 rows that lie word by word."""
+def _distances(lines: Any, query: Any, distance: Any) -> None:
+    """Count the bits in which a query differs from each of 64 transposed rows."""
     width = len(query)
     whole = width // 4 * 4
     distance[:] = 0
-    # Four words at a time: counts go to and fro between memory and registers a quarter as often.
+    # Four words at a time: the counts are loaded and stored a quarter as often.
     for word in range(0, whole, 4):
-        one, two, three, four = turned[word], turned[word + 1], turned[word + 2], turned[word + 3]
-        first, second, third, fourth = (
-            query[word],
-            query[word + 1],
-            query[word + 2],
-            query[word + 3],
-        )
+        one, two, three, four = lines[word], lines[word + 1], lines[word + 2], lines[word + 3]
+        first, second = query[word], query[word + 1]
+        third, fourth = query[word + 2], query[word + 3]
         for place in range(64):
-            half: Any = _count_bits(one[place] ^ first) + _count_bits(two[place] ^ second)  # type: ignore[call-arg]
-            other = _count_bits(three[place] ^ third) + _count_bits(four[place] ^ fourth)
+            half: Any = _count_bits(one[place] ^ first)  # type: ignore[call-arg]
+            half += _count_bits(two[place] ^ second)
+            other: Any = _count_bits(three[place] ^ third)
+            other += _count_bits(four[place] ^ fourth)
             distance[place] += half + other
     for word in range(whole, width):
-        line, asked = turned[word], query[word]
+        line, own = lines[word], query[word]
         for place in range(64):
-            distance[place] += _count_bits(line[place] ^ asked)  # type: ignore[call-arg]
+            distance[place] += _count_bits(line[place] ^ own)  # type: ignore[call-arg]
 
 
 @compiled
@@ -87,27 +89,27 @@ def mark(
     start: int,
     stop: int,
     words: NDArray[np.int64],
-    asked: NDArray[np.int64],
+    queries: NDArray[np.int64],
     radius: int,
     marks: NDArray[np.int64],
 ) -> None:
-    """Mark, in columns of ``marks``, the locations at most ``radius`` bits from each query."""
+    """Mark the locations within ``radius`` in the columns ``start`` to ``stop`` of ``marks``."""
     count, width = words.shape
-    if len(asked) < MANY:
-        for row in range(len(asked)):
-            query = asked[row]
+    if len(queries) < MANY:
+        for row in range(len(queries)):
+            query = queries[row]
             for column in range(start, stop):
-                # Places that cannot be negative are found faster.
+                # Indices that cannot be negative are resolved faster.
                 first, bits = np.uint64(column * 64), 0
                 for place in range(np.uint64(min(64, count - column * 64))):
-                    bits |= (_apart(words[first + place], query) <= radius) << place
+                    bits |= (_distance(words[first + place], query) <= radius) << place
                 marks[row, column] = bits
         return
-    turned, distance = np.zeros((width, 64), np.int64), np.zeros(64, np.int64)
+    lines, distance = np.zeros((width, 64), np.int64), np.zeros(64, np.int64)
     for column in range(start, stop):
-        _turn(words, column * 64, turned)
-        for row in range(len(asked)):
-            _apart_all(turned, asked[row], distance)
+        _transpose(words, column * 64, lines)
+        for row in range(len(queries)):
+            _distances(lines, queries[row], distance)
             bits = 0
             for place in range(np.uint64(min(64, count - column * 64))):
                 bits |= (distance[place] <= radius) << place
@@ -118,13 +120,13 @@ def mark(
 def gather(
     start: int, stop: int, marks: NDArray[np.int64], counters: NDArray[Any], total: NDArray[Any]
 ) -> None:
-    """Add to rows of ``total`` the counters of the locations marked there."""
+    """Add to each row of ``total`` the counters of the locations that it marks."""
     for row in range(start, stop):
         sums = total[row]
         for column in range(marks.shape[1]):
             bits = marks[row, column]
             while bits != 0:
-                # The row is taken first: indexing both places at once is not vectorised.
+                # The row is taken first: indexing row and column at once is not vectorised.
                 counter = counters[column * 64 + _lowest(bits)]  # type: ignore[call-arg]
                 for place in range(len(sums)):
                     sums[place] += counter[place]
@@ -135,7 +137,7 @@ def gather(
 def scatter(
     start: int, stop: int, marks: NDArray[np.int64], counters: NDArray[Any], values: NDArray[Any]
 ) -> None:
-    """Add each row of ``values`` to the counters of the locations marked for it in columns of ``marks``."""
+    """Add each row of ``values`` to its marked counters in the columns ``start`` to ``stop``."""
     for block in range(start, stop, BLOCK):
         for row in range(len(marks)):
             value = values[row]
@@ -150,21 +152,21 @@ def scatter(
 
 @compiled
 def agreements(
-    asked: NDArray[np.int64], words: NDArray[np.int64], bits: int, scores: NDArray[Any]
+    queries: NDArray[np.int64], words: NDArray[np.int64], bits: int, scores: NDArray[Any]
 ) -> None:
-    """Count the bits that each query shares with each key."""
+    """Count the bits in which each query agrees with each key."""
     count, width = words.shape
-    if len(asked) < MANY:
-        for row in range(len(asked)):
-            query, scored = asked[row], scores[row]
+    if len(queries) < MANY:
+        for row in range(len(queries)):
+            query, scored = queries[row], scores[row]
             for place in range(count):
-                scored[place] = bits - _apart(words[place], query)
+                scored[place] = bits - _distance(words[place], query)
         return
-    turned, distance = np.zeros((width, 64), np.int64), np.zeros(64, np.int64)
+    lines, distance = np.zeros((width, 64), np.int64), np.zeros(64, np.int64)
     for first in range(0, count, 64):
-        _turn(words, first, turned)
-        for row in range(len(asked)):
-            _apart_all(turned, asked[row], distance)
+        _transpose(words, first, lines)
+        for row in range(len(queries)):
+            _distances(lines, queries[row], distance)
             scored = scores[row, first : first + 64]
             for place in range(len(scored)):
                 scored[place] = bits - distance[place]
@@ -172,7 +174,7 @@ def agreements(
 
 @compiled
 def unpack(words: NDArray[np.int64], rows: NDArray[Any]) -> None:
-    """Write packed bits out as -1/+1."""
+    """Write packed bits as -1/+1."""
     bits = rows.shape[1]
     for place in range(len(words)):
         row = rows[place]

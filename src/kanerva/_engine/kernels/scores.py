@@ -1,4 +1,4 @@
-"""Kernels that work on scores of queries and keys."""
+"""Kernels for the scores of queries against keys."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kanerva._engine.kernels.compile import compiled
 
-# Scores that are looked at together for one that reaches a floor.
+# Scores that are compared with the floor together.
 STRIP = 128
 
 
@@ -21,13 +21,13 @@ def pick(
     count: NDArray[np.int64],
     full: NDArray[np.bool_],
 ) -> None:
-    """Append what reaches the floor of its row to what is kept there; say which rows have no room for all."""
+    """Append the scores that reach the floor of their row; mark the rows without room for all."""
     room, width = kept.shape[1], scores.shape[1]
     for row in range(len(scores)):
         line, low = scores[row], floor[row]
         for strip in range(0, width, STRIP):
             stop = min(strip + STRIP, width)
-            # Hardly anything reaches the floor: a look at many at once is vectorised, as a branch for each would not be.
+            # Few scores reach the floor: counting them is vectorised, a branch for each is not.
             hits = 0
             for place in range(strip, stop):
                 hits += line[place] >= low
@@ -45,13 +45,13 @@ def pick(
 
 @compiled
 def closeness(query: NDArray[Any], keys: NDArray[Any], scores: NDArray[Any]) -> None:
-    """Take minus half the squared distance of each query and each key."""
+    """Compute minus half the squared distance of each query and each key."""
     for row in range(len(query)):
         here, scored = query[row], scores[row]
         for place in range(len(keys)):
             key = keys[place]
             total = key[0] - key[0]
             for column in range(len(here)):
-                apart = here[column] - key[column]
-                total += apart * apart
+                gap = here[column] - key[column]
+                total += gap * gap
             scored[place] = -total / 2

@@ -1,6 +1,7 @@
-"""Kernels that turn scores of float32 into weights, compiled by numba: one pass over what stays in a core's cache.
+"""Kernels that turn scores of float32 into weights, in place, on arrays that stay in the cache.
 
-The exponential and the logarithm are polynomials that vectorise, right to a rounding or two of float32.
+The exponential and the logarithm are polynomials, which vectorise; their errors are one or two
+roundings of float32.
 """
 
 import math
@@ -16,17 +17,17 @@ from kanerva._engine.kernels.compile import compiled, inlined
 
 F = np.float32
 LOG2_E = F(1 / math.log(2))
-# ln 2 in two parts: the first has so few bits that its products with whole numbers are exact.
+# ln 2 in two parts: the first has few bits, so its products with small whole numbers are exact.
 LN2_HIGH = F(0.693359375)
 LN2_LOW = F(math.log(2) - 0.693359375)
 LOWEST = F(-87.0)
-# Scores that are worked on together where a step for each follows the other.
+# Scores that are processed together where several loops over them follow one another.
 STRIP = 256
 
 
 @intrinsic
 def _as_float(typing: Any, bits: Any) -> Any:
-    """Take the bits of an int32 for a float32."""
+    """Reinterpret the bits of an int32 as a float32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.FloatType())
@@ -36,7 +37,7 @@ def _as_float(typing: Any, bits: Any) -> Any:
 
 @intrinsic
 def _as_bits(typing: Any, number: Any) -> Any:
-    """Take a float32 for the int32 of its bits."""
+    """Reinterpret a float32 as the int32 of its bits."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.IntType(32))
@@ -46,7 +47,7 @@ def _as_bits(typing: Any, number: Any) -> Any:
 
 @inlined
 def _exp(x: Any) -> Any:
-    """Raise e to a power <= 0: 2^k times the series of what is left, which is at most ln(2) / 2 away from 0."""
+    """Compute e^x for x <= 0: 2^k times a series in the remainder, at most ln(2) / 2 in size."""
     y = max(x, LOWEST)
     k = np.floor(y * LOG2_E + F(0.5))
     r = y - k * LN2_HIGH - k * LN2_LOW
@@ -58,13 +59,17 @@ def _exp(x: Any) -> Any:
     p = p * r + F(1 / 2)
     p = p * r + F(1)
     p = p * r + F(1)
-    power = p * _as_float(np.int32((np.int32(k) + np.int32(127)) << np.int32(23)))  # type: ignore[call-arg]
+    bits = np.int32((np.int32(k) + np.int32(127)) << np.int32(23))
+    power = p * _as_float(bits)  # type: ignore[call-arg]
     return power if x >= LOWEST else F(0)
 
 
 @compiled
 def exponentials(logs: NDArray[Any], top: NDArray[Any], mass: NDArray[Any]) -> None:
-    """Turn each row of logarithms into weights, up to the factor that makes the largest 1; tell the logarithm of that and the sum."""
+    """Turn each row of logarithms into weights whose largest is 1.
+
+    ``top`` gets the largest logarithm of each row, ``mass`` the sum of its weights.
+    """
     width = logs.shape[1]
     for row in range(len(logs)):
         line = logs[row]
@@ -86,21 +91,21 @@ def exponentials(logs: NDArray[Any], top: NDArray[Any], mass: NDArray[Any]) -> N
 
 @compiled
 def look_up(scores: NDArray[Any], table: NDArray[Any]) -> int:
-    """Turn agreements into what a table holds for them, in place; tell how many are no agreements."""
-    count, strange = len(table), 0
+    """Replace agreements by the entries of a table; return how many are not in its range."""
+    count, outside = len(table), 0
     for row in range(len(scores)):
         line = scores[row]
         for place in range(len(line)):
             index = np.int32(np.rint(line[place]))
             inside = 0 <= index < count
-            strange += not inside
+            outside += not inside
             line[place] = table[index if inside else 0]
-    return strange
+    return outside
 
 
 @inlined
 def _atanh(s: Any) -> Any:
-    """Sum the series of twice the inverse hyperbolic tangent, for at most 0.18."""
+    """Compute twice the inverse hyperbolic tangent by its series, for |s| <= 0.18."""
     square = s * s
     p = F(2 / 11)
     p = p * square + F(2 / 9)
@@ -113,8 +118,9 @@ def _atanh(s: Any) -> Any:
 
 @inlined
 def _log(y: Any) -> Any:
-    """Take the natural logarithm of a positive number: of its power of two, and of what is left, between the roots of 1/2 and 2."""
-    bits = _as_bits(y) - np.int32(0x3F3504F3)  # type: ignore[call-arg]  # less those of the root of 1/2
+    """Compute the logarithm of y > 0 = 2^k x, with x between the square roots of 1/2 and 2."""
+    # 0x3F3504F3 are the bits of the square root of 1/2.
+    bits = _as_bits(y) - np.int32(0x3F3504F3)  # type: ignore[call-arg]
     k = bits >> np.int32(23)
     left = _as_float(_as_bits(y) - np.int32(k << np.int32(23)))
     return F(k) * LN2_HIGH + (F(k) * LN2_LOW + _atanh((left - F(1)) / (left + F(1))))
@@ -129,39 +135,30 @@ def caps(
     half: float,
     terms: NDArray[Any],
 ) -> int:
-    """Turn cosines into the logarithms of what caps share, in place, -inf out of reach; tell how many are no cosines.
+    """Replace cosines by the logarithm of the share of two caps; return how many are no cosines.
 
-    It is the formula of ``separation.Cap``: a Chebyshev series of z, where sinh z is the tangent of half the angle, and a steep part.
+    This is the formula of ``separation.Cap``: a Chebyshev series in z, where sinh z is the tangent
+    of half the angle, and a steep part; -inf out of reach.
     """
-    strange, end, flat, most, few = (
-        0,
-        F(2 * square),
-        F(1 / (ratio * ratio)),
-        F(1 - 2.0**-23),
-        F(1e-3),
-    )
-    wide, steepness, count = F(2 * stretch), F(half), len(terms)
-    # A strip at a time, term by term: a loop over terms inside one over scores would not be vectorised.
-    x, one, two, steep = (
-        np.empty(STRIP, np.float32),
-        np.empty(STRIP, np.float32),
-        np.empty(STRIP, np.float32),
-        np.empty(STRIP, np.float32),
-    )
+    end, flat, most = F(2 * square), F(1 / (ratio * ratio)), F(1 - 2.0**-23)
+    wide, steepness, slack = F(2 * stretch), F(half), F(1e-3)
+    outside, count = 0, len(terms)
+    # The loop over terms is outside the one over a strip of scores, so that the latter vectorises.
+    x, steep = np.empty(STRIP, np.float32), np.empty(STRIP, np.float32)
+    one, two = np.empty(STRIP, np.float32), np.empty(STRIP, np.float32)
     for row in range(len(scores)):
         for start in range(0, scores.shape[1], STRIP):
             line = scores[row, start : start + STRIP]
             size = len(line)
             for place in range(size):
                 gap = F(1) - line[place]
-                strange += (gap < -few) | (gap > F(2) + few)
+                outside += (gap < -slack) | (gap > F(2) + slack)
                 near = min(max(gap, F(0)), end)
                 tangent = near / (F(2) - near)
-                x[place] = _log(
-                    F(1) + (np.sqrt(tangent) + tangent / (F(1) + np.sqrt(F(1) + tangent)))
-                ) * wide - F(1)
+                root = np.sqrt(tangent) + tangent / (F(1) + np.sqrt(F(1) + tangent))
+                x[place] = _log(F(1) + root) * wide - F(1)
                 done = min(tangent * flat, most)
-                # Near 0 the logarithm of 1 - done is taken of done, which keeps its digits.
+                # For small values a series in ``done`` itself keeps the digits of log(1 - done).
                 small, large = _atanh(-done / (F(2) - done)), _log(F(1) - done)
                 steep[place] = steepness * (small if done < F(0.25) else large)
                 one[place], two[place] = F(0), F(0)
@@ -174,4 +171,4 @@ def caps(
             for place in range(size):
                 shared = x[place] * one[place] - two[place] + terms[0] + steep[place]
                 line[place] = shared if F(1) - line[place] < end else F(-np.inf)
-    return strange
+    return outside

@@ -1,0 +1,122 @@
+"""What every content-addressable memory can do, whatever its read is."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kanerva._core import archive, arrays, checks
+from kanerva._core.errors import door, within
+from kanerva.memory import _parts
+
+__all__ = ["Associative"]
+
+
+class Associative(nn.Module, ABC):
+    """A store of values under keys, which is written, read, cleared, counted and saved.
+
+    ``Memory`` is the store whose read is a weighted sum of values. A memory with another read derives
+    from this class, writes the abstract members, and names in ``exempt`` the laws of
+    ``check_memory`` that it does not promise.
+
+    Attributes:
+        exempt: names of laws, as ``check_memory`` returns them.
+
+    Example:
+        >>> import kanerva
+        >>> memory = kanerva.hopfield(bits=64)
+        >>> isinstance(memory, kanerva.memory.Associative), memory.nbytes
+        (True, 0)
+    """
+
+    exempt: tuple[str, ...] = ()
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        made = super().__new__(cls)
+        # A class that is built in its own way is saved with the arguments that it was built with.
+        made.__dict__["_arguments"] = (args, kwargs) if _parts.own_init(cls) else ((), {})
+        return made
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Length d of a key."""
+
+    @property
+    @abstractmethod
+    def value_dim(self) -> int:
+        """Length e of a value."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """Dtype of queries and reads."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Device of queries and reads."""
+
+    @abstractmethod
+    def write(
+        self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None
+    ) -> Tensor | None:
+        """Store ``values`` under ``keys``."""
+
+    @abstractmethod
+    def read(self, query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch e"]:
+        """Read once."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Remove everything that is stored; parameters stay."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Count the stored items."""
+
+    def _config(self) -> dict[str, Any]:
+        """Describe the store for a file, apart from its parts and tensors."""
+        return {}
+
+    def forward(self, query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch e"]:
+        """Read once, as ``read`` does."""
+        return self.read(query)
+
+    def __bool__(self) -> bool:
+        return True
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensors that the memory stores and learns."""
+        held = [*self.buffers(), *self.parameters()]
+        return sum(tensor.numel() * tensor.element_size() for tensor in held if tensor.ndim)
+
+    @door("save")
+    def save(self, path: str | Path) -> None:
+        """Write the memory to one safetensors file, whole or not at all.
+
+        ``kanerva.load`` reads it back. A class of your own is saved with its name and the arguments
+        it was built with: numbers, text, dtypes, tensors, tuples of these, functions with a name,
+        and frozen dataclasses such as parts.
+
+        Args:
+            path: where; an existing file is replaced.
+
+        Raises:
+            InputError: a part or an argument that could never be loaded, such as a lambda.
+            InputFileError: no such folder, no permission, or no space.
+        """
+        where = checks.path(path)
+        config, extra, _ = _parts.describe_memory(self)
+        archive.write(where, dict(self.state_dict()) | extra, config)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        with within(f"{type(self).__name__}.to"):
+            probe = torch.empty(0, dtype=self.dtype, device=self.device)
+            arrays.floating(fn(probe).dtype)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

@@ -1,0 +1,72 @@
+"""The files of docs/extending.md: each is run as it stands, and none is longer than it may be."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import kanerva
+from kanerva import cli
+
+# The files are examples of what users write, without the run-time shape checks.
+pytestmark = pytest.mark.untyped
+
+PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"^`(\w+\.py)`:\n\n```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
+SCRIPTS = [
+    block
+    for block in re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    if block not in FILES.values()
+]
+COMMANDS = re.findall(r"^    (kanerva recall .*)$", PAGE, re.MULTILINE)
+LINES = {"student.py": 15, "mixture.py": 15, "graph.py": 20, "stripes.py": 8}
+PRINTED = (
+    "13 laws hold\nPatterns(32 -> 32, 10 stored, closeness, Student(beta=1.0), Identity())\n",
+    "[0.89",
+    "[1.0, 0.5, 0.0, 0.0]\nTrue\n",
+)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with the files, which is the current one, and from which they are imported."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        monkeypatch.delitem(sys.modules, name.removesuffix(".py"), raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_files_are_short(name):
+    lines = [line for line in FILES[name].splitlines() if line.strip()]
+    assert len(lines) <= LINES[name]
+
+
+@pytest.mark.parametrize("place", range(len(SCRIPTS)))
+def test_scripts_run(folder, capsys, place):
+    assert len(SCRIPTS) == len(PRINTED)
+    exec(compile(SCRIPTS[place], "script", "exec"), {})
+    assert capsys.readouterr().out.startswith(PRINTED[place])
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_run(folder, monkeypatch, command):
+    short = ["--levels", "0,0.1", "--seeds", "1", "--cues", "5", "--out", "out"]
+    monkeypatch.setattr(sys, "argv", [*command.split(), *short])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert (folder / "out" / "table.csv").is_file()
+
+
+def test_the_graph_keeps_the_laws_but_the_one_on_order(folder):
+    memory = importlib.import_module("graph").correlated(16, torch.eye(12).roll(1, 1))
+    with pytest.raises(kanerva.check.ContractError, match="in another order: results differ"):
+        kanerva.check_memory(memory)
+    memory.exempt = ("The order of writing leaves a read unchanged",)
+    assert "Copies, state dicts and files read as the memory does" in kanerva.check_memory(memory)
