@@ -1,7 +1,8 @@
-"""The benchmarks at tiny sizes: that routes are checked, what rows say, and what a page makes of them. Nothing is timed here."""
+"""The benchmarks at tiny sizes: checks of routes, rows and pages, without any timing."""
 
 import json
 import math
+import sys
 import time
 
 import pytest
@@ -9,16 +10,28 @@ import torch
 
 import kanerva
 from kanerva.lab import bench
-from kanerva.lab.bench import _asked, _limits, _measure, _page, _special
-from kanerva.lab.bench._measure import Case, Route
+from kanerva.lab.bench import Case, Limits, Route
 from kanerva.lab.plot.benchmarks import benchmark_dots
 
+# The routes of a softmax read.
+ROUTES = ("kanerva", "torch, scaled_dot_product_attention", "torch, softmax(beta q Xᵀ) X")
+TITLES = (
+    "Active locations",
+    "Writing to locations",
+    "Reading from locations",
+    "Softmax reads",
+    "Reads by other rules",
+    "Five steps",
+    "Pruned reads",
+    "The nearest pattern",
+    "A density",
+)
 RACES = ("activation", "write", "read", "softmax", "rules", "recall", "nearest", "density")
 
 
 @pytest.fixture(scope="module")
 def tiny():
-    """Run everything that needs no process of its own."""
+    """Run all operations that need no new process."""
     return bench.run("tiny", [name for name in bench.OPERATIONS if name != "start"])
 
 
@@ -27,7 +40,7 @@ def route(name, seconds, off=0.0, ours=False):
 
 
 def row(operation, name, median, ours=False, **setting):
-    """Return a row as a run would."""
+    """Return a row of a run."""
     spread = {
         "low": median,
         "high": median,
@@ -48,7 +61,7 @@ def row(operation, name, median, ours=False, **setting):
     }
 
 
-def test_every_operation_gives_the_answer_and_is_timed(tiny):
+def test_every_operation_has_the_right_answer_and_is_timed(tiny):
     assert tiny.notes == []
     assert {found["operation"] for found in tiny.rows} >= {*RACES, "million", "growth"}
     for found in tiny.rows:
@@ -57,7 +70,7 @@ def test_every_operation_gives_the_answer_and_is_timed(tiny):
 
 
 @pytest.mark.parametrize("operation", RACES)
-def test_ours_is_set_beside_a_peer_on_the_same_data(tiny, operation):
+def test_ours_is_compared_with_a_peer_on_the_same_data(tiny, operation):
     rows = [found for found in tiny.rows if found["operation"] == operation]
     best = min(
         found["median"]
@@ -73,7 +86,7 @@ def test_ours_is_set_beside_a_peer_on_the_same_data(tiny, operation):
 def test_a_route_with_another_answer_is_not_timed():
     calls = []
     wrong = Route("wrong", lambda: calls.append("timed"), lambda: 0.5)
-    rows, notes = _measure.rows(
+    rows, notes = bench.compare(
         Case("read", {"B": 1}, [route("right", 0.0, ours=True), wrong], 0.1), 0.01
     )
     assert [found["route"] for found in rows] == ["right"]
@@ -81,21 +94,21 @@ def test_a_route_with_another_answer_is_not_timed():
     assert notes == [
         "read B=1: wrong gave another answer (off by 0.5, 0.1 allowed) and was not timed"
     ]
-    # Where there is nothing to compare with, there is no ratio.
+    # Without a peer there is no ratio.
     assert rows[0]["faster"] is None
 
 
-def test_an_answer_of_nan_is_no_answer():
-    rows, notes = _measure.rows(Case("read", {}, [route("lost", 0.0, math.nan)], 1e9), 0.01)
+def test_an_answer_of_nan_is_wrong():
+    rows, notes = bench.compare(Case("read", {}, [route("lost", 0.0, math.nan)], 1e9), 0.01)
     assert rows == []
     assert "gave another answer" in notes[0]
 
 
-def test_a_route_that_fails_leaves_the_others():
+def test_a_route_that_fails_does_not_stop_the_others():
     def fail():
         raise RuntimeError("no such kernel")
 
-    rows, notes = _measure.rows(
+    rows, notes = bench.compare(
         Case("read", {"B": 1}, [Route("broken", fail, fail), route("right", 0.0)], 0.0), 0.01
     )
     assert [found["route"] for found in rows] == ["right"]
@@ -110,7 +123,7 @@ def test_ratios_are_to_the_fastest_peer_and_to_the_limit():
         0.0,
         limit=0.005,
     )
-    rows, _ = _measure.rows(case, 0.2)
+    rows, _ = bench.compare(case, 0.2)
     ours = next(found for found in rows if found["ours"])
     assert ours["best_peer"] == "fast"
     fast = next(found for found in rows if found["route"] == "fast")
@@ -118,52 +131,51 @@ def test_ratios_are_to_the_fastest_peer_and_to_the_limit():
     assert ours["over_limit"] == ours["median"] / 0.005
 
 
-def test_rounds_go_over_all_routes_in_turn():
+def test_rounds_call_all_routes_in_rotating_order():
     calls = []
-    times = _measure.rounds(
+    times = bench.rounds(
         {name: lambda name=name: (calls.append(name), time.sleep(0.021)) for name in "ab"}, 0.3
     )
-    # Each once for its memory; then one round begins with the first, the next with the second.
+    # Each route is called once for its memory; then each round starts with another route.
     assert "".join(calls)[:8] == "ab" + "ab" + "ba" + "ab"
     assert times["a"].rounds >= 3
 
 
 def test_a_call_longer_than_its_share_is_timed_once():
     calls = []
-    times = _measure.rounds(
+    times = bench.rounds(
         {"long": lambda: (calls.append(1), time.sleep(0.05)), "short": lambda: None}, 0.02
     )
     assert len(calls) == times["long"].rounds == 1
     assert times["short"].rounds >= 3
 
 
-def test_memory_of_a_call_is_what_it_takes_at_most():
+def test_memory_of_a_call_is_its_peak():
     def use():
         torch.ones(2**23).sum()
 
-    held, _ = _measure.peak(lambda: None)
-    size, seconds = _measure.peak(use)
+    held, _ = bench.peak(lambda: None)
+    size, seconds = bench.peak(use)
     if size is None:
-        pytest.skip("this system does not tell")
+        pytest.skip("this system does not report it")
     assert held < 2**20
     assert 2**25 * 0.95 < size < 2**25 * 1.3  # 32 MiB
     assert seconds > 0
 
 
 def test_limits_turn_work_into_seconds():
-    limits = _limits.Limits(
+    limits = Limits(
         words=1e9, single=1e10, half=2e10, exponentials=1e9, bandwidth={2**20: 1e11, 2**30: 1e10}
     )
     assert limits.reading(2**20) == pytest.approx(2**20 / 1e11)
-    assert limits.reading(2**40) == pytest.approx(
-        2**40 / 1e10
-    )  # beyond what was measured the last rate holds
+    # Larger sizes have the rate of the largest size that was measured.
+    assert limits.reading(2**40) == pytest.approx(2**40 / 1e10)
     assert limits.counting(1e9, 8) == pytest.approx(1.0)
     assert limits.counting(1, 2**30) == pytest.approx(2**30 / 1e10)
     assert limits.attending(100, 1000, 64) == pytest.approx(
         4 * 100 * 1000 * 64 / 1e10 + 100 * 1000 / 1e9
     )
-    assert _limits.Limits(None, 1.0, 1.0, 1.0, {1: 1.0}).counting(1, 1) is None
+    assert Limits(None, 1.0, 1.0, 1.0, {1: 1.0}).counting(1, 1) is None
 
 
 def test_growth_is_the_slope_of_logarithms():
@@ -171,9 +183,9 @@ def test_growth_is_the_slope_of_logarithms():
         {"setting": {"what": "a read", "count": count}, "median": 1e-6 * count**1.5}
         for count in (10, 100, 1000, 10_000)
     ]
-    assert _special.exponents(rows, "median") == pytest.approx((1.5, 1.5))
+    assert bench.exponents(rows, "median") == pytest.approx((1.5, 1.5))
     rows[-1]["median"] *= 10
-    assert _special.exponents(rows, "median")[1] == pytest.approx(2.5)
+    assert bench.exponents(rows, "median")[1] == pytest.approx(2.5)
 
 
 def test_a_million_in_small_recalls_every_cue(tiny):
@@ -185,15 +197,13 @@ def test_a_million_in_small_recalls_every_cue(tiny):
     assert both["held"] >= 600 * 32
 
 
-def test_what_was_asked_is_set_beside_the_worst_of_what_was_measured():
+def test_a_requirement_is_compared_with_the_worst_measurement():
     softmax = [
         row("softmax", name, median, ours, d=64, N=10_000, B=batch)
         for batch, times in ((1, (1.0, 2.0, 0.5)), (64, (2.2, 2.0, 9.0)))
-        for name, median, ours in zip(
-            ("kanerva", _asked.SINGLE, _asked.BATCHED), times, (True, False, False), strict=True
-        )
+        for name, median, ours in zip(ROUTES, times, (True, False, False), strict=True)
     ]
-    found = {one.asked.what: one for one in _asked.found(softmax)}
+    found = {one.asked.what: one for one in bench.found(softmax)}
     one = found["softmax read"]
     assert (one.worst, one.where, one.reached, one.sizes) == (
         2.0,
@@ -204,7 +214,7 @@ def test_what_was_asked_is_set_beside_the_worst_of_what_was_measured():
     assert set(found) == {"softmax read", "softmax read, memory beyond its input"}
 
 
-def test_what_was_asked_at_least_is_set_beside_the_least():
+def test_a_lower_bound_is_compared_with_the_least_measurement():
     sizes = {"n": 1000, "M": 100_000}
     rows = [
         row("read", "kanerva, numba", 1.0, True, B=1, **sizes),
@@ -218,11 +228,11 @@ def test_what_was_asked_at_least_is_set_beside_the_least():
         row("read", "kanerva, numba", 1.0, True, B=256, **sizes),
         row("read", "torch-hd", 1.0, B=256, **sizes),
     ]
-    (one,) = _asked.found(rows)
-    assert (one.worst, one.reached, one.sizes) == (10.0, 1, 2)  # 256 was not asked for
+    (one,) = bench.found(rows)
+    assert (one.worst, one.reached, one.sizes) == (10.0, 1, 2)  # B = 256 has no requirement.
 
 
-def test_the_page_says_what_was_measured_and_never_where(tiny, tmp_path):
+def test_the_page_contains_the_measurements_but_no_name_of_the_machine(tiny, tmp_path):
     import platform
 
     files = bench.save(tiny, tmp_path)
@@ -230,8 +240,8 @@ def test_the_page_says_what_was_measured_and_never_where(tiny, tmp_path):
     assert json.loads(files[0].read_text(encoding="utf-8"))["rows"] == json.loads(
         json.dumps(tiny.rows)
     )
-    for title, _ in _page.WORDS.values():
-        assert f"## {title}" in text or title == "Pruned reads"
+    for title in TITLES:
+        assert f"## {title}" in text
     assert "20 of 20 cues were recalled" in text
     assert f"torch {torch.__version__}" in text
     assert platform.node() not in text
@@ -240,29 +250,24 @@ def test_the_page_says_what_was_measured_and_never_where(tiny, tmp_path):
             width = line.count("|")
         elif line.startswith("|") and "|---" in text[text.index(line) :]:
             assert line.replace("\\|", "").count("|") > 2
-    assert width == 9  # the last table lists all rows
+    assert width == 9  # The last table contains all rows.
 
 
-def test_peers_that_are_missing_are_left_out_and_said_so(monkeypatch):
-    from kanerva.lab.bench import _peers
-
-    monkeypatch.setattr(
-        _peers,
-        "PACKAGES",
-        {"torch-hd": "no.such.module", "x-transformers": "none", "scikit-learn": "nor.this"},
-    )
+def test_missing_peers_are_left_out_and_named(monkeypatch):
+    for module in ("torchhd.memory", "x_transformers.attend", "sklearn.neighbors"):
+        monkeypatch.setitem(sys.modules, module, None)
     result = bench.run("tiny", ["write", "softmax", "nearest", "density"])
     assert result.notes == []
     names = {found["route"] for found in result.rows}
     assert not any(
         "torch-hd" in name or "x-transformers" in name or "scikit" in name for name in names
     )
-    assert "not installed: torch-hd, x-transformers, scikit-learn" in _page.page(
+    assert "not installed: torch-hd, x-transformers, scikit-learn" in bench.page(
         result, pictured=False
     )
 
 
-def test_an_operation_that_fails_leaves_the_others(monkeypatch):
+def test_an_operation_that_fails_does_not_stop_the_others(monkeypatch):
     def fail(sizes, limits):
         raise MemoryError("too large")
         yield
@@ -275,7 +280,7 @@ def test_an_operation_that_fails_leaves_the_others(monkeypatch):
     assert result.notes == ["density failed: MemoryError: too large"]
 
 
-def test_an_interrupted_run_keeps_what_is_done(monkeypatch, tmp_path):
+def test_an_interrupted_run_keeps_the_finished_operations(monkeypatch, tmp_path):
     def stop(sizes, limits):
         raise KeyboardInterrupt
         yield
@@ -292,7 +297,7 @@ def test_an_interrupted_run_keeps_what_is_done(monkeypatch, tmp_path):
     assert "interrupted" in text
 
 
-def test_threads_are_given_back():
+def test_the_number_of_threads_is_restored():
     before = torch.get_num_threads()
     result = bench.run("tiny", ["nearest"], threads=1)
     assert result.machine["threads"] == 1
@@ -314,7 +319,7 @@ def test_bad_input_is_refused(given, argument):
     assert error.value.argument == argument
 
 
-def test_dots_stand_at_their_ratios():
+def test_dots_are_at_their_ratios():
     rows = [
         {"label": "read, B=1", "series": "torch-hd", "ratio": 20.0},
         {"label": "read, B=1", "series": "limit of the machine", "ratio": 0.2},
@@ -325,7 +330,7 @@ def test_dots_stand_at_their_ratios():
     assert lines["torch-hd"].get_xdata().tolist() == [20.0, 15.0]
     assert lines["limit of the machine"].get_xdata().tolist() == [0.2]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["read, B=1", "write, B=1"]
-    assert axes.get_yticks()[0] > axes.get_yticks()[1]  # the first is on top
+    assert axes.get_yticks()[0] > axes.get_yticks()[1]  # The first is on top.
     assert axes.get_xscale() == "log"
 
 

@@ -1,6 +1,7 @@
-"""Every core operation against what others offer, in one run on the same data: checked equal first, then timed in turn.
+"""Every core operation beside other libraries, in one run on the same data.
 
-A benchmark has no pass mark of its own: its page sets what was asked for beside what was measured.
+The answers are checked first, then all implementations are timed in rounds. A run writes a page
+with the requirements beside the measurements; it does not fail when a requirement is missed.
 """
 
 import os
@@ -16,21 +17,41 @@ import torch
 from kanerva._core import checks, files
 from kanerva._core.errors import door
 from kanerva.lab import report
-from kanerva.lab.bench import _limits, _machine, _measure, _page, _reads, _sdm, _special
+from kanerva.lab.bench import _limits, _machine, _reads, _sdm, _special
+from kanerva.lab.bench._asked import found
 from kanerva.lab.bench._limits import Limits
-from kanerva.lab.bench._measure import Case, Row
-from kanerva.lab.bench._page import Result
+from kanerva.lab.bench._measure import Case, Result, Route, Row, compare, failed, peak, rounds
+from kanerva.lab.bench._page import page
+from kanerva.lab.bench._picture import picture
 from kanerva.lab.bench._sizes import SIZES, Sizes
+from kanerva.lab.bench._special import exponents, grown
 
-__all__ = ["OPERATIONS", "SIZES", "Operation", "Result", "run", "save"]
+__all__ = [
+    "OPERATIONS",
+    "SIZES",
+    "Case",
+    "Limits",
+    "Operation",
+    "Result",
+    "Route",
+    "compare",
+    "exponents",
+    "found",
+    "grown",
+    "page",
+    "peak",
+    "rounds",
+    "run",
+    "save",
+]
 
 
 class Operation(NamedTuple):
-    """What can be asked for by name.
+    """An operation that can be chosen by name.
 
-    * ``title``: what it is, in a few words.
-    * ``cases``: yields cases to be timed, or rows that were measured already.
-    * ``count``: how many those are.
+    * ``title``: a few words.
+    * ``cases``: a function that yields cases to be timed, or rows that are measured already.
+    * ``count``: a function that returns their number.
     """
 
     title: str
@@ -38,11 +59,11 @@ class Operation(NamedTuple):
     count: Callable[[Sizes], int]
 
 
-def _places(sizes: Sizes) -> int:
+def _sdm_count(sizes: Sizes) -> int:
     return len(sizes.bits) * len(sizes.locations) * len(sizes.batches)
 
 
-def _reading(sizes: Sizes) -> int:
+def _reads_count(sizes: Sizes) -> int:
     return len(sizes.dims) * len(sizes.patterns) * len(sizes.queries)
 
 
@@ -51,11 +72,11 @@ def _one(sizes: Sizes) -> int:
 
 
 OPERATIONS = {
-    "activation": Operation("active locations", _sdm.activation, _places),
-    "write": Operation("writing to locations", _sdm.write, _places),
-    "read": Operation("reading from locations", _sdm.read, _places),
-    "softmax": Operation("softmax reads", _reads.softmax, _reading),
-    "rules": Operation("reads by other rules", _reads.rules, _reading),
+    "activation": Operation("active locations", _sdm.activation, _sdm_count),
+    "write": Operation("writing to locations", _sdm.write, _sdm_count),
+    "read": Operation("reading from locations", _sdm.read, _sdm_count),
+    "softmax": Operation("softmax reads", _reads.softmax, _reads_count),
+    "rules": Operation("reads by other rules", _reads.rules, _reads_count),
     "recall": Operation("recall of five steps", _reads.recall, _one),
     "pruned": Operation("pruned reads", _reads.pruned, _one),
     "nearest": Operation("nearest pattern", _reads.nearest, _one),
@@ -76,19 +97,21 @@ def run(
     out: str | os.PathLike[str] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Result:
-    """Run operations against their peers: check each route's answer, then time all routes in turn.
+    """Check and time operations and their peers.
 
     Args:
-        size: ``"tiny"`` (seconds, to see that all works), ``"quick"`` (minutes) or ``"full"`` (a quarter of an hour).
+        size: ``"tiny"`` (seconds, to try a run), ``"quick"`` (minutes) or ``"full"`` (a quarter of
+            an hour).
         only: names in ``OPERATIONS``; all of them unless given.
-        threads: of torch and of the engines, for the length of the run; None leaves them.
-        seconds: about so long is spent on each case, > 0; None for what the size says.
-        out: a folder for ``benchmarks.json``, written after each case, and at the end, or when the run is interrupted,
-            ``benchmarks.md`` and ``images/benchmarks.png``; None writes nothing.
-        progress: called with what was done last, how many parts are done, and how many there are.
+        threads: of torch and of the engines during the run; None for the current number.
+        seconds: the approximate time for each case, > 0; None for that of the size.
+        out: a folder for ``benchmarks.json``, written after each case, and for ``benchmarks.md``
+            and ``images/benchmarks.png``, written at the end or on an interrupt; None for no files.
+        progress: called with the title of the last operation, the number of finished parts, and the
+            number of all parts.
 
     Returns:
-        the rows, the limits of the machine, the machine in words, and notes.
+        the rows, the limits of the machine, its description, and notes.
 
     Raises:
         InputError: another size or name, or a number out of range.
@@ -104,9 +127,9 @@ def run(
     names = [checks.choice("only", name, tuple(OPERATIONS)) for name in only] or list(OPERATIONS)
     if seconds is not None:
         sizes = replace(sizes, seconds=checks.number("seconds", seconds, 0, open_low=True))
-    threads = (
-        torch.get_num_threads() if threads is None else checks.integer("threads", threads, 1, 4096)
-    )
+    if threads is None:
+        threads = torch.get_num_threads()
+    threads = checks.integer("threads", threads, 1, 4096)
     folder = None if out is None else files.folder(out)
     begin, rows, notes = time.perf_counter(), list[Row](), list[str]()
     total, done = sum(OPERATIONS[name].count(sizes) for name in names), 0
@@ -119,16 +142,16 @@ def run(
         machine, limits = _machine.describe(threads), _limits.measure(min(8.0, 4 * sizes.seconds))
         try:
             for name in dict.fromkeys(names):
-                for found, said in _done(name, sizes, limits):
-                    rows += found
-                    notes += said
+                for more, failures in _measured(name, sizes, limits):
+                    rows += more
+                    notes += failures
                     done += 1
                     if progress:
                         progress(OPERATIONS[name].title, min(done, total), total)
                     if folder:
                         report.write_json(result()._asdict(), folder / "benchmarks.json")
         except KeyboardInterrupt:
-            notes.append("The run was interrupted: what follows is missing.")
+            notes.append("The run was interrupted; the remaining operations are missing.")
             raise
         finally:
             if folder:
@@ -138,11 +161,11 @@ def run(
 
 @door("bench")
 def save(result: Result, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write ``benchmarks.json``, ``benchmarks.md`` and, where matplotlib is installed, ``images/benchmarks.png``.
+    """Write ``benchmarks.json``, ``benchmarks.md`` and, with matplotlib, ``images/benchmarks.png``.
 
     Args:
         result: of a run.
-        folder: made if it is not there.
+        folder: created if it does not exist.
 
     Returns:
         the files.
@@ -159,9 +182,9 @@ def save(result: Result, folder: str | os.PathLike[str]) -> list[Path]:
     """
     home = files.folder(folder)
     report.write_json(result._asdict(), home / "benchmarks.json")
-    drawn = _page.picture(result)
+    drawn = picture(result)
     with files.atomic(home / "benchmarks.md") as temporary:
-        temporary.write_text(_page.page(result, pictured=drawn is not None), encoding="utf-8")
+        temporary.write_text(page(result, pictured=drawn is not None), encoding="utf-8")
     written = [home / "benchmarks.json", home / "benchmarks.md"]
     if drawn is not None:
         written.append(files.folder(home / "images") / "benchmarks.png")
@@ -170,19 +193,19 @@ def save(result: Result, folder: str | os.PathLike[str]) -> list[Path]:
     return written
 
 
-def _done(name: str, sizes: Sizes, limits: Limits) -> Iterator[tuple[list[Row], list[str]]]:
-    """Yield the rows and notes of each part of an operation; what fails is said, and the next operation goes on."""
+def _measured(name: str, sizes: Sizes, limits: Limits) -> Iterator[tuple[list[Row], list[str]]]:
+    """Yield the rows and notes of each part of an operation; a failure becomes a note."""
     try:
-        found: Any
-        for found in OPERATIONS[name].cases(sizes, limits):
-            yield (found, []) if isinstance(found, list) else _measure.rows(found, sizes.seconds)
-    except Exception as error:  # one operation must not take the others' rows with it
-        yield [], [f"{name} failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"]
+        part: Any
+        for part in OPERATIONS[name].cases(sizes, limits):
+            yield (part, []) if isinstance(part, list) else compare(part, sizes.seconds)
+    except Exception as error:  # Of any kind: the other operations are run nevertheless.
+        yield [], [f"{name} failed: {failed(error, 300)}"]
 
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Let torch, and with it the engines, use so many threads."""
+    """Set the number of threads of torch, and so of the engines, within the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

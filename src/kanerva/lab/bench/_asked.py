@@ -1,35 +1,41 @@
-"""What was asked of each operation, beside what a run measured: the worst of its sizes."""
+"""Requirements of the operations beside the measurements of a run."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from kanerva.lab.bench._measure import Row
-from kanerva.lab.bench._reads import BATCHED, SINGLE
+from kanerva.lab.bench._patterns import BATCHED, SINGLE
 
-__all__ = ["ASKED", "Asked", "Found", "found"]
+__all__ = ["ASKED", "Asked", "Found", "found", "setting"]
 
 Measured = Iterator[tuple[float, str]]
+Measure = Callable[[Sequence[Row]], Measured]
 
 
 class Asked(NamedTuple):
-    """A number that was asked for.
+    """A requirement.
 
-    * ``what``: of which operation at which sizes.
+    * ``what``: the operation and its sizes.
     * ``bound``: the number.
-    * ``kind``: ``"at most"`` or ``"at least"`` so many ``unit``.
+    * ``kind``: ``"at most"`` or ``"at least"``.
     * ``unit``: such as ``"times the limit"``.
-    * ``measured``: yields the numbers of a run, each with the sizes it belongs to.
+    * ``measured``: a function that yields the numbers of a run, each with its sizes.
     """
 
     what: str
     bound: float
     kind: str
     unit: str
-    measured: Callable[[Sequence[Row]], Measured]
+    measured: Measure
 
 
 class Found(NamedTuple):
-    """What a run says to it: the worst number and its sizes, how many sizes reach what was asked, and how many there are."""
+    """The measurements for a requirement.
+
+    * ``asked``: the requirement.
+    * ``worst``, ``where``: the worst number and its sizes.
+    * ``reached``, ``sizes``: how many sizes meet the requirement, and how many there are.
+    """
 
     asked: Asked
     worst: float
@@ -39,26 +45,25 @@ class Found(NamedTuple):
 
 
 def found(rows: Sequence[Row]) -> list[Found]:
-    """Set what was measured beside what was asked; what was not run is left out."""
+    """Return the measurements for each requirement; those that were not run are left out."""
     lines = []
     for asked in ASKED:
         numbers = list(asked.measured(rows))
         if numbers:
             most = asked.kind == "at most"
             worst, where = max(numbers) if most else min(numbers)
-            good = sum(
-                number <= asked.bound if most else number >= asked.bound for number, _ in numbers
-            )
-            lines.append(Found(asked, worst, where, good, len(numbers)))
+            met = [value <= asked.bound if most else value >= asked.bound for value, _ in numbers]
+            lines.append(Found(asked, worst, where, sum(met), len(numbers)))
     return lines
 
 
 def setting(row: Row) -> str:
     """Write the sizes of a row."""
-    return ", ".join(
+    parts = [
         f"{name} = {value:,}" if isinstance(value, int) else f"{name} {value}"
         for name, value in row["setting"].items()
-    )
+    ]
+    return ", ".join(parts)
 
 
 def _cases(
@@ -67,14 +72,15 @@ def _cases(
     """Yield the routes of each case of an operation at these sizes, by name."""
     cases: dict[str, dict[str, Row]] = {}
     for row in rows:
-        if row["operation"] == operation and all(
-            row["setting"].get(name) in some for name, some in sizes.items()
-        ):
+        fits = all(row["setting"].get(name) in some for name, some in sizes.items())
+        if row["operation"] == operation and fits:
             cases.setdefault(setting(row), {})[row["route"]] = row
     yield from cases.values()
 
 
-def _over_limit(bits: int) -> Callable[[Sequence[Row]], Measured]:
+def _over_limit(bits: int) -> Measure:
+    """Measure the activation with numba over the limit of the machine."""
+
     def measured(rows: Sequence[Row]) -> Measured:
         for case in _cases(rows, "activation", n=(bits,), B=(16, 256)):
             row = case.get("kanerva, numba")
@@ -84,7 +90,9 @@ def _over_limit(bits: int) -> Callable[[Sequence[Row]], Measured]:
     return measured
 
 
-def _than_torchhd(engine: str) -> Callable[[Sequence[Row]], Measured]:
+def _than_torchhd(engine: str) -> Measure:
+    """Measure the time of torch-hd over that of an engine, for writes and reads."""
+
     def measured(rows: Sequence[Row]) -> Measured:
         for operation in ("write", "read"):
             for case in _cases(rows, operation, n=(1000,), M=(100_000,), B=(1, 16)):
@@ -95,9 +103,9 @@ def _than_torchhd(engine: str) -> Callable[[Sequence[Row]], Measured]:
     return measured
 
 
-def _than(
-    operation: str, ours: str, *others: str, faster: bool = False
-) -> Callable[[Sequence[Row]], Measured]:
+def _than(operation: str, ours: str, *others: str, faster: bool = False) -> Measure:
+    """Measure our time over that of the fastest of the others, or the inverse."""
+
     def measured(rows: Sequence[Row]) -> Measured:
         for case in _cases(rows, operation):
             times = [case[other]["median"] for other in others if other in case]
@@ -109,13 +117,16 @@ def _than(
 
 
 def _peak(rows: Sequence[Row]) -> Measured:
+    """Measure the memory of the softmax read in MiB."""
     for case in _cases(rows, "softmax"):
         row = case.get("kanerva")
         if row and row["peak"] is not None:
             yield row["peak"] / 2**20, setting(row)
 
 
-def _million(column: str, scale: float) -> Callable[[Sequence[Row]], Measured]:
+def _million(column: str, scale: float) -> Measure:
+    """Measure a column of the recall from a million patterns."""
+
     def measured(rows: Sequence[Row]) -> Measured:
         for case in _cases(rows, "million", N=(1_000_000,)):
             if case["both"][column] is not None:
@@ -124,19 +135,20 @@ def _million(column: str, scale: float) -> Callable[[Sequence[Row]], Measured]:
     return measured
 
 
-def _first(cache: str) -> Callable[[Sequence[Row]], Measured]:
+def _first(cache: str) -> Measure:
+    """Measure the first write and read of a process in seconds."""
+
     def measured(rows: Sequence[Row]) -> Measured:
+        wanted = {"engine": "numba", "cache": cache}
         for row in rows:
-            here = row["operation"] == "start" and row["setting"] == {
-                "engine": "numba",
-                "cache": cache,
-            }
+            here = row["operation"] == "start" and row["setting"] == wanted
             if here and row["route"] == "first write and read":
                 yield row["median"], cache
 
     return measured
 
 
+# The largest time of each rule, as a multiple of the softmax read.
 RULES = {
     "circle": 2.0,
     "circle of packed bits": 2.0,
@@ -147,24 +159,19 @@ RULES = {
     "top 32": 2.0,
 }
 LIMIT, THAN = "times the popcount limit", "times as fast as torch-hd"
+BETTER = "times the better of torch's kernel and the formula"
+FIVE = "kanerva, recall of five steps"
+SHARP = "kanerva, tolerance of 1e-6"
+SMALL = "SDM write and read, n = 1000, M = 100,000, B = 1 and 16"
+MILLION = "a million patterns of 256 bits written and 1,000 cues recalled"
+DOMINANT = "pruned read where one pattern has nearly all weight"
+FIRST = "first write and read with numba"
 ASKED = (
     Asked("SDM activation, n = 1000, B = 16 and 256", 2.0, "at most", LIMIT, _over_limit(1000)),
     Asked("SDM activation, n = 256, B = 16 and 256", 4.0, "at most", LIMIT, _over_limit(256)),
-    Asked(
-        "SDM write and read, n = 1000, M = 100,000, B = 1 and 16",
-        12.0,
-        "at least",
-        THAN,
-        _than_torchhd("numba"),
-    ),
+    Asked(SMALL, 12.0, "at least", THAN, _than_torchhd("numba")),
     Asked("the same with NumPy alone", 3.0, "at least", THAN, _than_torchhd("NumPy")),
-    Asked(
-        "softmax read",
-        1.1,
-        "at most",
-        "times the better of torch's kernel and the formula",
-        _than("softmax", "kanerva", SINGLE, BATCHED),
-    ),
+    Asked("softmax read", 1.1, "at most", BETTER, _than("softmax", "kanerva", SINGLE, BATCHED)),
     Asked("softmax read, memory beyond its input", 64.0, "at most", "MiB", _peak),
     *(
         Asked(
@@ -181,35 +188,17 @@ ASKED = (
         1.1,
         "at most",
         "times five reads by torch's kernel",
-        _than("recall", "kanerva, recall of five steps", f"{SINGLE}, five times"),
+        _than("recall", FIVE, f"{SINGLE}, five times"),
     ),
     Asked(
-        "pruned read where one pattern takes nearly all of the weight",
+        DOMINANT,
         3.0,
         "at least",
         "times as fast as plain float32 attention",
-        _than("pruned", "kanerva, tolerance of 1e-6", SINGLE, BATCHED, faster=True),
+        _than("pruned", SHARP, SINGLE, BATCHED, faster=True),
     ),
-    Asked(
-        "a million patterns of 256 bits written and 1,000 cues recalled",
-        60.0,
-        "at most",
-        "s",
-        _million("median", 1.0),
-    ),
+    Asked(MILLION, 60.0, "at most", "s", _million("median", 1.0)),
     Asked("the same, memory beyond the patterns", 1.0, "at most", "GiB", _million("peak", 2**30)),
-    Asked(
-        "first write and read with numba, nothing compiled before",
-        2.0,
-        "at most",
-        "s",
-        _first("nothing compiled"),
-    ),
-    Asked(
-        "first write and read with numba, compiled before",
-        0.2,
-        "at most",
-        "s",
-        _first("compiled before"),
-    ),
+    Asked(f"{FIRST}, nothing compiled before", 2.0, "at most", "s", _first("nothing compiled")),
+    Asked(f"{FIRST}, compiled before", 0.2, "at most", "s", _first("compiled before")),
 )

@@ -1,4 +1,4 @@
-"""The loop that every search among packed bits comes down to, alone: what the processor can do at most."""
+"""The inner loop of every search among packed bits, to measure the limit of the processor."""
 
 import inspect
 from typing import Any
@@ -14,22 +14,21 @@ __all__ = ["count"]
 
 @intrinsic
 def _set_bits(typing: Any, word: Any) -> Any:
-    """Count the set bits of a 64-bit word with the processor's own instruction."""
+    """Count the set bits of a 64-bit word with the instruction of the processor."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.call(
-            builder.module.declare_intrinsic("llvm.ctpop", [ir.IntType(64)]), arguments
-        )
+        population = builder.module.declare_intrinsic("llvm.ctpop", [ir.IntType(64)])
+        return builder.call(population, arguments)
 
     return types.int64(types.int64), generate
 
 
 def _count(words: NDArray, query: int, times: int, total: NDArray) -> None:
-    """Count the bits in which words that stay in the cache differ from one query after another."""
+    """Sum the Hamming distances of words in the cache from ``times`` different queries."""
     for step in range(times):
-        asked, found = query + step, 0
+        other, found = query + step, 0
         for place in range(len(words)):
-            found += _set_bits(words[place] ^ asked)  # type: ignore[call-arg]
+            found += _set_bits(words[place] ^ other)  # type: ignore[call-arg]
         total[0] += found
 
 

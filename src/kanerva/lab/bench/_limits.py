@@ -1,6 +1,6 @@
-"""Measure what this machine can do at most, in the same run as what is compared with it.
+"""The limits of the machine, measured in the same run as the operations.
 
-Every limit is the best of its rounds, of the fastest plain way that was found to do nothing else.
+Each limit is the best of several rounds of the fastest code that was found for one primitive.
 """
 
 import math
@@ -17,18 +17,20 @@ import torch
 
 __all__ = ["Limits", "measure"]
 
-# Of what is read: in the cache of a core, shared by cores, beyond.
+# Bytes that are read: in the cache of a core, in a shared cache, and in main memory.
 SIZES = (2**20, 2**23, 2**25, 2**28)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Rates of the machine with so many threads, each a second.
+    """Rates of the machine, each per second.
 
-    * ``words``: 64-bit words compared with a query, their differing bits counted and summed; None without numba.
-    * ``single``, ``half``: floating operations in a product of matrices of float32 and of bfloat16.
+    * ``words``: 64-bit words whose Hamming distance from a query is computed and summed; None
+      without numba.
+    * ``single``, ``half``: floating-point operations in a product of matrices of float32 and of
+      bfloat16.
     * ``exponentials``: of float32 numbers in the cache.
-    * ``bandwidth``: bytes read, by the bytes that are read again and again.
+    * ``bandwidth``: bytes read, by the size of the array that is read repeatedly.
     """
 
     words: float | None
@@ -38,30 +40,38 @@ class Limits:
     bandwidth: Mapping[int, float]
 
     def counting(self, words: float, size: float) -> float | None:
-        """Return the seconds in which so many words are compared that take so many bytes, read once."""
+        """Return the seconds of so many comparisons of words, whose size in bytes is read once."""
         return None if self.words is None else max(words / self.words, self.reading(size))
 
     def attending(self, queries: int, keys: int, dim: int) -> float:
-        """Return the seconds of a softmax read in float32: two products and the exponentials, or reading the keys once."""
+        """Return the seconds of a softmax read in float32.
+
+        Either two matrix products and the exponentials, or reading the keys once.
+        """
         pairs = queries * keys
-        return max(
-            4 * pairs * dim / self.single + pairs / self.exponentials, self.reading(4 * keys * dim)
-        )
+        computing = 4 * pairs * dim / self.single + pairs / self.exponentials
+        return max(computing, self.reading(4 * keys * dim))
+
+    def scoring(self, queries: int, keys: int, dim: int) -> float:
+        """Return the seconds of one matrix product in float32, or of reading the keys once."""
+        return max(2 * queries * keys * dim / self.single, self.reading(4 * keys * dim))
 
     def reading(self, size: float) -> float:
-        """Return the seconds in which so many bytes are read, at the rate of the sizes nearest to it."""
+        """Return the seconds of reading so many bytes, at an interpolated rate."""
         known = sorted(self.bandwidth.items())
         return size / math.exp(np.interp(math.log(max(size, 1)), *np.log(known).T))
 
     def plain(self) -> dict[str, Any]:
-        """Return the rates as what JSON can say."""
-        return asdict(self) | {
-            "bandwidth": {str(size): rate for size, rate in self.bandwidth.items()}
-        }
+        """Return the rates as a dict for JSON."""
+        bandwidth = {str(size): rate for size, rate in self.bandwidth.items()}
+        return asdict(self) | {"bandwidth": bandwidth}
 
 
 def measure(seconds: float) -> Limits:
-    """Measure every limit for a share of so many seconds, on all threads and on one: small work may be quicker on one."""
+    """Measure the limits within so many seconds, with all threads and with one.
+
+    The better rate counts, since small work may be faster on one thread.
+    """
     threads = torch.get_num_threads()
     share = seconds / (4 + len(SIZES)) / 2
     found = []
@@ -75,14 +85,13 @@ def measure(seconds: float) -> Limits:
             found.append((*products, exponentials, *(_bandwidth(size, share) for size in SIZES)))
     finally:
         torch.set_num_threads(threads)
-    single, half, exponentials, *bandwidth = map(max, zip(*found, strict=True))
-    return Limits(
-        _words(2 * share), single, half, exponentials, dict(zip(SIZES, bandwidth, strict=True))
-    )
+    single, half, exponentials, *rates = map(max, zip(*found, strict=True))
+    bandwidth = dict(zip(SIZES, rates, strict=True))
+    return Limits(_words(2 * share), single, half, exponentials, bandwidth)
 
 
 def _best(call: Callable[[], Any], seconds: float, work: float) -> float:
-    """Return the best rate of calls that each do so much work: three at least."""
+    """Return the best rate of at least three calls that each do so much work."""
     call()
     best, end, rounds = math.inf, time.perf_counter() + seconds, 0
     while rounds < 3 or time.perf_counter() < end:
@@ -93,7 +102,7 @@ def _best(call: Callable[[], Any], seconds: float, work: float) -> float:
 
 
 def _product(dtype: torch.dtype, seconds: float) -> float:
-    """Multiply two square matrices."""
+    """Return the floating-point operations per second of a product of square matrices."""
     side = 1024
     left = torch.linspace(0, 1, side * side).reshape(side, side).to(dtype)
     right = left.T.contiguous()
@@ -101,15 +110,14 @@ def _product(dtype: torch.dtype, seconds: float) -> float:
 
 
 def _bandwidth(size: int, seconds: float) -> float:
-    """Read an array of so many bytes, by a sum and by a product with itself."""
+    """Return the bytes per second of reading an array, by a sum or by a dot product with itself."""
     numbers = torch.ones(size // 4)
-    return max(
-        _best(numbers.sum, seconds / 2, size), _best(lambda: numbers @ numbers, seconds / 2, size)
-    )
+    calls = (numbers.sum, lambda: numbers @ numbers)
+    return max(_best(call, seconds / 2, size) for call in calls)
 
 
 def _words(seconds: float) -> float | None:
-    """Count differing bits on every thread."""
+    """Return the words per second whose Hamming distance is computed by all threads."""
     if find_spec("numba") is None:
         return None
     from kanerva.lab.bench._counting import count
@@ -120,10 +128,9 @@ def _words(seconds: float) -> float | None:
     with ThreadPoolExecutor(threads) as pool:
 
         def call() -> None:
-            for part in [
-                pool.submit(count, one, 12345, times, total)
-                for one, total in zip(words, totals, strict=True)
-            ]:
+            pairs = zip(words, totals, strict=True)
+            parts = [pool.submit(count, one, 12345, times, total) for one, total in pairs]
+            for part in parts:
                 part.result()
 
         return _best(call, seconds, threads * times * len(words[0]))

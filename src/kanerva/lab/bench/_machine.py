@@ -1,4 +1,4 @@
-"""Say what a run was made on, in words, and never on whose machine."""
+"""The description of the machine of a run, without any names."""
 
 import importlib.metadata
 import os
@@ -12,7 +12,7 @@ from kanerva.lab.bench import _peers
 
 __all__ = ["describe"]
 
-# What the processor may offer that matters here, by the names that Linux gives, in order.
+# The instruction sets that matter here, by their names in Linux.
 INSTRUCTIONS = {
     "avx2": "AVX2",
     "avx512f": "AVX-512",
@@ -23,10 +23,12 @@ INSTRUCTIONS = {
     "asimd": "NEON",
     "sve": "SVE",
 }
+# The names of their list in /proc/cpuinfo.
+NAMES = ("flags", "features")
 
 
 def describe(threads: int) -> dict[str, Any]:
-    """Return cores, threads, memory, instruction sets, versions, and how busy the machine was."""
+    """Return cores, threads, memory, instruction sets, versions, and the load average."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
     packages = {name: _version(name) for name in ("torch", "numpy", "numba")}
@@ -49,7 +51,7 @@ def _version(package: str) -> str | None:
 
 
 def _memory() -> int | None:
-    """Return the bytes of memory of the machine."""
+    """Return the memory of the machine in bytes, or None where it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows
@@ -57,17 +59,11 @@ def _memory() -> int | None:
 
 
 def _instructions() -> list[str]:
-    """Name the instruction sets that the processor says it has."""
+    """Return the names of the instruction sets of the processor."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
-    flags = next(
-        (
-            set(line.split())
-            for line in text.splitlines()
-            if line.lower().startswith(("flags", "features"))
-        ),
-        set(),
-    )
+    lines = (line.split() for line in text.splitlines())
+    flags = next((words for words in lines if words and words[0].lower() in NAMES), [])
     return [title for flag, title in INSTRUCTIONS.items() if flag in flags]

@@ -1,8 +1,10 @@
-"""Check that routes to the same answer give it, then time them in turn: rounds over all of them in one process.
+"""Check the answers of several implementations of one operation, then time them in rounds.
 
-Times are of the clock on the wall. The highest resident memory of a call is the kernel's own high-water mark, set back before
-the call (Linux: ``/proc/self/clear_refs``), less what was resident then: a page fine, but for some hundred kilobytes by which
-the kernel's own counts are late. Memory that freed arrays left behind is handed back first, so that it is seen again.
+All implementations run in one process, and a round times each of them. Times are wall-clock times.
+The memory of a call is the kernel's high-water mark of resident memory, reset before the call
+(Linux: ``/proc/self/clear_refs``), minus the memory that was resident then. The kernel counts
+pages, and its counts may be some hundred kilobytes late. Freed memory is returned to the kernel
+before the call, so that its reuse counts.
 """
 
 import ctypes
@@ -17,22 +19,23 @@ from typing import Any, NamedTuple
 
 import torch
 
-__all__ = ["Case", "Route", "Row", "Times", "peak", "rounds", "rows"]
+__all__ = ["Case", "Result", "Route", "Row", "Times", "compare", "failed", "peak", "rounds"]
 
 Row = dict[str, Any]
 
-# A sample lasts so long at least, by as many calls as it takes.
+# A sample is as many calls as take so many seconds.
 SAMPLE = 0.02
+# The numbers of rounds.
 MOST, FEWEST = 25, 3
 
 
 class Route(NamedTuple):
-    """A way to do the work.
+    """One implementation of an operation.
 
-    * ``name``: what it is called.
-    * ``call``: does it once.
-    * ``check``: does it once and returns how far the answer is from what it must be.
-    * ``ours``: whether it is kanerva's.
+    * ``name``: of the implementation.
+    * ``call``: run the operation once.
+    * ``check``: run the operation once and return the error of the answer.
+    * ``ours``: True for kanerva.
     """
 
     name: str
@@ -46,9 +49,9 @@ class Case(NamedTuple):
 
     * ``operation``: its name.
     * ``setting``: the sizes by their symbols.
-    * ``routes``: ways to the same answer.
-    * ``allowed``: how far an answer may be from what it must be.
-    * ``limit``: seconds that the machine needs at least, None where that is not known.
+    * ``routes``: implementations with the same answer.
+    * ``allowed``: the largest error of an answer.
+    * ``limit``: the fewest seconds by the limits of the machine, None where they are unknown.
     """
 
     operation: str
@@ -59,7 +62,7 @@ class Case(NamedTuple):
 
 
 class Times(NamedTuple):
-    """Seconds a call: the median and the quartiles of the rounds, how many there were, and the memory of a call in bytes."""
+    """Median and quartiles of the seconds of a call, the number of rounds, and memory in bytes."""
 
     median: float
     low: float
@@ -68,61 +71,83 @@ class Times(NamedTuple):
     peak: int | None
 
 
-def rows(case: Case, seconds: float) -> tuple[list[Row], list[str]]:
+class Result(NamedTuple):
+    """The result of a run.
+
+    * ``size``, ``only``: the arguments of the run.
+    * ``machine``: its description.
+    * ``limits``: its rates, each per second.
+    * ``rows``: a dict for each route of each case.
+    * ``notes``: failures and wrong answers, one sentence each.
+    * ``seconds``: the duration of the run.
+    """
+
+    size: str
+    only: tuple[str, ...]
+    machine: dict[str, Any]
+    limits: dict[str, Any]
+    rows: list[Row]
+    notes: list[str]
+    seconds: float
+
+
+def compare(case: Case, seconds: float) -> tuple[list[Row], list[str]]:
     """Check and time the routes of a case.
 
     Args:
-        case: what to do.
-        seconds: about so long is spent on it; a route whose one call takes longer is called once to check and once to time.
+        case: the operation, its size and its routes.
+        seconds: the approximate time for the case. A route whose single call takes longer is called
+            once to check it and once to time it.
 
     Returns:
-        a row for each route that gave the answer, and a sentence for each that did not.
+        a row for each route with the right answer, and a sentence for each other route.
     """
-    good, errors, notes = [], {}, []
+    errors, notes = {}, []
     for route in case.routes:
         try:
-            errors[route.name] = route.check()
-        except Exception as error:  # whatever a stranger raises: the others are timed all the same
-            notes.append(
-                f"{route.name} failed: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            )
+            error = route.check()
+        except Exception as failure:  # Of any kind: the other routes are timed nevertheless.
+            notes.append(f"{route.name} failed: {failed(failure, 200)}")
             continue
-        if errors[route.name] <= case.allowed:
-            good.append(route)
+        if error <= case.allowed:
+            errors[route.name] = error
         else:
-            notes.append(
-                f"{route.name} gave another answer (off by {errors[route.name]:.2g}, {case.allowed:g} allowed) and was not timed"
-            )
+            off = f"off by {error:.2g}, {case.allowed:g} allowed"
+            notes.append(f"{route.name} gave another answer ({off}) and was not timed")
+    good = [route for route in case.routes if route.name in errors]
     times = rounds({route.name: route.call for route in good}, seconds)
     peers = {route.name: times[route.name].median for route in good if not route.ours}
     best = min(peers, key=peers.__getitem__, default=None)
-    found = []
-    for route in good:
-        took = times[route.name]
-        found.append(
-            {
-                "operation": case.operation,
-                "setting": dict(case.setting),
-                "route": route.name,
-                "ours": route.ours,
-                **took._asdict(),
-                "difference": errors[route.name],
-                "best_peer": best if route.ours else None,
-                "faster": peers[best] / took.median if route.ours and best else None,
-                "limit": case.limit,
-                "over_limit": took.median / case.limit if case.limit else None,
-            }
-        )
+    rows = [
+        {
+            "operation": case.operation,
+            "setting": dict(case.setting),
+            "route": route.name,
+            "ours": route.ours,
+            **times[route.name]._asdict(),
+            "difference": errors[route.name],
+            "best_peer": best if route.ours else None,
+            "faster": peers[best] / times[route.name].median if route.ours and best else None,
+            "limit": case.limit,
+            "over_limit": times[route.name].median / case.limit if case.limit else None,
+        }
+        for route in good
+    ]
     where = " ".join(f"{name}={value}" for name, value in case.setting.items())
-    return found, [f"{case.operation} {where}: {note}" for note in notes]
+    return rows, [f"{case.operation} {where}: {note}" for note in notes]
+
+
+def failed(error: Exception, letters: int) -> str:
+    """Return the kind and the message of an error, in so many letters at most."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:letters]}"
 
 
 def rounds(calls: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, Times]:
-    """Time calls in turn, each in samples of many where it is short.
+    """Time calls in rounds; a sample of a short call is the mean of many calls.
 
     Args:
-        calls: by name; what their first call prepares is prepared.
-        seconds: about so long is spent on all of them together, each with the same share.
+        calls: by name, called at least once before.
+        seconds: the approximate time for all calls together, in equal shares.
 
     Returns:
         the times by name. A call that takes longer than ``seconds`` is made once.
@@ -140,7 +165,7 @@ def rounds(calls: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, 
         for name in again:
             samples[name].clear()
         for turn in range(MOST):
-            # The start moves on, so that no call always finds the cache as the same other one left it.
+            # Each round starts with another call, since a call leaves its data in the cache.
             places = [again[(turn + place) % len(again)] for place in range(len(again))]
             for name in places:
                 if turn < FEWEST or left[name] > 0:
@@ -151,6 +176,7 @@ def rounds(calls: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, 
 
 
 def _times(samples: Sequence[float], peak: int | None) -> Times:
+    """Return median and quartiles of samples."""
     if len(samples) < 2:
         return Times(samples[0], samples[0], samples[0], len(samples), peak)
     low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
@@ -158,7 +184,7 @@ def _times(samples: Sequence[float], peak: int | None) -> Times:
 
 
 def _sample(call: Callable[[], Any], times: int) -> float:
-    """Return the seconds of one call, of so many."""
+    """Return the mean seconds of so many calls."""
     start = time.perf_counter()
     for _ in range(times):
         call()
@@ -167,7 +193,7 @@ def _sample(call: Callable[[], Any], times: int) -> float:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Keep the collector of garbage, and gradients, out of the times."""
+    """Turn off garbage collection and gradients within the block."""
     gc.collect()
     gc.disable()
     try:
@@ -178,15 +204,16 @@ def _undisturbed() -> Iterator[None]:
 
 
 def peak(call: Callable[[], Any]) -> tuple[int | None, float]:
-    """Call, and return the highest resident memory beyond that before, in bytes, and the seconds it took.
+    """Call a function once and return the memory and the seconds that it took.
 
     Args:
-        call: what to do; what it returns is dropped.
+        call: the function; its result is dropped.
 
     Returns:
-        bytes, None where the system does not tell, and seconds.
+        the growth of the highest resident memory in bytes, None where the system does not report
+        it, and seconds.
     """
-    with suppress(OSError, AttributeError):  # another C library than GNU's
+    with suppress(OSError, AttributeError):  # A C library other than that of GNU.
         ctypes.CDLL(None).malloc_trim(0)
     before = _resident("VmRSS") if _reset() else None
     start = time.perf_counter()
@@ -197,7 +224,7 @@ def peak(call: Callable[[], Any]) -> tuple[int | None, float]:
 
 
 def _reset() -> bool:
-    """Set the high-water mark of resident memory back to what is resident now."""
+    """Reset the high-water mark of resident memory; return whether the system allows it."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -206,11 +233,10 @@ def _reset() -> bool:
 
 
 def _resident(name: str) -> int | None:
-    """Read one line of what Linux tells about the memory of this process, in bytes."""
+    """Return a memory entry of ``/proc/self/status`` in bytes, or None."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return None
-    return next(
-        (1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), None
-    )
+    sizes = (1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+    return next(sizes, None)

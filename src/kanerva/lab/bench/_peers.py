@@ -1,4 +1,4 @@
-"""What others offer, where it is installed: none of it is needed to run the rest."""
+"""Other libraries with the same operations; each is used only where it is installed."""
 
 import importlib
 import importlib.metadata
@@ -23,18 +23,18 @@ __all__ = [
     "versions",
 ]
 
-# Package and module; a peer is left out where its module is not there.
+# Package and module; a package is left out where its module cannot be imported.
 PACKAGES = {
     "torch-hd": "torchhd.memory",
     "x-transformers": "x_transformers.attend",
     "scikit-learn": "sklearn.neighbors",
 }
-# Bytes beyond which a peer is not asked to build what it builds, nor numbers that plain NumPy is to look at one after another.
+# Peers that would allocate more bytes are left out, and so is plain NumPy with more comparisons.
 LARGEST, SLOWEST = 4 * 2**30, 4_000_000_000
 
 
 def versions() -> dict[str, str | None]:
-    """Say which peers are here, and in which version."""
+    """Return the installed versions of the peers, None for those that are missing."""
     return {
         package: importlib.metadata.version(package) if _module(package) else None
         for package in PACKAGES
@@ -42,12 +42,12 @@ def versions() -> dict[str, str | None]:
 
 
 def torchhd() -> Any | None:
-    """Return torch-hd's memories."""
+    """Return the module of the memories of torch-hd, or None."""
     return _module("torch-hd")
 
 
 def attend(scale: float) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Return the attention of x-transformers, as fast as it offers it, as a read of keys by queries."""
+    """Return the flash attention of x-transformers as a read of keys by queries, or None."""
     module = _module("x-transformers")
     if module is None:
         return None
@@ -61,18 +61,17 @@ def attend(scale: float) -> Callable[[Tensor, Tensor], Tensor] | None:
 
 
 def scikit() -> Any | None:
-    """Return scikit-learn's neighbours and densities."""
+    """Return the module of neighbours and densities of scikit-learn, or None."""
     return _module("scikit-learn")
 
 
 def sparse_distributed(addresses: Packed, radius: int, width: int) -> Any | None:
-    """Return torch-hd's sparse distributed memory with these addresses and radius, nothing written."""
+    """Return an empty sparse distributed memory of torch-hd with these addresses and radius."""
     module, (count, bits) = torchhd(), addresses.shape
     if module is None or 4 * count * (bits + width) > LARGEST:
         return None
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # it draws addresses of its own, from the global generator
+    # The constructor draws addresses from the global generator.
+    with torch.random.fork_rng(devices=[]):
         memory = module.SparseDistributed(count, bits, width)
     memory.threshold = bits - 2 * radius
     memory.keys.data.copy_(unpacked(addresses))
@@ -81,12 +80,12 @@ def sparse_distributed(addresses: Packed, radius: int, width: int) -> Any | None
 
 
 def bipolar(x: Tensor) -> Any:
-    """Return bits as the tensors that torch-hd calculates with."""
+    """Return bits as a tensor of torch-hd."""
     return x.as_subclass(importlib.import_module("torchhd").MAPTensor)
 
 
 def unpacked(addresses: Packed, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return packed rows as numbers, a piece at a time, so that nothing larger is built on the way."""
+    """Return packed rows as numbers; they are unpacked in blocks, to save memory."""
     whole = torch.empty(addresses.shape, dtype=dtype)
     for start in range(0, len(whole), 50_000):
         whole[start : start + 50_000] = addresses[start : start + 50_000]
@@ -94,18 +93,21 @@ def unpacked(addresses: Packed, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def neighbours(keys: Tensor) -> Callable[[Tensor], Tensor] | None:
-    """Return scikit-learn's search for the nearest of the keys, as a read."""
+    """Return the nearest-neighbour search of scikit-learn as a read, or None."""
     module = scikit()
     if module is None:
         return None
     fitted = module.NearestNeighbors(n_neighbors=1, algorithm="brute").fit(keys.numpy())
-    return lambda query: keys[
-        torch.from_numpy(fitted.kneighbors(query.numpy(), return_distance=False)[:, 0])
-    ]
+
+    def read(query: Tensor) -> Tensor:
+        found = fitted.kneighbors(query.numpy(), return_distance=False)
+        return keys[torch.from_numpy(found[:, 0])]
+
+    return read
 
 
 def _module(package: str) -> Any | None:
-    """Import what a package offers, silently, or return None."""
+    """Import the module of a package without warnings; return None where it is missing."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

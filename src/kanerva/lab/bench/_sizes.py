@@ -1,4 +1,4 @@
-"""How large each operation is asked for: tiny to see that everything works, quick in minutes, full as the page shows it."""
+"""The sizes of the operations: tiny to try a run, quick for minutes, full for the page."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,17 @@ __all__ = ["SIZES", "Sizes"]
 
 @dataclass(frozen=True)
 class Sizes:
-    """What an operation is run at.
+    """The sizes of a run.
 
-    * ``bits``, ``locations``, ``batches``: n, M and B of sparse distributed memory, every combination.
-    * ``dims``, ``patterns``, ``queries``: d, N and B of reads among patterns, every combination.
-    * ``one``: d, N and B of what is read at one size: five steps, the nearest, a density.
+    * ``bits``, ``locations``, ``batches``: n, M and B of sparse distributed memory, in all
+      combinations.
+    * ``dims``, ``patterns``, ``queries``: d, N and B of reads of patterns, in all combinations.
+    * ``one``: d, N and B of the operations of a single size: five steps, nearest, density.
     * ``pruned``: d, N and B of the pruned read.
-    * ``million``: patterns and cues of the large recall.
-    * ``growth``: how many locations or patterns, over decades.
-    * ``starts``: how often a process is started.
-    * ``seconds``: about so long is spent on each case.
+    * ``million``: the numbers of patterns and cues of the large recall.
+    * ``growth``: the numbers of locations or patterns.
+    * ``starts``: how many processes are started.
+    * ``seconds``: the approximate time for each case.
     """
 
     bits: tuple[int, ...]
@@ -35,45 +36,45 @@ class Sizes:
 
 SIZES = {
     "tiny": Sizes(
-        (128,),
-        (3000,),
-        (1, 4),
-        (16,),
-        (400,),
-        (1, 5),
-        (16, 400, 5),
-        (16, 400, 5),
-        (600, 20),
-        (100, 1000),
-        1,
-        0.02,
+        bits=(128,),
+        locations=(3000,),
+        batches=(1, 4),
+        dims=(16,),
+        patterns=(400,),
+        queries=(1, 5),
+        one=(16, 400, 5),
+        pruned=(16, 400, 5),
+        million=(600, 20),
+        growth=(100, 1000),
+        starts=1,
+        seconds=0.02,
     ),
     "quick": Sizes(
-        (256, 1000),
-        (100_000,),
-        (1, 16),
-        (64, 512),
-        (10_000, 100_000),
-        (1, 64),
-        (64, 100_000, 64),
-        (512, 100_000, 64),
-        (1_000_000, 1000),
-        (1000, 10_000, 100_000),
-        1,
-        0.6,
+        bits=(256, 1000),
+        locations=(100_000,),
+        batches=(1, 16),
+        dims=(64, 512),
+        patterns=(10_000, 100_000),
+        queries=(1, 64),
+        one=(64, 100_000, 64),
+        pruned=(512, 100_000, 64),
+        million=(1_000_000, 1000),
+        growth=(1000, 10_000, 100_000),
+        starts=1,
+        seconds=0.6,
     ),
     "full": Sizes(
-        (256, 1000),
-        (100_000, 1_000_000),
-        (1, 16, 256),
-        (64, 512),
-        (10_000, 100_000, 1_000_000),
-        (1, 64, 1024),
-        (64, 100_000, 64),
-        (512, 100_000, 64),
-        (1_000_000, 1000),
-        (1000, 3162, 10_000, 31_623, 100_000, 316_228, 1_000_000),
-        3,
-        2.0,
+        bits=(256, 1000),
+        locations=(100_000, 1_000_000),
+        batches=(1, 16, 256),
+        dims=(64, 512),
+        patterns=(10_000, 100_000, 1_000_000),
+        queries=(1, 64, 1024),
+        one=(64, 100_000, 64),
+        pruned=(512, 100_000, 64),
+        million=(1_000_000, 1000),
+        growth=(1000, 3162, 10_000, 31_623, 100_000, 316_228, 1_000_000),
+        starts=3,
+        seconds=2.0,
     ),
 }

@@ -1,4 +1,4 @@
-"""What is not a race of routes: a million patterns, the first call of a process, and how cost grows."""
+"""Single measurements: a million patterns, the first call of a process, and the growth of cost."""
 
 import json
 import math
@@ -7,18 +7,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from kanerva import bits as vectors
 from kanerva import models, theory
-from kanerva._core.errors import InputError
 from kanerva.lab.bench._limits import Limits
 from kanerva.lab.bench._measure import Row, peak, rounds
-from kanerva.lab.bench._reads import BETA, _cues, _sharing
+from kanerva.lab.bench._patterns import BETA, cues, over, unit_rows
 from kanerva.lab.bench._sizes import Sizes
 from kanerva.memory import Patterns
 from kanerva.separation import Softmax
@@ -26,7 +26,9 @@ from kanerva.similarity import dot
 
 __all__ = ["exponents", "grown", "growth", "million", "start"]
 
+# The length of patterns, the wrong bits of a cue, and the patterns of one write.
 BITS, FLIPS, WRITTEN = 256, 26, 10_000
+# The lengths of addresses and of vectors, and the number of queries, of the growth.
 WIDTH, LENGTH, BATCH = 256, 64, 16
 
 START = """
@@ -56,48 +58,34 @@ STAGES = {
 
 
 def million(sizes: Sizes, limits: Limits) -> Iterator[list[Row]]:
-    """Write a million patterns, then recall cues of which every tenth bit is wrong."""
-    count, cues = sizes.million
+    """Write a million patterns, then recall cues with a tenth of the bits wrong."""
+    count, batch = sizes.million
     radius = theory.radius.optimal(BITS, count).radius
     rows = vectors.Packed.random(count, BITS, seed=0)
-    memory, kept = _packing(radius)
+    memory = models.sdm_patterns(BITS, radius, storage="bits")
+    targets, damaged = _damaged(rows, batch)
     found: dict[str, Any] = {}
 
-    def write() -> None:
-        for start in range(0, count, WRITTEN):
-            memory.write(rows[start : start + WRITTEN])
-
-    asked = vectors.unpack(rows.words[torch.arange(cues) * count // cues], BITS)
-    damaged = vectors.flip(asked, FLIPS, seed=1)
-
-    def read() -> None:
+    def recall() -> None:
         found["value"] = memory.recall(damaged)
 
-    setting = {"n": BITS, "N": count, "B": cues, "radius": radius, "kept as": kept}
-    before, wrote = peak(write)
-    held = sum(buffer.numel() * buffer.element_size() for buffer in memory.buffers())
-    extra, took = peak(read)
-    right = int((found["value"] == asked).all(-1).sum())
-    # Beyond the patterns: what writing needs besides what it leaves, or what recalling needs, whichever is more.
-    beyond = None if before is None or extra is None else max(before - held, extra, 0)
+    wrote, seconds = peak(partial(_fill, memory, rows))
+    held = _held(memory)
+    read, took = peak(recall)
+    right = int((found["value"] == targets).all(-1).sum())
+    # Memory beyond the stored patterns, of the write or of the recall, whichever is larger.
+    beyond = None if wrote is None or read is None else max(wrote - held, read, 0)
+    setting = {"n": BITS, "N": count, "B": batch, "radius": radius, "kept as": "64 bits a word"}
+    count_right = {"right": right, "asked": batch}
     yield [
-        _row("million", setting, "written", wrote, peak=before),
-        _row("million", setting, "recalled", took, peak=extra, right=right, asked=cues),
-        _row(
-            "million",
-            setting,
-            "both",
-            wrote + took,
-            peak=beyond,
-            held=held,
-            right=right,
-            asked=cues,
-        ),
+        _row("million", setting, "written", (seconds,), peak=wrote),
+        _row("million", setting, "recalled", (took,), peak=read, **count_right),
+        _row("million", setting, "both", (seconds + took,), peak=beyond, held=held, **count_right),
     ]
 
 
 def start(sizes: Sizes, limits: Limits) -> Iterator[list[Row]]:
-    """Start a process and call for the first time, with and without what an earlier one compiled."""
+    """Time the first calls of a process, with and without code compiled by an earlier one."""
     cold, cached = [], []
     for _ in range(sizes.starts):
         with tempfile.TemporaryDirectory() as folder:
@@ -105,21 +93,16 @@ def start(sizes: Sizes, limits: Limits) -> Iterator[list[Row]]:
             cached.append(_process(folder))
     engine = "numba" if cold[0][0] else "NumPy"
     runs = {"compiled before": cached} | ({"nothing compiled": cold} if cold[0][0] else {})
+    stages = {name: place for name, place in STAGES.items() if cold[0][0] or "numba" not in name}
     yield [
-        _row(
-            "start",
-            {"engine": engine, "cache": name},
-            stage,
-            *_middle([run[1 + place] for run in times]),
-        )
-        for name, times in runs.items()
-        for stage, place in STAGES.items()
-        if engine == "numba" or stage != "import numba"
+        _row("start", {"engine": engine, "cache": cache}, stage, [run[1 + place] for run in times])
+        for cache, times in runs.items()
+        for stage, place in stages.items()
     ]
 
 
 def growth(sizes: Sizes, limits: Limits) -> Iterator[list[Row]]:
-    """Do the same work with ever more locations or patterns."""
+    """Time the same operation with increasing numbers of locations or patterns."""
     for name, build in BUILDERS.items():
         calls, held = {}, {}
         for count in sizes.growth:
@@ -128,91 +111,82 @@ def growth(sizes: Sizes, limits: Limits) -> Iterator[list[Row]]:
             call()
         times = rounds(calls, sizes.seconds * len(calls))
         yield [
-            _row(
-                "growth",
-                {"what": name, "count": int(count)},
-                "kanerva",
-                took.median,
-                took.low,
-                took.high,
-                took.rounds,
-                peak=took.peak,
-            )
+            _row("growth", {"what": name, "count": int(count)}, "kanerva", (took.median,))
+            | took._asdict()
             | {"held": held[count]}
             for count, took in times.items()
         ]
 
 
 def exponents(rows: list[Row], column: str) -> tuple[float, float]:
-    """Fit the power by which a column grows with the count: over all rows, and over the last factor of ten.
+    """Fit the exponent with which a column grows: over all rows, and over the last factor of ten.
 
     Args:
-        rows: of one thing that grows.
+        rows: of one operation.
         column: ``"median"`` or ``"held"``.
 
     Returns:
         both slopes of the logarithms, by least squares.
+
+    Example:
+        >>> rows = [dict(setting=dict(count=n), median=n**1.5) for n in (10, 100, 1000)]
+        >>> [round(power, 6) for power in exponents(rows, "median")]
+        [1.5, 1.5]
     """
     points = [(math.log(row["setting"]["count"]), math.log(row[column])) for row in rows]
     last = [point for point in points if point[0] >= points[-1][0] - math.log(10) * 1.001]
-    whole, end = (
-        statistics.linear_regression(*zip(*some, strict=True)).slope for some in (points, last)
-    )
-    return whole, end
+    return _slope(points), _slope(last)
+
+
+def _slope(points: list[tuple[float, float]]) -> float:
+    return statistics.linear_regression(*zip(*points, strict=True)).slope
 
 
 def grown(rows: list[Row]) -> dict[str, list[Row]]:
-    """Gather the rows of each thing that grows."""
-    things: dict[str, list[Row]] = {}
+    """Return the rows of each operation whose growth was measured, by its name."""
+    found: dict[str, list[Row]] = {}
     for row in rows:
         if row["operation"] == "growth":
-            things.setdefault(row["setting"]["what"], []).append(row)
-    return things
+            found.setdefault(row["setting"]["what"], []).append(row)
+    return found
 
 
-def _packing(radius: int) -> tuple[Patterns, str]:
-    """Build the pattern view with 64 bits to a word, or as floats where it cannot."""
-    try:
-        return models.sdm_patterns(BITS, radius, storage="bits"), "64 bits a word"
-    except (InputError, TypeError):
-        return models.sdm_patterns(BITS, radius), "float32"
+def _fill(memory: Patterns, rows: vectors.Packed) -> None:
+    """Write packed rows in blocks, which are unpacked one at a time."""
+    for start in range(0, len(rows), WRITTEN):
+        memory.write(rows[start : start + WRITTEN])
+
+
+def _damaged(rows: vectors.Packed, batch: int) -> tuple[Tensor, Tensor]:
+    """Return some of the rows, spread over all, and the same with a tenth of the bits flipped."""
+    targets = vectors.unpack(rows.words[torch.arange(batch) * len(rows) // batch], BITS)
+    return targets, vectors.flip(targets, FLIPS, seed=1)
 
 
 def _process(folder: str) -> list[Any]:
-    """Run the start in a process of its own that keeps what it compiles in a folder."""
+    """Run the code of ``START`` in a new process, with a folder as the cache of numba."""
     environment = os.environ | {"NUMBA_CACHE_DIR": folder}
-    run = subprocess.run(
-        [sys.executable, "-c", START], env=environment, capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", START]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return list(json.loads(run.stdout))
 
 
-def _middle(samples: list[float]) -> tuple[float, float, float, int]:
-    return statistics.median(samples), min(samples), max(samples), len(samples)
-
-
 def _row(
-    operation: str, setting: dict[str, Any], route: str, median: float, *spread: Any, **more: Any
+    operation: str, setting: dict[str, Any], route: str, samples: Sequence[float], **more: Any
 ) -> Row:
-    """Lay out what was measured once, or a few times, in the manner of the other rows."""
-    low, high, times = spread or (median, median, 1)
-    times = {"median": median, "low": low, "high": high, "rounds": times, "peak": None}
-    return {
-        "operation": operation,
-        "setting": setting,
-        "route": route,
-        "ours": True,
-        **times,
-        **more,
-    }
+    """Return a row, of few samples, with the columns of the other operations."""
+    times = {"median": statistics.median(samples), "low": min(samples), "high": max(samples)}
+    row = {"operation": operation, "setting": setting, "route": route, "ours": True}
+    return row | times | {"rounds": len(samples), "peak": None} | more
 
 
 def _held(memory: torch.nn.Module) -> int:
+    """Return the size of a memory in bytes."""
     return sum(buffer.numel() * buffer.element_size() for buffer in memory.buffers())
 
 
 def _locations(count: int, write: bool) -> tuple[Callable[[], Any], int]:
-    """Write to, or read from, sparse distributed memory of so many locations."""
+    """Return a write to, or a read of, so many locations, and the size of the memory."""
     memory = models.sdm(WIDTH, count, theory.radius.quantile(WIDTH, max(0.001, 4 / count)))
     x = vectors.random(BATCH, WIDTH, seed=1)
     memory.write(x)
@@ -220,23 +194,19 @@ def _locations(count: int, write: bool) -> tuple[Callable[[], Any], int]:
 
 
 def _attention(count: int) -> tuple[Callable[[], Any], int]:
-    """Read from so many patterns by softmax."""
-    keys = torch.randn(count, LENGTH, generator=torch.Generator().manual_seed(0))
-    keys /= keys.norm(dim=1, keepdim=True)
-    memory = _sharing(keys, dot, Softmax(BETA))
-    return partial(memory.read, _cues(keys, BATCH)), _held(memory)
+    """Return a softmax read of so many patterns, and the size of the memory."""
+    keys = unit_rows(count, LENGTH)
+    memory = over(keys, (dot, Softmax(BETA)))
+    return partial(memory.read, cues(keys, BATCH)), _held(memory)
 
 
 def _circles(count: int) -> tuple[Callable[[], Any], int]:
-    """Read from so many patterns by circles."""
-    memory, _ = _packing(theory.radius.optimal(BITS, count).radius)
+    """Return a read of so many patterns by circles, and the size of the memory."""
+    radius = theory.radius.optimal(BITS, count).radius
+    memory = models.sdm_patterns(BITS, radius, storage="bits")
     rows = vectors.Packed.random(count, BITS, seed=0)
-    for first in range(0, count, WRITTEN):
-        memory.write(rows[first : first + WRITTEN])
-    query = vectors.flip(
-        vectors.unpack(rows.words[torch.arange(BATCH) * count // BATCH], BITS), FLIPS, seed=1
-    )
-    return partial(memory.read, query), _held(memory)
+    _fill(memory, rows)
+    return partial(memory.read, _damaged(rows, BATCH)[1]), _held(memory)
 
 
 BUILDERS: dict[str, Callable[[int], tuple[Callable[[], Any], int]]] = {

@@ -1,0 +1,89 @@
+"""The fixed texts of the page of the benchmarks."""
+
+__all__ = ["HOW", "MADE", "MILLION", "START", "WORDS"]
+
+MADE = "<!-- Written by `kanerva bench`: run it again rather than change this page. -->"
+# Title and explanation of each operation whose routes are compared.
+WORDS = {
+    "activation": (
+        "Active locations",
+        "All locations of `kanerva.sdm` within the radius of each query, about one in a thousand; "
+        "n bits, M locations, B queries. The limit: XOR, count and add for each word of each "
+        "address, or reading the addresses once. Checked: the same locations.",
+    ),
+    "write": (
+        "Writing to locations",
+        "`memory.write` of B patterns. The limit: the same scan, and reading and writing the "
+        "counters of the active locations. Checked: the same counters, as integers, after one "
+        "write to zeros.",
+    ),
+    "read": (
+        "Reading from locations",
+        "`memory.read` of B cues, with 256 patterns written. The limit: the same scan, and "
+        "reading the counters of the active locations. Checked: every bit is the sign of its sum "
+        "of counters; a sum of 0 may have either.",
+    ),
+    "softmax": (
+        "Softmax reads",
+        "`kanerva.modern_hopfield` with N unit vectors of d numbers in float32, beta = 16, B "
+        "queries. The limit: two matrix products and the exponentials, or reading the patterns "
+        "once. Checked: the formula in float64, for the first four queries.",
+    ),
+    "rules": (
+        "Reads by other rules",
+        "The same patterns, or their signs for circles, read by other rules, each with its ratio "
+        "to the softmax read. Circle and cap contain one point in a thousand of their space; "
+        "compact has beta = 2. Checked: the formula in float64, for the first four queries.",
+    ),
+    "recall": (
+        "Five steps",
+        "`memory.recall(query, steps=5)`. The limit: that of five softmax reads. Checked: five "
+        "reads in float64, to a hundredth, since the steps amplify the rounding error of the "
+        "first.",
+    ),
+    "pruned": (
+        "Pruned reads",
+        "`memory.read(query, tolerance=1e-6)` at beta = 32, where one pattern has nearly all "
+        "weight. The limit is that of a read of all patterns in float32; a pruned read may be "
+        "faster. Checked: the whole formula in float64.",
+    ),
+    "nearest": (
+        "The nearest pattern",
+        "A read with the rule `Argmax`. The limit: one matrix product, or reading the patterns "
+        "once. Checked: the nearest pattern in float64.",
+    ),
+    "density": (
+        "A density",
+        "`memory.energy` with `closeness` and beta = 4: the negative logarithm of a Gaussian "
+        "density, up to constants. The limit: one matrix product, or reading the patterns once. "
+        "Checked: the formula in float64.",
+    ),
+}
+MILLION = (
+    "{N:,} patterns of {n} bits, written to `kanerva.sdm_patterns(bits={n}, radius={radius})` in "
+    "blocks of {written:,}, which are unpacked first, and stored as {kept}; then the recall of "
+    "{B:,} cues with {flips} wrong bits, a tenth of all. The radius has the best signal-to-noise "
+    "ratio for so many patterns where every point of the space is a location "
+    "(`kanerva.theory.radius.optimal`). Only the package itself is needed; numba makes it faster."
+)
+START = (
+    "Consecutive stages of a new process, median of {many}. The cache of numba is in a separate "
+    "folder, empty at first. numba is imported in a stage of its own here; otherwise the first "
+    "call that needs it includes this time."
+)
+HOW = """## How it was measured
+
+* All routes of a line work on the same data in one process. Each is called once to check its
+  answer; a route with another answer is not timed, and named below. A second call measures its
+  memory. Then rounds time all routes, each round starting with another route. A sample is as many
+  calls as take 20 ms. The tables show medians of up to 25 rounds of wall-clock time; the list of
+  all rows adds quartiles. A route whose single call takes longer than the time of its line was
+  timed once.
+* Memory is the growth of the highest resident memory during a call, as reported by the kernel
+  (Linux; None elsewhere). Results are included, inputs and stored patterns are not. The kernel
+  counts pages of 4 KiB, some hundred KiB late, so sizes below 1 MiB are not resolved.
+* Limits are the best of many rounds, with all threads or with one, measured at the beginning of
+  the same run.
+* A peer that would allocate more than 4 GiB is left out at that size. So are plain NumPy beyond
+  4 x 10^9 comparisons of bits, the NumPy engine of kanerva beyond 5 x 10^10, and every rule but
+  softmax beyond 10^11 products."""
