@@ -1,8 +1,12 @@
 """Associative memory in PyTorch: store, damage, recall, compare.
 
-Every memory here is one read with different parts, ``activation(sum_i separation(similarity(query, key_i)) * value_i)``.
-Build one by its name in the literature (``sdm``, ``hopfield``, ``attention``, ...), or put the parts together yourself with
-``Patterns``, which keeps what is written, and ``Locations``, which adds it to fixed counters.
+Every memory here is one read with different parts,
+
+    activation(sum_i separation(similarity(query, key_i)) * value_i)
+
+Build one by its name in the literature (``sdm``, ``hopfield``, ``attention``, ...), or put the
+parts together with ``Patterns``, which keeps every pattern, and ``Locations``, which adds patterns
+to the counters of fixed locations.
 """
 
 import lazy_loader

@@ -194,42 +194,34 @@ def order(sample: Sample) -> bool:
 
 def empty(sample: Sample) -> bool:
     """An empty memory reads zeros, and its explanation has no mass."""
-    if sample.memory.empty != "zero":
+    memory, query = sample.memory, sample.query
+    if memory.empty != "zero":
         return False
-    read = sample.memory.read(sample.query)
-    _that("empty memory", (read == 0).all() and len(sample.memory) == 0, "it reads something")
     _that(
-        "empty memory", (sample.memory.explain(sample.query).mass == 0).all(), "its mass is not 0"
+        "empty memory", len(memory) == 0 and (memory.read(query) == 0).all(), "it reads something"
     )
+    _that("empty memory", (memory.explain(query).mass == 0).all(), "its mass is not 0")
     return True
 
 
 def masks(sample: Sample) -> bool:
-    """A mask of True, of float zeros and none at all are the same; with everything masked a read is zero."""
-    memory = sample.filled()
-    plain = memory.read(sample.query)
-    kept = torch.ones(memory.keys.shape[0], dtype=torch.bool)
-    _same("mask of True", memory.read(sample.query, kept), plain)
-    _same("mask of float zeros", memory.read(sample.query, torch.zeros(kept.shape)), plain)
+    """Masks of True, of float zeros and none read alike; with everything masked a read is zero."""
+    memory, query = sample.filled(), sample.query
+    plain, kept = memory.read(query), torch.ones(memory.keys.shape[0], dtype=torch.bool)
+    _same("mask of True", memory.read(query, kept), plain)
+    _same("mask of float zeros", memory.read(query, torch.zeros(kept.shape)), plain)
     if memory.empty == "zero":
-        _that(
-            "everything masked", (memory.read(sample.query, ~kept) == 0).all(), "it reads something"
-        )
-        _that(
-            "everything masked",
-            (memory.read(sample.query, torch.where(kept, -torch.inf, 0.0)) == 0).all(),
-            "it reads something",
-        )
+        for nothing in (~kept, torch.where(kept, -torch.inf, 0.0)):
+            read = memory.read(query, nothing)
+            _that("everything masked", (read == 0).all(), "it reads something")
     half = kept.clone()
     half[::2] = False
-    _same(
-        "float and bool masks",
-        memory.read(sample.query, torch.where(half, 0.0, -torch.inf)),
-        memory.read(sample.query, half),
-    )
+    added = memory.read(query, torch.where(half, 0.0, -torch.inf))
+    _same("float and bool masks", added, memory.read(query, half))
     rows = torch.stack([half if row % 2 else kept for row in range(STORED)])
-    _same("a mask a query", memory.read(sample.query, rows)[0], plain[0])
-    _same("a mask a query", memory.read(sample.query, rows)[1], memory.read(sample.query[1], half))
+    each = memory.read(query, rows)
+    _same("a mask a query", each[0], plain[0])
+    _same("a mask a query", each[1], memory.read(query[1], half))
     return True
 
 
@@ -374,7 +366,7 @@ def backward(sample: Sample) -> bool:
 
 
 def sentences(sample: Sample) -> bool:
-    """Bad input raises an error that names the argument, what it must be, what it was, what to do."""
+    """Bad input raises an error: the argument, what it must be, what it was, what to do."""
     memory = sample.filled()
     wrong: list[Any] = [
         sample.query[..., :-1],

@@ -1,8 +1,8 @@
 """One read on plain tensors: scores, weights, field, energy, and writing to counters.
 
-Each function checks its input and gives it to the engine. Work is cut into rows of queries, so that no array of
-queries x keys is ever larger than ``settings.budget``; keys in another dtype, or packed, are converted a block at a
-time. Scores and sums are taken in float32 at least.
+Each function checks its input and passes it to the engine. Work is cut into rows of queries, so
+that no array of queries x keys exceeds ``settings.budget``; keys in another dtype, or packed, are
+converted a block at a time. Scores and sums are computed in float32 at least.
 """
 
 from collections.abc import Iterator

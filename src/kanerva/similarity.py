@@ -1,15 +1,17 @@
-"""How near a query is to each key: pure functions from queries ``(..., d)`` and keys ``(m, d)`` to scores ``(..., m)``.
+"""Similarities: pure functions from queries ``(..., d)`` and keys ``(m, d)`` to scores.
 
-Larger is always nearer. No score is scaled: the inverse temperature ``beta`` multiplies scores once, inside the separation.
+Larger is nearer. No score is scaled: the inverse temperature ``beta`` multiplies the scores once,
+inside the separation.
 
-A similarity is any function of query and keys. What else a memory must know of it is an attribute of the function:
+A similarity is any function of query and keys. What a memory must know of it besides is an
+attribute of the function:
 
 * ``bits``: queries and keys must be -1/+1; False by default;
 * ``length``: the length of the vectors that it is made for; None by default, for any;
-* ``regulariser``: R in the energy E(q) = R(q) - Phi(s(q)), a function from queries ``(..., d)`` to ``(...)``; None by
-  default: a memory that compares by it has no energy;
-* ``transparent``: no finite score comes from a query that is not finite, so that such a query shows in the result; False by
-  default: the query is looked through first;
+* ``regulariser``: R in the energy E(q) = R(q) - Phi(s(q)), a function from queries ``(..., d)`` to
+  ``(...)``; None by default: a memory that compares by it has no energy;
+* ``transparent``: a query that is not finite has no finite score, so that it shows in the result;
+  False by default: the query is checked first;
 * ``unchecked``: the same function without checks of its input, for callers that have checked it.
 """
 

@@ -1,7 +1,7 @@
 """Checks of tensors: layout, dtype, shape, finite numbers, -1/+1 bits, and generators.
 
-Checks that need the numbers in a tensor are skipped while ``torch.compile`` or ``torch.func`` trace, because a traced graph
-cannot branch on them.
+Checks that need the numbers in a tensor are skipped while ``torch.compile`` or ``torch.func``
+trace, because a traced graph cannot branch on them.
 """
 
 import math
@@ -23,7 +23,7 @@ PLAIN = frozenset((*FLOATS, *INTEGERS, torch.uint8, torch.bool))
 
 
 def tracing() -> bool:
-    """Return whether the numbers in a tensor cannot be read: in ``torch.compile``, in ``torch.func`` transforms.
+    """Return whether the numbers in a tensor cannot be read, as while torch traces a graph.
 
     Forward-mode derivatives count too, because only the plain computation supports them.
     """

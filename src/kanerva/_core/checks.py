@@ -1,4 +1,4 @@
-"""Checks of plain values: whole and real numbers, choices, keywords, names of files. No import of torch."""
+"""Checks of plain values: numbers, choices, keywords, names of files. No import of torch."""
 
 import math
 import numbers

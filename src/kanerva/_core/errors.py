@@ -1,8 +1,9 @@
 """Errors in four parts, and the door that names the public function in which they arose.
 
-A sentence names the function that was called, its argument, what the argument must be, what it was, and what to do. Inner
-code raises it with ``refuse`` and does not know the function; the public function carries the decorator ``door``, which adds
-the name. This module does not import torch, so that the command line can report an error at once.
+An error names the function that was called, its argument, what the argument must be, what it was,
+and what to do. Inner code raises it with ``refuse``, without the function; the public function
+carries the decorator ``door``, which adds its name. This module does not import torch, so that the
+command line can report an error at once.
 """
 
 import functools
@@ -97,10 +98,11 @@ def door(function: str) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 @overload
 def door(function: Callable[P, R]) -> Callable[P, R]: ...
 def door(function: Any) -> Any:
-    """Mark a public function: an error that leaves it without a name gets the name of this function.
+    """Mark a public function: an error without the name of a function gets the name of this one.
 
-    Use it bare, or with the name that users know, as in ``@door("data.load")``. A bare door of a method takes the class of the
-    object, ``Patterns.write``; that of ``__init__`` or ``__post_init__`` takes the class alone.
+    Use it bare, or with the name that users know, as in ``@door("data.load")``. A bare door of a
+    method adds the class of the object, ``Patterns.write``; that of ``__init__``,
+    ``__post_init__`` and ``__call__`` gives the class alone.
     """
     if isinstance(function, str):
         return lambda decorated: _door(decorated, function)
@@ -140,7 +142,7 @@ def _door(function: Callable[P, R], name: str) -> Callable[P, R]:
 
 @contextmanager
 def within(name: str) -> Iterator[None]:
-    """Give the errors of a block a name, where no public function of this library is called: ``load_state_dict``, ``to``."""
+    """Name the errors of a block after a function of torch that users call, such as ``to``."""
     try:
         yield
     except InputError as error:
@@ -150,7 +152,7 @@ def within(name: str) -> Iterator[None]:
 
 
 def named(**known: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Mark a function that stands for what it builds: errors from inside get its name and its names of the arguments.
+    """Mark a constructor: errors from inside get its name, and its names of the arguments.
 
     Args:
         **known: the name of an inner argument, and the name under which this function takes it.
@@ -176,7 +178,7 @@ def _rename(error: InputError, function: str, argument: str) -> None:
 
 
 def describe(value: Any) -> str:
-    """Name a value for the "but it was" part: a tensor by dtype, shape and range, anything else by its repr."""
+    """Describe a value in an error: a tensor by dtype, shape and range, others by their repr."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         return _describe_tensor(value)

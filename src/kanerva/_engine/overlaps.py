@@ -1,12 +1,13 @@
 r"""Recall in the space of overlaps, where patterns are fewer than dimensions.
 
-A read of a memory whose values are its keys X moves the state by a sum of patterns, so the scores s = X q can be followed without it:
+A read of a memory whose values are its keys X moves the state by a sum of patterns, so the scores
+s = X q can be computed without the state:
 
 .. math:: s \leftarrow (1 - \eta)\, s + \eta\, G\, w(s), \quad G = X X^T, \quad
     q_t = (1 - \eta)^t q_0 + X^T c_t, \quad c \leftarrow (1 - \eta)\, c + \eta\, w(s)
 
-A step costs m^2 rather than 2 m d. Rest is a matter of the state itself, which is only looked at where the scores do not tell
-that it moves.
+A step costs m^2 rather than 2 m d. Whether a query is at rest depends on the state itself, which is
+computed only where the scores alone do not show that it moves.
 """
 
 import torch

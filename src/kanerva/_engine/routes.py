@@ -1,10 +1,12 @@
-"""The routes of one read, and the choice among them. Every route gives the same answer; they differ in time and memory.
+"""The routes of one read, and the choice among them.
 
-* ``scan``: whole numbers, of packed bits that a step activates;
+Every route gives the same result; they differ in time and memory.
+
+* ``scan``: sums of whole numbers over packed bits that a ``Step`` activates;
 * ``attend``: torch's own attention, for softmax of dot products with values as long as keys;
-* ``select``: of rules that only the largest scores concern, the few keys that can weigh anything;
-* ``stream``: sums over keys a block at a time, for rules that weigh block by block;
-* ``whole``: all scores of some queries at once, for any rule, and for whatever is small.
+* ``select``: the few keys that can have a weight, for rules that depend on the largest scores;
+* ``stream``: sums over the keys a block at a time, for rules that weigh block by block;
+* ``whole``: all scores of some queries at once, for any rule and for every small read.
 """
 
 import math
@@ -201,7 +203,10 @@ def _potential(
 
 
 def _anew(work: Callable[..., Any], query: Tensor, count: int, learned: bool) -> Callable[..., Any]:
-    """Return work that keeps no scores for gradients where they are many: they are worked out anew on the way back."""
+    """Return work that keeps no scores for gradients where they are many.
+
+    The scores are computed again in the backward pass.
+    """
     if not learned or arrays.tracing() or len(query) * count * SCORE_BYTES <= settings.budget:
         return work
     return partial(stream.anew, work)
@@ -215,7 +220,10 @@ def _far(
     separation: Separation,
     mask: Mask,
 ) -> Field | None:
-    """Read without ever building all scores; None where the rule cannot, or where sums are not finite, which is said elsewhere."""
+    """Read without building all scores.
+
+    None where the rule does not allow it, or where a sum is not finite: the whole route reports it.
+    """
     if learns(query, keys, values, mask, separation.temperature()):
         # All at once, torch remembers every score for the way back.
         many = len(query) * len(keys) * SCORE_BYTES > settings.budget
@@ -264,7 +272,7 @@ def _all(parts: list[Field]) -> Field:
 
 
 def _streams(values: Rows) -> bool:
-    """Tell whether values may be summed in the dtype of the weights: whole numbers are summed exactly."""
+    """Return whether values may be summed in the dtype of the weights; whole numbers may not."""
     return isinstance(values, Packed) or values.is_floating_point()
 
 
@@ -284,12 +292,9 @@ def _whole(
     part = separation.partial(compared, kept) if separation.coupled else None
     if part is None or part.coupling is None:
         weight = separation.forward(compared, kept)
-        if isinstance(values, Tensor) and values.dtype is weight.dtype:
-            value = weight @ values
-        else:
-            value = _sum(weight, values)
         # Softmax gives every key some weight, unless a mask leaves none.
-        return Field(value, None if type(separation) is Softmax and kept is None else _zero(weight))
+        never = type(separation) is Softmax and kept is None
+        return Field(_sum(weight, values), None if never else _zero(weight))
     value = _sum(part.weights, values) - part.coupling * query.to(part.weights.dtype)
     if part.mass is not None:
         value = value / torch.where(part.mass == 0, 1.0, part.mass)
@@ -314,14 +319,17 @@ def _zero(weight: Tensor) -> Tensor:
 
 
 def _softmax(separation: Separation) -> Softmax | None:
-    """Return the softmax that a rule weighs by, if it does; the exact rule of exponential memories on bits is one."""
+    """Return the softmax that a rule weighs by, if any.
+
+    The one-bit difference of ``Exponential`` is one, up to its self-coupling.
+    """
     if type(separation) is Difference and type(separation.part) is Exponential:
         return Softmax(separation.part.beta)
     return separation if type(separation) is Softmax else None
 
 
 def _attends(query: Tensor, keys: Rows, values: Rows, beta: float | Tensor) -> bool:
-    """Tell whether torch's attention takes the read, and is the faster way: one dtype, and no gradient asked for."""
+    """Return whether torch's attention takes the read and is faster: one dtype, no gradient."""
     if (
         arrays.tracing()
         or isinstance(keys, Packed)
@@ -333,8 +341,9 @@ def _attends(query: Tensor, keys: Rows, values: Rows, beta: float | Tensor) -> b
         return False
     if query.device.type != "cpu":
         return True
-    # On the CPU it is fast, and builds no scores, only for values as long as keys. It shares few queries badly among threads, and
-    # sums millions of patterns for one query in one go, which costs digits: blocks of keys are as fast there, and right.
+    # On the CPU it is fast, and builds no scores, only for values as long as keys. It divides few
+    # queries badly among threads, and sums millions of patterns for one query in one go, which
+    # costs digits: blocks of keys are as fast there, and accurate.
     few = 1 < len(query) <= 32 and keys.numel() >= 2**21
     lies = keys.stride(-1) == values.stride(-1) == 1  # else torch would build the scores
     return (
@@ -367,7 +376,7 @@ def _attend(query: Tensor, keys: Rows, values: Rows, separation: Softmax) -> Fie
 def scans(
     keys: Rows, values: Rows, similarity: Similarity, separation: Separation
 ) -> TypeGuard[Packed]:
-    """Return whether a kernel finds the active keys among packed bits, and sums or changes values."""
+    """Return whether a kernel finds the active keys among packed bits, and handles the values."""
     return (
         isinstance(keys, Packed)
         and isinstance(values, Tensor)
@@ -379,6 +388,6 @@ def scans(
 
 
 def radius(keys: Rows, separation: Separation) -> int:
-    """Turn a threshold on agreements into the largest distance that reaches it; -1 where none does."""
+    """Turn a threshold on agreements into the largest distance within it; -1 for none."""
     assert isinstance(separation, Step)
     return max(-1, math.floor(min(keys.shape[1] - separation.threshold, keys.shape[1])))

@@ -19,7 +19,8 @@ Result = TypeVar("Result")
 Rows = Shaped[Tensor, "_m _d"] | Packed
 Mask = Shaped[Tensor, "*_mask"] | None
 
-# Bytes of temporaries that one score may cost on its way to a weight: integer distances, hashes, float64 look-ups.
+# Bytes of temporaries that one score may cost on its way to a weight: integer distances, hashes,
+# float64 look-ups.
 SCORE_BYTES = 64
 # Similarities that build nothing of the size of the keys on the way to the scores.
 WHOLE = (dot, agreement, manhattan)
@@ -34,7 +35,7 @@ def wide(dtype: torch.dtype) -> torch.dtype:
 
 
 def unmixed(work: Callable[..., Result]) -> Callable[..., Result]:
-    """Keep torch from choosing other dtypes while some work is done: sums are of what they are said to be."""
+    """Switch autocast off inside a function, so that sums are in the documented dtype."""
 
     @wraps(work)
     def done(query: Tensor, *more: Any) -> Result:
@@ -49,7 +50,10 @@ def unmixed(work: Callable[..., Result]) -> Callable[..., Result]:
 def chunks(
     rows: Tensor, width: int, mask: Tensor | None = None
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Cut rows of queries, and the mask with them, so that ``width`` scores a row fit the budget; at least one chunk."""
+    """Cut rows of queries, and their mask, so that ``width`` scores a row fit the budget.
+
+    There is at least one chunk.
+    """
     size = max(1, settings.budget // (SCORE_BYTES * max(1, width)))
     for start in range(0, max(1, len(rows)), size):
         part = slice(start, start + size)
@@ -79,7 +83,10 @@ def learns(*several: object) -> bool:
 
 
 def pieces(count: int, width: int) -> Iterator[slice]:
-    """Cut ``count`` keys or values of ``width`` numbers so that a piece, widened to 8 bytes, fits a quarter of the budget."""
+    """Cut ``count`` rows of ``width`` numbers so that a piece fits a quarter of the budget.
+
+    Numbers are taken to be widened to 8 bytes.
+    """
     size = max(1, settings.budget // (32 * max(1, width)))
     return (slice(start, start + size) for start in range(0, max(1, count), size))
 

@@ -20,7 +20,7 @@ def deposit(
     separation: Separation,
     times: int,
 ) -> None:
-    """Add ``times`` every value to the counters of the keys that its address activates, in place."""
+    """Add every value, ``times`` over, to the counters of the keys that its address activates."""
     if routes.scans(keys, counters, similarity, separation):
         radius = routes.radius(keys, separation)
         packed.scatter(query, values, keys, counters, radius, times)

@@ -18,8 +18,8 @@ __all__ = ["Associative"]
 class Associative(nn.Module, ABC):
     """A store of values under keys, which is written, read, cleared, counted and saved.
 
-    ``Memory`` is the store whose read is a weighted sum of values. A memory with another read derives
-    from this class, writes the abstract members, and names in ``exempt`` the laws of
+    ``Memory`` is the store whose read is a weighted sum of values. A memory with another read
+    derives from this class, writes the abstract members, and names in ``exempt`` the laws of
     ``check_memory`` that it does not promise.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The contract of every memory that reads by a weighted sum; the stores hold the two ways to keep what is written."""
+"""The contract of every memory that reads by a weighted sum of values."""
 
 from abc import abstractmethod
 from contextlib import suppress
@@ -295,8 +295,8 @@ class Memory(Associative):
         .. math:: E(q) = R(q) - \Phi(s(q))
 
         R is the regulariser of the similarity: half the squared length for ``dot`` scores, 0 for
-        ``closeness`` and ``cosine``. For ``dot``, or ``closeness`` with a normalised separation, and
-        no activation, its gradient is ``query - read``.
+        ``closeness`` and ``cosine``. Its gradient is ``query - read`` for ``dot``, or for
+        ``closeness`` with a normalised separation, where there is no activation.
 
         Args:
             query: ``(..., d)``.

@@ -11,7 +11,9 @@ from kanerva._core.errors import refuse
 
 
 class Explanation(NamedTuple):
-    """One read, and what it is made of; every field but ``value`` and ``weights`` has one number a query.
+    """One read, and what it is made of.
+
+    Every field but ``value`` and ``weights`` has one number for each query.
 
     Attributes:
         value: ``(..., e)`` what was read.
@@ -40,7 +42,10 @@ class Explanation(NamedTuple):
 def explained(
     value: Tensor, weights: Tensor, mass: Tensor, vote: Tensor | None, energy: Tensor | None
 ) -> Explanation:
-    """Put an explanation together; ``vote`` is the smallest absolute field, where signs are taken."""
+    """Put an explanation together.
+
+    ``vote`` is the smallest absolute field of a query, where signs are taken.
+    """
     if not arrays.sound(mass):
         must = f"such that the mass stays within {mass.dtype}"
         do = "scale the data or beta down, or wrap the separation in Normalised"

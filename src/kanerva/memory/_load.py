@@ -24,9 +24,9 @@ STORES: dict[str, type[Associative]] = {"Patterns": Patterns, "Locations": Locat
 def load(path: str | Path, allow: Sequence[Any] = ()) -> Memory:
     """Read a memory that ``memory.save`` wrote.
 
-    Only classes and functions of this library, and those in ``allow``, are used; nothing is imported
-    or run because the file names it. What the file says of itself is checked against its tensors
-    before anything is built.
+    Only classes and functions of this library, and those in ``allow``, are used; nothing is
+    imported or run because the file names it. What the file says of itself is checked against
+    its tensors before anything is built.
 
     Args:
         path: a file written by ``memory.save``.

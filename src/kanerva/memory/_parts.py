@@ -1,7 +1,7 @@
 """Parts, arguments and whole memories as plain data, and parts built again from an allow-list.
 
-The library's own parts are written by their name. What comes from elsewhere is written with its module, which is only
-named in errors: nothing is ever imported because a file names it.
+The library's own parts are written by their name. Classes and functions from elsewhere are written
+with their module too, which only serves errors: nothing is imported because a file names it.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The store that keeps every key and value as written: in memory, in fewer bytes, or in a file that is mapped."""
+"""The store that keeps every key and value: in memory, in fewer bytes, or in a mapped file."""
 
 from collections.abc import Sequence
 from typing import Any, Self, cast

@@ -1,8 +1,8 @@
 """Rules that turn scores into weights: how much each key counts in a read.
 
-Nearly every rule is the gradient of a scalar potential, ``weights = dPhi/dscores``, and has that potential; the energy of a
-memory is built from it. A mask says which keys are there (True). A key that is left out has weight zero and adds nothing
-to the potential; where no key is left, all weights are zero.
+Nearly every rule is the gradient of a scalar potential, ``weights = dPhi/dscores``; the energy of a
+memory is built from that potential. A mask is True for the keys that take part. A key that is left
+out has weight zero and adds nothing to the potential; where no key is left, all weights are zero.
 """
 
 from kanerva.separation._base import Partial, Separation

@@ -88,7 +88,10 @@ class Entmax(Separation):
         return Softmax(self.beta).join(potentials) if self.alpha == 1 else None
 
     def reach(self, scores: Scores) -> Float[Tensor, "*batch 1"] | None:
-        """Return the largest score less 1 / (beta (alpha - 1)): what lies below weighs nothing (Peters, Niculae and Martins 2019)."""
+        """Return the largest score less 1 / (beta (alpha - 1)).
+
+        Keys below it have no weight (Peters, Niculae and Martins 2019).
+        """
         beta = float(self.beta)
         if self.alpha == 1 or beta == 0:
             return None
@@ -97,13 +100,16 @@ class Entmax(Separation):
 
 
 class _EntmaxFunction(torch.autograd.Function):
-    """Entmax of logits along the last dimension, with its Jacobian diag(u) - u u^T / sum(u), u = p^(2 - alpha)."""
+    """Entmax of logits along the last dimension, with its Jacobian.
+
+    The Jacobian is diag(u) - u u^T / sum(u), u = p^(2 - alpha).
+    """
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(logits: Tensor, alpha: float) -> Tensor:
-        # In float32 at least, and the largest taken off first: what is left of large scores keeps its digits.
+        # In float32 at least, less the largest logit: large scores keep the digits that differ.
         exact = logits if logits.dtype == torch.float64 else logits.float()
         z = (exact - exact.amax(-1, keepdim=True)) * (alpha - 1)
         threshold = {1.5: _threshold_15, 2.0: _threshold_2}.get(float(alpha))
@@ -144,10 +150,13 @@ def _threshold_15(z: Tensor) -> Tensor:
 
 
 def _bisect(z: Tensor, alpha: float) -> Tensor:
-    """Find p = [z - tau]_+^(1/(alpha-1)) with sum 1 or a little more, for z whose largest is 0: tau lies in [-1, 0)."""
+    """Find p = [z - tau]_+^(1/(alpha-1)) with sum 1 or a little more, for z whose largest is 0.
+
+    tau lies in [-1, 0).
+    """
 
     def weights(low: Tensor) -> Tensor:
-        # Near alpha = 1 the base is near 1, and so is 1 + tau near 0: it is that which is looked for.
+        # Near alpha = 1 the base is near 1, and 1 + tau near 0: so 1 + tau is searched for.
         return (
             ((z - low).clamp_min(-1).log1p() / (alpha - 1)).exp()
             if alpha < 2

@@ -13,7 +13,8 @@ from kanerva._core.errors import door, refuse
 from kanerva.separation._base import LogWeights, Scores
 from kanerva.theory import cap, circle
 
-# Terms of a Chebyshev series: right to 1e-9 at usual radii, to 1e-6 at worst up to 30,000 dimensions.
+# Terms of a Chebyshev series: exact to 1e-9 at usual radii, to 1e-6 at worst up to 30,000
+# dimensions.
 TERMS = 64
 # Share of the dimension by which a radius keeps away from its ends, where cosines no longer
 # distinguish caps.
@@ -154,9 +155,10 @@ class Cap(LogWeights):
         return inside, logs
 
     def _rest(self, place: Any) -> Any:
-        """Return ln p less its steep part, for places -1 to 1 from cosine 1 to the end of reach: what is smooth there.
+        """Return the smooth part of ln p, for places -1 to 1 from cosine 1 to the end of reach.
 
-        With tan(angle / 2) = sinh z = s sqrt(1 - t^2) / t, ln p is d / 2 ln(1 - s^2) and a smooth function of z.
+        With tan(angle / 2) = sinh z = s sqrt(1 - t^2) / t, ln p is d / 2 ln(1 - s^2) plus a smooth
+        function of z.
         """
         cosine = 1 - 2 * np.tanh((place + 1) / 2 * math.asinh(self._ratio)) ** 2
         # the gap as theory.cap sees it, so that the same rounding is taken off again
@@ -166,7 +168,7 @@ class Cap(LogWeights):
 
 
 class _CapFunction(torch.autograd.Function):
-    """The log of the shared part of a cap against 1 - cosine, and its slope, which has a closed form."""
+    """The log of the shared part of a cap against 1 - cosine, with its slope in closed form."""
 
     generate_vmap_rule = True
 
@@ -200,7 +202,7 @@ def _log_left(gap: Tensor, part: Cap) -> Tensor:
 
 
 def resolved(terms: tuple[float, ...], eps: float) -> tuple[float, ...]:
-    """Leave out the last terms of a series, as far as a dtype of that resolution does not see them."""
+    """Leave out the last terms of a series that are below the resolution of a dtype."""
     small, count = max(eps, 1e-11), len(terms)
     while count > 1 and sum(map(abs, terms[count - 1 :])) < small:
         count -= 1

@@ -27,10 +27,12 @@ from kanerva.separation._base import (
 class Softmax(LogWeights):
     r"""Weighs by the normalised exponential of the score: attention.
 
-    .. math:: w_i = \frac{e^{\beta s_i}}{\sum_j e^{\beta s_j}}, \quad \Phi = \frac1\beta \log \sum_i e^{\beta s_i}
+    .. math:: w_i = \frac{e^{\beta s_i}}{\sum_j e^{\beta s_j}}, \quad
+        \Phi = \frac1\beta \log \sum_i e^{\beta s_i}
 
     Args:
-        beta: inverse temperature >= 0, in nats per unit of score; 0 weighs all alike. A tensor of one number can be trained.
+        beta: inverse temperature >= 0, in nats per unit of score; 0 gives all keys the same weight.
+            A tensor of one number can be trained.
 
     Example:
         >>> import math, torch
@@ -70,7 +72,9 @@ class Softmax(LogWeights):
 
 @dataclass(frozen=True)
 class Argmax(Separation):
-    r"""Weighs the largest score alone; equal largest ones share. The limit of ``Softmax`` for large beta.
+    r"""Weighs the largest score alone; equal largest scores share the weight.
+
+    This is the limit of ``Softmax`` for large beta.
 
     .. math:: w_i = [s_i = \max_j s_j] \,/\, \#, \quad \Phi = \max_i s_i
 
@@ -104,7 +108,7 @@ class Argmax(Separation):
 
 @dataclass(frozen=True)
 class TopK(Separation):
-    r"""Weighs the k largest scores by softmax, and nothing else; scores equal to the k-th are all kept.
+    r"""Weighs the k largest scores by softmax; scores equal to the k-th are all kept.
 
     .. math:: w = \mathrm{softmax}(\beta s) \text{ over } T = \{i : s_i \ge s_{(k)}\}, \quad
         \Phi = \frac1\beta \log \sum_{i \in T} e^{\beta s_i}
@@ -155,11 +159,13 @@ class TopK(Separation):
 
 @dataclass(frozen=True)
 class Compact(Separation):
-    r"""Weighs alike all that lies within reach, and nothing beyond it: the gradient of a log-sum-ReLU.
+    r"""Gives all keys within reach the same weight: the gradient of a log-sum-ReLU.
 
-    .. math:: w_i = \frac{[1 + \beta s_i > 0]}{\sum_j [1 + \beta s_j]_+}, \quad \Phi = \frac1\beta \log \sum_i [1 + \beta s_i]_+
+    .. math:: w_i = \frac{[1 + \beta s_i > 0]}{\sum_j [1 + \beta s_j]_+}, \quad
+        \Phi = \frac1\beta \log \sum_i [1 + \beta s_i]_+
 
-    With ``closeness`` scores the potential is the logarithm of an Epanechnikov density, up to a constant.
+    With ``closeness`` scores the potential is the logarithm of an Epanechnikov density, up to a
+    constant.
 
     Args:
         beta: inverse temperature > 0; with ``closeness`` the reach is ``sqrt(2 / beta)``.
