@@ -5,7 +5,7 @@ query is iterated independently of the others in its batch.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -129,10 +129,18 @@ def trace(
     return Path(states, None, found[-1].steps, found[-1].converged)
 
 
-def _states(step: Step, query: Tensor, *given: Any) -> Iterator[Settled]:
+def _states(
+    step: Step,
+    query: Tensor,
+    steps: int,
+    rate: float,
+    tolerance: float,
+    context: tuple[Tensor, ...],
+) -> Iterator[Settled]:
     """Check the arguments of ``settle`` and ``trace``, and iterate."""
     arrays.finite("query", arrays.floats("query", query))
-    return iterate(step, query, rules(*given, count=query[..., 0].numel()))
+    checked = rules(steps, rate, tolerance, context, count=query[..., 0].numel())
+    return iterate(step, query, checked)
 
 
 class Rules(NamedTuple):

@@ -241,7 +241,7 @@ def locations(
     log_rest = math.log(patterns - 1) if patterns > 1 else -math.inf
     log_noise = math.log(square) + log_rest + 2 * log_share
     if log_noise >= 0:
-        must = f"small enough for {patterns} patterns to be told apart with any number of locations"
+        must = f"small enough for {patterns} patterns to be separable with any number of locations"
         do = "give a smaller one, store fewer patterns, or give a lower fidelity"
         refuse("radius", must=must, got=str(radius), do=do)
     log_top = math.log(square) + float(np.logaddexp(0, log_rest + log_share))
