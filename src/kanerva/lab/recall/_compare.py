@@ -20,7 +20,7 @@ from kanerva.lab.memories import Entry, Facts, Parameter, build, choose, measure
 from kanerva.lab.recall._plan import Plan
 from kanerva.lab.recall._scorer import RIGHT, Scorer
 from kanerva.lab.recall._summary import verdicts
-from kanerva.memory import Locations, Memory
+from kanerva.memory import Memory
 
 __all__ = ["Comparison", "compare"]
 
@@ -139,7 +139,7 @@ class _Run:
         else:
             entry.fill(memory, dataclasses.replace(self.data, real=self.x))
         self.recall(name, entry.title, memory)
-        rows, size = self.rows[-len(self.trials) :], _size(memory)
+        rows, size = self.rows[-len(self.trials) :], memory.nbytes
         for row, effective in zip(rows, _effective(memory, self.x, self.trials), strict=True):
             row |= {"effective": effective, "bytes": size}
         if self.plan.domain == "bits" and name in CURVES:
@@ -208,11 +208,6 @@ def _recall(
     return row, recalled
 
 
-def _size(memory: Memory) -> int:
-    """Count the bytes that a memory holds."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in memory.state_dict().values())
-
-
 def _effective(memory: Memory, x: Tensor, trials: Sequence[Trial]) -> list[float]:
     """Return, for each trial, the mean effective number of patterns in a read of some cues.
 
@@ -227,37 +222,23 @@ def _effective(memory: Memory, x: Tensor, trials: Sequence[Trial]) -> list[float
 
 
 def _pattern_weights(memory: Memory, x: Tensor, cues: Tensor) -> Tensor:
-    """Weigh the stored patterns; in a location store, by shared active locations."""
-    rows = max(1, settings.budget // (64 * memory.keys.shape[0]))
-    if not isinstance(memory, Locations):
-        return torch.cat([memory.weights(part) for part in _parts(cues, rows)])
-    active = [memory.weights(part) for part in _parts(cues, rows)]
-    shared = (
-        [part @ written.T for part in active] for written in map(memory.weights, _parts(x, rows))
-    )
-    return torch.cat([torch.cat(column) for column in shared], -1)
-
-
-def _parts(x: Tensor, rows: int) -> list[Tensor]:
-    return [x[start : start + rows] for start in range(0, len(x), rows)]
+    """Weigh the stored patterns for some cues, a few at a time."""
+    rows = max(1, settings.budget // (64 * len(x)))
+    return torch.cat([memory.pattern_weights(part, x) for part in torch.split(cues, rows)])
 
 
 def _curve(memory: Memory, x: Tensor, seed: int) -> Iterator[Row]:
-    """Weigh a pattern at every distance from the query, one bit after the other."""
-    key = x[:1]
+    """Weigh patterns at every distance from a query; what the memory stored before is removed."""
     order = torch.randperm(x.shape[1], generator=torch.Generator().manual_seed(seed))
-    turn = torch.ones(x.shape[1] + 1, x.shape[1])
-    for distance in range(1, len(turn)):
-        turn[distance:, order[distance - 1]] = -1
-    if isinstance(memory, Locations):
-        shared = _pattern_weights(memory, key, key * turn).flatten()
-        weight = shared / shared[0].clamp_min(1)
-    else:
-        logs = memory.separation.log_weights(memory.similarity(key * turn, key)).flatten().double()
-        weight = (logs - logs[0]).exp()
-    yield from (
-        {"distance": distance, "weight": value} for distance, value in enumerate(weight.tolist())
-    )
+    patterns = x[:1].repeat(len(order) + 1, 1).double()
+    for distance, coordinate in enumerate(order.tolist(), 1):
+        patterns[distance:, coordinate] *= -1
+    memory.clear()
+    memory.double().write(patterns)
+    weights = memory.pattern_weights(patterns[0], patterns)
+    shares = weights / weights[0] if weights[0] else weights
+    for distance, weight in enumerate(shares.tolist()):
+        yield {"distance": distance, "weight": weight}
 
 
 def _notes(data: DataSet, plan: Plan, facts: Facts) -> list[str]:
