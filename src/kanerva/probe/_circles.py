@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import door, refuse
-from kanerva.separation import Separation
+from kanerva.separation import Partial, Separation
 from kanerva.theory import circle
 
 __all__ = ["CosineCircle"]
@@ -44,24 +44,25 @@ class CosineCircle(Separation):
     bits: int = field()
     radius: int
     normalised = True
-    gradient = False
     expects = ("cosine",)
-    _logs: Tensor = field(init=False, repr=False, compare=False)
+    _log_share: Tensor = field(init=False, repr=False, compare=False)
 
     @door
     def __post_init__(self) -> None:
         bits = checks.integer("bits", self.bits, 1, checks.BITS)
         do = "give a Hamming distance that leaves some bits out"
         radius = checks.integer("radius", self.radius, 0, bits - 1, do)
-        logs = torch.from_numpy(circle.log_fraction(bits, radius))
-        checks.keep(self, bits=bits, radius=radius, _logs=logs)
+        log_share = torch.from_numpy(circle.log_fraction(bits, radius))
+        checks.keep(self, bits=bits, radius=radius, _log_share=log_share)
 
-    def __call__(self, scores: Scores, mask: Tensor | None = None) -> Scores:
-        """Weigh ``scores`` of cosine; a row with nothing in reach gets zeros."""
+    def partial(self, scores: Scores, mask: Tensor | None = None) -> Partial:
+        """Weigh some of the keys by the exponential of ``log_weights``."""
         logs = self.log_weights(scores)
         logs = logs if mask is None else logs.masked_fill(~mask, -math.inf)
-        found = (logs > -math.inf).any(-1, keepdim=True)
-        return logs.masked_fill(~found, 0).softmax(-1).masked_fill(~found, 0)
+        top = logs.detach().amax(-1, keepdim=True)
+        # -inf minus -inf is NaN, so nothing is subtracted where nothing is in reach.
+        weights = (logs - top.masked_fill(top == -math.inf, 0)).exp()
+        return Partial(weights, top, weights.sum(-1, keepdim=True))
 
     @door("CosineCircle")
     def log_weights(self, scores: Scores) -> Scores:
@@ -79,14 +80,8 @@ class CosineCircle(Separation):
         distance = (1 - scores.double()).mul(self.bits / 2).clamp(0, self.bits)
         below = distance.floor().long().clamp_max(self.bits - 1)
         part = distance - below
-        logs = self._logs.to(scores.device)
+        logs = self._log_share.to(scores.device)
         near, far = logs[below], logs[below + 1]
         line = near.nan_to_num(neginf=0) * (1 - part) + far.nan_to_num(neginf=0) * part
         out = (near == -math.inf) & (part < 1) | (far == -math.inf) & (part > 0)
         return line.masked_fill(out, -math.inf).to(scores.dtype)
-
-    @door
-    def potential(self, scores: Scores, mask: Tensor | None = None) -> Float[Tensor, "*batch"]:
-        """Refuse: the rule has no potential."""
-        do = "fit a Softmax with theory.beta.fit for an energy"
-        refuse("separation", got=repr(self), must="one with a potential", do=do)
