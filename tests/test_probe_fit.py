@@ -138,9 +138,6 @@ def test_rows_masks_and_dtypes():
     assert grad.grad[0] > 0
 
 
-@pytest.mark.xfail(
-    reason="Memory.key_bits takes the length, bits, for a need of -1/+1 keys", strict=True
-)
 def test_a_memory_of_real_vectors_reads_by_them():
     keys = torch.randn(6, 64, generator=torch.Generator().manual_seed(0))
     rule = probe.CosineCircle(64, 9)

@@ -118,7 +118,8 @@ class Memory(Associative):
     @property
     def key_bits(self) -> bool:
         """Whether keys and queries are -1/+1."""
-        declared = getattr(self.similarity, "bits", False) or self._separation.bits
+        # A rule may have a field of that name, the length of its keys.
+        declared = getattr(self.similarity, "bits", False) or self._separation.bits is True
         return bool(declared) or (self.autoassociative and self.value_bits)
 
     @property

@@ -53,7 +53,7 @@ class Separation:
     * ``binary``: every weight is 0 or 1;
     * ``coupled``: the field is reduced by a self-coupling of the query, which needs values as long
       as the keys;
-    * ``bits``: keys and queries must be -1/+1;
+    * ``bits``: True where keys and queries must be -1/+1; a field of that name has another meaning;
     * ``length``: the length of keys that the rule is made for; None for any;
     * ``expects``: names of the similarities whose scores the rule is made for; empty for any.
 
