@@ -31,6 +31,11 @@ class Limits:
       bfloat16.
     * ``exponentials``: of float32 numbers in the cache.
     * ``bandwidth``: bytes read, by the size of the array that is read repeatedly.
+
+    Example:
+        >>> from kanerva.lab import bench
+        >>> bench.Limits(None, 1e11, 2e11, 1e9, {2**20: 1e10}).single
+        100000000000.0
     """
 
     words: float | None

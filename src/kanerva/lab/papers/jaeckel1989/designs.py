@@ -164,7 +164,20 @@ def log_shares(design: str, size: int, bits: int, ones: int) -> np.ndarray:
 
 
 def chances(design: str, bits: int, ones: int) -> np.ndarray:
-    """Return the probability of each distance between two random keys."""
+    """Return the probability of each distance between two random keys.
+
+    Args:
+        design: ``"hyperplane"``, whose keys have a fixed number of ones, or another.
+        bits: n, length of a key.
+        ones: how many bits of a key are +1, for ``"hyperplane"``.
+
+    Returns:
+        ``(n + 1,)`` probabilities of the distances 0 to n.
+
+    Example:
+        >>> chances("selected", bits=2, ones=1).round(9).tolist()
+        [0.25, 0.5, 0.25]
+    """
     from scipy.stats import binom, hypergeom
 
     if design != "hyperplane":

@@ -159,6 +159,10 @@ def crossing(distances: Sequence[int], after: Sequence[float]) -> float | None:
 
     Returns:
         the distance, or None where the curve stays below the diagonal.
+
+    Example:
+        >>> crossing([0, 10, 20], [0.0, 8.0, 22.0])
+        15.0
     """
     points = list(zip(distances, after, strict=True))
     for (near, before), (far, now) in pairwise(points):
