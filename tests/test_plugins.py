@@ -166,16 +166,16 @@ def nearest_of(dim, beta=8.0):
 def needs(dim, beta):
     return kanerva.modern_hopfield(dim, beta=beta)
 
-def linked(memory, data):
-    memory.write(data.real[: len(data.real) // 2])
+def turned(memory, data):
+    memory.write(-data.real)
 
 entry = Entry(
-    "Half",
+    "Turned",
     ("bits",),
-    ("ramsauer2021", "@misc{me2026, title = {Half}}"),
+    ("ramsauer2021", "@misc{me2026, title = {Turned}}"),
     lambda facts, chosen: [Parameter("beta", 64.0, "sharp")],
     nearest_of,
-    fill=linked,
+    fill=turned,
 )
 bits = Entry("Bits", ("bits",), (), lambda facts, chosen: [], nearest_of)
 number = 3
@@ -220,19 +220,19 @@ class TestMemories:
 
     def test_an_entry_fills_its_memory(self, outside):
         result = compare("outside:entry")
-        assert result.rows[-1]["title"] == "Half"
-        assert result.rows[-1]["exact"] == 0.5
+        assert result.rows[-1]["title"] == "Turned"
+        assert result.rows[-1]["exact"] == 0.0
         assert result.parameters["entry"] == [("beta", 64.0, "sharp")]
         given = compare("outside:entry", given={"entry.beta": 32})
         assert given.parameters["entry"] == [("beta", 32, "given")]
 
     def test_entry_points_take_part(self, install):
-        install("acme", "[kanerva.memories]\nacme.half = acme:entry\n", MEMORIES)
-        assert memories.names()[-2:] == ["attention", "acme.half"]
-        assert list(memories.find())[-2:] == ["attention", "acme.half"]
+        install("acme", "[kanerva.memories]\nacme.turned = acme:entry\n", MEMORIES)
+        assert memories.names()[-2:] == ["attention", "acme.turned"]
+        assert list(memories.find())[-2:] == ["attention", "acme.turned"]
         assert list(recall.Plan(domain="real").entries) == ["modern_hopfield", "sparse_hopfield"]
-        result = compare("acme.half", given={"acme.half.beta": 32})
-        assert result.parameters == {"acme.half": [("beta", 32, "given")]}
+        result = compare("acme.turned", given={"acme.turned.beta": 32})
+        assert result.parameters == {"acme.turned": [("beta", 32, "given")]}
 
     @pytest.mark.untyped
     def test_broken_entry_points_are_left_out(self, install):
@@ -433,22 +433,25 @@ class TestCommands:
         assert "'sdm.weights' of the entry point 'acme' must be" in command("list")[2]
 
     def test_sources_of_memories(self, command, install):
-        install("acme", "[kanerva.memories]\nhalf = acme:entry\nbits = acme:bits\n", MEMORIES)
-        out = command("cite", "half")[1]
+        install("acme", "[kanerva.memories]\nturned = acme:entry\nbits = acme:bits\n", MEMORIES)
+        out = command("cite", "turned")[1]
         assert "@inproceedings{ramsauer2021" in out
         assert "@misc{me2026" in out
-        assert list(json.loads(command("cite", "half", "--json")[1])) == ["ramsauer2021", "me2026"]
+        assert list(json.loads(command("cite", "turned", "--json")[1])) == [
+            "ramsauer2021",
+            "me2026",
+        ]
         assert "@misc{me2026" in command("cite", "acme:entry")[1]
         assert "name must be a memory with a source" in command("cite", "bits")[2]
 
     def test_help_lists_the_names_of_entry_points(self, command, install):
-        install("acme", "[kanerva.memories]\nhalf = acme:entry\n[kanerva.data]\ncrops = acme:x\n")
+        install("acme", "[kanerva.memories]\nturned = acme:entry\n[kanerva.data]\ncrops = acme:x\n")
         out = command("recall", "--help")[1]
-        assert "half" in out
+        assert "turned" in out
         assert "crops" in out
 
     def test_warnings_are_one_sentence(self, install, folder):
-        install("acme", "[kanerva.memories]\nhalf = acme:entry\n", "import absent")
+        install("acme", "[kanerva.memories]\nturned = acme:entry\n", "import absent")
         words = ("recall", "letters", "--seeds", "1", "--cues", "3", "--levels", "0", "--json")
         run = subprocess.run(
             [sys.executable, "-m", "kanerva", *words],
@@ -458,7 +461,7 @@ class TestCommands:
         )
         assert run.returncode == 0, run.stderr
         assert run.stderr.strip() == (
-            "kanerva: warning: The entry point 'half' of the package 'acme' is left out: "
+            "kanerva: warning: The entry point 'turned' of the package 'acme' is left out: "
             "ModuleNotFoundError: No module named 'absent' (acme.py, line 1)."
         )
 
