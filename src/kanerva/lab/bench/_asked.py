@@ -45,7 +45,20 @@ class Found(NamedTuple):
 
 
 def found(rows: Sequence[Row]) -> list[Found]:
-    """Return the measurements for each requirement; those that were not run are left out."""
+    """Return the measurements for each requirement; those that were not run are left out.
+
+    Args:
+        rows: of a run.
+
+    Returns:
+        the worst number for each requirement, and how many sizes meet it.
+
+    Example:
+        >>> from kanerva.lab.bench import found
+        >>> row = {"operation": "softmax", "setting": {"d": 64}, "route": "kanerva", "peak": 2**21}
+        >>> [(one.asked.what, one.worst) for one in found([row])]
+        [('softmax read, memory beyond its input', 2.0)]
+    """
     lines = []
     for asked in ASKED:
         numbers = list(asked.measured(rows))

@@ -101,6 +101,16 @@ def compare(case: Case, seconds: float) -> tuple[list[Row], list[str]]:
 
     Returns:
         a row for each route with the right answer, and a sentence for each other route.
+
+    Example:
+        >>> from kanerva.lab.bench import Case, Route, compare
+        >>> good = Route("good", lambda: None, lambda: 0.0)
+        >>> bad = Route("bad", lambda: None, lambda: 0.5)
+        >>> rows, notes = compare(Case("read", {"B": 1}, [good, bad], allowed=0.1), 0.01)
+        >>> [row["route"] for row in rows]
+        ['good']
+        >>> notes
+        ['read B=1: bad gave another answer (off by 0.5, 0.1 allowed) and was not timed']
     """
     errors, notes = {}, []
     for route in case.routes:
@@ -151,6 +161,12 @@ def rounds(calls: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, 
 
     Returns:
         the times by name. A call that takes longer than ``seconds`` is made once.
+
+    Example:
+        >>> from kanerva.lab.bench import rounds
+        >>> times = rounds({"sum": lambda: sum(range(1000))}, 0.01)
+        >>> times["sum"].rounds >= 3
+        True
     """
     samples: dict[str, list[float]] = {}
     peaks: dict[str, int | None] = {}
@@ -212,6 +228,12 @@ def peak(call: Callable[[], Any]) -> tuple[int | None, float]:
     Returns:
         the growth of the highest resident memory in bytes, None where the system does not report
         it, and seconds.
+
+    Example:
+        >>> from kanerva.lab.bench import peak
+        >>> size, seconds = peak(lambda: bytearray(2**24))
+        >>> seconds > 0
+        True
     """
     with suppress(OSError, AttributeError):  # A C library other than that of GNU.
         ctypes.CDLL(None).malloc_trim(0)

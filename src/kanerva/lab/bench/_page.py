@@ -20,6 +20,12 @@ def page(result: Result, pictured: bool) -> str:
 
     Returns:
         the text of the page.
+
+    Example:
+        >>> from kanerva.lab import bench
+        >>> text = bench.page(bench.run("tiny", ["nearest"]), pictured=False)
+        >>> "## The nearest pattern" in text
+        True
     """
     return "\n".join([*_introduction(result, pictured), *_sections(result), ""])
 

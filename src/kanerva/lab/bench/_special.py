@@ -129,6 +129,7 @@ def exponents(rows: list[Row], column: str) -> tuple[float, float]:
         both slopes of the logarithms, by least squares.
 
     Example:
+        >>> from kanerva.lab.bench import exponents
         >>> rows = [dict(setting=dict(count=n), median=n**1.5) for n in (10, 100, 1000)]
         >>> [round(power, 6) for power in exponents(rows, "median")]
         [1.5, 1.5]
@@ -143,7 +144,20 @@ def _slope(points: list[tuple[float, float]]) -> float:
 
 
 def grown(rows: list[Row]) -> dict[str, list[Row]]:
-    """Return the rows of each operation whose growth was measured, by its name."""
+    """Return the rows of each operation whose growth was measured, by its name.
+
+    Args:
+        rows: of a run.
+
+    Returns:
+        the rows of each operation, in increasing order of the count.
+
+    Example:
+        >>> from kanerva.lab.bench import grown
+        >>> row = {"operation": "growth", "setting": {"what": "a read", "count": 10}}
+        >>> list(grown([row]))
+        ['a read']
+    """
     found: dict[str, list[Row]] = {}
     for row in rows:
         if row["operation"] == "growth":
