@@ -1,4 +1,4 @@
-"""Kanerva's memory: counting by hand, what a memory of counters promises, and the published numbers."""
+"""Sparse distributed memory: against loops over its definition, and against published numbers."""
 
 import copy
 import io
@@ -19,21 +19,16 @@ from kanerva.activation import Identity, Sign
 
 
 class ByHand:
-    """Sparse distributed memory in loops over its definition: Kanerva 1988."""
+    """Sparse distributed memory, as loops over its definition (Kanerva 1988)."""
 
     def __init__(self, addresses, radius, value_bits):
         self.addresses, self.radius = np.asarray(addresses), radius
-        self.counters, self.written = (
-            np.zeros((len(self.addresses), value_bits), int),
-            np.zeros(len(self.addresses), int),
-        )
+        self.counters = np.zeros((len(self.addresses), value_bits), int)
+        self.written = np.zeros(len(self.addresses), int)
 
     def active(self, key):
-        return [
-            place
-            for place, address in enumerate(self.addresses)
-            if (address != key).sum() <= self.radius
-        ]
+        distances = [(address != key).sum() for address in self.addresses]
+        return [place for place, distance in enumerate(distances) if distance <= self.radius]
 
     def write(self, key, value, end=None):
         for place in self.active(np.asarray(key)):
@@ -49,7 +44,7 @@ class ByHand:
 
 
 def filled(count=100, seed=0, **more):
-    """Build the memory of the fault tolerance table, with patterns in it."""
+    """Build the memory of the fault tolerance table, and write patterns to it."""
     memory = kanerva.sdm(bits=256, locations=10_000, patterns=100, seed=seed, **more)
     patterns = bits.random(count, 256, seed=1000 + seed)
     memory.write(patterns)
@@ -57,14 +52,14 @@ def filled(count=100, seed=0, **more):
 
 
 def tied(tie="random", count=40, seed=0):
-    """Build a memory in which every bit under every key is tied: each value was written, and its complement."""
+    """Build a memory in which every sum is tied: each value is written with its complement."""
     memory = kanerva.sdm(bits=100, locations=1000, radius=48, tie=tie, seed=seed)
     keys, values = bits.random(count, 100, seed=1), bits.random(count, 100, seed=2)
     memory.write(torch.cat([keys, keys]), torch.cat([values, -values]))
     return memory, keys
 
 
-# Against loops over the definition.
+# Against loops over the definition
 
 
 @pytest.mark.parametrize(
@@ -80,10 +75,9 @@ def test_by_hand(n, value_bits, radius):
         oracle.write(key, value)
     assert (memory.counters.numpy() == np.column_stack([oracle.counters, oracle.written])).all()
     queries = torch.cat([keys, bits.flip(keys, n // 8, seed=8), bits.random(10, n, seed=9)])
-    told = memory.explain(queries)
-    for query, value, mass, active, margin in zip(
-        queries, told.value, told.mass, told.active, told.margin, strict=True
-    ):
+    found = memory.explain(queries)
+    results = (found.value, found.mass, found.active, found.margin)
+    for query, value, mass, active, margin in zip(queries, *results, strict=True):
         sums, written, count = oracle.sums(query)
         assert (mass, active) == (written, count)
         assert (value[sums != 0] == torch.from_numpy(np.sign(sums[sums != 0]))).all()
@@ -95,7 +89,7 @@ def near(n, radius):
     return separation.Step(n - radius)
 
 
-# What it stores.
+# Storage
 
 
 def test_autoassociation_and_iterated_reading():
@@ -129,7 +123,7 @@ def test_heteroassociation_with_values_as_long_as_keys():
 
 
 def test_real_values_at_the_locations_of_bits():
-    """With counters of floats a read over its mass is the mean of what was written near."""
+    """With floating counters, a read divided by its mass is the mean of the values written near."""
     memory = Locations(
         bits.random(2000, 64, seed=0),
         3,
@@ -137,16 +131,14 @@ def test_real_values_at_the_locations_of_bits():
         activation=Identity(),
         counters=torch.float64,
     ).double()
-    key, values = (
-        bits.random(1, 64, seed=1, dtype=torch.float64),
-        torch.tensor([[0.5, -2.0, 7.0], [1.5, 3.0, 7.0]]).double(),
-    )
+    key = bits.random(1, 64, seed=1, dtype=torch.float64)
+    values = torch.tensor([[0.5, -2.0, 7.0], [1.5, 3.0, 7.0]]).double()
     memory.write(key.expand(2, -1), values)
-    told = memory.explain(key[0])
-    torch.testing.assert_close(told.value / told.mass, values.mean(0))
+    found = memory.explain(key[0])
+    torch.testing.assert_close(found.value / found.mass, values.mean(0))
 
 
-# Deletion.
+# Deletion
 
 
 @pytest.mark.parametrize("counters", [torch.int8, torch.int32, torch.float32])
@@ -174,7 +166,7 @@ def test_more_than_is_stored_cannot_be_forgotten():
         memory.forget(patterns[0])
 
 
-# The ends of counters.
+# The range of counters
 
 
 def small(**more):
@@ -197,14 +189,13 @@ def test_a_write_that_would_overflow_writes_nothing(engine):
         memory.write(key)
         assert torch.equal(memory.counters, before)
         with pytest.raises(kanerva.InputError, match="passes 127"):
-            memory.write(
-                key, -key
-            )  # the values come back from the end, but the count of writes passes it
+            # The value counters come back from the end, but the count of writes passes it.
+            memory.write(key, -key)
         assert torch.equal(memory.counters, before)
 
 
 def test_a_batch_is_written_one_key_after_the_other():
-    """So a batch is refused where its parts would be: at the count of writes, whatever the values come to."""
+    """A batch is refused where its keys would be: at the count of writes, for any values."""
     key = bits.random(1, 20, seed=1)
     whole, parts = small(), small()
     with pytest.raises(kanerva.InputError, match="passes 127"):
@@ -216,8 +207,8 @@ def test_a_batch_is_written_one_key_after_the_other():
         parts.write(key)
 
 
-def test_counters_are_looked_at_before_a_write_is_refused():
-    """Far more writes than a counter holds are fine, as long as they fall on different locations or cancel."""
+def test_only_a_counter_that_overflows_is_refused():
+    """More writes than a counter holds are accepted at other locations, or where they cancel."""
     memory = kanerva.sdm(bits=64, locations=500, radius=24, counters=torch.int8)
     patterns = bits.random(2000, 64, seed=3)
     memory.write(patterns)
@@ -237,23 +228,22 @@ def test_saturation_is_clamping_one_by_one(engine, budget):
     oracle = ByHand(memory.keys[:], 9, 20)
     source = torch.Generator().manual_seed(5)
     keys = bits.flip(bits.random(1, 20, seed=source).expand(400, -1), 2, seed=source)
-    values = bits.random(1, 20, seed=source) * torch.where(
-        torch.rand(400, 20, generator=source) < 0.85, 1.0, -1.0
-    )
+    value = bits.random(1, 20, seed=source)
+    kept = torch.rand(400, 20, generator=source) < 0.85
+    values = torch.where(kept, value, -value)
     with settings.use(engine=engine, budget=budget):
         for size in (100, 30, 1, 1, 268):
             memory.write(keys[:size], values[:size])
             for key, value in zip(keys[:size], values[:size], strict=True):
                 oracle.write(key, value, end=127)
             keys, values = keys[size:], values[size:]
-            assert (
-                memory.counters.numpy() == np.column_stack([oracle.counters, oracle.written])
-            ).all()
+            expected = np.column_stack([oracle.counters, oracle.written])
+            assert (memory.counters.numpy() == expected).all()
     assert memory.counters.aminmax() == (-127, 127)
     assert len(memory) == 400
 
 
-def test_ends_are_minded_after_loading(tmp_path):
+def test_the_range_holds_after_loading(tmp_path):
     memory, key = small(), bits.random(1, 20, seed=1)
     memory.write(key.expand(120, -1))
     memory.save(tmp_path / "memory.safetensors")
@@ -268,10 +258,8 @@ def test_ends_are_minded_after_loading(tmp_path):
 
 @pytest.mark.parametrize("rule", [separation.Softmax(1.0), separation.Linear()])
 def test_integer_counters_hold_whole_weights_only(rule):
-    with pytest.raises(
-        kanerva.InputError,
-        match="floating dtype, unless bits are stored at the locations that a Step activates",
-    ):
+    must = "floating dtype, unless bits are stored at the locations that a Step activates"
+    with pytest.raises(kanerva.InputError, match=must):
         Locations(
             bits.random(9, 20, seed=0),
             similarity=similarity.dot,
@@ -280,7 +268,7 @@ def test_integer_counters_hold_whole_weights_only(rule):
         )
 
 
-# Loss of locations.
+# Loss of locations
 
 
 def test_kill_leaves_the_others_as_they_were():
@@ -307,7 +295,7 @@ def test_kill_leaves_one_at_least():
     assert memory.read(bits.random(2, 256, seed=0)).shape == (2, 256)
 
 
-def test_what_was_written_before_a_kill_can_be_forgotten_after_it():
+def test_patterns_can_be_forgotten_after_a_kill():
     memory, patterns = filled()
     memory.kill(0.5, seed=0)
     memory.forget(patterns)
@@ -350,14 +338,14 @@ def test_other_dtypes_of_queries_change_nothing():
         assert (other.counters == 0).all()
 
 
-# Ties and empty reads.
+# Ties and empty reads
 
 
 def test_a_random_tie_is_a_fair_coin_and_the_same_for_the_same_query():
     memory, keys = tied()
     read = memory.read(keys)
     assert (read.abs() == 1).all()
-    # 4000 coins: four standard deviations.
+    # The mean of 4000 fair signs, within four standard deviations.
     assert abs(read.mean()) < 4 / math.sqrt(4000)
     agreement = (read[:, None] == read).float().mean(-1)[~torch.eye(40, dtype=torch.bool)]
     assert abs(agreement.mean() - 0.5) < 4 / math.sqrt(4000)
@@ -373,9 +361,9 @@ def test_stated_ties():
         assert torch.equal(memory.read(keys), expected)
     memory, keys = tied("keep")
     assert torch.equal(memory.read(keys), keys)
-    told = memory.explain(keys)
-    assert (told.mass > 0).all()
-    assert (told.margin == 0).all()
+    found = memory.explain(keys)
+    assert (found.mass > 0).all()
+    assert (found.margin == 0).all()
 
 
 def test_where_nothing_was_written_a_read_is_empty_and_no_tie():
@@ -383,10 +371,10 @@ def test_where_nothing_was_written_a_read_is_empty_and_no_tie():
     for empty, expected in (("zero", torch.zeros(1, 100)), ("keep", -key)):
         memory = kanerva.sdm(bits=100, locations=1000, radius=40, tie="plus", empty=empty)
         memory.write(key)
-        told = memory.explain(-key)
-        assert told.active > 0
-        assert told.mass == 0
-        assert torch.equal(told.value, expected)
+        found = memory.explain(-key)
+        assert found.active > 0
+        assert found.mass == 0
+        assert torch.equal(found.value, expected)
         assert torch.equal(memory.read(-key), expected)
         assert torch.equal(memory.recall(-key), expected)
     memory = kanerva.sdm(bits=100, locations=1000, radius=40, empty="raise")
@@ -396,15 +384,13 @@ def test_where_nothing_was_written_a_read_is_empty_and_no_tie():
     assert torch.equal(memory.read(key), key)
 
 
-# The constructor.
+# The constructor
 
 
-def test_too_few_locations_are_warned_of_by_number():
-    """n = 64, d = 11 (Bricken and Pehlevan 2021): one in 1.99e7 points lies in a circle."""
-    with pytest.warns(
-        UserWarning,
-        match=r"0\.0503 of 1000000 locations would be active at radius 11: it takes 1\.988e\+07 locations",
-    ):
+def test_a_warning_counts_the_locations_that_are_missing():
+    """n = 64, d = 11 (Bricken and Pehlevan 2021): one point in 1.99e7 lies in a circle."""
+    active = r"0\.0503 of 1000000 locations would be active at radius 11"
+    with pytest.warns(UserWarning, match=active + r": it takes 1\.988e\+07 locations"):
         kanerva.sdm(bits=64, locations=1_000_000, radius=11)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -422,11 +408,11 @@ def test_the_radius_comes_from_theory(n, locations, patterns, radius):
     assert kanerva.theory.radius.optimal(n, patterns, locations).radius == radius
 
 
-# The Hopfield network as a special case.
+# The Hopfield network as a special case
 
 
 def test_hopfield_is_a_memory_with_a_location_at_every_pattern():
-    """Write only where the key is the address, read everywhere: the outer-product network, its diagonal kept."""
+    """Writes at radius 0 and reads at all locations give the network with its diagonal."""
     patterns, source = bits.random(12, 80, seed=0), torch.Generator().manual_seed(1)
     outer = patterns.T @ patterns
     counters = torch.zeros_like(patterns)
@@ -445,13 +431,12 @@ def test_hopfield_is_a_memory_with_a_location_at_every_pattern():
     memory.counters[:, -1] = 1
     for query in (patterns, bits.flip(patterns, 20, seed=source), bits.random(40, 80, seed=source)):
         field = query @ outer
-        assert torch.equal(
-            functional.read(query, patterns, counters, similarity.dot, separation.Linear()), field
-        )
+        read = functional.read(query, patterns, counters, similarity.dot, separation.Linear())
+        assert torch.equal(read, field)
         expected = torch.where(field == 0, query, field.sign())
         assert torch.equal(network.read(query), expected)
-        answered = (query @ patterns.T).sum(-1) != 0  # the mass of weights of both signs may cancel
-        assert torch.equal(memory.read(query)[answered], expected[answered])
+        massive = (query @ patterns.T).sum(-1) != 0  # the mass of weights of both signs may cancel
+        assert torch.equal(memory.read(query)[massive], expected[massive])
 
 
 def test_hopfield_without_its_diagonal():
@@ -465,20 +450,22 @@ def test_hopfield_without_its_diagonal():
         assert torch.equal(network.read(query), torch.where(field == 0, query, field.sign()))
 
 
-# Published tables; the memories, patterns and errors are drawn anew.
+# Published tables, with other draws of memories, patterns and errors
 
 
 def within_its_spread(draws, published):
-    """Tell whether one published draw, or the mean of a few, comes from where ours come from: three standard deviations."""
+    """Return whether a published value lies within three standard deviations of our draws."""
     draws = torch.tensor(draws, dtype=torch.float64)
+    published = torch.tensor(published, dtype=torch.float64)
     spread = draws.std(0) * math.sqrt(1 + 1 / len(draws))
-    return (
-        (draws.mean(0) - torch.tensor(published, dtype=torch.float64)).abs() <= 3 * spread + 5e-4
-    ).all()
+    return ((draws.mean(0) - published).abs() <= 3 * spread + 5e-4).all()
 
 
 def test_fault_tolerance():
-    """Bit errors after the loss of locations, n = 256, 10,000 locations, 100 patterns: one clean read, six reads from 26 wrong bits."""
+    """Bit errors after the loss of locations: n = 256, 10,000 locations, 100 patterns.
+
+    One read of the stored patterns, and six reads from cues with 26 wrong bits.
+    """
     shares = (0, 0.25, 0.5, 0.75, 0.9, 0.95)
     clean, noisy = [], []
     for seed in range(6):
@@ -487,16 +474,19 @@ def test_fault_tolerance():
         copies = [copy.deepcopy(memory) for _ in shares]
         for share, memory in zip(shares, copies, strict=True):
             memory.kill(share, seed=seed)
-        clean.append([(memory.read(patterns) != patterns).double().mean() for memory in copies])
-        noisy.append(
-            [(memory.recall(cues, steps=6) != patterns).double().mean() for memory in copies]
-        )
+        reads = [memory.read(patterns) for memory in copies]
+        recalls = [memory.recall(cues, steps=6) for memory in copies]
+        clean.append([(read != patterns).double().mean() for read in reads])
+        noisy.append([(recall != patterns).double().mean() for recall in recalls])
     assert within_its_spread(clean, [0, 0, 0, 0, 0.0037, 0.028])
     assert within_its_spread(noisy, [0, 0, 0.0016, 0.070, 0.288, 0.396])
 
 
 def test_alphabet():
-    """Letters recalled out of 25, each stored under the one before, from a first letter with k wrong bits; 20 cues a memory."""
+    """Letters recalled out of 25, each stored under the one before; 20 cues a memory.
+
+    The cue is the first letter with k wrong bits.
+    """
     recalled = []
     for seed in range(6):
         memory = kanerva.sdm(bits=256, locations=10_000, radius=110, seed=seed)
@@ -510,65 +500,47 @@ def test_alphabet():
     assert within_its_spread(recalled, [25, 25, 24.7, 24.25, 23.9, 23.6, 20.1])
 
 
-# Kanerva's own size: a thousand bits, a million locations, radius 451. Each memory is built in a process of its own.
+# Kanerva's reference memory: 1,000 bits, 1,000,000 locations, radius 451.
+# Each memory is built in a process of its own.
 
 SHARED = {0: 1071.850, 10: 795.874, 50: 476.874, 100: 285.831, 200: 103.461, 300: 32.324}
-CURVE = {
-    50: 1.0,
-    100: 23.4,
-    150: 87.7,
-    200: 176.0,
-    215: 204.0,
-    220: 211.0,
-    225: 223.6,
-    230: 231.8,
-    240: 246.2,
-    250: 263.9,
-}
-CURVE |= {300: 333.1, 400: 432.5, 500: 498.1}
+DISTANCES = (50, 100, 150, 200, 215, 220, 225, 230, 240, 250, 300, 400, 500)
+AFTER = (1.0, 23.4, 87.7, 176.0, 204.0, 211.0, 223.6, 231.8, 246.2, 263.9, 333.1, 432.5, 498.1)
+CURVE = dict(zip(DISTANCES, AFTER, strict=True))
 
 
 def reference(seed, dtype, targets):
-    """Measure overlaps of active locations, and, with 10,000 patterns stored, how far one read goes."""
-    import resource  # not there on Windows
+    """Measure overlaps of active locations, and distances after one read with 10,000 patterns."""
+    import resource  # Windows has no such module
 
     began, source = time.perf_counter(), torch.Generator().manual_seed(seed)
-    memory = kanerva.sdm(
-        bits=1000,
-        locations=1_000_000,
-        radius=451,
-        seed=seed,
-        **({} if dtype == "int32" else {"counters": torch.int16}),
-    )
+    counters = {} if dtype == "int32" else {"counters": torch.int16}
+    memory = kanerva.sdm(bits=1000, locations=1_000_000, radius=451, seed=seed, **counters)
     patterns = bits.random(10_000, 1000, seed=source)
     centres = patterns[:40]
 
     def active(keys):
-        return [
-            set(near.tolist())
-            for near in functional.active(keys, memory.keys, memory.similarity, memory.separation)
-        ]
+        found = functional.active(keys, memory.keys, memory.similarity, memory.separation)
+        return [set(near.tolist()) for near in found]
 
     circles = active(centres)
     shared = {0: sum(map(len, circles)) / 40}
     for distance in list(SHARED)[1:]:
         others = active(bits.flip(centres, distance, seed=source))
-        shared[distance] = (
-            sum(len(one & other) for one, other in zip(circles, others, strict=True)) / 40
-        )
+        pairs = zip(circles, others, strict=True)
+        shared[distance] = sum(len(one & other) for one, other in pairs) / 40
     writing = time.perf_counter()
     memory.write(patterns)
     reading = time.perf_counter()
     kept = patterns[:targets]
-    curve = {
-        d: (memory.read(bits.flip(kept, d, seed=source)) != kept).sum(-1).double().mean().item()
-        for d in CURVE
-    }
+    curve = {}
+    for distance in CURVE:
+        wrong = memory.read(bits.flip(kept, distance, seed=source)) != kept
+        curve[distance] = wrong.sum(-1).double().mean().item()
     ended = time.perf_counter()
     seconds = {"write": reading - writing, "read": ended - reading, "all": ended - began}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
-        2**30 if sys.platform == "darwin" else 2**20
-    )
+    unit = 2**30 if sys.platform == "darwin" else 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     return {
         "shared": shared,
         "curve": curve,
@@ -579,9 +551,9 @@ def reference(seed, dtype, targets):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="peak memory is not told there")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no module resource")
 def test_kanervas_reference_memory():
-    """The exact overlaps, and the curve of auto-associative reads that crosses the diagonal at the critical distance."""
+    """The overlaps are exact, and the curve of reads crosses the diagonal where it should."""
     results = []
     for seed, dtype in ((0, "int32"), (1, "int16")):
         done = subprocess.run(
@@ -595,16 +567,12 @@ def test_kanervas_reference_memory():
     for result, limit in zip(results, (6, 4), strict=True):
         assert result["gibibytes"] < limit
         for distance, expected in SHARED.items():
-            # Counts of independent locations: a binomial spread, over 40 pairs.
+            # Locations are independent, so the counts of 40 pairs have a binomial spread.
             assert abs(result["shared"][str(distance)] - expected) < 4 * math.sqrt(expected / 40)
-        assert all(
-            abs(result["curve"][str(distance)] - expected) < 8
-            for distance, expected in CURVE.items()
-        )
-    mean = {
-        distance: (results[0]["curve"][str(distance)] + results[1]["curve"][str(distance)]) / 2
-        for distance in CURVE
-    }
+        for distance, expected in CURVE.items():
+            assert abs(result["curve"][str(distance)] - expected) < 8
+    first, second = (result["curve"] for result in results)
+    mean = {distance: (first[str(distance)] + second[str(distance)]) / 2 for distance in CURVE}
     assert mean[225] < 225
     assert mean[230] > 230
 
