@@ -1,4 +1,4 @@
-"""The contract as code: laws that every memory keeps, run on any memory."""
+"""The contract of a memory as code: laws that hold for every memory, checked on any memory."""
 
 import copy
 import io
@@ -22,7 +22,7 @@ STORED = 12
 
 
 class ContractError(AssertionError):
-    """A law that a memory breaks; the text names the law and what was found.
+    """A law that does not hold for a memory; the message names the law and what was found.
 
     Example:
         >>> import kanerva
@@ -32,7 +32,7 @@ class ContractError(AssertionError):
 
 
 class Sample(NamedTuple):
-    """What a law is tried on: an empty memory, and keys, values and queries that suit it."""
+    """An empty memory, and keys, values and queries that it accepts, to check a law on."""
 
     memory: Memory
     keys: Tensor
@@ -40,7 +40,7 @@ class Sample(NamedTuple):
     query: Tensor
 
     def filled(self) -> Memory:
-        """Return a memory like this one with everything written."""
+        """Return a copy of the memory with all keys and values written."""
         memory = copy.deepcopy(self.memory)
         memory.write(self.keys, self.values)
         return memory
@@ -48,14 +48,14 @@ class Sample(NamedTuple):
 
 @door
 def check_memory(memory: Memory) -> list[str]:
-    """Run every law of the contract on a memory, as scikit-learn's ``check_estimator`` does.
+    """Check every law of the contract on a memory, as scikit-learn's ``check_estimator`` does.
 
-    The memory itself is not changed: copies of it are filled with random vectors that suit it,
-    read, saved and loaded.
+    The memory itself is not changed: copies of it are filled with random vectors, read, saved and
+    loaded.
 
     Args:
-        memory: any ``Memory``, one of yours or of this library, empty or not. The laws that its
-            attribute ``exempt`` names are left out.
+        memory: any ``Memory``, of this library or not, empty or not. The laws that its attribute
+            ``exempt`` names are left out.
 
     Returns:
         the names of the laws that apply to it; all of them hold.
@@ -80,7 +80,7 @@ def check_memory(memory: Memory) -> list[str]:
 
 
 def draw(memory: Memory, seed: int = 0) -> Sample:
-    """Draw vectors that suit a memory, and an empty copy of it."""
+    """Return an empty copy of a memory, and random vectors that it accepts."""
     source = torch.Generator().manual_seed(seed)
     empty = copy.deepcopy(memory)
     empty.clear()
@@ -98,12 +98,9 @@ def draw(memory: Memory, seed: int = 0) -> Sample:
 def _vectors(
     count: int, dim: int, binary: bool, dtype: torch.dtype, source: torch.Generator
 ) -> Tensor:
-    drawn = (
-        bits.random(count, dim, seed=source)
-        if binary
-        else torch.randn(count, dim, generator=source)
-    )
-    return drawn.to(dtype)
+    if binary:
+        return bits.random(count, dim, seed=source).to(dtype)
+    return torch.randn(count, dim, generator=source).to(dtype)
 
 
 def _tolerance(dtype: torch.dtype) -> float:
@@ -111,11 +108,9 @@ def _tolerance(dtype: torch.dtype) -> float:
 
 
 def _same(law: str, got: Tensor, expected: Tensor) -> None:
-    """Compare, bits exactly and numbers to a tolerance that suits their dtype."""
-    if got.shape != expected.shape or got.dtype != expected.dtype:
-        raise ContractError(
-            f"{law}: {got.dtype} {tuple(got.shape)} is not {expected.dtype} {tuple(expected.shape)}"
-        )
+    """Compare shapes, dtypes, and numbers within the tolerance of their dtype."""
+    kinds = [f"{each.dtype} {tuple(each.shape)}" for each in (got, expected)]
+    _that(law, kinds[0] == kinds[1], f"{kinds[0]} is not {kinds[1]}")
     tolerance = _tolerance(got.dtype)
     if not torch.allclose(got, expected, rtol=tolerance, atol=tolerance, equal_nan=False):
         raise ContractError(f"{law}: results differ by {(got - expected).abs().max():.3g}")
@@ -142,26 +137,17 @@ def shapes(sample: Sample) -> bool:
 def batch_mates(sample: Sample) -> bool:
     """a query never depends on its batch mates."""
     memory, query = sample.filled(), sample.query
-    _same(
-        "read alone or in a batch",
-        torch.stack([memory.read(one) for one in query]),
-        memory.read(query),
-    )
+    reads = torch.stack([memory.read(one) for one in query])
+    _same("read alone or in a batch", reads, memory.read(query))
     if memory.value_dim != memory.dim:
         return True
-    # Few steps: a linear rule over real numbers has no rest, and grows.
+    # Few steps, because the states of a linear rule over real numbers grow without bound.
     path = memory.trace(query, steps=3)
     alone = [memory.trace(one, steps=3) for one in query]
-    _same(
-        "recall alone or in a batch",
-        torch.stack([one.states[-1] for one in alone]),
-        path.states[-1],
-    )
-    _that(
-        "steps alone or in a batch",
-        [int(one.steps) for one in alone] == path.steps.tolist(),
-        f"{path.steps.tolist()}",
-    )
+    states = torch.stack([one.states[-1] for one in alone])
+    _same("recall alone or in a batch", states, path.states[-1])
+    steps, together = [int(one.steps) for one in alone], path.steps.tolist()
+    _that("steps alone or in a batch", steps == together, f"{steps} and {together}")
     return True
 
 
@@ -197,10 +183,9 @@ def empty(sample: Sample) -> bool:
     memory, query = sample.memory, sample.query
     if memory.empty != "zero":
         return False
-    _that(
-        "empty memory", len(memory) == 0 and (memory.read(query) == 0).all(), "it reads something"
-    )
-    _that("empty memory", (memory.explain(query).mass == 0).all(), "its mass is not 0")
+    zero = len(memory) == 0 and (memory.read(query) == 0).all()
+    _that("empty memory", zero, "a read is not 0")
+    _that("empty memory", (memory.explain(query).mass == 0).all(), "the mass is not 0")
     return True
 
 
@@ -211,17 +196,16 @@ def masks(sample: Sample) -> bool:
     _same("mask of True", memory.read(query, kept), plain)
     _same("mask of float zeros", memory.read(query, torch.zeros(kept.shape)), plain)
     if memory.empty == "zero":
-        for nothing in (~kept, torch.where(kept, -torch.inf, 0.0)):
-            read = memory.read(query, nothing)
-            _that("everything masked", (read == 0).all(), "it reads something")
+        for none in (~kept, torch.where(kept, -torch.inf, 0.0)):
+            _that("everything masked", (memory.read(query, none) == 0).all(), "a read is not 0")
     half = kept.clone()
     half[::2] = False
     added = memory.read(query, torch.where(half, 0.0, -torch.inf))
     _same("float and bool masks", added, memory.read(query, half))
     rows = torch.stack([half if row % 2 else kept for row in range(STORED)])
     each = memory.read(query, rows)
-    _same("a mask a query", each[0], plain[0])
-    _same("a mask a query", each[1], memory.read(query[1], half))
+    _same("one mask for each query", each[0], plain[0])
+    _same("one mask for each query", each[1], memory.read(query[1], half))
     return True
 
 
@@ -253,7 +237,7 @@ def downhill(sample: Sample) -> bool:
     rule = memory.separation
     if not (rule.gradient and memory.activation.plain) or not _has_energy(memory, sample.query):
         return False
-    # d s_i / d q = k_i - c q: with c = 0 for dot, with c = 1 for closeness.
+    # The gradient of a score is k_i - c q, with c = 0 for dot and c = 1 for closeness.
     pull = _pull(memory, sample.query)
     if pull is None or (pull != 0 and not (pull == 1 and rule.normalised)):
         return False
@@ -272,7 +256,7 @@ def _has_energy(memory: Memory, query: Tensor) -> bool:
 
 
 def _pull(memory: Memory, query: Tensor) -> float | None:
-    """Return c where the gradient of every score is k_i - c q, for c of 0 or 1; None elsewhere."""
+    """Return c, 0 or 1, if the gradient of every score is k_i - c q; else None."""
     one = query[0].detach().double().requires_grad_()
     keys = memory.keys[:].double()
     scores = memory.similarity(one, keys)
@@ -289,18 +273,16 @@ def falling(sample: Sample) -> bool:
     rule = memory.separation
     if not (rule.convex and rule.gradient and memory.autoassociative):
         return False
+    if not (memory.activation.plain or memory.value_bits):
+        return False
     # On bits every similarity is a function of the dot product.
     if not memory.key_bits and _pull(memory, sample.query) is None:
         return False
     energies = memory.trace(sample.query, steps=3).energies
     if energies is None or not torch.isfinite(energies).all():
         return False
-    rise = (energies[1:] - energies[:-1]).amax()
-    _that(
-        "energy",
-        rise <= _tolerance(memory.dtype) * energies.abs().amax().clamp_min(1),
-        f"it rises by {rise:.3g}",
-    )
+    rise, size = (energies[1:] - energies[:-1]).amax(), energies.abs().amax().clamp_min(1)
+    _that("energy", rise <= _tolerance(memory.dtype) * size, f"it rises by {rise:.3g}")
     return True
 
 
@@ -323,7 +305,7 @@ def copies(sample: Sample) -> bool:
         memory.save(Path(folder, "memory.safetensors"))
         loaded = load(Path(folder, "memory.safetensors"), allow=foreign)
     _same("save and load", loaded.read(sample.query), expected)
-    _that("save and load", repr(loaded) == repr(memory), "it comes back as another")
+    _that("save and load", repr(loaded) == repr(memory), "the loaded memory has another repr")
     return True
 
 
@@ -342,8 +324,8 @@ def randomness(sample: Sample) -> bool:
     """The same query gives the same read, and the global generator is not used."""
     state = torch.get_rng_state()
     memory = sample.filled()
-    _same("asked twice", memory.read(sample.query), memory.read(sample.query))
-    _that("global generator", torch.equal(state, torch.get_rng_state()), "it moved")
+    _same("read twice", memory.read(sample.query), memory.read(sample.query))
+    _that("global generator", torch.equal(state, torch.get_rng_state()), "its state changed")
     return True
 
 
@@ -357,11 +339,8 @@ def backward(sample: Sample) -> bool:
             return False
         leaves = [query, *memory.parameters()]
         slopes = torch.autograd.grad(read.sum(), leaves, allow_unused=True)
-        _that(
-            "gradient",
-            all(slope is None or slope.isfinite().all() for slope in slopes),
-            "it is not finite",
-        )
+        finite = all(slope is None or slope.isfinite().all() for slope in slopes)
+        _that("gradient", finite, "it is not finite")
     return True
 
 
@@ -390,11 +369,11 @@ def _refused(verb: Callable[..., Any], value: Any) -> None:
         verb(value)
     except InputError as error:
         parts = (error.function, error.argument, error.must, error.got, error.do)
-        _that("bad input", all(parts), f"{what} gives a sentence with a part missing: {error}")
+        _that("bad input", all(parts), f"{what} raises an error with an empty part: {error}")
     except Exception as error:
         raise ContractError(f"bad input: {what} raises {type(error).__name__}: {error}") from error
     else:
-        raise ContractError(f"bad input: {what} passes")
+        raise ContractError(f"bad input: {what} raises no error")
 
 
 CHECKS: tuple[Callable[[Sample], bool], ...] = (

@@ -182,6 +182,8 @@ def _potential(
     """Return the potential for queries ``(b, d)``: finite, or -inf."""
     count = keys.shape[0]
     if count == 0:
+        if type(separation).phi is Separation.phi:
+            separation.phi(query)  # refuses: there is none
         worth = -torch.inf if separation.normalised else 0.0
         return torch.full((len(query),), worth, dtype=wide(query.dtype), device=query.device)
     learned = learns(query, keys, mask, separation.temperature())

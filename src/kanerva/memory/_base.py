@@ -374,12 +374,12 @@ class Memory(Associative):
         unit: Any = self._buffers["_unit"]
         if (
             isinstance(rows, Tensor)
+            and not rows.is_nested
             and rows.dtype is unit.dtype
             and rows.device == unit.device
             and rows.layout is torch.strided
             and rows.ndim
             and rows.shape[-1] == dim
-            and not rows.is_nested
         ):
             return
         arrays.vectors(name, rows, dim, unit.dtype)

@@ -1,0 +1,372 @@
+"""Parts and memories from outside the library: read, checked, saved and loaded like its own."""
+
+import copy
+import json
+import math
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+import kanerva
+from kanerva import InputError, Locations, Patterns, activation, bits, separation, similarity
+from kanerva.separation import Partial, Separation, Softmax
+
+# The parts below are written as users write them, without annotations of shapes.
+pytestmark = pytest.mark.untyped
+
+D = 6
+
+
+def normal(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Student(Separation):
+    """Weighs by partial alone."""
+
+    beta: float
+    normalised = True
+
+    def partial(self, scores, mask=None):
+        weights = 1 / (1 - 2 * self.beta * scores)
+        weights = weights if mask is None else weights.masked_fill(~mask, 0)
+        return Partial(weights, mass=weights.sum(-1, keepdim=True))
+
+
+@dataclass(frozen=True)
+class Old(Separation):
+    """Overrides the checked methods, as rules did before ``forward``."""
+
+    beta: float = 1.0
+    normalised = True
+
+    def __call__(self, scores, mask=None):
+        hidden = scores if mask is None else scores.masked_fill(~mask, -math.inf)
+        return (self.beta * hidden).softmax(-1)
+
+    def potential(self, scores, mask=None):
+        return (self.beta * scores).logsumexp(-1) / self.beta
+
+
+@dataclass(frozen=True, eq=False)
+class Linked(Separation):
+    """Holds a part and a tensor."""
+
+    part: Separation
+    links: torch.Tensor
+
+    def forward(self, scores, mask=None):
+        weights = self.part.forward(scores, mask)
+        return weights + weights @ self.links.to(weights)
+
+
+@dataclass(frozen=True)
+class Doubled(activation.Activation):
+    def forward(self, field, query):
+        return 2 * field
+
+
+def bounded(query, keys):
+    """Give finite scores even for a query that is not finite."""
+    return (query @ keys.mT).tanh()
+
+
+class Mixture(Patterns):
+    """Is built with arguments of every kind."""
+
+    def __init__(self, dim, *, kind="a", scale=(1, 2.5, None), dtype=torch.float64, offset=None,
+                 rule=None, near=similarity.dot):  # fmt: skip
+        rule = Softmax(2.0) if rule is None else rule
+        super().__init__(dim, separation=rule, similarity=near, dtype=dtype)
+        self.kind, self.scale, self.offset = kind, scale, offset
+        self.register_rows("prior", default=1.0)
+
+    def bias(self):
+        return self.prior.log() / 2.0
+
+
+def test_partial_alone_gives_weights_reads_and_blocks():
+    rule, query = Student(0.7), normal(5, D, seed=1)
+    for count in (9, 3000):  # one whole, one block by block
+        keys = normal(count, D)
+        distance = torch.cdist(query, keys).square()
+        weights = 1 / (1 + 0.7 * distance)
+        expected = weights / weights.sum(-1, keepdim=True)
+        memory = Patterns(D, similarity=similarity.closeness, separation=rule, dtype=torch.float64)
+        memory.write(keys)
+        torch.testing.assert_close(memory.weights(query), expected)
+        torch.testing.assert_close(memory.read(query), expected @ keys)
+
+
+def test_a_rule_that_overrides_the_checked_methods_reads_and_has_its_energy():
+    old, new = (Patterns(D, separation=rule, dtype=torch.float64) for rule in (Old(), Softmax(1.0)))
+    for memory in (old, new):
+        memory.write(normal(9, D))
+    query = normal(4, D, seed=1)
+    torch.testing.assert_close(old.read(query), new.read(query))
+    torch.testing.assert_close(old.energy(query), new.energy(query))
+    assert old.separation.gradient
+
+
+def test_a_rule_without_potential_has_no_energy():
+    memory = Patterns(D, separation=Student(1.0))
+    with pytest.raises(InputError, match=r"Patterns\.energy: separation must be one with a potent"):
+        memory.energy(torch.zeros(D))
+    assert memory.trace(torch.zeros(D), steps=1).energies is None
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("rule", [Student(1.0), Softmax(1.0), separation.Power(3)])
+@pytest.mark.parametrize("near", [bounded, similarity.closeness, similarity.dot])
+def test_a_query_that_is_not_finite_is_refused_whatever_the_parts(rule, near, value):
+    memory = Patterns(D, similarity=near, separation=rule)
+    memory.write(normal(9, D, dtype=torch.float32).abs())
+    with pytest.raises(InputError, match="query must be finite"):
+        memory.read(torch.full((D,), value))
+
+
+def test_an_activation_of_ones_own_writes_forward():
+    memory = Patterns(D, separation=Softmax(1.0), activation=Doubled(), dtype=torch.float64)
+    memory.write(normal(9, D))
+    query = normal(3, D, seed=1)
+    weights = (query @ memory.keys.T).softmax(-1)
+    torch.testing.assert_close(memory.read(query), 2 * weights @ memory.keys)
+    kanerva.check_memory(memory)
+
+
+def test_cosine_has_an_energy_and_manhattan_has_none():
+    rows = nn.functional.normalize(normal(9, D), dim=-1)
+    memory = Patterns(D, similarity=similarity.cosine, separation=Softmax(3.0), dtype=torch.float64)
+    memory.write(rows)
+    query = normal(4, D, seed=1)
+    cosines = nn.functional.normalize(query, dim=-1) @ rows.T
+    torch.testing.assert_close(memory.energy(query), -(3 * cosines).logsumexp(-1) / 3)
+    other = Patterns(D, similarity=similarity.manhattan, separation=Softmax(1.0))
+    with pytest.raises(InputError, match="similarity must be one with a regulariser"):
+        other.energy(torch.zeros(D))
+
+
+class Shifted(Patterns):
+    @property
+    def values(self):
+        return self.keys + 1
+
+
+def test_values_that_are_not_the_keys_have_no_energy():
+    memory = Shifted(D, separation=Softmax(1.0), dtype=torch.float64)
+    memory.write(normal(9, D))
+    query = normal(3, D, seed=1)
+    torch.testing.assert_close(
+        memory.read(query), (query @ memory.keys.T).softmax(-1) @ (memory.keys + 1)
+    )
+    with pytest.raises(InputError, match="memory must be auto-associative, its values the keys"):
+        memory.energy(query)
+    assert memory.explain(query).energy is None
+
+
+@pytest.mark.parametrize("dtype", [None, torch.float16, torch.int8, torch.int64, torch.bool])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 2)])
+def test_further_rows_follow_all_that_happens_to_patterns(tmp_path, dtype, shape):
+    def build():
+        memory = Patterns(D, separation=Softmax(1.0))
+        memory.register_rows("tag", shape, dtype, default=1)
+        return memory
+
+    memory = build()
+    drawn = (normal(20, *shape, dtype=torch.float32) > 0).to(dtype or torch.float32)
+    ids = [
+        memory.write(normal(1, D, seed=i, dtype=torch.float32), tag=drawn[i : i + 1])
+        for i in range(20)
+    ]
+    memory.forget(torch.cat(ids[::2]))
+    expected = drawn[1::2]
+    assert torch.equal(memory.tag, expected)
+    assert torch.equal(copy.deepcopy(memory).tag, expected)
+    other = build()
+    other.load_state_dict(memory.state_dict())
+    assert torch.equal(other.tag, expected)
+    memory.save(tmp_path / "rows")
+    loaded = kanerva.load(tmp_path / "rows")
+    assert torch.equal(loaded.tag, expected)
+    loaded.write(torch.zeros(2, D))
+    assert torch.equal(loaded.tag[-2:], torch.ones(2, *shape).to(expected.dtype))
+    moved = copy.deepcopy(memory).double()
+    assert moved.tag.dtype == (dtype or torch.float64)
+    memory.clear()
+    assert memory.tag.shape == (0, *shape)
+
+
+def test_further_rows_are_checked():
+    memory = Patterns(D, separation=Softmax(1.0))
+    memory.register_rows("tag", (2,))
+    keys = torch.zeros(3, D)
+    for rows in (
+        {},
+        {"tag": torch.zeros(2, 2)},
+        {"tag": torch.full((3, 2), torch.nan)},
+        {"tog": keys},
+    ):
+        with pytest.raises(InputError, match=r"Patterns\.write: (tag|keyword) must be"):
+            memory.write(keys, **rows)
+        assert len(memory) == 0
+    for name in ("keys", "write", "a b", 3):
+        with pytest.raises(InputError, match=r"Patterns\.register_rows: name must be"):
+            memory.register_rows(name)
+    memory.write(keys, tag=torch.zeros(3, 2))
+    with pytest.raises(InputError, match="default must be a number, for the 3 items stored"):
+        memory.register_rows("more")
+    memory.register_rows("more", default=7)
+    assert memory.more.tolist() == [7, 7, 7]
+
+
+def test_a_bias_is_added_to_the_scores_of_every_verb():
+    memory = Mixture(D)
+    memory.write(
+        normal(9, D),
+        prior=torch.rand(9, dtype=torch.float64, generator=torch.Generator().manual_seed(3)),
+    )
+    query, mask = normal(4, D, seed=1), torch.arange(9) > 2
+    logits = 2.0 * query @ memory.keys.T + memory.prior.log()
+    torch.testing.assert_close(memory.read(query), logits.softmax(-1) @ memory.keys)
+    kept = logits.masked_fill(~mask, -math.inf)
+    torch.testing.assert_close(memory.weights(query, mask), kept.softmax(-1))
+    energy = query.square().sum(-1) / 2 - kept.logsumexp(-1) / 2
+    torch.testing.assert_close(memory.energy(query, mask), energy)
+    path = memory.trace(query, steps=2)
+    torch.testing.assert_close(path.energies[0], memory.energy(query))
+    torch.testing.assert_close(memory.recall(query, steps=1), path.states[1])
+
+
+ARGUMENTS = {
+    "text": {"kind": "b"},
+    "tuple": {"scale": (1, (2, "x"), torch.float16, torch.eye(2))},
+    "dtype": {"dtype": torch.float32},
+    "tensor": {"offset": torch.arange(5)},
+    "parameter": {"offset": nn.Parameter(torch.eye(2))},
+    "packed": {"offset": bits.Packed.random(3, 70, seed=0)},
+    "part": {"rule": separation.Normalised(separation.Power(3))},
+    "part of ours": {"rule": Old(2.0)},
+    "part with a tensor": {"rule": Linked(Softmax(3.0), torch.eye(9).roll(1, 0))},
+    "function of ours": {"near": bounded},
+    "functions and objects": {"near": similarity.cosine, "scale": (similarity.dot, Softmax(1.0))},
+}
+ALLOWED = (Mixture, Old, Linked, Student, bounded, Shifted)
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_class_is_saved_with_the_arguments_it_was_built_with(tmp_path, name):
+    given = ARGUMENTS[name]
+    memory = Mixture(D, **given)
+    memory.write(normal(9, D).to(memory.dtype), prior=torch.arange(1.0, 10).to(memory.dtype))
+    memory.save(tmp_path / "memory")
+    loaded = kanerva.load(tmp_path / "memory", allow=ALLOWED)
+    assert type(loaded) is Mixture
+    query = normal(3, D, seed=1).to(memory.dtype)
+    assert torch.equal(loaded.read(query), memory.read(query))
+    assert loaded.kind == memory.kind
+    assert isinstance(loaded.offset, type(memory.offset))
+    assert repr(loaded.scale) == repr(memory.scale)
+    with pytest.raises(InputError, match=r"load: path must be made of classes .*Mixture"):
+        kanerva.load(tmp_path / "memory")
+
+
+def test_a_class_that_moved_comes_back_in_its_dtype(tmp_path):
+    memory = Mixture(D).to(torch.float32)
+    memory.write(normal(4, D, dtype=torch.float32))
+    memory.save(tmp_path / "memory")
+    assert kanerva.load(tmp_path / "memory", allow=[Mixture]).dtype == torch.float32
+
+
+def test_a_class_without_a_constructor_of_its_own_keeps_its_name(tmp_path):
+    memory = Shifted(D, separation=Student(1.0))
+    memory.write(normal(4, D, dtype=torch.float32))
+    memory.save(tmp_path / "memory")
+    assert type(kanerva.load(tmp_path / "memory", allow=[Shifted, Student])) is Shifted
+
+
+@dataclass
+class Loose(Separation):
+    beta: float = 1.0
+
+    def forward(self, scores, mask=None):
+        return scores if mask is None else scores.masked_fill(~mask, 0)
+
+
+REFUSED = {
+    "lambda": {"near": lambda query, keys: query @ keys.mT},
+    "array": {"offset": np.zeros(3)},
+    "dict": {"scale": {"a": 1}},
+    "list": {"scale": [1]},
+    "infinity": {"scale": math.inf},
+    "dataclass that can be changed": {"rule": Loose()},
+    "object": {"offset": object()},
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_could_never_be_loaded_is_not_saved(tmp_path, name):
+    memory = Mixture(D, **REFUSED[name])
+    with pytest.raises(InputError, match="save: memory must be made of"):
+        memory.save(tmp_path / "memory")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(kanerva.check.ContractError, match="it cannot be saved"):
+        kanerva.check_memory(memory)
+
+
+def edited(path, change):
+    """Write a file again with another description."""
+    with safe_open(path, framework="pt") as file:
+        told = json.loads(file.metadata()["kanerva"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, {"kanerva": json.dumps(told | change)})
+
+
+def test_nothing_is_imported_because_a_file_names_it(tmp_path):
+    memory = Mixture(D)
+    memory.save(tmp_path / "memory")
+    assert "antigravity" not in sys.modules
+    edited(tmp_path / "memory", {"class": "Mixture", "module": "antigravity"})
+    with pytest.raises(InputError, match=r"names antigravity\.Mixture"):
+        kanerva.load(tmp_path / "memory", allow=[Mixture])
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["six"], [1, 2, 3], [{"tensor": "x"}], [{"dtype": "x"}], "six"]
+)
+def test_arguments_that_do_not_fit_are_refused(tmp_path, arguments):
+    Mixture(D).save(tmp_path / "memory")
+    edited(tmp_path / "memory", {"arguments": arguments})
+    with pytest.raises(InputError, match="load: path must be"):
+        kanerva.load(tmp_path / "memory", allow=[Mixture])
+
+
+def test_pattern_weights_of_locations_count_shared_locations():
+    memory = kanerva.sdm(bits=64, locations=500, radius=26)
+    patterns = bits.random(7, 64, seed=0)
+    memory.write(patterns)
+    query = bits.flip(patterns[:3], 5, seed=1)
+    active = [(bits.hamming(memory.keys[:], row) <= 26).double() for row in (*query, *patterns)]
+    shared = torch.stack(active[:3]) @ torch.stack(active[3:]).T
+    assert torch.equal(memory.pattern_weights(query, patterns).double(), shared)
+    with kanerva.settings.use(budget=1):
+        assert torch.equal(memory.pattern_weights(query, patterns).double(), shared)
+
+
+def test_cleared_memories_are_empty():
+    for memory in (kanerva.sdm(64, 500, 26), kanerva.hopfield(64)):
+        held = memory.nbytes
+        memory.write(bits.random(7, 64, seed=0))
+        memory.clear()
+        assert len(memory) == 0
+        assert memory.nbytes == held
+        assert (memory.read(bits.random(2, 64, seed=1)) == 0).all()
+    with pytest.raises(InputError, match="keys must be no more than the 0 stored"):
+        Locations.forget(kanerva.sdm(64, 500, 26), bits.random(1, 64, seed=0))
