@@ -1,7 +1,8 @@
-"""The memories of the literature by name: each is a choice of parts, and its body is the whole model.
+"""The memories of the literature by name: each is a choice of parts, given in one expression.
 
-The docstrings translate each paper's symbols into the terms of this library: query q (cue, probe, state), keys K (addresses,
-stored patterns), values V (data, pointers), scores s, weights w, beta (inverse temperature).
+The docstrings translate the symbols of each paper into the terms of this library: query q (cue,
+probe, state), keys K (addresses, stored patterns), values V (data, pointers), scores s, weights w,
+beta (inverse temperature).
 """
 
 from kanerva.models._attention import attention, modern_hopfield, sparse_hopfield

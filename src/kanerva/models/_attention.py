@@ -1,4 +1,4 @@
-"""Attention as a memory, and the Hopfield networks over real vectors that read by it."""
+"""Attention as a memory, and the Hopfield networks of real vectors whose read it is."""
 
 import math
 from typing import Any
@@ -29,13 +29,17 @@ def attention(
 
     Args:
         dim: d >= 1, length of a key.
-        beta: inverse temperature >= 0 per unit of dot product; None for 1/sqrt(d). An ``nn.Parameter`` is trained.
+        beta: inverse temperature >= 0 per unit of dot product; None for 1/sqrt(d). An
+            ``nn.Parameter`` is trained.
         value_dim: length of a value; None makes the memory auto-associative.
-        dtype: of queries and reads, and of keys and values unless ``storage`` says otherwise.
+        dtype: of queries and reads, and of keys and values unless ``storage`` differs.
         **store: passed on to ``Patterns``: ``empty``, ``storage``.
 
     Returns:
         an empty memory.
+
+    Raises:
+        InputError: an argument is out of range.
 
     Example:
         >>> import torch
@@ -48,8 +52,8 @@ def attention(
     Source: Vaswani and others 2017, eq. 1.
     """
     checks.keywords(store, "empty", "storage")
-    dim = checks.integer("dim", dim, 1)
-    beta = 1 / math.sqrt(dim) if beta is None else beta
+    if beta is None:
+        beta = 1 / math.sqrt(checks.integer("dim", dim, 1))
     return Patterns(dim, value_dim, similarity=dot, separation=Softmax(beta), dtype=dtype, **store)
 
 
@@ -59,18 +63,23 @@ def modern_hopfield(
 ) -> Patterns:
     r"""Build the modern continuous Hopfield network.
 
-    .. math:: \xi' = X \,\mathrm{softmax}(\beta X^\top \xi), \quad E = \tfrac12 |\xi|^2 - \tfrac1\beta \log \sum_i e^{\beta x_i \cdot \xi}
+    .. math:: \xi' = X \,\mathrm{softmax}(\beta X^\top \xi), \quad
+        E = \tfrac12 |\xi|^2 - \tfrac1\beta \log \sum_i e^{\beta x_i \cdot \xi}
 
-    The query is the state xi, the keys are the stored patterns x_i; constants of the paper's energy are left out.
+    The query is the state xi, and the keys are the stored patterns x_i. The constants of the
+    paper's energy are left out.
 
     Args:
         dim: d >= 1, length of a pattern.
         beta: inverse temperature >= 0 per unit of dot product. An ``nn.Parameter`` is trained.
-        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        dtype: of queries and reads, and of patterns unless ``storage`` differs.
         **store: passed on to ``Patterns``: ``empty``, ``storage``.
 
     Returns:
         an empty memory.
+
+    Raises:
+        InputError: an argument is out of range.
 
     Example:
         >>> import torch
@@ -83,13 +92,7 @@ def modern_hopfield(
     Source: Ramsauer and others 2021, eq. 2 (energy) and 3 (update).
     """
     checks.keywords(store, "empty", "storage")
-    return Patterns(
-        checks.integer("dim", dim, 1),
-        similarity=dot,
-        separation=Softmax(beta),
-        dtype=dtype,
-        **store,
-    )
+    return Patterns(dim, similarity=dot, separation=Softmax(beta), dtype=dtype, **store)
 
 
 @named()
@@ -100,19 +103,22 @@ def sparse_hopfield(
     dtype: torch.dtype = torch.float32,
     **store: Any,
 ) -> Patterns:
-    r"""Build the sparse Hopfield network, whose reads leave far patterns out altogether.
+    r"""Build the sparse Hopfield network, in which patterns with low scores have weight zero.
 
     .. math:: \xi' = X \,\alpha\text{-entmax}(\beta X^\top \xi)
 
     Args:
         dim: d >= 1, length of a pattern.
         beta: inverse temperature >= 0 per unit of dot product. An ``nn.Parameter`` is trained.
-        alpha: >= 1; 1 is the modern Hopfield network, 2 uses sparsemax.
-        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        alpha: >= 1; 1 is softmax, the modern Hopfield network, and 2 is sparsemax.
+        dtype: of queries and reads, and of patterns unless ``storage`` differs.
         **store: passed on to ``Patterns``: ``empty``, ``storage``.
 
     Returns:
         an empty memory.
+
+    Raises:
+        InputError: an argument is out of range.
 
     Example:
         >>> import torch
@@ -125,5 +131,4 @@ def sparse_hopfield(
     Source: Hu and others 2023 (alpha = 2); Santos and others 2024 (general alpha).
     """
     checks.keywords(store, "empty", "storage")
-    dim = checks.integer("dim", dim, 1)
     return Patterns(dim, similarity=dot, separation=Entmax(alpha, beta), dtype=dtype, **store)

@@ -1,4 +1,4 @@
-"""Sparse distributed memory over directions: locations on the unit sphere, and the two views of it."""
+"""Sparse distributed memory over directions: locations on the sphere, and the pattern view."""
 
 from typing import Any
 
@@ -26,29 +26,33 @@ def sdm_continuous(
     activation: Activation | None = None,
     **store: Any,
 ) -> Locations:
-    r"""Build sparse distributed memory over real vectors: locations strewn evenly over the sphere.
+    r"""Build sparse distributed memory over real vectors, with locations uniform on the sphere.
 
-    .. math:: C_\tau \mathrel{+}= [\cos(A_\tau, a) \ge t]\, v, \quad f = \sum_\tau [\cos(A_\tau, q) \ge t]\, C_\tau, \quad
+    .. math:: C_\tau \mathrel{+}= [\cos(A_\tau, a) \ge t]\, v, \quad
+        f = \sum_\tau [\cos(A_\tau, q) \ge t]\, C_\tau, \quad
         y = f / |f|, \quad t = 1 - 2 r / d
 
-    A sum grows with all that it meets, so what is read is its direction, which is also what the next read of a recall asks
-    with. Where the length of values matters, build it with ``Identity`` and divide by the ``mass`` of ``explain``: that is
-    their mean.
+    The length of the sum f grows with the number of its terms, so a read returns its direction,
+    which is also the next query of a recall. Where the length of values matters, use ``Identity``
+    and divide by the ``mass`` of ``explain``: the result is the mean of the values.
 
     Args:
         dim: d >= 3, length of a key.
         locations: M >= 1, number of hard locations.
-        radius: r, any real number from 0 to ``dim``, of the caps; on -1/+1 vectors it counts bits.
+        radius: r of the caps, a real number from 0 to ``dim``; on -1/+1 vectors it counts bits.
         value_dim: length of a value; None for ``dim``.
         seed: an integer >= 0, of the addresses.
-        activation: what is done with the sum; None for ``Unit()``.
+        activation: applied to the sum; None for ``Unit()``.
         **store: passed on to ``Locations``: ``empty``, ``counters`` (float32), ``overflow``.
 
     Returns:
         an empty memory.
 
+    Raises:
+        InputError: an argument is out of range, or the locations do not fit into memory.
+
     Warns:
-        UserWarning: fewer than one location would be active; says how many it takes.
+        UserWarning: a query activates fewer than one location on average.
 
     Example:
         >>> import torch
@@ -57,8 +61,10 @@ def sdm_continuous(
         >>> keys = torch.randn(20, 32, generator=torch.Generator().manual_seed(0))
         >>> memory.write(keys / keys.norm(dim=-1, keepdim=True))
         >>> cues = keys + 0.5 * torch.randn(20, 32, generator=torch.Generator().manual_seed(1))
-        >>> [round(torch.cosine_similarity(x, keys).mean().item(), 2) for x in (cues, memory.read(cues))]
-        [0.88, 1.0]
+        >>> round(torch.cosine_similarity(cues, keys).mean().item(), 2)
+        0.88
+        >>> round(torch.cosine_similarity(memory.read(cues), keys).mean().item(), 2)
+        1.0
 
     Source: Bricken and Pehlevan 2021, the continuous memory.
     """
@@ -66,23 +72,19 @@ def sdm_continuous(
     dim = checks.integer("dim", dim, 3, checks.BITS)
     locations = checks.integer("locations", locations, 1, checks.LONGEST)
     radius = checks.number("radius", radius, 0, dim)
-    warn_sparse(
-        "sdm_continuous",
-        theory.cap.activation(dim, radius),
-        locations,
-        "widen the radius or use sdm_continuous_patterns",
-    )
+    share = theory.cap.activation(dim, radius)
+    do = "widen the radius or use sdm_continuous_patterns"
+    warn_sparse("sdm_continuous", share, locations, f"at radius {radius:g}", do)
     with checks.room("locations", f"{locations} of {dim} numbers"):
         addresses = torch.randn(locations, dim, generator=arrays.generator(seed))
         addresses /= addresses.norm(dim=-1, keepdim=True)
-    part, store = Unit() if activation is None else activation, {"counters": torch.float32} | store
     return Locations(
         addresses,
         value_dim,
         similarity=cosine,
         separation=Step(1 - 2 * radius / dim),
-        activation=part,
-        **store,
+        activation=Unit() if activation is None else activation,
+        **{"counters": torch.float32} | store,
     )
 
 
@@ -94,19 +96,26 @@ def sdm_continuous_patterns(
     activation: Activation | None = None,
     **store: Any,
 ) -> Patterns:
-    r"""Build the continuous memory as seen from its patterns: each counts by the share of the sphere that its cap and the query's share.
+    r"""Build the continuous memory in the pattern view.
 
-    .. math:: y = \frac{f}{|f|}, \quad f = \sum_\mu w_\mu v_\mu, \quad w_\mu \propto p(\cos(q, a_\mu))
+    .. math:: y = \frac{f}{|f|}, \quad f = \sum_\mu w_\mu v_\mu, \quad
+        w_\mu \propto p(\cos(q, a_\mu))
+
+    p(c) is the share of the sphere that lies in both of two caps whose centres have cosine c.
 
     Args:
         dim: d >= 3, length of a key.
-        radius: r, above 0 and below ``dim / 2``, any real number; on -1/+1 vectors it counts bits.
+        radius: r, a real number above 0 and below ``dim / 2``; on -1/+1 vectors it counts bits.
         value_dim: length of a value; None makes the memory auto-associative.
-        activation: what is done with the sum; None for ``Unit()``; ``Identity()`` gives the weighted mean of the values.
+        activation: applied to the sum; None for ``Unit()``; ``Identity()`` gives the weighted mean
+            of the values.
         **store: passed on to ``Patterns``: ``empty``, ``dtype``, ``storage``.
 
     Returns:
         an empty memory.
+
+    Raises:
+        InputError: an argument is out of range.
 
     Example:
         >>> import torch
@@ -121,11 +130,8 @@ def sdm_continuous_patterns(
     Source: Bricken and Pehlevan 2021, the continuous memory.
     """
     checks.keywords(store, "empty", "dtype", "storage")
-    part = Unit() if activation is None else activation
-    rule = Cap(dim, radius)
-    return Patterns(
-        rule.dim, value_dim, similarity=cosine, separation=rule, activation=part, **store
-    )
+    cap, unit = Cap(dim, radius), Unit() if activation is None else activation
+    return Patterns(dim, value_dim, similarity=cosine, separation=cap, activation=unit, **store)
 
 
 @named(bits="dim")
@@ -137,9 +143,10 @@ def sdm_continuous_attention(
     activation: Activation | None = None,
     **store: Any,
 ) -> Patterns:
-    r"""Build the attention that comes nearest to a continuous memory of this radius.
+    r"""Build the attention that is nearest to a continuous memory of this radius.
 
-    .. math:: y = \frac{f}{|f|}, \quad f = \sum_\mu w_\mu v_\mu, \quad w = \mathrm{softmax}(\beta \cos(q, a_\mu)), \quad
+    .. math:: y = \frac{f}{|f|}, \quad f = \sum_\mu w_\mu v_\mu, \quad
+        w = \mathrm{softmax}(\beta \cos(q, a_\mu)), \quad
         e^{\beta c} \approx p(c) \text{ up to a factor}
 
     Args:
@@ -147,22 +154,24 @@ def sdm_continuous_attention(
         radius: r of the memory to match, a whole number.
         value_dim: length of a value; None makes the memory auto-associative.
         method: how beta is fitted, as in ``theory.beta.fit``.
-        activation: what is done with the sum; None for ``Unit()``.
+        activation: applied to the sum; None for ``Unit()``.
         **store: passed on to ``Patterns``: ``empty``, ``dtype``, ``storage``.
 
     Returns:
         an empty memory.
 
+    Raises:
+        InputError: an argument is out of range.
+
     Example:
         >>> import kanerva
-        >>> round(kanerva.sdm_continuous_attention(dim=64, radius=11, method="ols").separation.beta, 2)
+        >>> memory = kanerva.sdm_continuous_attention(dim=64, radius=11, method="ols")
+        >>> round(memory.separation.beta, 2)
         19.58
 
     Source: Bricken and Pehlevan 2021.
     """
     checks.keywords(store, "empty", "dtype", "storage")
-    beta = theory.beta.fit(dim, radius, method, space="continuous").beta
-    part = Unit() if activation is None else activation
-    return Patterns(
-        dim, value_dim, similarity=cosine, separation=Softmax(beta), activation=part, **store
-    )
+    softmax = Softmax(theory.beta.fit(dim, radius, method, space="continuous").beta)
+    unit = Unit() if activation is None else activation
+    return Patterns(dim, value_dim, similarity=cosine, separation=softmax, activation=unit, **store)

@@ -1,4 +1,4 @@
-"""Hopfield networks over bits: outer products, and dense associative memories of higher order."""
+"""Hopfield networks of bits: outer products, and dense associative memories of higher order."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from kanerva._core.errors import named
 from kanerva.activation import Sign
 from kanerva.memory import Patterns
 from kanerva.separation import Difference, Exponential, Linear, Power
+from kanerva.similarity import dot
 
 __all__ = ["dense", "exponential", "hopfield"]
 
@@ -20,20 +21,25 @@ def hopfield(
 ) -> Patterns:
     r"""Build the classical Hopfield network of -1/+1 neurons with the outer-product rule.
 
-    .. math:: y = \mathrm{sign}(W q), \quad W = \sum_\mu x_\mu x_\mu^\top, \quad W_{jj} = 0 \text{ with } diagonal = \text{"zero"}
+    .. math:: y = \mathrm{sign}(W q), \quad W = \sum_\mu x_\mu x_\mu^\top, \quad
+        W_{jj} = 0 \text{ with } diagonal = \text{"zero"}
 
-    The sum over patterns is taken last, so W is never built. ``recall`` updates all neurons at once, and may then swing
-    between two states with a zero diagonal; ``dynamics.flips`` updates them one at a time. Even fields keep their bit.
+    The sum over patterns is taken last, so W is never built. ``recall`` updates all neurons at
+    once, so with a zero diagonal it may alternate between two states; ``dynamics.flips`` updates
+    them one at a time. Where the field of a neuron is zero, the neuron keeps its value.
 
     Args:
         bits: n >= 1, number of neurons.
-        diagonal: ``"zero"``, no neuron acts on itself; ``"kept"``, with which the energy never rises and the network is a sparse
-            distributed memory of one location a pattern.
-        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        diagonal: ``"zero"``, no neuron acts on itself; ``"kept"``, the energy never rises, and the
+            network is a sparse distributed memory with one location at each pattern.
+        dtype: of queries and reads, and of patterns unless ``storage`` differs.
         **store: passed on to ``Patterns``: ``empty``, ``storage``.
 
     Returns:
         an empty memory.
+
+    Raises:
+        InputError: an argument is out of range.
 
     Example:
         >>> import kanerva
@@ -48,32 +54,33 @@ def hopfield(
     checks.keywords(store, "empty", "storage")
     bits = checks.integer("bits", bits, 1)
     kept = checks.choice("diagonal", diagonal, ("zero", "kept")) == "kept"
-    return Patterns(
-        bits,
-        separation=Linear() if kept else Difference(Linear()),
-        activation=Sign(tie="keep"),
-        dtype=dtype,
-        **store,
-    )
+    rule = Linear() if kept else Difference(Linear())
+    sign = Sign(tie="keep")
+    return Patterns(bits, similarity=dot, separation=rule, activation=sign, dtype=dtype, **store)
 
 
 @named(dim="bits")
 def dense(bits: int, order: float, dtype: torch.dtype = torch.float32, **store: Any) -> Patterns:
     r"""Build the dense associative memory with interactions of a given order.
 
-    .. math:: \sigma_j' = \mathrm{sign} \sum_\mu \bigl[F(\xi_{\mu j} + \sum_{i \ne j} \xi_{\mu i} \sigma_i)
+    .. math:: \sigma_j' = \mathrm{sign} \sum_\mu
+        \bigl[F(\xi_{\mu j} + \sum_{i \ne j} \xi_{\mu i} \sigma_i)
         - F(-\xi_{\mu j} + \sum_{i \ne j} \xi_{\mu i} \sigma_i)\bigr], \quad F(x) = [x]_+^n
 
-    The query is the state sigma, the keys are the patterns xi. Order 2 is a Hopfield network that hears no negative overlaps.
+    The query is the state sigma, and the keys are the patterns xi. Order 2 is a Hopfield network
+    in which patterns with a negative overlap have weight zero.
 
     Args:
         bits: number of neurons.
         order: n >= 2; the number of patterns that can be recalled grows as ``bits ** (n - 1)``.
-        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        dtype: of queries and reads, and of patterns unless ``storage`` differs.
         **store: passed on to ``Patterns``: ``empty``, ``storage``.
 
     Returns:
         an empty memory.
+
+    Raises:
+        InputError: an argument is out of range.
 
     Example:
         >>> import kanerva
@@ -87,16 +94,8 @@ def dense(bits: int, order: float, dtype: torch.dtype = torch.float32, **store: 
     Source: Krotov and Hopfield 2016, with rectified polynomials.
     """
     checks.keywords(store, "empty", "storage")
-    part = Difference(
-        Power(checks.number("order", order, 2, do="give the power of the interaction, such as 3"))
-    )
-    return Patterns(
-        checks.integer("bits", bits, 1),
-        separation=part,
-        activation=Sign(tie="keep"),
-        dtype=dtype,
-        **store,
-    )
+    rule, sign = Difference(Power(order)), Sign(tie="keep")
+    return Patterns(bits, similarity=dot, separation=rule, activation=sign, dtype=dtype, **store)
 
 
 @named(dim="bits")
@@ -105,19 +104,23 @@ def exponential(
 ) -> Patterns:
     r"""Build the dense associative memory with exponential interactions.
 
-    .. math:: \sigma_j' = \mathrm{sign}(y_j - \sigma_j \tanh\beta), \quad y = \sum_\mu w_\mu \xi_\mu, \quad
-        w = \mathrm{softmax}(\beta\, \xi_\mu \cdot \sigma)
+    .. math:: \sigma_j' = \mathrm{sign}(y_j - \sigma_j \tanh\beta), \quad
+        y = \sum_\mu w_\mu \xi_\mu, \quad w = \mathrm{softmax}(\beta\, \xi_\mu \cdot \sigma)
 
-    This is the update of ``dense`` with F(x) = exp(beta x), worked out: the flip of one bit changes every exponent by 2 beta.
+    This is the update of ``dense`` with F(x) = exp(beta x), simplified: the flip of one bit changes
+    every exponent by 2 beta.
 
     Args:
         bits: number of neurons.
         beta: inverse temperature > 0; 1 in the paper. An ``nn.Parameter`` is trained.
-        dtype: of queries and reads, and of patterns unless ``storage`` says otherwise.
+        dtype: of queries and reads, and of patterns unless ``storage`` differs.
         **store: passed on to ``Patterns``: ``empty``, ``storage``.
 
     Returns:
         an empty memory.
+
+    Raises:
+        InputError: an argument is out of range.
 
     Example:
         >>> import kanerva
@@ -131,5 +134,5 @@ def exponential(
     Source: Demircigil and others 2017.
     """
     checks.keywords(store, "empty", "storage")
-    part, bits = Difference(Exponential(beta)), checks.integer("bits", bits, 1)
-    return Patterns(bits, separation=part, activation=Sign(tie="keep"), dtype=dtype, **store)
+    rule, sign = Difference(Exponential(beta)), Sign(tie="keep")
+    return Patterns(bits, similarity=dot, separation=rule, activation=sign, dtype=dtype, **store)

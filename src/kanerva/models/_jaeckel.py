@@ -1,4 +1,8 @@
-"""Jaeckel's two designs of sparse distributed memory, whose locations compare a few bits of a key."""
+"""Jaeckel's two designs of sparse distributed memory, whose locations compare a few bits of a key.
+
+An address is 0 except in q places. A location is active where the key agrees with its address in
+all of these places.
+"""
 
 from typing import Any
 
@@ -27,27 +31,33 @@ def sdm_selected(
     tie: str = "random",
     **store: Any,
 ) -> Locations:
-    r"""Build Jaeckel's selected-coordinate design: a location watches q bits and is active where all are as it wants them.
+    r"""Build Jaeckel's selected-coordinate design, whose addresses have q random bits.
 
-    .. math:: C_\tau \mathrel{+}= [A_\tau \cdot a \ge q]\, v, \qquad y = \mathrm{sign} \sum_\tau [A_\tau \cdot x \ge q]\, C_\tau
+    .. math:: C_\tau \mathrel{+}= [A_\tau \cdot a \ge q]\, v, \qquad
+        y = \mathrm{sign} \sum_\tau [A_\tau \cdot x \ge q]\, C_\tau
 
-    The address A has -1 or +1 in q places and 0 elsewhere; x is the query. A share of 2^-q of the locations is active, and
-    two queries d bits apart share (1 - d / n)^q of them: a polynomial of their cosine.
+    The address A is -1 or +1 in q places and 0 elsewhere; x is the query. A share of 2^-q of the
+    locations is active, and two queries d bits apart share (1 - d / n)^q of them, a polynomial of
+    their cosine.
 
     Args:
         bits: n >= 1, length of a key.
-        locations: M >= 1, number of hard locations; an address takes a byte a bit, and a read compares all of them.
-        coordinates: q, how many bits a location watches, 1 to ``bits`` and at most 1000.
+        locations: M >= 1, number of hard locations; an address takes one byte for each bit, and a
+            read compares all of them.
+        coordinates: q, the number of bits that a location compares, 1 to ``bits`` and at most 1000.
         value_bits: length of a value; None for ``bits``.
-        seed: an integer >= 0: of the addresses, and of the coins for ties.
-        tie: how an even vote is settled: ``"random"``, ``"keep"``, ``"plus"`` or ``"minus"``.
+        seed: an integer >= 0, of the addresses and of the random bits that settle ties.
+        tie: the rule for a tied vote: ``"random"``, ``"keep"``, ``"plus"`` or ``"minus"``.
         **store: passed on to ``Locations``: ``empty``, ``counters``, ``overflow``.
 
     Returns:
         an empty memory.
 
+    Raises:
+        InputError: an argument is out of range, or the locations do not fit into memory.
+
     Warns:
-        UserWarning: fewer than one location would be active; says how many it takes.
+        UserWarning: a query activates fewer than one location on average.
 
     Example:
         >>> import kanerva
@@ -62,18 +72,13 @@ def sdm_selected(
     """
     checks.keywords(store, "empty", "counters", "overflow")
     bits, locations, coordinates = _sizes(bits, locations, coordinates, 1000)
-    warn_sparse(
-        "sdm_selected",
-        theory.jaeckel.selected_activation(coordinates),
-        locations,
-        "watch fewer coordinates",
-    )
+    share, at = theory.jaeckel.selected_activation(coordinates), f"with {coordinates} coordinates"
+    warn_sparse("sdm_selected", share, locations, at, "compare fewer coordinates")
     source = arrays.generator(seed)
     with checks.room("locations", f"{locations} of {bits} bits"):
-        wanted = (
-            torch.randint(2, (locations, coordinates), generator=source, dtype=torch.int8) * 2 - 1
-        )
-        addresses = _watching(bits, wanted, source)
+        shape = (locations, coordinates)
+        wanted = torch.randint(2, shape, generator=source, dtype=torch.int8) * 2 - 1
+        addresses = _addresses(bits, wanted, source)
     return Locations(
         addresses,
         value_bits,
@@ -95,38 +100,43 @@ def sdm_hyperplane(
     tie: str = "random",
     **store: Any,
 ) -> Locations:
-    r"""Build Jaeckel's hyperplane design, for keys with few +1: a location watches q bits and is active where all are +1.
+    r"""Build Jaeckel's hyperplane design, for keys with few +1: its addresses have q bits of +1.
 
-    .. math:: C_\tau \mathrel{+}= [A_\tau \cdot a \ge q]\, v, \qquad y = \mathrm{sign} \sum_\tau [A_\tau \cdot x \ge q]\, C_\tau
+    .. math:: C_\tau \mathrel{+}= [A_\tau \cdot a \ge q]\, v, \qquad
+        y = \mathrm{sign} \sum_\tau [A_\tau \cdot x \ge q]\, C_\tau
 
-    The address A has +1 in q places and 0 elsewhere; x is the query. A key with N ones activates C(N, q) / C(n, q) of the
-    locations, and two keys with L ones in common share C(L, q) / C(n, q). It is the design nearest to the cerebellum, whose
-    granule cells have four or five inputs.
+    The address A is +1 in q places and 0 elsewhere; x is the query. A key with N ones activates
+    C(N, q) / C(n, q) of the locations, and two keys with L common ones share C(L, q) / C(n, q).
+    This design is the nearest to the cerebellum, whose granule cells have four or five inputs.
 
     Args:
         bits: n >= 1, length of a key.
-        locations: M >= 1, number of hard locations; an address takes a byte a bit.
-        coordinates: q, how many bits a location watches, 1 to ``ones``.
-        ones: N, how many bits of a key are +1, 1 to ``bits``; keys with another number activate more or fewer locations.
-        value_bits: length of a value; None for ``bits``. Where all values have few +1, few of these outvote the others:
-            balanced values are read more safely.
-        seed: an integer >= 0: of the addresses, and of the coins for ties.
-        tie: how an even vote is settled.
+        locations: M >= 1, number of hard locations; an address takes one byte for each bit.
+        coordinates: q, the number of bits that a location compares, 1 to ``ones``.
+        ones: N, the number of +1 in a key, 1 to ``bits``; keys with another number activate more or
+            fewer locations.
+        value_bits: length of a value; None for ``bits``. Values with as many +1 as -1 are read with
+            the fewest errors; where all values have few +1, these are outvoted.
+        seed: an integer >= 0, of the addresses and of the random bits that settle ties.
+        tie: the rule for a tied vote, as in ``sdm_selected``.
         **store: passed on to ``Locations``: ``empty``, ``counters``, ``overflow``.
 
     Returns:
         an empty memory.
 
+    Raises:
+        InputError: an argument is out of range, or the locations do not fit into memory.
+
     Warns:
-        UserWarning: fewer than one location would be active; says how many it takes.
+        UserWarning: a query activates fewer than one location on average.
 
     Example:
         >>> import torch
         >>> import kanerva
-        >>> memory = kanerva.sdm_hyperplane(bits=1000, locations=20_000, coordinates=3, ones=100, value_bits=64)
+        >>> memory = kanerva.sdm_hyperplane(1000, 20_000, coordinates=3, ones=100, value_bits=64)
         >>> keys = -torch.ones(19, 1000)
-        >>> for place, key in enumerate(keys):
-        ...     key[50 * place : 50 * place + 100] = 1  # half of the ones are also those of the next key
+        >>> for place, key in enumerate(keys):  # neighbours have half of their ones in common
+        ...     key[50 * place : 50 * place + 100] = 1
         >>> values = kanerva.bits.random(19, 64, seed=0)
         >>> memory.write(keys, values)
         >>> (memory.read(keys) == values).float().mean().item()
@@ -138,12 +148,12 @@ def sdm_hyperplane(
     ones = checks.integer("ones", ones, 1, checks.integer("bits", bits, 1, checks.BITS))
     bits, locations, coordinates = _sizes(bits, locations, coordinates, ones)
     share = theory.jaeckel.hyperplane_activation(bits, ones, coordinates)
-    warn_sparse(
-        "sdm_hyperplane", share, locations, "watch fewer coordinates, or give keys more ones"
-    )
+    at, do = f"with {coordinates} coordinates", "compare fewer coordinates, or give keys more ones"
+    warn_sparse("sdm_hyperplane", share, locations, at, do)
     source = arrays.generator(seed)
     with checks.room("locations", f"{locations} of {bits} bits"):
-        addresses = _watching(bits, torch.ones(locations, coordinates, dtype=torch.int8), source)
+        wanted = torch.ones(locations, coordinates, dtype=torch.int8)
+        addresses = _addresses(bits, wanted, source)
     return Locations(
         addresses,
         value_bits,
@@ -155,14 +165,17 @@ def sdm_hyperplane(
 
 
 def _sizes(bits: int, locations: int, coordinates: int, most: int) -> tuple[int, int, int]:
-    """Check how many bits, locations, and watched bits there are."""
+    """Check the numbers of bits, of locations, and of bits that a location compares."""
     bits = checks.integer("bits", bits, 1, checks.BITS)
     locations = checks.integer("locations", locations, 1, checks.LONGEST)
     return bits, locations, checks.integer("coordinates", coordinates, 1, min(bits, most))
 
 
-def _watching(bits: int, wanted: Tensor, source: torch.Generator) -> Tensor:
-    """Put what each location wants at different random places of its address, and 0 elsewhere (Floyd's choice of a subset)."""
+def _addresses(bits: int, wanted: Tensor, source: torch.Generator) -> Tensor:
+    """Put the bits ``(M, q)`` of each location at random places of its address, 0 elsewhere.
+
+    Floyd's algorithm draws q different places out of n (Bentley and Floyd 1987).
+    """
     places = torch.empty(wanted.shape, dtype=torch.int64)
     for count, last in enumerate(range(bits - wanted.shape[1], bits)):
         drawn = torch.randint(last + 1, wanted.shape[:1], generator=source)

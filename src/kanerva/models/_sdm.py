@@ -1,7 +1,9 @@
-"""Sparse distributed memory over bits: hard locations, the view from the patterns, and the attention nearest to it."""
+"""Sparse distributed memory over bits: hard locations, the pattern view, and the nearest attention.
 
-import math
-import warnings
+In the pattern view a read is a weighted sum of the stored values, and a pattern is weighted by the
+locations that it shares with the query.
+"""
+
 from typing import Any
 
 from kanerva import theory
@@ -10,6 +12,7 @@ from kanerva._core.errors import named
 from kanerva.activation import Sign
 from kanerva.bits import Packed
 from kanerva.memory import Locations, Patterns
+from kanerva.models._sparse import warn_sparse
 from kanerva.separation import Circle, Linear, Softmax, Step
 from kanerva.similarity import Overlap, agreement, cosine
 
@@ -29,33 +32,39 @@ def sdm(
 ) -> Locations:
     r"""Build Kanerva's sparse distributed memory: random hard locations with counters.
 
-    .. math:: C_\tau \mathrel{+}= [h(A_\tau, a) \le r]\, v, \qquad y = \mathrm{sign} \sum_\tau [h(A_\tau, q) \le r]\, C_\tau
+    .. math:: C_\tau \mathrel{+}= [h(A_\tau, a) \le r]\, v, \qquad
+        y = \mathrm{sign} \sum_\tau [h(A_\tau, q) \le r]\, C_\tau
 
-    A are the addresses of the locations, h the Hamming distance, r the radius, a and v a key and its value.
+    A are the addresses of the locations, C their counters, h is the Hamming distance, r the radius,
+    a and v are a key and its value.
 
     Args:
         bits: n >= 1, length of a key.
         locations: M >= 1, number of hard locations.
-        radius: r in bits, 0 to ``bits - 1``; None for the one with the best signal to noise for so many ``patterns``.
-        patterns: how many are to be stored; needed without ``radius`` and not used with it.
+        radius: r in bits, 0 to ``bits - 1``; None for the radius with the best signal-to-noise
+            ratio for this number of ``patterns``.
+        patterns: the number of patterns to be stored; needed without ``radius``, else unused.
         value_bits: length of a value; None for ``bits``.
-        seed: an integer >= 0: of the addresses, and of the coins for ties.
-        tie: how an even vote is settled: ``"random"``, ``"keep"``, ``"plus"`` or ``"minus"``.
+        seed: an integer >= 0, of the addresses and of the random bits that settle ties.
+        tie: the rule for a tied vote: ``"random"``, ``"keep"``, ``"plus"`` or ``"minus"``.
         **store: passed on to ``Locations``: ``empty``, ``counters``, ``overflow``.
 
     Returns:
         an empty memory.
 
+    Raises:
+        InputError: an argument is out of range, or the locations do not fit into memory.
+
     Warns:
-        UserWarning: fewer than one location would be active; says how many it takes.
+        UserWarning: a query activates fewer than one location on average.
 
     Example:
         >>> import kanerva
         >>> memory = kanerva.sdm(bits=1000, locations=10_000, radius=451)
         >>> letters = kanerva.bits.random(26, 1000, seed=1)
-        >>> memory.write(letters[:-1], letters[1:])  # each letter under the one before
+        >>> memory.write(letters[:-1], letters[1:])  # the key of a letter is the one before
         >>> path = kanerva.dynamics.chain(memory.read, letters[0], 25)
-        >>> int((path == letters).all(-1).sum())  # from A alone: all 26
+        >>> int((path == letters).all(-1).sum())  # all 26, from A alone
         26
 
     Source: Kanerva 1988; the radius: Kanerva 1993, p = (2 M T)^(-1/3).
@@ -64,26 +73,20 @@ def sdm(
     bits = checks.integer("bits", bits, 1, checks.BITS)
     locations = checks.integer("locations", locations, 1, checks.LONGEST)
     if radius is None:
-        do = "or give the radius itself"
-        count = checks.integer(
-            "patterns", patterns, 1, do=f"say how many patterns will be stored, {do}"
-        )
+        do = "give the number of patterns to be stored, or the radius itself"
+        count = checks.integer("patterns", patterns, 1, do=do)
         radius = theory.radius.optimal(bits, count, locations).radius
-    radius = checks.integer(
-        "radius", radius, 0, bits - 1, "give a Hamming distance that leaves some bits out"
-    )
-    share = theory.circle.activation(bits, radius)
-    if share * locations < 1:
-        needed = math.ceil(1 / share) if share > 1e-300 else math.inf
-        warnings.warn(
-            f"sdm: {share * locations:.3g} of {locations} locations would be active at radius {radius}: "
-            f"it takes {needed:.4g} locations to have one on average; widen the radius or use sdm_patterns.",
-            stacklevel=3,
-        )
-    activation = Sign(tie, seed)
-    addresses = Packed.random(locations, bits, seed=seed)
+    do = "give a Hamming distance that leaves some bits out"
+    radius = checks.integer("radius", radius, 0, bits - 1, do)
+    share, do = theory.circle.activation(bits, radius), "widen the radius or use sdm_patterns"
+    warn_sparse("sdm", share, locations, f"at radius {radius}", do)
     return Locations(
-        addresses, value_bits, separation=Step(bits - radius), activation=activation, **store
+        Packed.random(locations, bits, seed=seed),
+        value_bits,
+        similarity=agreement,
+        separation=Step(bits - radius),
+        activation=Sign(tie, seed),
+        **store,
     )
 
 
@@ -97,24 +100,29 @@ def sdm_patterns(
     tie: str = "random",
     **store: Any,
 ) -> Patterns:
-    r"""Build sparse distributed memory as seen from its patterns: each counts by the locations it shares with the query.
+    r"""Build sparse distributed memory in the pattern view.
 
     .. math:: y = \mathrm{sign} \sum_\mu w_\mu v_\mu, \quad w_\mu \propto I(h(q, a_\mu))
 
-    I(h) is the number of points of the cube within r of both of two vectors at distance h.
+    I(h) is the number of points of the n-cube within the radius of both of two vectors at Hamming
+    distance h: the number of locations that query and pattern share.
 
     Args:
         bits: n >= 1, length of a key.
         radius: r in bits, 0 to ``bits - 1``.
-        locations: M; None for every point of the cube. A finite number draws each overlap from a Poisson distribution, once
-            for each query and key.
+        locations: M; None for a location at every point of the cube. With a finite number the
+            count that a query and a key share is drawn from a Poisson distribution, once for each
+            pair.
         value_bits: length of a value; None makes the memory auto-associative.
-        seed: an integer >= 0, of the overlaps and of the coins for ties.
-        tie: how an even vote is settled.
+        seed: an integer >= 0, of the shared counts and of the random bits that settle ties.
+        tie: the rule for a tied vote, as in ``sdm``.
         **store: passed on to ``Patterns``: ``empty``, ``dtype``, ``storage``.
 
     Returns:
         an empty memory.
+
+    Raises:
+        InputError: an argument is out of range.
 
     Example:
         >>> import kanerva
@@ -128,24 +136,12 @@ def sdm_patterns(
     Source: Kanerva 1988, appendix B; Bricken and Pehlevan 2021.
     """
     checks.keywords(store, "empty", "dtype", "storage")
-    bits = checks.integer("bits", bits, 1, checks.BITS)
-    radius = checks.integer(
-        "radius", radius, 0, bits - 1, "give a Hamming distance that leaves some bits out"
-    )
-    activation = Sign(tie, seed)
+    parts: dict[str, Any] = {"activation": Sign(tie, seed)}
     if locations is None:
-        return Patterns(
-            bits,
-            value_bits,
-            similarity=agreement,
-            separation=Circle(bits, radius),
-            activation=activation,
-            **store,
-        )
-    overlap = Overlap(bits, radius, checks.number("locations", locations, 1), seed)
-    return Patterns(
-        bits, value_bits, similarity=overlap, separation=Linear(), activation=activation, **store
-    )
+        parts |= {"similarity": agreement, "separation": Circle(bits, radius)}
+    else:
+        parts |= {"similarity": Overlap(bits, radius, locations, seed), "separation": Linear()}
+    return Patterns(bits, value_bits, **parts, **store)
 
 
 @named(value_dim="value_bits")
@@ -157,9 +153,10 @@ def sdm_attention(
     tie: str = "random",
     **store: Any,
 ) -> Patterns:
-    r"""Build the attention that comes nearest to a sparse distributed memory of this radius.
+    r"""Build the attention that is nearest to a sparse distributed memory of this radius.
 
-    .. math:: y = \mathrm{sign} \sum_\mu w_\mu v_\mu, \quad w = \mathrm{softmax}(\beta \cos(q, a_\mu)), \quad
+    .. math:: y = \mathrm{sign} \sum_\mu w_\mu v_\mu, \quad
+        w = \mathrm{softmax}(\beta \cos(q, a_\mu)), \quad
         e^{\beta \cos} \approx I(h) \text{ up to a factor}
 
     Args:
@@ -167,11 +164,14 @@ def sdm_attention(
         radius: r of the memory to match, in bits.
         value_bits: length of a value; None makes the memory auto-associative.
         method: how beta is fitted, as in ``theory.beta.fit``.
-        tie: how an even vote is settled.
+        tie: the rule for a tied vote, as in ``sdm``.
         **store: passed on to ``Patterns``: ``empty``, ``dtype``, ``storage``.
 
     Returns:
         an empty memory.
+
+    Raises:
+        InputError: an argument is out of range.
 
     Example:
         >>> import kanerva
@@ -181,12 +181,8 @@ def sdm_attention(
     Source: Bricken and Pehlevan 2021.
     """
     checks.keywords(store, "empty", "dtype", "storage")
-    fitted = theory.beta.fit(bits, radius, method)
+    softmax = Softmax(theory.beta.fit(bits, radius, method).beta)
+    sign = Sign(tie)
     return Patterns(
-        bits,
-        value_bits,
-        similarity=cosine,
-        separation=Softmax(fitted.beta),
-        activation=Sign(tie),
-        **store,
+        bits, value_bits, similarity=cosine, separation=softmax, activation=sign, **store
     )
