@@ -1,4 +1,4 @@
-"""Continuous memory and Jaeckel's designs: weights against the theory of caps, locations against counting and closed forms."""
+"""Continuous memory and Jaeckel's designs, against the theory of caps, counts and closed forms."""
 
 import copy
 import math
@@ -23,19 +23,19 @@ def directions(count, dim, seed=0, dtype=torch.float32):
 
 
 def turned(rows, cosine, seed=0):
-    """Return rows at a given cosine from unit ones, in random directions."""
+    """Return rows at a given cosine to unit rows, in random directions."""
     away = normal(*rows.shape, seed=seed, dtype=rows.dtype)
     away = normalize(away - (away * rows).sum(-1, keepdim=True) * rows, dim=-1)
     return cosine * rows + math.sqrt(1 - cosine**2) * away
 
 
 def edge(dim, radius):
-    """Return the cosine at which two caps stop to meet."""
+    """Return the cosine at which two caps touch."""
     return 2 * (1 - 2 * radius / dim) ** 2 - 1
 
 
 def relative(dim, radius, cosines):
-    """Return the log of the shared share of a cap, from the theory."""
+    """Return the logarithm of the share of a cap that two caps have in common, by the theory."""
     return theory.cap.log_fraction(dim, radius, cosines) - theory.cap.log_activation(dim, radius)
 
 
@@ -58,25 +58,22 @@ SIZES = [
 @pytest.mark.parametrize(("dim", "radius"), SIZES)
 def test_cap_is_the_theory(dim, radius):
     low = edge(dim, radius)
-    cosines = np.concatenate(
-        [low + (1 - low) * np.linspace(1e-3, 1, 500), 1 - np.geomspace(1e-12, 1e-3, 20) * (1 - low)]
-    )
+    gaps = np.concatenate([np.linspace(0, 1 - 1e-3, 500), np.geomspace(1e-12, 1e-3, 20)])
+    cosines = 1 - (1 - low) * gaps
     expected = relative(dim, radius, cosines)
     part = Cap(dim, radius)
     got = part.log_weights(torch.from_numpy(cosines)).numpy()
     np.testing.assert_allclose(got, expected, rtol=1e-13, atol=1e-9)
     shares = np.exp(expected)
     np.testing.assert_allclose(part(torch.from_numpy(cosines)), shares / shares.sum(), rtol=1e-9)
-    # Rounding to float32 is what moves a cosine; of the rounded ones the weights are right.
+    # Float32 rounds the cosines; the weights of the rounded cosines are right.
     rounded = torch.from_numpy(cosines).float()
-    np.testing.assert_allclose(
-        part.log_weights(rounded).exp(),
-        np.exp(relative(dim, radius, rounded.double().numpy())),
-        atol=1e-6,
-    )
+    exact = np.exp(relative(dim, radius, rounded.double().numpy()))
+    np.testing.assert_allclose(part.log_weights(rounded).exp(), exact, atol=1e-6)
 
 
-# Lee and Kim's shares at the cosines of 0, 1, 2, 4 and 8 of 64 bits, computed by adaptive quadrature; logarithms to base 10.
+# Logarithms to base 10 of the shares of Lee and Kim at the cosines of 0, 1, 2, 4 and 8 of 64 bits,
+# computed by adaptive quadrature.
 SHARES = {
     5: (-18.25442, -19.21781, -19.93477, -21.42541, -25.15239),
     9: (-11.10749, -11.64414, -11.99250, -12.65771, -14.09586),
@@ -91,13 +88,12 @@ SHARES = {
 def test_cap_is_the_computed_shares(radius):
     cosines = 1 - 2 * torch.tensor([0, 1, 2, 4, 8], dtype=torch.float64) / 64
     got = Cap(64, radius).log_weights(cosines) / math.log(10)
-    assert got.tolist() == pytest.approx(
-        [share - SHARES[radius][0] for share in SHARES[radius]], abs=1.1e-5
-    )
+    expected = [share - SHARES[radius][0] for share in SHARES[radius]]
+    assert got.tolist() == pytest.approx(expected, abs=1.1e-5)
 
 
-def test_beyond_reach_is_nothing():
-    """The first whole distance without weight, of 64 bits."""
+def test_weights_beyond_reach_are_zero():
+    """The numbers are the first whole distances, of 64 bits, with weight zero."""
     for radius, first in {5: 19, 9: 31, 11: 37, 15: 46, 19: 54, 27: 63}.items():
         weights = Cap(64, radius)(1 - 2 * torch.arange(65, dtype=torch.float64) / 64)
         assert (weights[:first] > 0).all()
@@ -110,25 +106,19 @@ def test_beyond_reach_is_nothing():
 @pytest.mark.parametrize(("dim", "radius"), SIZES)
 def test_slope_of_cap(dim, radius):
     low = edge(dim, radius)
-    cosines = (
-        low + (1 - low) * torch.linspace(0.02, 0.999, 50, dtype=torch.float64)
-    ).requires_grad_()
+    places = torch.linspace(0.02, 0.999, 50, dtype=torch.float64)
+    cosines = (low + (1 - low) * places).requires_grad_()
     part = Cap(dim, radius)
     (slope,) = torch.autograd.grad(part.log_weights(cosines).sum(), cosines)
     at, step = cosines.detach().numpy(), 1e-6 * (1 - low)
-    around = theory.cap.log_fraction(dim, radius, at + step) - theory.cap.log_fraction(
-        dim, radius, at - step
-    )
-    np.testing.assert_allclose(slope, around / (2 * step), rtol=1e-5)
+    high, low = (theory.cap.log_fraction(dim, radius, at + by) for by in (step, -step))
+    np.testing.assert_allclose(slope, (high - low) / (2 * step), rtol=1e-5)
 
 
 def test_derivatives_of_cap():
     part = Cap(8, 3)
-    scores = torch.tensor(
-        [[0.9, 0.3, -0.5, -0.95, 0.1], [-0.9, 0.99, 0.0, 0.2, -0.8]],
-        dtype=torch.float64,
-        requires_grad=True,
-    )
+    scores = [[0.9, 0.3, -0.5, -0.95, 0.1], [-0.9, 0.99, 0.0, 0.2, -0.8]]
+    scores = torch.tensor(scores, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(part, (scores,))
     with torch.random.fork_rng():  # gradgradcheck draws its directions from the global generator
         assert torch.autograd.gradgradcheck(part, (scores,))
@@ -138,26 +128,22 @@ def test_derivatives_of_cap():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 def test_slope_is_finite_at_the_ends(dtype):
-    resolution = torch.finfo(dtype if dtype == torch.float64 else torch.float32).eps
+    half, resolution = dtype in (torch.float16, torch.bfloat16), torch.finfo(dtype).eps
     for dim, radius in SIZES:
         part = Cap(dim, radius)
         low = edge(dim, radius)
-        scores = torch.tensor(
-            [1.0, 1.0, low, -1.0, 0.5, (low + 1) / 2], dtype=dtype, requires_grad=True
-        )
+        places = [1.0, 1.0, low, -1.0, 0.5, (low + 1) / 2]
+        scores = torch.tensor(places, dtype=dtype, requires_grad=True)
         weights = part(scores)
         assert weights.dtype == dtype
-        assert weights.sum().item() == pytest.approx(
-            1, abs=1e-2 if dtype in (torch.float16, torch.bfloat16) else 1e-6
-        )
+        assert weights.sum().item() == pytest.approx(1, abs=1e-2 if half else 1e-6)
         (slope,) = torch.autograd.grad(weights[0], scores)
         assert slope.isfinite().all()
-        if dtype in (torch.float64, torch.float32):
+        if not half:
+            # At cosine 1 the slope is about that of one rounding below.
             ends = torch.tensor([1.0, 1 - resolution], dtype=dtype, requires_grad=True)
             slopes = torch.autograd.grad(part.log_weights(ends).sum(), ends)[0]
-            assert slopes[0] == pytest.approx(
-                slopes[1].item(), rel=0.1
-            )  # about the slope one rounding below
+            assert slopes[0] == pytest.approx(slopes[1].item(), rel=0.1)
 
 
 def test_a_weight_depends_on_its_row_alone():
@@ -177,7 +163,7 @@ BAD = {
     ),
     "half the sphere": (
         lambda: Cap(64, 32),
-        "Cap: radius must be .* but it was 32; give one that leaves more than half",
+        "Cap: radius must be .* but it was 32; leave more than half the sphere out",
     ),
     "no cosines": (
         lambda: Cap(64, 11)(torch.tensor([3.0])),
@@ -197,7 +183,7 @@ BAD = {
     ),
     "another length": (
         lambda: Patterns(9, similarity=similarity.cosine, separation=Cap(64, 11)),
-        "dim must be 9, .* it was 64 in Cap",
+        "Patterns: length must be 9, .* it was 64 in Cap",
     ),
     "dim": (
         lambda: kanerva.sdm_continuous(2, 100, 0.5),
@@ -280,25 +266,17 @@ def test_bad_types(radius):
 # The neuron view of the continuous memory
 
 
-def test_locations_are_strewn_evenly():
+def test_locations_are_uniform_on_the_sphere():
     addresses = kanerva.sdm_continuous(5, 100_000, 2).addresses.double()
-    torch.testing.assert_close(
-        addresses.norm(dim=-1), torch.ones(100_000, dtype=torch.float64), rtol=0, atol=1e-6
-    )
-    torch.testing.assert_close(
-        addresses.mean(0),
-        torch.zeros(5, dtype=torch.float64),
-        rtol=0,
-        atol=5 / math.sqrt(5 * 100_000),
-    )
-    torch.testing.assert_close(
-        addresses.T @ addresses / 100_000, torch.eye(5, dtype=torch.float64) / 5, rtol=0, atol=5e-3
-    )
+    assert (addresses.norm(dim=-1) - 1).abs().max() <= 1e-6
+    assert addresses.mean(0).abs().max() <= 5 / math.sqrt(5 * 100_000)
+    moments = addresses.T @ addresses / 100_000
+    assert (moments - torch.eye(5) / 5).abs().max() <= 5e-3
 
 
 @pytest.mark.parametrize(("dim", "radius"), [(8, 3), (16, 5.5), (64, 26), (16, 9)])
 def test_shared_locations_are_what_caps_share(dim, radius):
-    """Counts of locations that two queries both activate, within four standard deviations of a binomial."""
+    """Counts of locations that two queries activate are binomial, within four deviations."""
     count = 100_000
     memory = kanerva.sdm_continuous(dim, count, radius, 1, seed=3)
     query = directions(20, dim, seed=1)
@@ -320,8 +298,8 @@ def test_neuron_view_becomes_the_pattern_view():
     for count in (2000, 20_000, 200_000):
         neurons = kanerva.sdm_continuous(32, count, 12, 7, activation=Identity())
         neurons.write(keys, values)
-        told = neurons.explain(cues)
-        mean = told.value / told.mass.unsqueeze(-1)
+        found = neurons.explain(cues)
+        mean = found.value / found.mass.unsqueeze(-1)
         spread.append((mean - view).square().mean().sqrt().item())
     assert spread[0] > 2 * spread[1] > 4 * spread[2]
     assert torch.corrcoef(torch.stack([mean.flatten(), view.flatten()]))[0, 1] > 0.995
@@ -330,7 +308,7 @@ def test_neuron_view_becomes_the_pattern_view():
     torch.testing.assert_close(directed.read(cues), normalize(mean, dim=-1))
 
 
-def test_continuous_memory_does_not_see_lengths():
+def test_continuous_memory_does_not_depend_on_the_length_of_a_query():
     keys = directions(30, 16)
     for memory in (
         kanerva.sdm_continuous(16, 5000, 5),
@@ -346,10 +324,12 @@ def test_continuous_memory_does_not_see_lengths():
 
 @pytest.mark.parametrize("radius", [11, 15, 19, 27])
 def test_retrieval_of_random_directions(radius):
-    """Of 1024, with cues as far as 12 of 64 flipped bits: recalled up to radius 19, lost at 27 (Bricken and Pehlevan 2021)."""
-    keys = normalize(
-        2 * torch.rand(1024, 64, generator=torch.Generator().manual_seed(0)) - 1, dim=-1
-    )
+    """1024 directions, cues at the cosine of 12 flipped bits of 64 (Bricken and Pehlevan 2021).
+
+    They are recalled up to radius 19, and lost at 27.
+    """
+    cubes = 2 * torch.rand(1024, 64, generator=torch.Generator().manual_seed(0)) - 1
+    keys = normalize(cubes, dim=-1)
     cues = turned(keys[:300], 1 - 2 * 12 / 64, seed=1)
     for memory in (
         kanerva.sdm_continuous_patterns(64, radius),
@@ -366,25 +346,20 @@ def test_retrieval_of_random_directions(radius):
 @pytest.mark.parametrize("radius", [5, 11, 15, 19, 27])
 def test_attention_is_as_near_as_the_fit_says(radius):
     cosines = 1 - 2 * torch.arange(65, dtype=torch.float64) / 64
-    exact, near = (
-        Cap(64, radius)(cosines),
-        kanerva.sdm_continuous_attention(64, radius).separation(cosines),
-    )
+    attention = kanerva.sdm_continuous_attention(64, radius).double()
+    gap = Cap(64, radius)(cosines) - attention.separation(cosines)
     fit = theory.beta.fit(64, radius, space="continuous")
-    assert ((exact - near).abs().sum() / 2).item() == pytest.approx(fit.residual, abs=1e-9)
+    assert (gap.abs().sum() / 2).item() == pytest.approx(fit.residual, abs=1e-9)
     keys = directions(200, 64, dtype=torch.float64)
     cues = turned(keys, 0.9)
-    memories = (
-        kanerva.sdm_continuous_patterns(64, radius, dtype=torch.float64),
-        kanerva.sdm_continuous_attention(64, radius).double(),
-    )
+    memories = (kanerva.sdm_continuous_patterns(64, radius, dtype=torch.float64), attention)
     for memory in memories:
         memory.write(keys)
     assert torch.cosine_similarity(*(memory.read(cues) for memory in memories)).min() > 0.8
 
 
 def test_one_attention_kernel_reads_them_all():
-    """Circle and Cap weights are a softmax of their logarithms, so torch's attention takes them as its mask."""
+    """Weights are the softmax of log-weights, which torch's attention takes as a float mask."""
     patterns = bits.random(60, 64, seed=0, dtype=torch.float64)
     cues, values = bits.flip(patterns, 5, seed=1), normal(60, 9)
     for similar, rule in ((similarity.agreement, Circle(64, 15)), (similarity.cosine, Cap(64, 15))):
@@ -392,16 +367,15 @@ def test_one_attention_kernel_reads_them_all():
         memory.write(patterns, values)
         logs = rule.log_weights(memory.scores(cues))
         assert (logs == -math.inf).any()
-        kernel = scaled_dot_product_attention(
-            torch.zeros_like(cues), patterns, values, attn_mask=logs
-        )
+        none = torch.zeros_like(cues)
+        kernel = scaled_dot_product_attention(none, patterns, values, attn_mask=logs)
         torch.testing.assert_close(memory.read(cues), kernel, rtol=1e-12, atol=1e-12)
 
 
 # Jaeckel's designs
 
 
-def test_addresses_watch_what_they_should():
+def test_addresses_have_bits_at_random_places():
     selected = kanerva.sdm_selected(50, 40_000, 5, seed=1).addresses
     hyperplane = kanerva.sdm_hyperplane(50, 40_000, 5, ones=25, seed=1).addresses
     assert selected.dtype == hyperplane.dtype == torch.int8
@@ -409,9 +383,9 @@ def test_addresses_watch_what_they_should():
     assert (hyperplane.sum(-1) == 5).all()
     assert (hyperplane >= 0).all()
     for addresses in (selected, hyperplane):
-        # every bit, and every pair of bits, is watched as often as any other: five standard deviations
-        watched = (addresses != 0).double()
-        pairs = watched.T @ watched
+        # Every place, and every pair of places, is equally frequent: within five deviations.
+        places = (addresses != 0).double()
+        pairs = places.T @ places
         single, double = 40_000 * 5 / 50, 40_000 * 5 * 4 / (50 * 49)
         assert ((pairs.diagonal() - single).abs() < 5 * math.sqrt(single)).all()
         assert ((pairs - double).abs().fill_diagonal_(0) < 5 * math.sqrt(double)).all()
@@ -428,7 +402,7 @@ def test_selected_by_hand(counters):
     by_hand = torch.zeros(200, 12, dtype=torch.float64)
     for address, counter in zip(memory.addresses.tolist(), by_hand, strict=True):
         for key, value in zip(keys.tolist(), values, strict=True):
-            if all(wants in (0, has) for wants, has in zip(address, key, strict=True)):
+            if all(wanted in (0, bit) for wanted, bit in zip(address, key, strict=True)):
                 counter += torch.cat([value.double(), torch.ones(1)])
     assert torch.equal(memory.counters.double(), by_hand)
     assert memory.counters.dtype == counters
@@ -437,40 +411,32 @@ def test_selected_by_hand(counters):
 
 
 def shared(memory, query, other):
-    """Count the locations that both of two queries activate, over all pairs."""
+    """Count the locations that two queries activate both, over all pairs."""
     return (memory.weights(query).double() * memory.weights(other)).sum().item()
 
 
 def test_selected_coordinates_share_a_power():
-    """(1 - d / n)^q of the active ones, exactly C(n - d, q) / C(n, q): computed for n = 1000, q = 10."""
+    """The share is C(n - d, q) / C(n, q), about (1 - d / n)^q, here for n = 1000 and q = 10."""
     memory = kanerva.sdm_selected(1000, 20_000, 10, 1)
     query = bits.random(400, 1000, seed=1)
     expected = 400 * 20_000 / 1024
-    for distance, share in {
-        0: 1.0,
-        10: 0.903968,
-        50: 0.597311,
-        100: 0.346928,
-        200: 0.106164,
-        500: 0.000933,
-    }.items():
+    curve = theory.jaeckel.selected_log_fraction(1000, 10)
+    shares = {0: 1.0, 10: 0.903968, 50: 0.597311, 100: 0.346928, 200: 0.106164, 500: 0.000933}
+    for distance, share in shares.items():
         mean = expected * share
-        assert (
-            abs(shared(memory, query, bits.flip(query, distance, seed=2)) - mean)
-            < 4 * math.sqrt(mean) + 1
-        ), distance
-        curve = theory.jaeckel.selected_log_fraction(1000, 10)
+        found = shared(memory, query, bits.flip(query, distance, seed=2))
+        assert abs(found - mean) < 4 * math.sqrt(mean) + 1, distance
         assert math.exp(curve[distance] - curve[0]) == pytest.approx(share, abs=6e-7)
 
 
 def sparse(count, bits, ones, seed):
-    """Draw -1/+1 vectors with so many +1."""
+    """Draw -1/+1 vectors with a given number of +1."""
     order = torch.rand(count, bits, generator=torch.Generator().manual_seed(seed)).argsort(-1)
     return torch.where(order < ones, 1.0, -1.0), order
 
 
 def test_hyperplanes_share_combinations():
-    """C(L, q) / C(n, q) for L common ones: 9.73e-4 are active and 7.07e-4, 1.18e-4 shared with n = 1000, N = 100, q = 3."""
+    """The share is C(L, q) / C(n, q) for L common ones, here for n = 1000, N = 100 and q = 3."""
     memory = kanerva.sdm_hyperplane(1000, 20_000, 3, ones=100, value_bits=1)
     query, order = sparse(400, 1000, 100, seed=1)
     for common, share in {100: 9.73e-4, 90: 7.07e-4, 50: 1.18e-4}.items():
@@ -485,30 +451,25 @@ def test_selected_coordinates_become_their_pattern_view():
     cues = bits.flip(patterns, 6, seed=1)
     memory = kanerva.sdm_selected(64, 100_000, 6)
     memory.write(patterns)
-    told = memory.explain(cues)
-    raw = functional.read(
-        cues, memory.keys, memory.values, memory.similarity, memory.separation
-    ) / told.mass.unsqueeze(-1)
-    share = torch.from_numpy(theory.jaeckel.selected_log_fraction(64, 6)).exp()[
-        bits.hamming(cues[:, None], patterns[None])
-    ]
+    found = memory.explain(cues)
+    parts = (memory.keys, memory.values, memory.similarity, memory.separation)
+    raw = functional.read(cues, *parts) / found.mass.unsqueeze(-1)
+    curve = torch.from_numpy(theory.jaeckel.selected_log_fraction(64, 6))
+    share = curve[bits.hamming(cues[:, None], patterns[None])].exp()
     view = (share / share.sum(-1, keepdim=True)).float() @ patterns
     assert torch.corrcoef(torch.stack([raw.flatten(), view.flatten()]))[0, 1] > 0.995
-    assert (told.value == view.sign()).float().mean() > 0.97
+    assert (found.value == view.sign()).float().mean() > 0.97
 
 
-def test_a_design_comes_back_from_its_file(tmp_path):
+def test_a_design_is_loaded_as_it_was_saved(tmp_path):
     patterns = bits.random(20, 100, seed=0, dtype=torch.float64)
     memory = kanerva.sdm_selected(100, 3000, 6, counters=torch.int16).double()
     memory.write(patterns)
     assert memory.addresses.dtype == torch.int8
     memory.save(tmp_path / "memory.safetensors")
     for other in (kanerva.load(tmp_path / "memory.safetensors"), copy.deepcopy(memory)):
-        assert (other.addresses.dtype, other.counters.dtype, other.dtype) == (
-            torch.int8,
-            torch.int16,
-            torch.float64,
-        )
+        dtypes = (other.addresses.dtype, other.counters.dtype, other.dtype)
+        assert dtypes == (torch.int8, torch.int16, torch.float64)
         assert torch.equal(other.read(patterns), memory.read(patterns))
         with pytest.raises(kanerva.InputError, match="-1/\\+1 bits"):
             other.read(patterns / 2)
@@ -537,7 +498,7 @@ WARNED = {
 
 
 @pytest.mark.parametrize("name", WARNED)
-def test_too_few_locations_are_warned_of(name):
+def test_a_warning_says_that_locations_are_too_few(name):
     call, text = WARNED[name]
     with pytest.warns(UserWarning, match=f"{name.split()[0]}: {text}") as seen:
         call()
@@ -545,7 +506,7 @@ def test_too_few_locations_are_warned_of(name):
         assert len(seen) == 1
 
 
-@pytest.mark.untyped  # the run-time shape checks stand between
+@pytest.mark.untyped  # run-time shape checks add a frame
 def test_warnings_point_at_the_caller():
     for call, _ in WARNED.values():
         with pytest.warns(UserWarning, match="would be active") as seen:
@@ -554,7 +515,7 @@ def test_warnings_point_at_the_caller():
 
 
 def test_bits_may_be_read_from_directions():
-    """A sign for an activation, and so whole counters."""
+    """With a sign as its activation, the memory may have integer counters."""
     memory = kanerva.sdm_continuous(32, 20_000, 9, 40, activation=Sign(), counters=torch.int32)
     keys, values = directions(30, 32), bits.random(30, 40, seed=1)
     memory.write(keys, values)

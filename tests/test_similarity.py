@@ -1,4 +1,4 @@
-"""Scores against NumPy, and shared locations against locations that were drawn and counted."""
+"""Scores against NumPy, and shared counts against locations that are drawn and counted."""
 
 import math
 
@@ -9,13 +9,13 @@ from scipy import stats
 
 import kanerva
 from kanerva import bits, functional, similarity
+from kanerva.separation import Softmax
 from kanerva.similarity import Overlap
 
 
 def normal(*shape, seed=0, dtype=torch.float32):
-    return torch.randn(
-        *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-    ).to(dtype)
+    source = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=source, dtype=torch.float64).to(dtype)
 
 
 NUMPY = {
@@ -29,56 +29,44 @@ NUMPY = {
 @pytest.mark.parametrize("name", NUMPY)
 @pytest.mark.parametrize("shape", [(7,), (3, 7), (2, 3, 1, 7), (0, 7)], ids=str)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-def test_scores_are_numpys(name, shape, dtype, tolerance):
-    """One key at a time, by the textbook formula."""
+def test_scores_equal_those_of_numpy(name, shape, dtype, tolerance):
+    """NumPy computes one key at a time, by the textbook formula."""
     query, keys = normal(*shape, seed=1, dtype=dtype), normal(5, 7, seed=2, dtype=dtype)
     scores = getattr(similarity, name)(query, keys)
     assert scores.dtype == dtype
     assert scores.shape == (*shape[:-1], 5)
     for i, key in enumerate(keys.double().numpy()):
-        np.testing.assert_allclose(
-            scores[..., i].double().numpy(),
-            NUMPY[name](query.double().numpy(), key),
-            rtol=tolerance,
-            atol=tolerance,
-        )
+        expected = NUMPY[name](query.double().numpy(), key)
+        found = scores[..., i].double().numpy()
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
 def test_agreement_counts_equal_bits():
-    """It is exactly the number of places in which two vectors agree, however many bits."""
     for n in (1, 64, 1001):
         query, keys = bits.random(4, n, seed=1), bits.random(6, n, seed=2)
-        assert torch.equal(
-            similarity.agreement(query, keys), (query[:, None] == keys).sum(-1).float()
-        )
-        assert torch.equal(
-            n - similarity.agreement(query, keys), bits.hamming(query[:, None], keys).float()
-        )
+        scores = similarity.agreement(query, keys)
+        assert torch.equal(scores, (query[:, None] == keys).sum(-1).float())
+        assert torch.equal(n - scores, bits.hamming(query[:, None], keys).float())
 
 
 @pytest.mark.parametrize("centre", [1e3, 1e4, 1e5])
 def test_closeness_far_from_the_origin_keeps_its_digits(centre):
-    """Where distances are small and coordinates large, |q|^2 + |k|^2 - 2 q.k would lose every digit of float32."""
+    """Distances are small here and coordinates large: |q|^2 + |k|^2 - 2 q.k loses all digits."""
     query, keys = centre + normal(20, 8, seed=1), centre + normal(30, 8, seed=2)
     exact = -(query.double()[:, None] - keys.double()).square().sum(-1) / 2
     naive = query @ keys.T - (query.square().sum(-1, keepdim=True) + keys.square().sum(-1)) / 2
     assert (naive.double() - exact).abs().max() > 0.01 * exact.abs().mean()
-    torch.testing.assert_close(
-        similarity.closeness(query, keys).double(), exact, rtol=1e-4, atol=1e-4
-    )
+    scores = similarity.closeness(query, keys).double()
+    torch.testing.assert_close(scores, exact, rtol=1e-4, atol=1e-4)
     assert similarity.closeness(keys, keys).diagonal().abs().max() < 1e-4
-    moved = functional.read(
-        query, keys, keys, similarity.closeness, kanerva.separation.Softmax(1.0)
-    ).double()
-    torch.testing.assert_close(moved, (exact.softmax(-1) @ keys.double()), rtol=1e-6, atol=1e-3)
+    read = functional.read(query, keys, keys, similarity.closeness, Softmax(1.0)).double()
+    torch.testing.assert_close(read, exact.softmax(-1) @ keys.double(), rtol=1e-6, atol=1e-3)
 
 
-def test_cosine_of_nothing():
-    """A vector of zeros is at cosine 0 from everything, and does not spoil a gradient."""
-    query, keys = (
-        torch.zeros(2, 4, requires_grad=True),
-        torch.cat([torch.zeros(1, 4), torch.eye(4)]),
-    )
+def test_cosine_of_zeros():
+    """The cosine of a vector of zeros is 0, and its gradient is finite."""
+    query = torch.zeros(2, 4, requires_grad=True)
+    keys = torch.cat([torch.zeros(1, 4), torch.eye(4)])
     scores = similarity.cosine(query, keys)
     assert (scores == 0).all()
     (slope,) = torch.autograd.grad(scores.sum(), query)
@@ -92,19 +80,21 @@ N, RADIUS = 64, 24
 
 
 def fraction(n, radius, distance):
-    """Return the exact share of the cube within the radius of both of two vectors, from whole numbers."""
-    count = sum(
-        math.comb(distance, j) * math.comb(n - distance, i)
-        for j in range(distance + 1)
-        for i in range(min(radius - j, radius - distance + j, n - distance) + 1)
-    )
+    """Return the exact share of the cube within the radius of both of two vectors."""
+    count = 0
+    for j in range(distance + 1):  # flipped among the bits in which the two vectors differ
+        most = min(radius - j, radius - distance + j, n - distance)
+        count += math.comb(distance, j) * sum(math.comb(n - distance, i) for i in range(most + 1))
     return count / 2**n
 
 
-def pairs(distance, count, seed):
-    """Return one vector, and many at that distance from it."""
-    query = bits.random(1, N, seed=seed)
-    return query, bits.flip(query.expand(count, N), distance, seed=seed + 1)
+def counts_at(distance, count, shared):
+    """Return the shared counts of many pairs of vectors at one distance."""
+    if distance == 0:
+        parts = bits.random(count, N, seed=5).split(100)
+        return torch.cat([shared(part, part).diagonal() for part in parts])
+    query = bits.random(1, N, seed=3)
+    return shared(query, bits.flip(query.expand(count, N), distance, seed=4))[0]
 
 
 @pytest.mark.parametrize(
@@ -112,15 +102,8 @@ def pairs(distance, count, seed):
     [(0, 20_000), (8, 20_000), (8, 2000), (16, 20_000), (24, 5000), (30, 20_000), (0, 10)],
 )
 def test_counts_are_poisson(distance, locations):
-    """Over 20,000 different pairs at one distance, mean, variance and the whole histogram are those of a Poisson distribution."""
-    query, keys = pairs(distance, 20_000, seed=3)
-    if distance == 0:  # one pair a vector: ask each for itself
-        keys = bits.random(20_000, N, seed=5)
-        counts = torch.cat(
-            [Overlap(N, RADIUS, locations)(part, part).diagonal() for part in keys.split(100)]
-        )
-    else:
-        counts = Overlap(N, RADIUS, locations)(query, keys)[0]
+    """Mean, variance and histogram over 20,000 pairs at one distance are those of Poisson."""
+    counts = counts_at(distance, 20_000, Overlap(N, RADIUS, locations))
     mean, counts = locations * fraction(N, RADIUS, distance), counts.double().numpy()
     assert (counts == counts.round()).all()
     assert (counts >= 0).all()
@@ -137,19 +120,15 @@ def test_counts_are_poisson(distance, locations):
 
 @pytest.mark.parametrize("distance", [0, 6, 16, 26])
 def test_counts_are_those_of_locations_that_were_drawn(distance):
-    """Real random locations, counted one by one, share as many between two vectors: the same mean and the same spread."""
+    """The counts have the mean and the spread of counts of real random locations."""
     locations, count = 20_000, 400
     addresses = bits.random(locations, N, seed=11)
     one = bits.random(count, N, seed=12)
     other = bits.flip(one, distance, seed=13)
     active = [(similarity.agreement(x, addresses) >= N - RADIUS).float() for x in (one, other)]
     real = (active[0] * active[1]).sum(-1).double()
-    drawn = torch.cat(
-        [
-            Overlap(N, RADIUS, locations)(x[None], y[None])[0]
-            for x, y in zip(one, other, strict=True)
-        ]
-    ).double()
+    shared, pairs = Overlap(N, RADIUS, locations), zip(one, other, strict=True)
+    drawn = torch.cat([shared(x[None], y[None])[0] for x, y in pairs]).double()
     mean = locations * fraction(N, RADIUS, distance)
     for counts in (real, drawn):
         assert abs(counts.mean() - mean) < 4 * math.sqrt(mean / count)
@@ -157,7 +136,7 @@ def test_counts_are_those_of_locations_that_were_drawn(distance):
 
 
 def test_a_count_is_a_property_of_the_pair():
-    """It is symmetric, and the same in any batch, order, shape and dtype; another seed draws another."""
+    """It is symmetric and the same in any batch, order, shape and dtype; it depends on the seed."""
     x, y = bits.random(6, N, seed=1), bits.random(9, N, seed=2)
     shared = Overlap(N, 28, 1e5)
     counts = shared(x, y)
@@ -173,13 +152,12 @@ def test_a_count_is_a_property_of_the_pair():
         assert torch.equal(functional.scores(x, y, shared), counts)
 
 
-def test_counts_of_pairs_are_not_tied_to_each_other():
-    """The counts of one query with many keys tell nothing about those of another query with the same keys."""
+def test_counts_of_different_pairs_are_independent():
+    """The counts of two queries with the same keys are uncorrelated."""
     x, y = bits.random(60, N, seed=1), bits.random(4000, N, seed=2)
     shared = Overlap(N, 28, 1e4)
-    mean = torch.tensor([1e4 * fraction(N, 28, h) for h in range(N + 1)])[
-        bits.hamming(x[:, None], y)
-    ]
+    means = torch.tensor([1e4 * fraction(N, 28, h) for h in range(N + 1)])
+    mean = means[bits.hamming(x[:, None], y)]
     z = (shared(x, y) - mean) / mean.sqrt()
     correlations = torch.corrcoef(z)[~torch.eye(60, dtype=torch.bool)]
     assert correlations.abs().max() < 5 / math.sqrt(4000)
@@ -187,8 +165,11 @@ def test_counts_of_pairs_are_not_tied_to_each_other():
 
 
 @pytest.mark.parametrize("distance", [0, 4, 10, 16, 22, 23])
-def test_as_many_locations_as_there_are_points(distance):
-    """With 2^64 locations the counts are the sizes of the intersections, to their tiny spread, and zero beyond twice the radius."""
+def test_as_many_locations_as_points(distance):
+    """With 2^64 locations the counts are the sizes of the intersections, up to a small spread.
+
+    They are zero beyond twice the radius.
+    """
     radius = 11
     one = bits.random(50, N, seed=7, dtype=torch.float64)
     counts = Overlap(N, radius, 2.0**64)(one, bits.flip(one, distance, seed=8)).diagonal().numpy()
@@ -202,7 +183,7 @@ def test_as_many_locations_as_there_are_points(distance):
 
 
 def test_reads_of_few_locations_are_worse_than_of_many():
-    """The same store with fewer locations reads more bits wrong; with as many as points it reads as the exact weights do."""
+    """Reads have more wrong bits with fewer locations; with 2^64 they equal the exact weights."""
     patterns = bits.random(200, N, seed=1)
     cues = bits.flip(patterns, 6, seed=2)
     right = []
@@ -214,9 +195,8 @@ def test_reads_of_few_locations_are_worse_than_of_many():
     exact.write(patterns)
     assert right == sorted(right)
     assert right[0] < 0.8
-    assert right[-1] == pytest.approx(
-        (exact.read(cues) == patterns).float().mean().item(), abs=1e-3
-    )
+    expected = (exact.read(cues) == patterns).float().mean().item()
+    assert right[-1] == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.untyped
@@ -228,6 +208,5 @@ def test_more_locations_than_floats_can_count_are_refused():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_manhattan_of_half_precision(dtype):
     query, keys = torch.tensor([[2.0, 0.0], [1.0, -1.0]], dtype=dtype), torch.eye(2, dtype=dtype)
-    assert torch.equal(
-        similarity.manhattan(query, keys), torch.tensor([[-1.0, -3.0], [-1.0, -3.0]], dtype=dtype)
-    )
+    expected = torch.tensor([[-1.0, -3.0], [-1.0, -3.0]], dtype=dtype)
+    assert torch.equal(similarity.manhattan(query, keys), expected)
