@@ -1,4 +1,4 @@
-"""Pruned reads: what they leave out is bounded, and the bound is never exceeded."""
+"""Pruned reads: their error never exceeds the bound that comes with them."""
 
 import math
 
@@ -21,14 +21,12 @@ def exact(query, keys, values, beta):
 
 def case(count, dim, queries, noise, scale, seed, dtype=torch.float32):
     source = torch.Generator().manual_seed(seed)
-    keys = scale * torch.nn.functional.normalize(
-        torch.randn(count, dim, generator=source, dtype=dtype), dim=-1
-    )
+    drawn = torch.randn(count, dim, generator=source, dtype=dtype)
+    keys = scale * torch.nn.functional.normalize(drawn, dim=-1)
     keys = keys * (0.5 + torch.rand(count, 1, generator=source, dtype=dtype))
     query = keys[torch.randint(0, count, (queries,), generator=source)]
-    return query + noise * scale / math.sqrt(dim) * torch.randn(
-        queries, dim, generator=source, dtype=dtype
-    ), keys
+    damage = torch.randn(queries, dim, generator=source, dtype=dtype)
+    return query + noise * scale / math.sqrt(dim) * damage, keys
 
 
 @pytest.mark.parametrize("fast", [False, True])
@@ -48,44 +46,39 @@ def test_the_bound_is_never_exceeded(fast, count, dim, noise, scale, beta, toler
     values = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed), dtype=dtype)
     beta = 10**beta / scale**2
     rounded = keys.to(torch.bfloat16) if fast else keys
+    length = float(rounded.double().norm(dim=-1).max())
     away = float((keys.double() - rounded.double()).norm(dim=-1).max())
-    near = prune.Coarse(
-        rounded, float(rounded.double().norm(dim=-1).max()), away, float(values.abs().max())
-    )
+    near = functional.Coarse(rounded, length, away, float(values.abs().max()))
     found = functional.certify(query, keys, values, Softmax(beta), tolerance, near)
     error = (found.value.double() - exact(query, keys, values, beta)).abs().amax(-1)
-    # What is compared with was summed in float64 itself.
+    # The sums that are compared with have errors of float64 themselves.
     slack = 1e-11 * near.size * (1 + beta * float(query.norm(dim=-1).max()) * near.length)
     assert (error <= found.bound + slack).all()
-    few = found.active <= prune.ROOM
-    assert (
-        found.bound[few & (found.active < count)]
-        <= (tolerance + torch.finfo(dtype).eps) * near.size
-    ).all()
+    pruned = (found.active <= prune.ROOM) & (found.active < count)
+    allowed = (tolerance + torch.finfo(dtype).eps) * near.size
+    assert (found.bound[pruned] <= allowed).all()
     assert ((found.active >= 1) & (found.active <= count)).all()
 
 
-def test_what_coarse_measures_is_true():
+def test_coarse_measures_rounded_keys():
     _, keys = case(5000, 40, 1, 0, 2.0, 0)
     values = torch.randn(5000, 3, generator=torch.Generator().manual_seed(1))
     near = functional.coarse(keys, values)
     rounded = near.keys.double()
+    away = float((keys.double() - rounded).norm(dim=-1).max())
     assert near.length == pytest.approx(float(rounded.norm(dim=-1).max()), rel=1e-6)
-    assert near.away == pytest.approx(
-        float((keys.double() - rounded).norm(dim=-1).max()), rel=1e-6, abs=1e-12
-    )
+    assert near.away == pytest.approx(away, rel=1e-6, abs=1e-12)
     assert near.size == values.abs().max()
 
 
-def test_one_pattern_answers_in_the_retrieval_phase_and_all_in_the_diffuse_one():
+def test_few_patterns_are_active_in_the_retrieval_phase_and_all_in_the_diffuse_one():
     query, keys = case(4000, 64, 9, 0.1, 1.0, 0)
     sharp = functional.certify(query, keys, keys, Softmax(200.0))
     broad = functional.certify(query, keys, keys, Softmax(0.5))
     assert (sharp.active < 50).all()
     assert (broad.active == 4000).all()
-    torch.testing.assert_close(
-        broad.value, functional.read(query, keys, keys, kanerva.similarity.dot, Softmax(0.5))
-    )
+    read = functional.read(query, keys, keys, kanerva.similarity.dot, Softmax(0.5))
+    torch.testing.assert_close(broad.value, read)
     assert (sharp.bound < 1e-6).all()
     assert broad.bound.isfinite().all()
 
@@ -96,39 +89,34 @@ def test_memories_read_within_a_tolerance():
     memory.write(keys[:2000])
     found = memory.certify(query[:3])
     assert found.value.shape == (3, 64)
-    torch.testing.assert_close(
-        memory.read(query, tolerance=1e-6), memory.read(query), rtol=0, atol=3e-6
-    )
-    memory.write(keys[2000:])  # what was prepared is prepared anew
-    torch.testing.assert_close(
-        memory.read(query.view(3, 4, 64), tolerance=1e-6),
-        memory.read(query.view(3, 4, 64)),
-        rtol=0,
-        atol=3e-6,
-    )
+
+    def compare(query):
+        within = memory.read(query, tolerance=1e-6)
+        torch.testing.assert_close(within, memory.read(query), rtol=0, atol=3e-6)
+
+    compare(query)
+    # The keys change, so they must be rounded again.
+    memory.write(keys[2000:])
+    compare(query.view(3, 4, 64))
     with torch.no_grad():
         memory.keys.mul_(-1)
-    torch.testing.assert_close(
-        memory.read(query, tolerance=1e-6), memory.read(query), rtol=0, atol=3e-6
-    )
+    compare(query)
     memory.forget(range(3000))
     assert not memory.read(query, tolerance=1e-6).any()
 
 
 def test_large_numbers_that_cancel_keep_within_the_bound():
-    """Two keys of the same numbers in another order: whatever the sums of their products lose, the read is 0."""
+    """Two keys with the same numbers in another order have equal exact scores, so the read is 0."""
     for dtype, size in ((torch.float32, 1e4), (torch.float32, 1e2), (torch.float64, 1e3)):
         key = size * torch.randn(1000, generator=torch.Generator().manual_seed(0), dtype=dtype)
         keys = torch.stack([key, key.flip(0)])
-        values, query = (
-            torch.tensor([[1.0], [-1.0]], dtype=dtype),
-            torch.full((1, 1000), size, dtype=dtype),
-        )
+        values = torch.tensor([[1.0], [-1.0]], dtype=dtype)
+        query = torch.full((1, 1000), size, dtype=dtype)
         found = functional.certify(query, keys, values, Softmax(1.0), 1e-6)
         assert found.value.abs().max() <= found.bound.max()
 
 
-def test_what_was_prepared_is_not_taken_for_what_came_to_lie_there():
+def test_rounded_keys_are_not_used_for_other_keys_at_the_same_address():
     _, keys = case(4000, 256, 1, 0, 1.0, 0)
     memory = kanerva.modern_hopfield(256, beta=400.0)
     memory.write(keys[:3000])
@@ -136,11 +124,10 @@ def test_what_was_prepared_is_not_taken_for_what_came_to_lie_there():
         memory.certify(keys[:1])
         memory.forget(memory.ids[:1])
         memory.write(keys[3000 + turn][None])
-        asked = memory.keys[[5, 2000, -1]]
-        found = memory.certify(asked)
-        error = (
-            (found.value.double() - exact(asked, memory.keys, memory.keys, 400.0)).abs().amax(-1)
-        )
+        query = memory.keys[[5, 2000, -1]]
+        found = memory.certify(query)
+        expected = exact(query, memory.keys, memory.keys, 400.0)
+        error = (found.value.double() - expected).abs().amax(-1)
         assert (error <= found.bound + 1e-11).all()
 
 
@@ -171,12 +158,7 @@ def test_what_was_prepared_is_not_taken_for_what_came_to_lie_there():
             lambda q, k: remember(k).read(q, torch.ones(8, dtype=torch.bool), 1e-6),
             "mask must be None",
         ),
-        (
-            lambda q, k: kanerva.Patterns(4, separation=Softmax(1.0), activation=Sign()).certify(
-                q.sign()
-            ),
-            "activation must be Identity",
-        ),
+        (lambda q, k: signed().certify(q.sign()), "activation must be Identity"),
         (lambda q, k: kanerva.hopfield(4).certify(q.sign()), "certify"),
     ],
 )
@@ -184,6 +166,10 @@ def test_bad_input_gets_a_sentence(break_it, sentence):
     query, keys = case(8, 4, 2, 0.1, 1.0, 0)
     with pytest.raises(kanerva.InputError, match=sentence):
         break_it(query, keys)
+
+
+def signed():
+    return kanerva.Patterns(4, separation=Softmax(1.0), activation=Sign())
 
 
 def remember(keys):

@@ -1,4 +1,4 @@
-"""The files of docs/extending.md: each is run as it stands, and none is longer than it may be."""
+"""The files of docs/extending.md: each runs unchanged, and none exceeds its limit of lines."""
 
 import importlib
 import re
@@ -16,11 +16,8 @@ pytestmark = pytest.mark.untyped
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`(\w+\.py)`:\n\n```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
-SCRIPTS = [
-    block
-    for block in re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    if block not in FILES.values()
-]
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+SCRIPTS = [block for block in BLOCKS if block not in FILES.values()]
 COMMANDS = re.findall(r"^    (kanerva recall .*)$", PAGE, re.MULTILINE)
 LINES = {"student.py": 15, "mixture.py": 15, "graph.py": 20, "stripes.py": 8}
 PRINTED = (
@@ -32,7 +29,7 @@ PRINTED = (
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with the files, which is the current one, and from which they are imported."""
+    """Return a folder with the files; it is the current one, and modules are imported from it."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
         monkeypatch.delitem(sys.modules, name.removesuffix(".py"), raising=False)

@@ -1,4 +1,4 @@
-"""The package as a whole: what its import costs, what its documentation promises, how large its parts may grow."""
+"""The package as a whole: the cost of its import, its documentation, the size of its files."""
 
 import ast
 import doctest
@@ -48,7 +48,7 @@ print(json.dumps([time.perf_counter() - start, sorted(sys.modules)]))
 
 
 def python(code: str, folder: Path) -> str:
-    """Run code as a newcomer would, in a process of its own and away from the checkout; return what it printed."""
+    """Run code in a process of its own, outside the checkout; return its output."""
     run = subprocess.run(
         [sys.executable, "-I", "-c", code],
         cwd=folder,
@@ -67,10 +67,11 @@ def module_name(path: Path) -> str:
 
 
 def called(value: object) -> bool:
-    """Tell what users call, and so needs an example, from what they are handed: modules, constants, errors, named tuples."""
-    return inspect.isroutine(value) or (
-        isinstance(value, type) and not issubclass(value, Exception | tuple)
-    )
+    """Return whether users call a value, so that its docstring needs an example."""
+    if isinstance(value, type):
+        # Users get errors and named tuples, but do not build them.
+        return not issubclass(value, Exception | tuple)
+    return inspect.isroutine(value)
 
 
 def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -81,7 +82,7 @@ def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def code_lines(node: ast.AST, lines: list[str]) -> int:
-    """Count the lines of a function or a file that are no docstring, no comment and not blank."""
+    """Count the lines of a function or a file without docstrings, comments and blank lines."""
     first, last = getattr(node, "lineno", 1), getattr(node, "end_lineno", len(lines))
     counted = set(range(first, last + 1))
     documented = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
@@ -93,22 +94,19 @@ def code_lines(node: ast.AST, lines: list[str]) -> int:
 
 
 def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Count what a caller may give: everything but self and cls."""
+    """Count the parameters of a function, without self and cls."""
     taken = function.args
     named = [*taken.posonlyargs, *taken.args, *taken.kwonlyargs, taken.vararg, taken.kwarg]
-    return sum(
-        1 for argument in named if argument is not None and argument.arg not in ("self", "cls")
-    )
+    names = [argument.arg for argument in named if argument is not None]
+    return sum(1 for name in names if name not in ("self", "cls"))
 
 
 def test_import_is_light_and_quick(tmp_path):
     costs = []
-    for _ in range(3):  # the best of three: the machine may be busy
+    for _ in range(3):  # the best of three, because the machine may be busy
         seconds, loaded = json.loads(python(IMPORT, tmp_path))
-        heavy = [name for name in HEAVY if name in loaded]
-        assert not heavy, (
-            f"import kanerva loads {', '.join(heavy)}: import them inside the functions that need them"
-        )
+        heavy = ", ".join(name for name in HEAVY if name in loaded)
+        assert not heavy, f"import kanerva loads {heavy}: import them inside functions"
         costs.append(seconds)
         if seconds < SECONDS:
             break
@@ -130,27 +128,30 @@ def test_public_names_are_documented_with_an_example(name):
 
 
 def test_first_block_of_the_readme_runs(tmp_path):
-    blocks = re.findall(
-        r"^```python\n(.*?)^```",
-        (ROOT / "README.md").read_text(encoding="utf-8"),
-        re.DOTALL | re.MULTILINE,
-    )
-    assert blocks, "README.md has no python block; its first one is what a newcomer pastes"
-    assert ">>>" not in blocks[0], (
-        "write the first block of README.md as plain code, to be pasted as it stands"
-    )
-    assert python(blocks[0], tmp_path), "the first block of README.md should print what it did"
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert blocks, "README.md has no python block"
+    assert ">>>" not in blocks[0], "write the first block of README.md as plain code"
+    assert python(blocks[0], tmp_path), "the first block of README.md should print its result"
 
 
 def test_version_is_the_installed_one():
     installed = importlib.metadata.version("kanerva")
-    assert kanerva.__version__ == installed, (
-        "the version changed since .venv was made: touch pyproject.toml and run make again"
-    )
+    advice = "the version changed since .venv was made: touch pyproject.toml and run make again"
+    assert kanerva.__version__ == installed, advice
 
 
 def test_types_are_announced():
     assert (Path(kanerva.__file__).parent / "py.typed").is_file()
+
+
+def may_be_wide(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Return whether a function is a command, a recipe or a compiled kernel.
+
+    Their parameters are options of users or plain numbers, so there may be many.
+    """
+    marks = [ast.unparse(mark) for mark in function.decorator_list]
+    return any(word in mark for mark in marks for word in ("command(", "recipe(", "compiled"))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
@@ -158,23 +159,13 @@ def test_parts_stay_small(path):
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     found = functions(ast.parse(text))
-    # The options of a command, and what an experiment can vary, are its parameters: there may be many; and kernels take numbers only.
-    free = ("command(", "recipe(", "_compiled", "compiled")
-    commands = {
-        function.name
-        for function in found
-        if any(word in ast.unparse(mark) for mark in function.decorator_list for word in free)
-    }
-    long = [
-        f"{function.name} ({code_lines(function, lines)} lines)"
-        for function in found
-        if code_lines(function, lines) > CODE_LINES
-    ]
-    wide = [
-        f"{function.name} ({parameters(function)} parameters)"
-        for function in found
-        if parameters(function) > PARAMETERS and function.name not in commands
-    ]
+    long, wide = [], []
+    for function in found:
+        length, width = code_lines(function, lines), parameters(function)
+        if length > CODE_LINES:
+            long.append(f"{function.name} ({length} lines)")
+        if width > PARAMETERS and not may_be_wide(function):
+            wide.append(f"{function.name} ({width} parameters)")
     whole = code_lines(ast.parse(text), lines)
     assert whole <= FILE_LINES, f"{path.name} has {whole} lines of code; split it by ideas"
     assert not long, f"cut into smaller functions: {', '.join(long)}"
@@ -211,18 +202,18 @@ def comparisons(tree: ast.AST, known: set[str]) -> list[str]:
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
-            asked = set().union(*(named(side) for side in (node.left, *node.comparators)))
+            names = set().union(*(named(side) for side in (node.left, *node.comparators)))
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
-            asked = named(node.args[1])
+            names = named(node.args[1])
         else:
             continue
-        if asked & known:
+        if names & known:
             found.append(f"line {node.lineno}: {ast.unparse(node)}")
     return found
 
 
-def test_no_code_asks_which_part_it_has():
-    """What others must know of a part is an attribute; only the engine has faster ways by type."""
+def test_no_code_compares_with_parts():
+    """Properties of a part are its attributes; only the engine has faster ways by type."""
     found = []
     for path in SOURCES:
         place = path.relative_to(ROOT / "src" / "kanerva").as_posix()
@@ -233,9 +224,8 @@ def test_no_code_asks_which_part_it_has():
 
 
 def test_comparisons_with_parts_are_found():
-    tree = ast.parse(
-        "isinstance(rule, (Softmax, Step)); x is similarity.dot; type(a) is Sign; b < 3"
-    )
+    code = "isinstance(rule, (Softmax, Step)); x is similarity.dot; type(a) is Sign; b < 3"
+    tree = ast.parse(code)
     assert len(comparisons(tree, parts())) == 3
 
 

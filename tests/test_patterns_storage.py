@@ -1,4 +1,4 @@
-"""What is written may be kept in fewer bytes, or in a file that is mapped: a read is that of a plain memory of the same rows."""
+"""Packed, rounded and mapped storage: reads equal those of a plain memory of the same rows."""
 
 import copy
 import io
@@ -27,8 +27,13 @@ def normal(rows, dim, seed=0, dtype=torch.float32):
     return torch.randn(rows, dim, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
 
+def stored(memory):
+    """Return the tensor that holds the keys: packed words, or rows."""
+    return memory.keys.words if memory.storage == "bits" else memory.keys
+
+
 def agree(got, expected, query, tolerance):
-    """Compare two memories in everything that can be asked of them."""
+    """Compare all results of two memories."""
     near = {"rtol": tolerance, "atol": tolerance}
     torch.testing.assert_close(got.scores(query), expected.scores(query), **near)
     torch.testing.assert_close(got.weights(query), expected.weights(query), **near)
@@ -38,12 +43,10 @@ def agree(got, expected, query, tolerance):
         assert (one is None) == (other is None)
         if one is not None:
             torch.testing.assert_close(one, other, **near)
-    if expected.value_dim == expected.dim and (
-        expected.value_bits or not expected.key_bits
-    ):  # what was read can be asked with
-        torch.testing.assert_close(
-            got.recall(query, steps=5), expected.recall(query, steps=5), **near
-        )
+    # A recall needs reads that are queries.
+    if expected.value_dim == expected.dim and (expected.value_bits or not expected.key_bits):
+        recalled = got.recall(query, steps=5)
+        torch.testing.assert_close(recalled, expected.recall(query, steps=5), **near)
         assert torch.equal(got.trace(query, steps=5).steps, expected.trace(query, steps=5).steps)
     half = torch.arange(expected.keys.shape[0]) % 2 == 0
     torch.testing.assert_close(got.read(query, half), expected.read(query, half), **near)
@@ -71,22 +74,20 @@ BITS = {
 
 
 def both(name, count=30):
-    """Return a packed and a plain memory of the same rows, and damaged keys to ask with."""
+    """Return a packed and a plain memory of the same rows, and damaged keys as queries."""
     packed, plain = BITS[name](storage="bits"), BITS[name]()
     keys = bits.random(count, plain.dim, seed=1, dtype=plain.dtype)
-    values = (
-        None
-        if plain.autoassociative
-        else bits.random(count, plain.value_dim, seed=2, dtype=plain.dtype)
-    )
+    rows = [keys]
+    if not plain.autoassociative:
+        rows.append(bits.random(count, plain.value_dim, seed=2, dtype=plain.dtype))
     for memory in (packed, plain):
-        memory.write(keys[: count // 3], None if values is None else values[: count // 3])
-        memory.write(keys[count // 3 :], None if values is None else values[count // 3 :])
+        memory.write(*(part[: count // 3] for part in rows))
+        memory.write(*(part[count // 3 :] for part in rows))
     return packed, plain, bits.flip(keys[:7], plain.dim // 12, seed=3)
 
 
 @pytest.mark.parametrize("name", BITS)
-def test_packed_patterns_answer_as_plain_ones(name):
+def test_packed_patterns_read_as_plain_ones(name):
     packed, plain, query = both(name)
     assert isinstance(packed.keys, bits.Packed)
     assert torch.equal(packed.keys[:].to(plain.dtype), plain.keys)
@@ -98,8 +99,8 @@ def test_packed_patterns_answer_as_plain_ones(name):
         torch.testing.assert_close(packed.read(query), plain.read(query), rtol=1e-5, atol=1e-5)
 
 
-def test_a_bit_takes_a_bit():
-    """A million patterns of 256 bits would take 32 MB instead of a gigabyte, and values that are the keys nothing more."""
+def test_packed_keys_take_one_bit_each():
+    """A million patterns of 256 bits take 32 MB, not a gigabyte; shared values take nothing."""
     memory = kanerva.sdm_patterns(256, 103, storage="bits")
     rows = bits.random(20_000, 256, seed=0)
     ids = memory.write(rows)
@@ -113,7 +114,7 @@ def test_a_bit_takes_a_bit():
     assert file.tell() < 20_000 * 40 + 8192
 
 
-def test_packed_rows_are_cut_where_the_budget_says():
+def test_packed_rows_are_written_in_chunks_of_the_budget():
     rows = bits.random(50, N, seed=0)
     memory = kanerva.hopfield(N, storage="bits")
     with kanerva.settings.use(budget=1):
@@ -129,16 +130,13 @@ def test_room_doubles_and_is_given_back(storage):
     rows, places = bits.random(500, 64, seed=0), set()
     for row in rows:
         memory.write(row)
-        places.add(memory._buffers["keys"].data_ptr())
+        places.add(stored(memory).data_ptr())
     assert len(places) < 16
     assert torch.equal(memory.keys[:].float(), rows)
     memory.forget(memory.ids[100:])
-    kept = memory._buffers["keys"]
-    assert (
-        kept.untyped_storage().nbytes()
-        == kept.nbytes
-        == 100 * 64 * (0.125 if storage == "bits" else 2)
-    )
+    kept = stored(memory)
+    size = 100 * 64 * (0.125 if storage == "bits" else 2)
+    assert kept.untyped_storage().nbytes() == kept.nbytes == size
     assert torch.equal(memory.keys[:].float(), rows[:100])
     assert memory.write(rows[:1]).item() == 500
 
@@ -174,34 +172,31 @@ RULES = {
 @pytest.mark.parametrize("storage", NARROW)
 @pytest.mark.parametrize("name", RULES)
 def test_a_rounded_memory_is_the_wide_memory_of_rounded_rows(name, storage):
-    """Sums are taken in float32: thousands of rows answer as they would if float32 held what they were rounded to."""
+    """Sums over thousands of rounded rows are taken in float32."""
     narrow, wide = RULES[name](storage=storage), RULES[name]()
     keys = normal(4000, 20)
     values = None if wide.autoassociative else normal(4000, wide.value_dim, seed=1)
     narrow.write(keys, values)
-    wide.write(keys.to(storage).float(), None if values is None else values.to(storage).float())
+    rounded = None if values is None else values.to(storage).float()
+    wide.write(keys.to(storage).float(), rounded)
     assert narrow.keys.dtype == narrow.values.dtype == storage
     assert narrow.keys.nbytes * 2 == wide.keys.nbytes
     query = normal(6, 20, seed=2)
     assert narrow.read(query).dtype == narrow.dtype == torch.float32
     scale = wide.read(query).abs().amax().clamp_min(1)
-    torch.testing.assert_close(
-        narrow.read(query) / scale, wide.read(query) / scale, rtol=1e-6, atol=1e-6
-    )
+    expected = wide.read(query) / scale
+    torch.testing.assert_close(narrow.read(query) / scale, expected, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(narrow.weights(query), wide.weights(query), rtol=1e-5, atol=1e-6)
     assert not torch.equal(narrow.keys.float(), keys)
     with kanerva.settings.use(budget=2**16):
-        torch.testing.assert_close(
-            narrow.read(query) / scale, wide.read(query) / scale, rtol=1e-6, atol=1e-6
-        )
+        expected = wide.read(query) / scale
+        torch.testing.assert_close(narrow.read(query) / scale, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("storage", NARROW)
-def test_everything_that_is_asked_of_a_rounded_memory(storage):
-    narrow, wide = (
-        kanerva.modern_hopfield(20, 0.5, storage=storage),
-        kanerva.modern_hopfield(20, 0.5),
-    )
+def test_all_results_of_a_rounded_memory(storage):
+    narrow = kanerva.modern_hopfield(20, 0.5, storage=storage)
+    wide = kanerva.modern_hopfield(20, 0.5)
     keys = normal(40, 20)
     narrow.write(keys)
     wide.write(keys.to(storage).float())
@@ -213,12 +208,9 @@ def test_everything_that_is_asked_of_a_rounded_memory(storage):
 def test_gradients_of_a_query_are_those_of_the_plain_memory(storage):
     keys, slopes = bits.random(30, N, seed=0), []
     for kept in (storage, None):
-        memory = Patterns(
-            N,
-            separation=Softmax(nn.Parameter(torch.tensor(0.02))),
-            activation=Sign() if kept == "bits" else None,
-            storage=kept,
-        )
+        rule = Softmax(nn.Parameter(torch.tensor(0.02)))
+        active = Sign() if kept == "bits" else None
+        memory = Patterns(N, separation=rule, activation=active, storage=kept)
         memory.activation = kanerva.activation.Identity()
         memory.write(keys)
         query = keys[:4].clone().requires_grad_()
@@ -229,17 +221,15 @@ def test_gradients_of_a_query_are_those_of_the_plain_memory(storage):
         torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_what_is_beyond_the_range_is_refused_and_nothing_is_written():
+def test_numbers_beyond_the_range_are_refused_and_nothing_is_written():
     memory = kanerva.attention(4, value_dim=2, storage=torch.float16)
     memory.write(torch.eye(4), torch.ones(4, 2))
     for keys, values, name in (
         (7e4 * torch.eye(4), torch.ones(4, 2), "keys"),
         (torch.eye(4), 7e4 * torch.ones(4, 2), "values"),
     ):
-        with pytest.raises(
-            InputError,
-            match=rf"^Patterns.write: {name} must be within the range of float16, .*; scale them down, or keep",
-        ):
+        must = rf"^Patterns.write: {name} must be within the range of float16, "
+        with pytest.raises(InputError, match=must + ".*; scale them down, or keep"):
             memory.write(keys, values)
         assert len(memory) == len(memory.ids) == 4
     assert memory.write(torch.eye(4)[0], torch.ones(2)).item() == 4
@@ -270,40 +260,34 @@ def test_round_trips(storage, tmp_path):
 
 
 def header(path):
-    blob = path.read_bytes()
-    return json.loads(
-        json.loads(blob[8 : 8 + struct.unpack("<Q", blob[:8])[0]])["__metadata__"]["kanerva"]
-    )
+    described, _ = split(path.read_bytes())
+    return json.loads(described["__metadata__"]["kanerva"])
 
 
-def test_the_header_tells_the_storage_and_older_files_stay_as_they_were(tmp_path):
+def test_the_header_has_the_storage_in_files_of_the_newer_format(tmp_path):
     path = tmp_path / "a"
     kanerva.hopfield(8).save(path)
     assert header(path)["format"] == 1
     assert "storage" not in header(path)
     kanerva.hopfield(8, dtype=torch.float64, storage="bits").save(path)
-    assert (header(path)["format"], header(path)["storage"], header(path)["dtype"]) == (
-        2,
-        "bits",
-        "float64",
-    )
+    packed = {"format": 2, "storage": "bits", "dtype": "float64"}
+    assert packed.items() <= header(path).items()
     kanerva.hopfield(8, storage=torch.bfloat16).save(path)
     assert (header(path)["storage"], header(path)["dtype"]) == ("bfloat16", "float32")
 
 
-def lies(path, change=None, **tensors):
-    """Save a packed memory whose file says something else than it holds."""
+def save_changed(path, change=None, **tensors):
+    """Save a packed memory, with another description or other tensors in the file."""
     memory = kanerva.sdm_patterns(N, 40, value_bits=33, storage="bits")
     memory.write(bits.random(9, N, seed=0), bits.random(9, 33, seed=1))
     memory.save(path)
-    told = header(path)
+    description = header(path) | (change or {})
     content = safetensors.torch.load(path.read_bytes()) | tensors
-    path.write_bytes(
-        safetensors.torch.save(content, {"kanerva": json.dumps(told | (change or {}))})
-    )
+    metadata = {"kanerva": json.dumps(description)}
+    path.write_bytes(safetensors.torch.save(content, metadata))
 
 
-LIES = {
+CONTRADICTIONS = {
     "storage of floats": {"change": {"storage": "float32"}},
     "storage unknown": {"change": {"storage": "int8"}},
     "storage none": {"change": {"storage": None}},
@@ -329,11 +313,11 @@ LIES = {
 }
 
 
-@pytest.mark.parametrize("name", LIES)
-def test_a_file_that_lies_about_its_storage(name, tmp_path):
-    lies(tmp_path / "a")
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_a_description_that_contradicts_the_tensors_is_refused(name, tmp_path):
+    save_changed(tmp_path / "a")
     assert len(kanerva.load(tmp_path / "a")) == 9
-    lies(tmp_path / "a", **LIES[name])
+    save_changed(tmp_path / "a", **CONTRADICTIONS[name])
     with pytest.raises(InputError, match=r"^load: path must be .*\.$"):
         kanerva.load(tmp_path / "a")
 
@@ -344,10 +328,8 @@ def test_a_state_of_another_storage_is_refused_and_changes_nothing(dim):
     packed, plain = kanerva.hopfield(dim, storage="bits"), kanerva.hopfield(dim)
     for memory in (packed, plain):
         memory.write(rows)
-    rounded, exact = (
-        kanerva.modern_hopfield(3, 1.0, storage=torch.bfloat16),
-        kanerva.modern_hopfield(3, 1.0),
-    )
+    rounded = kanerva.modern_hopfield(3, 1.0, storage=torch.bfloat16)
+    exact = kanerva.modern_hopfield(3, 1.0)
     exact.write(torch.full((1, 3), 1 / 3))
     beyond = packed.state_dict() | {"keys": torch.full_like(packed.keys.words, -2)}
     floats = packed.state_dict() | {"keys": packed.keys.words.double()}
@@ -362,7 +344,7 @@ def test_a_state_of_another_storage_is_refused_and_changes_nothing(dim):
         with pytest.raises(InputError):
             one.load_state_dict(state)
         assert all(torch.equal(tensor, before[name]) for name, tensor in one.state_dict().items())
-    exact.load_state_dict(rounded.state_dict())  # what bfloat16 holds, float32 holds
+    exact.load_state_dict(rounded.state_dict())  # float32 holds every bfloat16 number
     assert exact.keys.dtype == torch.float32
 
 
@@ -372,20 +354,20 @@ def test_a_state_of_another_storage_is_refused_and_changes_nothing(dim):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("storage", ["bits", *NARROW, torch.float32])
 def test_a_change_of_dtype_leaves_the_storage_alone(storage, dtype):
-    """``.to(dtype)`` is of queries, reads and parameters; rows that have a dtype of their own keep every bit."""
+    """``.to(dtype)`` casts queries, reads and parameters, but not rows with their own dtype."""
     memory = kanerva.exponential(N, nn.Parameter(torch.tensor(0.2)), storage=storage)
     keys = bits.random(9, N, seed=0)
     memory.write(keys)
-    before, read = memory._buffers["keys"].clone(), memory.read(keys)
+    before, read = stored(memory).clone(), memory.read(keys)
     assert memory.to(dtype) is memory
     assert memory.dtype == memory.beta.dtype == dtype
     assert memory.storage == storage
-    assert memory._buffers["keys"].dtype == before.dtype
-    assert torch.equal(memory._buffers["keys"], before)
-    assert memory._buffers["keys"].untyped_storage().nbytes() <= 2 * before.nbytes
+    assert stored(memory).dtype == before.dtype
+    assert torch.equal(stored(memory), before)
+    assert stored(memory).untyped_storage().nbytes() <= 2 * before.nbytes
     assert torch.equal(memory.read(keys.to(dtype)), read.to(dtype))
     assert memory.write(keys[:2].to(dtype)).tolist() == [9, 10]
-    assert memory._buffers["keys"].dtype == before.dtype
+    assert stored(memory).dtype == before.dtype
 
 
 def test_half_and_double_and_back(tmp_path):
@@ -420,23 +402,19 @@ def test_the_line_that_describes_it():
     ["float16", "packed", torch.int64, torch.int8, 16, True, torch.complex64, [torch.float16]],
 )
 def test_storages_that_there_are_not(storage):
-    sentence = r'^Patterns: storage must be None, a floating dtype or "bits", but it was .*; choose torch.bfloat16 for half the memory\.$'
-    with pytest.raises(kanerva.InputTypeError, match=sentence):
+    must = r'^Patterns: storage must be None, a floating dtype or "bits", but it was .*'
+    do = r"; choose torch.bfloat16 for half the memory\.$"
+    with pytest.raises(kanerva.InputTypeError, match=must + do):
         Patterns(4, separation=Linear(), storage=storage)
 
 
 def test_real_numbers_are_not_kept_as_bits():
-    with pytest.raises(
-        InputError,
-        match=r"^Patterns: storage must be a floating dtype where keys are real numbers, but it was 'bits'; choose",
-    ):
+    must = "storage must be a floating dtype where keys are real numbers"
+    with pytest.raises(InputError, match=f"^Patterns: {must}, but it was 'bits'; choose"):
         Patterns(4, separation=Linear(), storage="bits")
     with pytest.raises(InputError, match="where values are real numbers"):
         Patterns(4, 2, similarity=similarity.agreement, separation=Circle(4, 1), storage="bits")
-    with pytest.raises(
-        InputError,
-        match=r"^modern_hopfield: storage must be a floating dtype where keys are real numbers",
-    ):
+    with pytest.raises(InputError, match=f"^modern_hopfield: {must}"):
         kanerva.modern_hopfield(4, 1.0, storage="bits")
 
 
@@ -460,7 +438,7 @@ def test_every_constructor_passes_the_storage_on(build):
         build(store="bits")
 
 
-# Over a file
+# Rows mapped from a file
 
 
 def npy(path, rows):
@@ -476,15 +454,14 @@ def safe(path, **tensors):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", ["npy", "safetensors", "one of several"])
 @pytest.mark.parametrize("name", RULES)
-def test_a_mapped_memory_answers_as_one_that_was_written(name, kind, dtype, tmp_path):
+def test_a_mapped_memory_reads_as_one_that_was_written(name, kind, dtype, tmp_path):
     wide = torch.promote_types(dtype, torch.float32)
     plain = RULES[name](dtype=wide, storage=dtype)
-    keys, values = (
-        normal(300, 20, dtype=dtype),
-        None if plain.autoassociative else normal(300, plain.value_dim, 1, dtype),
-    )
-    plain.write(keys.to(wide), None if values is None else values.to(wide))
-    tensors = {"keys": keys} | ({} if values is None else {"values": values})
+    keys = normal(300, 20, dtype=dtype)
+    tensors = {"keys": keys}
+    if not plain.autoassociative:
+        tensors["values"] = normal(300, plain.value_dim, 1, dtype)
+    plain.write(*(rows.to(wide) for rows in tensors.values()))
     if kind == "one of several":
         path = safe(tmp_path / "all", other=torch.ones(3, dtype=torch.int8), **tensors)
         sources = {part: (path, part) for part in tensors}
@@ -495,14 +472,11 @@ def test_a_mapped_memory_answers_as_one_that_was_written(name, kind, dtype, tmp_
         sources = {part: make(tmp_path / f"{part}.npy", rows) for part, rows in tensors.items()}
     mapped = Patterns.over(**sources, similarity=plain.similarity, separation=plain.separation)
     assert (mapped.dtype, mapped.storage, len(mapped)) == (wide, dtype, 300)
-    assert (mapped.dim, mapped.value_dim, mapped.autoassociative) == (
-        20,
-        plain.value_dim,
-        values is None,
-    )
+    assert (mapped.dim, mapped.value_dim) == (20, plain.value_dim)
+    assert mapped.autoassociative == plain.autoassociative
     assert torch.equal(mapped.keys, keys)
     query = normal(5, 20, 2, wide)
-    if name == "linear":  # whose sums over 300 rows are long
+    if name == "linear":  # the errors of sums over 300 rows are larger
         torch.testing.assert_close(mapped.read(query), plain.read(query), rtol=1e-4, atol=1e-2)
     else:
         agree(mapped, plain, query, 1e-5)
@@ -513,9 +487,9 @@ def test_a_mapped_memory_answers_as_one_that_was_written(name, kind, dtype, tmp_
 @pytest.mark.parametrize("name", ["sdm", "sdm hetero", "hopfield", "a word", "sdm attention"])
 def test_mapped_words_are_bits(name, tmp_path):
     packed, plain, query = both(name)
-    rows = {"keys": packed.keys.words} | (
-        {} if plain.autoassociative else {"values": packed.values.words}
-    )
+    rows = {"keys": packed.keys.words}
+    if not plain.autoassociative:
+        rows["values"] = packed.values.words
     sources = {part: npy(tmp_path / f"{part}.npy", words) for part, words in rows.items()}
     lengths = plain.dim if plain.autoassociative else (plain.dim, plain.value_dim)
     rules = {
@@ -532,28 +506,23 @@ def test_mapped_words_are_bits(name, tmp_path):
 def test_bits_may_lead_to_real_values(tmp_path):
     keys, values = bits.random(20, 64, seed=0), normal(20, 3)
     sources = npy(tmp_path / "keys.npy", bits.pack(keys)), npy(tmp_path / "values.npy", values)
-    plain = Patterns(64, 3, similarity=similarity.agreement, separation=Circle(64, 24))
+    rules = {"similarity": similarity.agreement, "separation": Circle(64, 24)}
+    plain = Patterns(64, 3, **rules)
     plain.write(keys, values)
-    agree(
-        Patterns.over(*sources, similarity=similarity.agreement, separation=Circle(64, 24)),
-        plain,
-        keys[:3],
-        1e-5,
-    )
+    agree(Patterns.over(*sources, **rules), plain, keys[:3], 1e-5)
 
 
 def test_the_rows_of_a_saved_memory_can_be_mapped(tmp_path):
     memory = kanerva.modern_hopfield(20, 0.5, storage=torch.bfloat16)
     memory.write(normal(30, 20))
     memory.save(tmp_path / "a")
-    mapped = Patterns.over((str(tmp_path / "a"), "keys"), separation=Softmax(0.5))
+    rule = Softmax(0.5)
+    mapped = Patterns.over((str(tmp_path / "a"), "keys"), separation=rule)
     agree(mapped, memory, normal(4, 20, 1), 1e-6)
     assert mapped.to(torch.float64).keys.dtype == torch.bfloat16
     assert mapped.read(normal(1, 20, dtype=torch.float64)).dtype == torch.float64
-    assert (
-        Patterns.over((tmp_path / "a", "keys"), separation=Softmax(0.5), dtype=torch.float16).dtype
-        == torch.float16
-    )
+    half = Patterns.over((tmp_path / "a", "keys"), separation=rule, dtype=torch.float16)
+    assert half.dtype == torch.float16
 
 
 def test_no_rows(tmp_path):
@@ -563,7 +532,7 @@ def test_no_rows(tmp_path):
 
 @pytest.fixture
 def mapped(tmp_path):
-    """A mapped memory, with a beta that is learned, and its file."""
+    """Return a mapped memory with a learned beta, and its file."""
     path = npy(tmp_path / "rows.npy", normal(50, 8))
     return Patterns.over(path, separation=Softmax(nn.Parameter(torch.tensor(0.5)))), path
 
@@ -572,24 +541,20 @@ def test_a_file_is_only_read(mapped, tmp_path):
     memory, path = mapped
     before = path.read_bytes()
     rows = torch.ones(1, 8)
-    for verb, asked in (
-        (memory.write, rows),
-        (memory.forget, [0]),
-        (memory.save, tmp_path / "saved"),
-    ):
-        with pytest.raises(
-            InputError,
-            match=r"memory must be one that holds its own rows, but it was over the file '.*rows.npy', which is",
-        ):
-            verb(asked)
+    must = "memory must be one that holds its own rows"
+    got = "but it was over the file '.*rows.npy', which is"
+    calls = ((memory.write, rows), (memory.forget, [0]), (memory.save, tmp_path / "saved"))
+    for method, argument in calls:
+        with pytest.raises(InputError, match=f"{must}, {got}"):
+            method(argument)
     assert [file.name for file in tmp_path.iterdir()] == ["rows.npy"]
     assert f", kept as float32, over {str(path)!r}" in repr(memory)
-    memory.keys.zero_()  # not a thing to do, but what is done stays in this process
+    memory.keys.zero_()  # a change in place is private to this process
     assert (memory.keys == 0).all()
     assert path.read_bytes() == before
 
 
-def test_copies_share_the_map_and_a_state_holds_what_is_learned(mapped):
+def test_copies_share_the_map_and_a_state_holds_the_parameters(mapped):
     memory, _ = mapped
     twin = copy.deepcopy(memory)
     assert twin.keys.data_ptr() == memory.keys.data_ptr()
@@ -616,22 +581,22 @@ def test_gradients_pass_through_a_mapped_memory(mapped):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_progress_is_told(dtype, tmp_path):
-    """Of a read of many rows, after every block of them."""
-    told, count = [], 200_000
+def test_progress_of_a_long_read(dtype, tmp_path):
+    """The callback gets the count of rows after every block."""
+    calls, count = [], 200_000
     memory = Patterns.over(
         safe(tmp_path / "a", rows=normal(count, 8, dtype=dtype)),
         similarity=similarity.closeness,
         separation=Softmax(1.0),
     )
-    with kanerva.settings.use(progress=lambda done, rows: told.append((done, rows))):
+    with kanerva.settings.use(progress=lambda done, rows: calls.append((done, rows))):
         memory.read(normal(2, 8))
-    assert told[-1] == (count, count)
-    assert len(told) > 1
-    assert sorted(told) == told
+    assert calls[-1] == (count, count)
+    assert len(calls) > 1
+    assert sorted(calls) == calls
 
 
-def test_nan_is_found_by_the_read_that_it_spoils(tmp_path):
+def test_a_read_with_nan_among_the_rows_is_refused(tmp_path):
     rows = normal(50, 8)
     rows[40, 3] = torch.nan
     memory = Patterns.over(npy(tmp_path / "rows.npy", rows), separation=Softmax(1.0))
@@ -653,16 +618,21 @@ query = kanerva.bits.random(2, 256, seed=0)
 rules = {
     "dot": {"separation": separation.Softmax(0.1)},
     "closeness": {"separation": separation.Softmax(0.1), "similarity": similarity.closeness},
-    "agreement": {"separation": separation.Circle(256, 100), "similarity": similarity.agreement, "activation": activation.Sign()},
+    "agreement": {
+        "separation": separation.Circle(256, 100),
+        "similarity": similarity.agreement,
+        "activation": activation.Sign(),
+    },
 }[sys.argv[2]]
 many = kanerva.bits.Packed.random(150_000, 256, seed=1)
 parts = rules.get("similarity", similarity.dot), rules["separation"]
-kanerva.functional.read(query, many, many, *parts)  # whatever a first read of many rows brings along
+kanerva.functional.read(query, many, many, *parts)  # so that what a first read loads is loaded
 before = anonymous()
 memory = kanerva.Patterns.over(sys.argv[1], **rules)
 opened = anonymous()
 first = memory.read(query)
-print(len(memory), opened - before, anonymous() - before, (memory.read(query) == first).all().item())
+taken = anonymous() - before
+print(len(memory), opened - before, taken, (memory.read(query) == first).all().item())
 """
 
 
@@ -677,12 +647,11 @@ print(len(memory), opened - before, anonymous() - before, (memory.read(query) ==
     ],
 )
 def test_a_large_file_takes_little_memory(rule, kind, width, mega, tmp_path):
-    """What is mapped can be dropped at any time; what a process holds beside that stays far below the file."""
+    """The memory of a process, without the mapped pages, stays far below the size of the file."""
     size = mega * 2**20
     count = size // (width * {"BF16": 2, "F32": 4, "I64": 8}[kind])
-    header = json.dumps(
-        {"rows": {"dtype": kind, "shape": [count, width], "data_offsets": [0, size]}}
-    ).encode()
+    entry = {"dtype": kind, "shape": [count, width], "data_offsets": [0, size]}
+    header = json.dumps({"rows": entry}).encode()
     header += b" " * (-len(header) % 8)
     with (tmp_path / "large").open("wb") as file:
         file.write(struct.pack("<Q", len(header)) + header)
@@ -703,16 +672,15 @@ def test_a_large_file_takes_little_memory(rule, kind, width, mega, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how Linux counts private maps")
 def test_a_file_larger_than_memory_opens(tmp_path):
-    """A hole of twice the memory of the machine: mapped, and its first rows read."""
+    """A sparse file of twice the memory of the machine is mapped, and its last rows are read."""
     with open("/proc/sys/vm/overcommit_memory") as file:
         if file.read().strip() == "2":
-            pytest.skip("this machine maps no more than it has")
+            pytest.skip("this machine maps no more than its memory")
     count = 2 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 512
     path = tmp_path / "hole.npy"
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": "<f2", "fortran_order": False, "shape": (count, 256)}
-        )
+        described = {"descr": "<f2", "fortran_order": False, "shape": (count, 256)}
+        np.lib.format.write_array_header_1_0(file, described)
         file.truncate(file.tell() + count * 512)
     memory = Patterns.over(path, separation=Softmax(1.0))
     assert len(memory) == count
@@ -728,10 +696,10 @@ def split(blob):
 
 
 def entry(**changes):
-    """A safetensors file whose header lies about its tensor."""
-    told, data = split(safetensors.torch.save({"rows": torch.ones(6, 8)}))
-    told["rows"] |= changes
-    text = json.dumps(told).encode()
+    """Return a safetensors file with another entry for its tensor."""
+    header, data = split(safetensors.torch.save({"rows": torch.ones(6, 8)}))
+    header["rows"] |= changes
+    text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text + data
 
@@ -743,11 +711,10 @@ def numpy_file(array, pickles=False):
 
 
 def shape_of(shape):
-    """A .npy file whose header tells another shape than it has numbers for."""
+    """Return a .npy file of 16 numbers, with a header of another shape."""
     file = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": "<f4", "fortran_order": False, "shape": shape}
-    )
+    described = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, described)
     return file.getvalue() + bytes(64)
 
 
@@ -832,27 +799,24 @@ BAD = {
 def test_bad_file(name, tmp_path):
     make, got = BAD[name]
     (tmp_path / "a").write_bytes(make())
-    with pytest.raises(kanerva.InputFileError) as told:
+    with pytest.raises(kanerva.InputFileError) as raised:
         Patterns.over(tmp_path / "a", separation=Softmax(1.0))
-    assert str(told.value).startswith("Patterns.over: keys must be ")
-    assert f", but it was {got}" in str(told.value)
-    assert "; " in str(told.value).split(got)[1]
-    assert len(str(told.value)) < 400
+    sentence = str(raised.value)
+    assert sentence.startswith("Patterns.over: keys must be ")
+    assert f", but it was {got}" in sentence
+    assert "; " in sentence.split(got)[1]
+    assert len(sentence) < 400
 
 
-def test_what_is_said_of_the_values_names_them(tmp_path):
+def test_errors_name_the_values(tmp_path):
     good = npy(tmp_path / "a.npy", torch.ones(6, 8))
-    for values, sentence in (
-        (
-            tmp_path / "none",
-            r"^Patterns.over: values must be a .npy file of rows, .*, but it was not there; check the path '.*none'\.$",
-        ),
-        (
-            npy(tmp_path / "b.npy", torch.ones(5, 8)),
-            r"^Patterns.over: values must be one for each key, but it was 5 for 6 keys; give a file",
-        ),
+    fewer = npy(tmp_path / "b.npy", torch.ones(5, 8))
+    missing = r"a .npy file of rows, .*, but it was not there; check the path '.*none'\.$"
+    for values, must in (
+        (tmp_path / "none", missing),
+        (fewer, "one for each key, but it was 5 for 6 keys; give a file"),
     ):
-        with pytest.raises(InputError, match=sentence):
+        with pytest.raises(InputError, match=f"^Patterns.over: values must be {must}"):
             Patterns.over(good, values, separation=Softmax(1.0))
 
 
@@ -873,31 +837,28 @@ def test_places_that_are_no_files(tmp_path):
         ("a\0b", "must be the name of a file"),
         (torch.ones(2, 3), "must be the name of a file"),
     ):
-        with pytest.raises(InputError) as told:
+        with pytest.raises(InputError) as raised:
             Patterns.over(source, separation=Softmax(1.0))
-        assert str(told.value).startswith("Patterns.over: keys ")
-        assert sentence in str(told.value)
+        assert str(raised.value).startswith("Patterns.over: keys ")
+        assert sentence in str(raised.value)
 
 
 @pytest.mark.untyped
-def test_bits_that_are_none(tmp_path):
+def test_rows_and_lengths_that_are_no_bits(tmp_path):
     words = npy(tmp_path / "words.npy", bits.pack(bits.random(5, 100, seed=0)))
-    floats, ones = (
-        npy(tmp_path / "floats.npy", normal(5, 100)),
-        npy(tmp_path / "ones.npy", torch.ones(5, 100)),
-    )
+    floats = npy(tmp_path / "floats.npy", normal(5, 100))
+    ones = npy(tmp_path / "ones.npy", torch.ones(5, 100))
     rules = {"similarity": similarity.agreement, "activation": Sign()}
     part = Circle(100, 40)
-    assert (
-        len(Patterns.over(ones, separation=part, **rules))
-        == len(Patterns.over(words, separation=part, bits=100, **rules))
-        == 5
-    )
+    assert len(Patterns.over(ones, separation=part, **rules)) == 5
+    assert len(Patterns.over(words, separation=part, bits=100, **rules)) == 5
+    length = "give the length that the keys had when they were packed."
+    unless = "bits must be left out, unless rows are int64 words"
     for source, given, sentence in (
         (
             words,
             {"bits": 64},
-            "bits must be an integer from 65 to 128, but it was 64; give the length that the keys had when they were packed.",
+            f"bits must be an integer from 65 to 128, but it was 64; {length}",
         ),
         (words, {"bits": 129}, "bits must be an integer from 65 to 128"),
         (words, {"bits": "100"}, "bits must be an integer from 65 to 128, but it was '100' (str)"),
@@ -909,26 +870,23 @@ def test_bits_that_are_none(tmp_path):
         (
             ones,
             {"bits": 100},
-            "bits must be left out, unless rows are int64 words, but it was 100 for rows of float32; leave it out.",
+            f"{unless}, but it was 100 for rows of float32; leave it out.",
         ),
         (floats, {}, "keys must be -1/+1 bits, but it was float32 of shape (5, 100)"),
     ):
-        with pytest.raises(InputError) as told:
+        with pytest.raises(InputError) as raised:
             Patterns.over(source, separation=part, **rules, **given)
-        assert str(told.value).startswith(f"Patterns.over: {sentence}")
-    with pytest.raises(
-        InputError,
-        match=r"keys must be 0 beyond bit 99 of each row, but it was not: bits are set there; make them with",
-    ):
+        assert str(raised.value).startswith(f"Patterns.over: {sentence}")
+    must = "keys must be 0 beyond bit 99 of each row"
+    got = "but it was not: bits are set there; make them with"
+    with pytest.raises(InputError, match=f"{must}, {got}"):
         Patterns.over(words, separation=Circle(99, 40), bits=99, **rules)
-    with pytest.raises(
-        InputError,
-        match=r"^Patterns.over: keys must be floating rows, for these parts take real numbers, but it was int64",
-    ):
+    must = "keys must be floating rows, for these parts take real numbers"
+    with pytest.raises(InputError, match=f"^Patterns.over: {must}, but it was int64"):
         Patterns.over(words, separation=Softmax(1.0))
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read every file")
 def test_no_permission(tmp_path):
     path = npy(tmp_path / "a.npy", torch.ones(2, 3))
     path.chmod(0)
