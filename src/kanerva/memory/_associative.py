@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -35,7 +35,7 @@ class Associative(nn.Module, ABC):
     exempt: tuple[str, ...] = ()
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__new__(cls)
         # A class that is built in its own way is saved with the arguments that it was built with.
         made.__dict__["_arguments"] = (args, kwargs) if _parts.own_init(cls) else ((), {})
@@ -115,7 +115,7 @@ class Associative(nn.Module, ABC):
         config, extra, _ = _parts.describe_memory(self)
         archive.write(where, dict(self.state_dict()) | extra, config)
 
-    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
         with within(f"{type(self).__name__}.to"):
             probe = torch.empty(0, dtype=self.dtype, device=self.device)
             arrays.floating(fn(probe).dtype)

@@ -1,6 +1,6 @@
 """The store that adds what is written to the counters of fixed locations."""
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int8, Shaped
@@ -325,7 +325,7 @@ class Locations(Memory):
         }
 
     @classmethod
-    def _built(cls, told: Told, rules: dict[str, Any]) -> Self:
+    def _built(cls, told: Told, rules: dict[str, Any]) -> Any:
         """Build an empty memory that fits the tensors of a file."""
         dim, width, dtype = told.size("dim"), told.size("value_dim"), told.dtype("dtype", FLOATS)
         packed = bool(getattr(rules["similarity"], "bits", False))

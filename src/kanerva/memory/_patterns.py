@@ -1,7 +1,7 @@
 """The store that keeps every key and value: in memory, in fewer bytes, or in a mapped file."""
 
 from collections.abc import Sequence
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -426,11 +426,11 @@ class Patterns(Rows):
             got = f"over the file {self._file!r}, which is only read"
             refuse("memory", got=got, must="one that holds its own rows", do=do)
 
-    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
         self._near = None
         return super()._apply(fn, recurse)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         self._near = None
         if self._file:
             # Nothing writes to the rows of a file, so copies share them.
@@ -465,7 +465,7 @@ class Patterns(Rows):
         return told
 
     @classmethod
-    def _built(cls, told: Told, rules: dict[str, Any]) -> Self:
+    def _built(cls, told: Told, rules: dict[str, Any]) -> Any:
         """Build an empty memory that fits the tensors of a file."""
         dim = told.size("dim")
         width = None if told.value("value_dim") is None else told.size("value_dim")

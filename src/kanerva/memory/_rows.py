@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -137,7 +137,7 @@ class Rows(Memory):
         for name in self._names():
             self._buffers[name] = cast(Tensor, self._buffers[name])[left]
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         # Rows that move leave their room behind, which would keep the old ones alive.
         self._room.clear()
         fixed = [name for name, row in self._further.items() if row.dtype is not None]
@@ -153,7 +153,7 @@ class Rows(Memory):
 
         return super()._apply(move, recurse)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         memo[id(self)] = other = type(self).__new__(type(self))
         # The room is not copied: rows are views of it, and would be copied with it.
         state = {name: part for name, part in self.__dict__.items() if name != "_room"}
