@@ -1,4 +1,4 @@
-"""One line for each kind of memory: the laws run on all of them."""
+"""The memories that the laws run on: one entry for each kind."""
 
 import torch
 from torch import nn
@@ -77,7 +77,7 @@ CATALOGUE = {
     "sparse_hopfield 1.5": lambda: kanerva.sparse_hopfield(N, 0.2, alpha=1.5),
     "sparse_hopfield 2": lambda: kanerva.sparse_hopfield(N, 0.2),
     "sparse_hopfield learned": lambda: kanerva.sparse_hopfield(N, learned(0.2), alpha=1.5),
-    # What is written, in fewer bytes.
+    # Patterns stored in fewer bytes.
     "sdm_patterns bits": lambda: kanerva.sdm_patterns(N, 20, storage="bits"),
     "sdm_patterns bits hetero": lambda: kanerva.sdm_patterns(
         100, 40, value_bits=33, storage="bits", dtype=torch.float64
@@ -98,7 +98,7 @@ CATALOGUE = {
         dtype=torch.float64,
         storage=torch.float32,
     ),
-    # Crossings that no paper names.
+    # Combinations of parts without a name in the literature.
     "linear": lambda: Patterns(N, separation=Linear()),
     "power": lambda: Patterns(N, separation=Power(3), dtype=torch.float64),
     "power sign": lambda: Patterns(N, separation=Power(3), activation=Sign("keep")),

@@ -1,4 +1,4 @@
-"""Short series for the log-weights of circles and caps, and reads through flexible attention, against the exact ones."""
+"""Short series of the log-weights, and reads by flexible attention, against the exact ones."""
 
 import math
 
@@ -36,28 +36,26 @@ CAPS = (Cap(3, 1.0), Cap(64, 0.5), Cap(64, 11), Cap(64, 24), Cap(128, 40.5), Cap
 
 
 class FarAway(torch.Tensor):
-    """A tensor that says it is on a GPU."""
+    """A tensor whose ``device`` is a GPU."""
 
     device = torch.device("cuda")
 
 
-# torch.compile, with which torch calls flexible attention, cannot look through run-time type checks.
+# torch.compile, which flexible attention uses, cannot trace run-time type checks.
 compiles = pytest.mark.untyped
 
 
 def cosines(part):
-    """Lay a hundred thousand cosines out from 1 to -1, as near to 1 as float64 tells apart from it."""
-    gap = torch.cat(
-        [
-            torch.logspace(-15, 0, 20_000, dtype=torch.float64),
-            torch.linspace(0, 2, 80_000, dtype=torch.float64),
-        ]
-    )
-    return 1 - gap
+    """Return a hundred thousand cosines from 1 to -1, dense near 1, down to a gap of 1e-15."""
+    near = torch.logspace(-15, 0, 20_000, dtype=torch.float64)
+    return 1 - torch.cat([near, torch.linspace(0, 2, 80_000, dtype=torch.float64)])
 
 
 def within(part, scores, exact):
-    """Leave out the last thousandth of a cap's reach: there less than a rounding of the cosine changes its logarithm."""
+    """Return which scores are in reach of a cap, without the last thousandth.
+
+    There a rounding of the cosine changes the logarithm too much.
+    """
     square = 4 * part.radius * (part.dim - part.radius) / part.dim**2
     return (exact > -math.inf) & (1 - scores < 2 * square * 0.999)
 
@@ -77,9 +75,8 @@ def test_the_series_of_a_circle_is_right_at_every_distance(part, tolerance):
     assert fit.degree <= min(part.radius, 27)
     single = fit(scores.float())
     assert single.dtype == torch.float32
-    torch.testing.assert_close(
-        single[there].double(), exact[there], rtol=1e-6, atol=tolerance + 2e-6
-    )
+    found = single[there].double()
+    torch.testing.assert_close(found, exact[there], rtol=1e-6, atol=tolerance + 2e-6)
 
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-6])
@@ -95,18 +92,15 @@ def test_the_series_of_a_cap_is_right_at_every_angle(part, tolerance):
     assert worst <= 1.01 * tolerance
     assert worst > 0.3 * fit.error
     assert fit.degree <= 12
-    # A rounding on the way weighs more the less of the reach is left, for the rule itself too.
-    single = part.log_weights(scores.float())
-    torch.testing.assert_close(
-        fit(scores.float())[there], single[there], rtol=2e-5, atol=tolerance + 2e-6
-    )
+    # Roundings matter more near the end of the reach, for the rule itself too.
+    single, found = part.log_weights(scores.float()), fit(scores.float())
+    torch.testing.assert_close(found[there], single[there], rtol=2e-5, atol=tolerance + 2e-6)
 
 
 def test_a_smaller_tolerance_takes_a_longer_series():
+    tolerances = (1e-2, 1e-3, 1e-4, 1e-6)
     for part, degrees in ((Cap(64, 11), [4, 6, 7, 10]), (Circle(64, 24), [9, 12, 15, 19])):
-        assert [
-            flex.log_weight_fit(part, tolerance).degree for tolerance in (1e-2, 1e-3, 1e-4, 1e-6)
-        ] == degrees
+        assert [flex.log_weight_fit(part, each).degree for each in tolerances] == degrees
 
 
 @pytest.mark.untyped
@@ -118,24 +112,22 @@ def test_what_no_series_reaches_is_refused(part, tolerance):
         flex.log_weight_fit(part, tolerance)
 
 
-def test_the_tolerance_that_a_sentence_names_is_reached():
+def test_the_tolerance_that_an_error_names_is_reached():
     with pytest.raises(kanerva.InputError) as caught:
         flex.log_weight_fit(Circle(1000, 451), 1e-6)
     least = float(caught.value.must.split()[2])
     assert 1e-6 < flex.log_weight_fit(Circle(1000, 451), least).error <= least < 1e-3
 
 
-def test_long_series_give_way_to_the_table():
-    """A circle of 256 bits would take 44 terms; its table has an entry for each distance."""
+def test_a_table_is_used_in_place_of_a_long_series():
+    """A circle of 256 bits takes 44 terms; its table has one entry for each distance."""
     rule, table = flex._rule(Circle(256, 103), 1e-6)
     assert rule is flex._table
     exact = Circle(256, 103).log_weights(torch.arange(256, -1, -1).double())
     assert torch.equal(table, exact - exact[0])
     assert flex._rule(Circle(64, 11), 1e-6)[0] is flex._circle
-    scores = torch.tensor([256.0, 100.4, -3.0, 300.0, torch.nan])
-    assert (
-        flex._table(scores[:4], table.float()).tolist() == table.float()[[0, 156, 256, 0]].tolist()
-    )
+    scores, single = torch.tensor([256.0, 100.4, -3.0, 300.0]), table.float()
+    assert torch.equal(flex._table(scores, single), single[[0, 156, 256, 0]])
 
 
 BITS = (
@@ -162,7 +154,7 @@ VECTORS = (
 
 
 def reads_alike(query, keys, values, similarity, separation):
-    """Read both ways; return the share of queries that nothing answered."""
+    """Read both ways; return the share of queries that are empty."""
     value, empty = flex.flex_field(query, keys, values, similarity, separation)
     exact = functional.field(query, keys, values, similarity, separation)
     assert torch.equal(empty, exact.empty)
@@ -189,10 +181,8 @@ def test_bits_are_read_as_without_it(separation):
     ("similarity", "separation"), VECTORS, ids=lambda part: getattr(part, "__name__", str(part))
 )
 def test_vectors_are_read_as_without_it(similarity, separation):
-    source = torch.Generator().manual_seed(0)
-    query, keys, values = (
-        torch.randn(*shape, generator=source) for shape in ((2, 7, 48), (50, 48), (50, 17))
-    )
+    source, shapes = torch.Generator().manual_seed(0), ((2, 7, 48), (50, 48), (50, 17))
+    query, keys, values = (torch.randn(*shape, generator=source) for shape in shapes)
     share = reads_alike(query, keys, values, similarity, separation)
     assert share == 1 if separation == Cap(48, 11) and share else share < 1
 
@@ -200,40 +190,31 @@ def test_vectors_are_read_as_without_it(similarity, separation):
 @compiles
 def test_nothing_within_reach_reads_zeros():
     keys = torch.eye(20)[:3]
-    value, empty = flex.flex_field(
-        torch.stack([-keys.sum(0), keys[0]]), keys, keys, dot, Normalised(Power(3))
-    )
+    query = torch.stack([-keys.sum(0), keys[0]])
+    value, empty = flex.flex_field(query, keys, keys, dot, Normalised(Power(3)))
     assert value.tolist() == [[0.0] * 20, keys[0].tolist()]
     assert empty.tolist() == [True, False]
 
 
 @compiles
-def test_nothing_stored_and_nobody_asking():
-    assert (
-        flex.flex_read(
-            torch.ones(2, 3), torch.ones(0, 3), torch.ones(0, 4), dot, Softmax(1.0)
-        ).tolist()
-        == [[0.0] * 4] * 2
-    )
-    assert flex.flex_read(
-        torch.ones(0, 2, 3), torch.ones(5, 3), torch.ones(5, 4), dot, Softmax(1.0)
-    ).shape == (0, 2, 4)
+def test_no_keys_and_no_queries():
+    rule = (dot, Softmax(1.0))
+    read = flex.flex_read(torch.ones(2, 3), torch.ones(0, 3), torch.ones(0, 4), *rule)
+    assert read.tolist() == [[0.0] * 4] * 2
+    read = flex.flex_read(torch.ones(0, 2, 3), torch.ones(5, 3), torch.ones(5, 4), *rule)
+    assert read.shape == (0, 2, 4)
 
 
 @compiles
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_other_dtypes_are_kept(dtype):
-    source = torch.Generator().manual_seed(0)
-    query, keys = (
-        bits.random(4, 32, seed=source, dtype=dtype),
-        bits.random(30, 32, seed=source, dtype=dtype),
-    )
-    read = flex.flex_read(query, keys, keys, agreement, Circle(32, 12))
+    source, rule = torch.Generator().manual_seed(0), (agreement, Circle(32, 12))
+    query, keys = (bits.random(count, 32, seed=source, dtype=dtype) for count in (4, 30))
+    read = flex.flex_read(query, keys, keys, *rule)
     assert read.dtype == dtype
-    exact = functional.read(query.double(), keys.double(), keys.double(), agreement, Circle(32, 12))
-    torch.testing.assert_close(
-        read.double(), exact, rtol=0, atol=1e-5 if dtype == torch.float64 else 0.02
-    )
+    exact = functional.read(query.double(), keys.double(), keys.double(), *rule)
+    near = 1e-5 if dtype == torch.float64 else 0.02
+    torch.testing.assert_close(read.double(), exact, rtol=0, atol=near)
 
 
 @pytest.mark.parametrize("separation", [Linear(), TopK(2, 1.0), Power(3), Circle(32, 5)])
@@ -244,37 +225,31 @@ def test_other_rules_are_refused(separation):
 
 
 def test_other_similarities_are_refused():
+    keys = torch.ones(2, 16)
     with pytest.raises(kanerva.InputError, match="flex_read: separation must be"):
-        flex.flex_read(
-            torch.ones(16), torch.ones(2, 16), torch.ones(2, 16), manhattan, Softmax(1.0)
-        )
+        flex.flex_read(keys[0], keys, keys, manhattan, Softmax(1.0))
 
 
-def test_nan_is_refused_before_a_look_up():
+def test_nan_is_refused():
+    query, keys = torch.full((16,), torch.nan), torch.ones(2, 16)
     with pytest.raises(kanerva.InputError, match="read: query must be finite"):
-        flex.flex_read(
-            torch.full((16,), torch.nan),
-            torch.ones(2, 16),
-            torch.ones(2, 16),
-            agreement,
-            Circle(16, 5),
-        )
+        flex.flex_read(query, keys, keys, agreement, Circle(16, 5))
 
 
-def test_a_rule_that_is_trained_is_left_to_the_plain_way():
+def test_a_trained_rule_is_read_by_another_route():
     beta = torch.tensor(1.0, requires_grad=True)
     assert not flex.takes(Softmax(beta), 8)
     with torch.no_grad():
         assert flex.takes(Softmax(beta), 8)
 
 
-def test_on_the_cpu_reads_are_left_to_the_plain_way():
+def test_the_cpu_reads_by_another_route():
     x = torch.ones(2, 16)
     assert not flex.reads(x, x, x, agreement, Circle(16, 5))
 
 
-def test_on_a_gpu_reads_are_taken_where_they_fit(monkeypatch):
-    """Tensors that only say that they are on a GPU are enough for the rule."""
+def test_reads_on_a_gpu_are_taken_where_they_fit(monkeypatch):
+    """Tensors whose ``device`` is a GPU are enough for the choice."""
     monkeypatch.setattr(flex, "find_spec", lambda name: object())
     small, long = FarAway(torch.ones(2, 16)), FarAway(torch.ones(2, 300))
     rule = Circle(16, 5)
@@ -285,9 +260,8 @@ def test_on_a_gpu_reads_are_taken_where_they_fit(monkeypatch):
     assert not flex.reads(small, small, small, manhattan, Softmax(1.0))
     assert not flex.reads(small, small[:0], small[:0], agreement, rule)
     assert not flex.reads(small.double(), small, small, agreement, rule)
-    assert not flex.reads(
-        FarAway(torch.ones(2, 16, requires_grad=True)), small, small, agreement, rule
-    )
+    learned = FarAway(torch.ones(2, 16, requires_grad=True))
+    assert not flex.reads(learned, small, small, agreement, rule)
     with settings.use(engine="torch"):
         assert not flex.reads(small, small, small, agreement, rule)
 

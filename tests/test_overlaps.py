@@ -1,4 +1,4 @@
-"""Recall in the space of overlaps: the same states, after as many steps, as recall of the states."""
+"""Recall in the space of overlaps returns the states of plain recall, after as many steps."""
 
 from unittest import mock
 

@@ -1,7 +1,8 @@
-"""What a GPU does with packed bits: the rule that decides, products on the CPU, and the kernels in Triton's interpreter.
+"""Packed bits on a GPU: the choice of the method, products on the CPU, and the Triton kernels.
 
-The interpreter must be asked for before Triton is first imported, so the kernels run in a process of their own, which is this
-file as a script: it runs every function named ``check_...`` and prints what failed.
+The kernels run in Triton's interpreter, which must be chosen before Triton is first imported. So
+they run in a process of their own, which is this file as a script: it runs every function named
+``check_...`` and prints the failures.
 """
 
 import json
@@ -21,7 +22,7 @@ from kanerva._engine import gpu
 from kanerva.bits import Packed
 
 INSTALLED = find_spec("triton") is not None
-# Interpreters of older versions stumble over NumPy 2.4.
+# The interpreters of older versions fail with NumPy 2.4.
 RECENT = INSTALLED and tuple(map(int, version("triton").split(".")[:2])) >= (3, 7)
 needs_triton = pytest.mark.skipif(
     not RECENT, reason="needs triton 3.7, which comes with builds of torch for CUDA"
@@ -41,21 +42,21 @@ def case(n, count=70, queries=6, width=5, dtype=torch.int32, seed=0):
 
 
 def apart(query, places):
-    """Compare every pair of vectors bit by bit."""
-    return torch.tensor(
-        [[int((np.asarray(q) != np.asarray(place)).sum()) for place in places] for q in query]
-    )
+    """Count the differing bits of every pair of vectors."""
+    counts = [[(np.asarray(q) != np.asarray(place)).sum() for place in places] for q in query]
+    return torch.tensor(counts)
 
 
 def in_bfloat16(n, radius):
-    """Round every product that n bits can have, and say which distances are taken to be within the radius."""
+    """Return which distances are within the radius by products rounded to bfloat16."""
     products = (n - 2 * torch.arange(n + 1)).to(torch.bfloat16)
     return products >= n - 2 * radius
 
 
-@pytest.mark.parametrize(
-    "n", [1, 2, 63, 64, 255, 256, 257, 300, 511, 512, 513, 600, 1000, 1001, 2047, 5000]
-)
+LENGTHS = [1, 2, 63, 64, 255, 256, 257, 300, 511, 512, 513, 600, 1000, 1001, 2047, 5000]
+
+
+@pytest.mark.parametrize("n", LENGTHS)
 def test_products_are_compared_exactly_where_bfloat16_is_chosen(n):
     for radius in range(-1, n + 1):
         chosen = gpu.product_dtype(gpu.FEW + 1, n, radius)
@@ -71,7 +72,7 @@ def test_beyond_these_thresholds_bfloat16_is_wrong(n, threshold):
     assert gpu.product_dtype(10**6, n, radius) == torch.float32
 
 
-def test_the_usual_radii_are_multiplied_in_bfloat16_and_few_queries_are_counted():
+def test_few_queries_are_counted_and_many_are_multiplied_in_bfloat16():
     assert gpu.product_dtype(gpu.FEW, 1000, 451) is None
     assert gpu.product_dtype(gpu.FEW + 1, 1000, 451) == torch.bfloat16
     assert gpu.product_dtype(gpu.FEW + 1, 2**24, 2**22) == torch.float32
@@ -91,22 +92,18 @@ def test_products_find_what_is_near(n, budget):
 
 def test_pairs_are_cut_to_the_budget_and_one_query_is_the_least():
     with settings.use(budget=2 * 10 * gpu.PAIR_BYTES):
-        assert list(gpu._cut([4, 6, 1, 30, 0, 9])) == [
-            slice(0, 2),
-            slice(2, 3),
-            slice(3, 4),
-            slice(4, 6),
-        ]
+        parts = [slice(0, 2), slice(2, 3), slice(3, 4), slice(4, 6)]
+        assert list(gpu._cut([4, 6, 1, 30, 0, 9])) == parts
         assert list(gpu._cut([30])) == [slice(0, 1)]
 
 
-def test_tensors_on_the_cpu_are_left_to_the_other_engines():
+def test_tensors_on_the_cpu_are_not_taken():
     assert gpu.INTERPRETED is False
     assert not gpu.scans(torch.zeros(3, 2))
 
 
 def fresh(code, **environment):
-    """Run Python anew, with warnings as errors."""
+    """Run Python in a new process, with warnings as errors."""
     command = [sys.executable, "-W", "error", *code]
     return subprocess.run(
         command, capture_output=True, text=True, timeout=600, env=os.environ | environment
@@ -131,7 +128,7 @@ def check_distances():
 
 
 def check_marks():
-    """Blocks of keys end in the middle; every bit of every word counts."""
+    """The last block of keys is not full; every bit of every word is counted."""
     for count, n in ((1100, 7), (70, 600), (130, 64)):
         places, keys, query, _, _ = case(n, count=count)
         distance = bits.hamming(query[:, None], places)
@@ -160,13 +157,12 @@ def check_reads_and_writes():
                 assert written.dtype == dtype
                 assert torch.equal(written.long(), counters.long() + active.T @ values.long())
                 assert torch.equal(erased.long(), counters.long() - 3 * active.T @ values.long())
-                assert [one.tolist() for one in near] == [
-                    row.nonzero().flatten().tolist() for row in active
-                ]
+                expected = [row.nonzero().flatten().tolist() for row in active]
+                assert [one.tolist() for one in near] == expected
 
 
 def check_products_and_counts_give_the_same():
-    """More queries than are counted: the batch is multiplied, its first rows alone are not."""
+    """The batch is large enough to be multiplied; its first rows alone are counted."""
     places, keys, query, _, counters = case(100, count=40, queries=gpu.FEW + 3)
     total, _ = gpu.gather(query, keys, counters, 47)
     few, _ = gpu.gather(query[:5], keys, counters, 47)
@@ -176,7 +172,7 @@ def check_products_and_counts_give_the_same():
 
 
 def check_runs():
-    """Longer lists than one program adds, in integers that pass the ends of their counters and in floats."""
+    """Lists longer than one program adds: integers beyond the range of their counters, floats."""
     count = 2 * gpu.RUN + 7
     keys = Packed(torch.zeros(count, 1, dtype=torch.int64), 10)
     largest = torch.full((count, 2), 2**31 - 1, dtype=torch.int32)
@@ -190,12 +186,10 @@ def check_runs():
 
 
 def check_floats_are_added_in_the_order_of_writing():
-    """Sums of floats are those of the other engines to the last bit."""
+    """Sums of floats equal those of the other engines to the last bit."""
     _, keys, query, _, _ = case(64, count=9, queries=40)
-    values, counters = (
-        torch.rand(40, 3, generator=torch.Generator().manual_seed(0)),
-        torch.zeros(9, 3),
-    )
+    values = torch.rand(40, 3, generator=torch.Generator().manual_seed(0))
+    counters = torch.zeros(9, 3)
     gpu.scatter(query, values, keys, counters, 64, 1)
     expected = torch.zeros(3)
     for value in values:
@@ -211,12 +205,11 @@ def check_counters_need_not_be_contiguous():
     written = counters.clone()
     gpu.scatter(query, values[:, ::2], keys, written.T[::2].T, 31, 1)
     assert torch.equal(written[:, 1::2], counters[:, 1::2])
-    assert torch.equal(
-        written[:, ::2].long(), counters[:, ::2].long() + active.T @ values[:, ::2].long()
-    )
+    expected = counters[:, ::2].long() + active.T @ values[:, ::2].long()
+    assert torch.equal(written[:, ::2].long(), expected)
 
 
-def check_nobody_asks():
+def check_no_queries():
     _, keys, query, values, counters = case(64)
     total, empty = gpu.gather(query[:0], keys, counters, 30)
     assert total.shape == (0, 5)
@@ -227,7 +220,7 @@ def check_nobody_asks():
     assert list(gpu.near(query[:0], keys, 30)) == []
 
 
-def check_the_interpreter_stands_for_a_gpu():
+def check_the_interpreter_takes_tensors_of_the_cpu():
     assert gpu.INTERPRETED
     assert gpu.scans(torch.zeros(3, 2, dtype=torch.int8))
     assert not gpu.scans(torch.zeros(3, 2, dtype=torch.bfloat16))
@@ -258,25 +251,27 @@ from triton.compiler import ASTSource, compile
 from kanerva._engine import gpu
 
 def code(kernel, pointers, **fixed):
-    kinds = {name: pointers.get(name, "i32") for name in kernel.arg_names} | dict.fromkeys(fixed, "constexpr")
+    kinds = {name: pointers.get(name, "i32") for name in kernel.arg_names}
+    kinds |= dict.fromkeys(fixed, "constexpr")
     source = ASTSource(fn=kernel, signature=kinds, constexprs=fixed)
     return compile(source, target=GPUTarget("cuda", 90, 32), options=gpu.PLAIN).asm["ptx"]
 
-words = {"asked": "*i64", "words": "*i64"}
+words = {"query_words": "*i64", "key_words": "*i64"}
 lists = {"places": "*i64", "queries": "*i64", "first": "*i64", "last": "*i64"}
 for marks, out in ((True, "*u8"), (False, "*i32")):
     text = code(gpu._compare, words | {"out": out}, marks=marks, rows=4, block=64, piece=16)
     assert "popc.b64" in text, "bits are not counted by the instruction for it"
-for kind, exact in (("i8", "i64"), ("i16", "i64"), ("i32", "i64"), ("i64", "i64"), ("fp32", "fp64"), ("fp64", "fp64")):
+for kind in ("i8", "i16", "i32", "i64", "fp32", "fp64"):
+    exact = "fp64" if kind.startswith("fp") else "i64"
     text = code(gpu._gather, lists | {"table": "*" + kind, "total": "*" + exact}, block=128, rows=8)
     text += code(gpu._scatter, lists | {"values": "*" + kind, "counters": "*" + kind}, block=1024)
-    assert not re.search(r"\\b(atom|red)\\b", text), "sums depend on who comes first"
+    assert not re.search(r"\\b(atom|red)\\b", text), "sums depend on the order of the programs"
 """
 
 
 @needs_triton
-def test_kernels_are_compiled_for_a_gpu_that_is_not_here(tmp_path):
-    """The compiler refuses what the interpreter lets pass, such as names that are no part of Triton."""
+def test_kernels_are_compiled_for_a_gpu_without_one(tmp_path):
+    """The compiler finds errors that the interpreter does not, such as names outside Triton."""
     done = fresh(["-c", COMPILED], TRITON_INTERPRET="0", TRITON_CACHE_DIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
 
