@@ -1,4 +1,4 @@
-"""Every engine gives the same integers: activation, reading and writing, against counting by hand."""
+"""All engines return the same integers: activation, reads and writes, against direct counts."""
 
 import subprocess
 import sys
@@ -44,14 +44,20 @@ def case(n, count=150, queries=6, width=5, dtype=torch.int32, seed=0):
 
 
 def by_hand(query, places, radius):
-    """Compare every pair of vectors bit by bit."""
-    return np.array(
-        [[(np.asarray(q) != np.asarray(place)).sum() <= radius for place in places] for q in query]
-    )
+    """Return which places are within the radius of each query, bit by bit."""
+    distance = [[(np.asarray(q) != np.asarray(place)).sum() for place in places] for q in query]
+    return np.array(distance) <= radius
 
 
 def rule(n, radius):
     return agreement, Step(n - radius)
+
+
+def assert_all_equal(results):
+    """Compare every tensor of every result with that of the first."""
+    for other in results[1:]:
+        for mine, theirs in zip(results[0], other, strict=True):
+            assert torch.equal(mine, theirs)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -88,14 +94,13 @@ def test_reads_and_writes_are_the_sums_by_hand(n, engine, budget):
 
 @pytest.mark.parametrize("n", [64, 1000])
 def test_more_than_a_block_of_locations(n):
-    """Blocks of NumPy, pieces of rows and threads of numba all end somewhere: here in the middle."""
+    """The last block of NumPy, the last rows and the last thread of numba are not full."""
     count = 2 * packed.BLOCK + 77
     radius = {64: 26, 1000: 475}[n]
     keys = Packed.random(count, n, seed=1)
     query, values = bits.random(5, n, seed=2), bits.random(5, 3, seed=3)
-    counters = torch.randint(
-        -90, 91, (count, 3), generator=torch.Generator().manual_seed(4), dtype=torch.int32
-    )
+    source = torch.Generator().manual_seed(4)
+    counters = torch.randint(-90, 91, (count, 3), generator=source, dtype=torch.int32)
     results = []
     for engine in INSTALLED:
         for budget in (2**22 if engine == "torch" else 2**12, 2**28):
@@ -103,14 +108,10 @@ def test_more_than_a_block_of_locations(n):
                 written = counters.clone()
                 functional.deposit(query, values, keys, written, *rule(n, radius))
                 near = torch.cat(list(functional.active(query, keys, *rule(n, radius))))
-                results.append(
-                    (near, functional.field(query, keys, counters, *rule(n, radius)).value, written)
-                )
+                value = functional.field(query, keys, counters, *rule(n, radius)).value
+                results.append((near, value, written))
     assert len(results[0][0]) > 3000
-    for other in results[1:]:
-        assert all(
-            torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True)
-        )
+    assert_all_equal(results)
 
 
 @trials(max_examples=30)
@@ -129,18 +130,13 @@ def test_engines_agree(n, count, queries, threshold, seed):
     results = []
     for engine in INSTALLED:
         with settings.use(engine=engine, budget=2**12):
-            field, written = (
-                functional.field(query, keys, counters, agreement, step),
-                counters.to(torch.int32),
-            )
+            field = functional.field(query, keys, counters, agreement, step)
+            written = counters.to(torch.int32)
             functional.deposit(query, values, keys, written, agreement, step)
             results.append((field.value, field.empty, written))
     expected = (query[:, None] == keys[:]).sum(-1) >= threshold
     assert torch.equal(results[0][0].long(), expected.long() @ counters.long())
-    for other in results[1:]:
-        assert all(
-            torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True)
-        )
+    assert_all_equal(results)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -154,37 +150,33 @@ def test_nothing_active(engine):
         before = counters.clone()
         functional.deposit(query, values, keys, counters, *rule(256, -1))
         assert torch.equal(before, counters)
-        nobody = functional.field(query[:0], keys, counters, *rule(256, 100))
-        assert nobody.value.shape == (0, 5)
+        none = functional.field(query[:0], keys, counters, *rule(256, 100))
+        assert none.value.shape == (0, 5)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_sums_past_the_ends_of_counters_are_exact(engine):
+def test_sums_beyond_the_range_of_counters_are_exact(engine):
     keys = Packed(torch.zeros(3, 1, dtype=torch.int64), 10)
-    counters = torch.tensor(
-        [[2**31 - 1, 2**31 - 1], [1 - 2**31, 2**31 - 1], [7, 1]], dtype=torch.int32
-    )
+    most = 2**31 - 1
+    counters = torch.tensor([[most, most], [-most, most], [7, 1]], dtype=torch.int32)
     query = -torch.ones(1, 10)
     with settings.use(engine=engine):
-        assert functional.field(query, keys, counters, *rule(10, 0)).value.tolist() == [[7, 2**32]]
-        assert functional.field(query.double(), keys, counters, *rule(10, 0)).value.tolist() == [
-            [7, 2**32 - 1]
-        ]
+        single = functional.field(query, keys, counters, *rule(10, 0)).value
+        double = functional.field(query.double(), keys, counters, *rule(10, 0)).value
+    assert single.tolist() == [[7, 2**32]]
+    assert double.tolist() == [[7, 2**32 - 1]]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_summed_in_float32(engine, dtype):
-    """What NumPy does not know, and what would pass the end of float16, is left to torch or summed wide."""
+    """NumPy has no bfloat16, and the sums would overflow in float16."""
     keys = Packed(torch.zeros(100, 1, dtype=torch.int64), 10)
     query = -torch.ones(1, 10, dtype=dtype)
+    counters = torch.full((100, 1), 1000, dtype=torch.int32)
     with settings.use(engine=engine):
-        whole = functional.field(
-            query, keys, torch.full((100, 1), 1000, dtype=torch.int32), *rule(10, 0)
-        ).value
-        half = functional.field(
-            query, keys, torch.full((100, 1), 1000.0, dtype=dtype), *rule(10, 0)
-        ).value
+        whole = functional.field(query, keys, counters, *rule(10, 0)).value
+        half = functional.field(query, keys, counters.to(dtype), *rule(10, 0)).value
     assert whole.dtype == half.dtype == torch.float32
     assert whole.item() == half.item() == 100_000
 
@@ -195,26 +187,24 @@ def test_values_keep_their_gradient(engine):
     values = counters.float().requires_grad_()
     with settings.use(engine=engine):
         functional.read(query, keys, values, *rule(64, 30)).sum().backward()
-    assert torch.equal(
-        values.grad[:, 0], torch.from_numpy(by_hand(query, places, 30)).sum(0).float()
-    )
+    expected = torch.from_numpy(by_hand(query, places, 30)).sum(0).float()
+    assert torch.equal(values.grad[:, 0], expected)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_counters_need_not_be_contiguous(engine):
     places, keys, query, values, counters = case(65, width=6)
+    before = counters.long()
     active = torch.from_numpy(by_hand(query, places, 31)).long()
     with settings.use(engine=engine):
         read = functional.read(query, keys, counters[:, 1::2], *rule(65, 31))
         functional.deposit(query, values[:, ::2], keys, counters.T[::2].T, *rule(65, 31))
-    assert torch.equal(read.long(), active @ case(65, width=6)[4][:, 1::2].long())
-    assert torch.equal(
-        counters[:, 0].long(), case(65, width=6)[4][:, 0].long() + active.T @ values[:, 0].long()
-    )
+    assert torch.equal(read.long(), active @ before[:, 1::2])
+    assert torch.equal(counters[:, 0].long(), before[:, 0] + active.T @ values[:, 0].long())
 
 
 class Largest(TorchDispatchMode):
-    """Remembers the largest tensor that any operation of torch made, views of ``known`` ones left out."""
+    """Record the largest tensor that an operation of torch makes, except for views of ``known``."""
 
     def __init__(self, *known):
         super().__init__()
@@ -222,26 +212,26 @@ class Largest(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         made = function(*args, **(kwargs or {}))
-        for tensor in made if isinstance(made, tuple | list) else (made,):
-            if (
-                isinstance(tensor, torch.Tensor)
-                and tensor.untyped_storage().data_ptr() not in self.known
-            ):
-                self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
+        several = made if isinstance(made, tuple | list) else (made,)
+        for tensor in filter(torch.is_tensor, several):
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in self.known:
+                self.bytes = max(self.bytes, storage.nbytes())
         return made
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_nothing_larger_than_the_budget_is_built(engine):
-    """Torch needs 64 bytes a score, so that one query is the least; marks of 400 queries would take five times the budget."""
+    """Torch takes 64 bytes for a score, and one query at least.
+
+    The marks of all 400 queries of the other engines would take five times the budget.
+    """
     count, places, budget = (5, 2000, 64 * 2000) if engine == "torch" else (400, 20_000, 200_000)
     memory = kanerva.sdm(bits=64, locations=places, radius=24)
     patterns = bits.random(count, 64, seed=0)
     memory.write(patterns)
-    with (
-        settings.use(engine=engine, budget=budget),
-        Largest(memory.counters, memory.addresses) as largest,
-    ):
+    known = memory.counters, memory.addresses
+    with settings.use(engine=engine, budget=budget), Largest(*known) as largest:
         tracemalloc.start()
         try:
             memory.read(patterns)
@@ -256,27 +246,22 @@ def test_nothing_larger_than_the_budget_is_built(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_nor_where_counters_are_clamped_one_by_one(engine):
-    memory = kanerva.sdm(
-        bits=64, locations=2000, radius=30, counters=torch.int8, overflow="saturate"
-    )
+def test_nothing_larger_than_the_budget_is_built_where_counters_saturate(engine):
+    memory = kanerva.sdm(64, 2000, radius=30, counters=torch.int8, overflow="saturate")
     pattern = bits.random(1, 64, seed=0)
     memory.write(pattern.expand(127, -1))
     budget = 64 * 2000
-    assert (
-        memory.explain(pattern).active > 600
-    )  # whose counters, widened, are three times the budget
-    with (
-        settings.use(engine=engine, budget=budget),
-        Largest(memory.counters, memory.addresses) as largest,
-    ):
+    # The counters of the active locations, as float64, take three times the budget.
+    assert memory.explain(pattern).active > 600
+    known = memory.counters, memory.addresses
+    with settings.use(engine=engine, budget=budget), Largest(*known) as largest:
         memory.write(pattern.expand(3, -1))
     assert largest.bytes <= budget
     assert memory.counters.max() == 127
 
 
 @pytest.mark.parametrize("engine", ["numpy", pytest.param("numba", marks=needs_numba)])
-def test_marks_are_a_bit_a_pair_within_the_budget(engine, monkeypatch):
+def test_marks_take_one_bit_a_pair_and_fit_the_budget(engine, monkeypatch):
     sizes = []
     original = packed._marked
 
@@ -304,22 +289,22 @@ def test_auto_is_numba_where_it_is_installed():
 
 
 def test_without_numba(monkeypatch):
-    """What is asked for by name must be there; what is left to the library falls back on NumPy."""
+    """``"auto"`` falls back on NumPy; ``"numba"`` is refused."""
     places, keys, query, values, counters = case(64)
     expected = torch.from_numpy(by_hand(query, places, 30)).long() @ counters.long()
     monkeypatch.setitem(sys.modules, "kanerva._engine.kernels", None)
     monkeypatch.delattr(kanerva._engine, "kernels", raising=False)
     packed._numba.cache_clear()
     try:
-        assert torch.equal(
-            functional.field(query, keys, counters, *rule(64, 30)).value.long(), expected
-        )
+        found = functional.field(query, keys, counters, *rule(64, 30)).value
+        assert torch.equal(found.long(), expected)
         with settings.use(engine="numba"), pytest.raises(kanerva.InputError) as caught:
             functional.deposit(query, values, keys, counters, *rule(64, 30))
     finally:
         packed._numba.cache_clear()
     assert str(caught.value) == (
-        "settings: engine must be one that is installed, but it was 'numba', which is not; install it with: pip install \"kanerva[fast]\"."
+        "settings: engine must be one that is installed, but it was 'numba', which is not; "
+        'install it with: pip install "kanerva[fast]".'
     )
 
 
@@ -338,10 +323,9 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 @pytest.mark.skipif(not hasattr(sys, "getdlopenflags"), reason="needs fork")
 def test_a_forked_process_reads_too():
-    """Threads of OpenMP end a forked process that calls them, such as a worker that loads data."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=300
-    )
+    """A forked process, such as a worker that loads data, dies if it uses the threads of OpenMP."""
+    command = [sys.executable, "-W", "ignore", "-c", FORK]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.stdout.strip() == "0", done.stderr
 
 
@@ -376,19 +360,15 @@ def test_the_number_of_threads_changes_nothing(engine):
             counters = torch.zeros(len(keys), 64, dtype=torch.int16)
             with settings.use(engine=engine):
                 functional.deposit(query, query, keys, counters, *rule(64, 22))
-                results.append(
-                    (counters, functional.field(query, keys, counters, *rule(64, 22)).value)
-                )
+                value = functional.field(query, keys, counters, *rule(64, 22)).value
+                results.append((counters, value))
     finally:
         torch.set_num_threads(before)
-    for other in results[1:]:
-        assert all(
-            torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True)
-        )
+    assert_all_equal(results)
 
 
 @needs_numba
-def test_kernels_are_compiled_where_there_is_no_folder_to_keep_them(monkeypatch):
+def test_kernels_are_compiled_where_no_folder_can_cache_them(monkeypatch):
     import numba
 
     from kanerva._engine.kernels import compile as compiling
@@ -406,12 +386,10 @@ def test_kernels_are_compiled_where_there_is_no_folder_to_keep_them(monkeypatch)
 
 def test_one_query_is_read_as_in_a_batch():
     _, keys, query, _, counters = case(1000, dtype=torch.float32)
+    given = (keys, counters / 7, *rule(1000, 505))
     for engine in INSTALLED:
         with settings.use(engine=engine):
-            whole = functional.field(query, keys, counters / 7, *rule(1000, 505)).value
-            alone = [
-                functional.field(one, keys, counters / 7, *rule(1000, 505)).value for one in query
-            ]
-        torch.testing.assert_close(
-            torch.stack(alone), whole, rtol=0, atol=0 if engine != "torch" else 1e-4
-        )
+            whole = functional.field(query, *given).value
+            alone = torch.stack([functional.field(one, *given).value for one in query])
+        atol = 1e-4 if engine == "torch" else 0
+        torch.testing.assert_close(alone, whole, rtol=0, atol=atol)

@@ -7,7 +7,7 @@ import kanerva
 from catalogue import CATALOGUE
 from kanerva import bits, check, functional, separation, similarity
 
-# The run-time shape checks would refuse bad input first: that law runs without them.
+# The run-time shape checks would refuse bad input first, so that law runs without them.
 LAWS = [law for law in check.CHECKS if law is not check.sentences]
 
 
@@ -31,9 +31,8 @@ def test_a_read_compiles_to_one_graph(name):
     memory = sample.filled()
     torch.compiler.reset()
     compiled = torch.compile(memory, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(
-        compiled(sample.query), memory.read(sample.query), rtol=1e-3, atol=1e-3
-    )
+    found, expected = compiled(sample.query), memory.read(sample.query)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
 PARTS = {
@@ -51,9 +50,8 @@ PARTS = {
 
 @pytest.mark.parametrize("name", PARTS)
 def test_gradcheck(name):
-    scores = torch.randn(
-        2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3)
-    ).requires_grad_()
+    source = torch.Generator().manual_seed(3)
+    scores = torch.randn(2, 6, dtype=torch.float64, generator=source).requires_grad_()
     assert torch.autograd.gradcheck(PARTS[name], (scores,))
     assert torch.autograd.gradcheck(PARTS[name].potential, (scores,))
     mask = torch.tensor([[True, True, False, True, True, True], [False] * 6])
@@ -64,11 +62,9 @@ def test_gradcheck(name):
     "similar", [similarity.dot, similarity.cosine, similarity.closeness, similarity.manhattan]
 )
 def test_gradcheck_of_a_read(similar):
-    source = torch.Generator().manual_seed(1)
-    query, keys, values = (
-        torch.randn(n, d, dtype=torch.float64, generator=source).requires_grad_()
-        for n, d in ((2, 5), (4, 5), (4, 3))
-    )
+    source, shapes = torch.Generator().manual_seed(1), ((2, 5), (4, 5), (4, 3))
+    drawn = [torch.randn(*shape, dtype=torch.float64, generator=source) for shape in shapes]
+    query, keys, values = (part.requires_grad_() for part in drawn)
     beta = torch.tensor(0.8, dtype=torch.float64, requires_grad=True)
 
     def read(*tensors):
@@ -76,9 +72,8 @@ def test_gradcheck_of_a_read(similar):
 
     assert torch.autograd.gradcheck(read, (query, keys, values, beta))
     if similar is not similarity.manhattan:
-        with (
-            torch.random.fork_rng()
-        ):  # gradgradcheck draws its directions from the global generator
+        # gradgradcheck draws its directions from the global generator.
+        with torch.random.fork_rng():
             assert torch.autograd.gradgradcheck(read, (query, keys, values, beta))
 
 
@@ -88,24 +83,21 @@ def test_large_beta_is_nearest_neighbour_and_zero_beta_the_mean(similar):
     query, keys = torch.randn(9, 8, generator=source), torch.randn(20, 8, generator=source)
     values = torch.randn(20, 4, generator=source)
     nearest = values[similar(query, keys).argmax(-1)]
-    torch.testing.assert_close(
-        functional.read(query, keys, values, similar, separation.Softmax(1e4)), nearest
-    )
-    torch.testing.assert_close(
-        functional.read(query, keys, values, similar, separation.Argmax()), nearest
-    )
     mean = values.mean(0).expand(9, 4)
-    torch.testing.assert_close(
-        functional.read(query, keys, values, similar, separation.Softmax(0.0)), mean
-    )
+    rules = {
+        separation.Softmax(1e4): nearest,
+        separation.Argmax(): nearest,
+        separation.Softmax(0.0): mean,
+    }
+    for rule, expected in rules.items():
+        found = functional.read(query, keys, values, similar, rule)
+        torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("rows", [1, 3, 50])
-def test_attention_is_torchs(rows):
-    source = torch.Generator().manual_seed(4)
-    query, keys, values = (
-        torch.randn(n, d, generator=source) for n, d in ((rows, 16), (30, 16), (30, 5))
-    )
+def test_attention_equals_that_of_torch(rows):
+    source, shapes = torch.Generator().manual_seed(4), ((rows, 16), (30, 16), (30, 5))
+    query, keys, values = (torch.randn(*shape, generator=source) for shape in shapes)
     memory = kanerva.attention(16, value_dim=5)
     memory.write(keys, values)
     expected = torch.nn.functional.scaled_dot_product_attention(query, keys, values)
@@ -126,27 +118,25 @@ def test_heads_by_vmap_are_heads_one_by_one(heads):
     together = torch.vmap(torch.vmap(read))(query, keys, values)
     for item in range(3):
         for head in range(heads):
-            torch.testing.assert_close(
-                together[item, head], read(query[item, head], keys[item, head], values[item, head])
-            )
+            alone = read(query[item, head], keys[item, head], values[item, head])
+            torch.testing.assert_close(together[item, head], alone)
 
 
 def test_neuron_view_becomes_the_pattern_view():
-    """The sizes and tolerances of Kanerva's two views: raw reads correlate above 0.99, signs agree to 2 %."""
+    """Raw reads of the two views correlate above 0.99, and their signs agree within 2 %."""
     patterns = bits.random(50, 64, seed=0)
     cues = bits.flip(patterns, 6, seed=1)
     neurons = kanerva.sdm(64, locations=200_000, radius=24)
     neurons.write(patterns)
-    view = functional.field(
-        cues, patterns, patterns, similarity.agreement, separation.Circle(64, 24)
-    ).value
-    told = neurons.explain(cues)
-    raw = functional.read(
-        cues, neurons.keys, neurons.values, similarity.agreement, neurons.separation
-    ) / told.mass.unsqueeze(-1)
+    circle = (similarity.agreement, separation.Circle(64, 24))
+    view = functional.field(cues, patterns, patterns, *circle).value
+    found = neurons.explain(cues)
+    step = (similarity.agreement, neurons.separation)
+    sums = functional.read(cues, neurons.keys, neurons.values, *step)
+    raw = sums / found.mass.unsqueeze(-1)
     pair = torch.stack([raw.flatten(), view.flatten()])
     assert torch.corrcoef(pair)[0, 1] > 0.999
     slope = (raw * view).sum() / view.square().sum()
     assert abs(slope - 1) < 0.02
-    right = [(told.value == patterns).float().mean(), (view.sign() == patterns).float().mean()]
+    right = [(read == patterns).float().mean() for read in (found.value, view.sign())]
     assert abs(right[0] - right[1]) < 0.02

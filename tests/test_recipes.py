@@ -1,4 +1,4 @@
-"""Every recipe in its quick size: rows, checks, figure, page; and recipes from outside."""
+"""Every recipe in its quick size (rows, checks, figure, page), and recipes of other packages."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from kanerva.lab import plot, runner
 from kanerva.lab.citations import SOURCES
 from kanerva.lab.papers import RECIPES, recipes
 
-# They run the code that other tests run with the shape checks on.
+# Other tests run the same code with the run-time shape checks.
 pytestmark = pytest.mark.untyped
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -35,15 +35,13 @@ def test_is_described(name):
     assert recipe.name == name
     assert re.fullmatch(r"[a-z0-9]+\.[a-z0-9_]+", name)
     assert recipe.source in SOURCES
-    assert len(recipe.about.split()) > 30, "say in plain words what it shows"
+    assert len(recipe.about.split()) > 30, "describe the result in plain words"
     assert all(parameter.help for parameter in recipe.parameters)
     named = [check.what for check in recipe.checks]
-    assert len(named) == len(set(named)), "name each check so that it can be told from the others"
+    assert len(named) == len(set(named)), "give each check a name of its own"
     assert all(check.source and "spec" not in check.source for check in recipe.checks)
-    assert (
-        len(recipe.cells("paper")) >= len(recipe.cells("quick"))
-        or "seed" in recipe.cells("paper")[0]
-    )
+    paper, quick = recipe.cells("paper"), recipe.cells("quick")
+    assert len(paper) >= len(quick) or "seed" in paper[0]
 
 
 def test_pages_are_those_of_the_recipes():

@@ -1,6 +1,7 @@
-"""Whatever route a read takes, its answer is that of the plain one: all scores built first, with torch alone."""
+"""Every route returns the result of the plain one, which builds all scores, with torch alone."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 
@@ -9,6 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
+from torch.autograd import forward_ad
+from torch.nn.functional import normalize
 
 import kanerva
 from kanerva import bits, functional, settings
@@ -62,7 +65,7 @@ ENGINES = ("torch", *(["numba"] if find_spec("numba") else []))
 
 @pytest.fixture
 def small(monkeypatch):
-    """Make tiles so small that a few hundred keys are many."""
+    """Return a function that chooses a route; tiles are so small that 700 keys need several."""
 
     def choose(route):
         monkeypatch.setattr(routes, "FEW", math.inf if route == "whole" else 0)
@@ -76,20 +79,18 @@ def small(monkeypatch):
 
 
 def case(name, dtype=torch.float64, count=700, queries=21, width=5, seed=0):
-    """Draw queries near some keys, keys, and values; of bits where the rule is one of bits."""
+    """Draw queries near some keys, keys, and values; bits for a rule of bits."""
     source = torch.Generator().manual_seed(seed)
+
+    def some(keys):
+        return keys[torch.randint(0, count, (queries,), generator=source)]
+
     if name in BITS:
         keys = bits.random(count, D, seed=source, dtype=dtype)
-        query = bits.flip(
-            keys[torch.randint(0, count, (queries,), generator=source)], 2, seed=source
-        )
+        query = bits.flip(some(keys), 2, seed=source)
     else:
-        keys = torch.nn.functional.normalize(
-            torch.randn(count, D, generator=source, dtype=dtype), dim=-1
-        )
-        query = keys[torch.randint(0, count, (queries,), generator=source)] + 0.1 * torch.randn(
-            queries, D, generator=source, dtype=dtype
-        )
+        keys = normalize(torch.randn(count, D, generator=source, dtype=dtype), dim=-1)
+        query = some(keys) + 0.1 * torch.randn(queries, D, generator=source, dtype=dtype)
     width = D if "difference" in name else width
     return query, keys, torch.randn(count, width, generator=source, dtype=dtype)
 
@@ -107,7 +108,7 @@ def masks(queries, count):
 @pytest.mark.parametrize("name", [*REAL, *BITS])
 def test_far_reads_are_the_whole_ones(name, kind, engine, small):
     if kind == "float" and name in ("cap", "circle"):
-        pytest.skip("what a mask adds makes no cosines or agreements of theirs")
+        pytest.skip("a score with a float mask added is no cosine or agreement")
     similarity, separation = (REAL | BITS)[name]
     for dtype, near in ((torch.float64, 1e-11), (torch.float32, 3e-5)):
         query, keys, values = case(name, dtype)
@@ -124,10 +125,7 @@ def test_far_reads_are_the_whole_ones(name, kind, engine, small):
         torch.testing.assert_close(found.value, expected.value, rtol=near, atol=near * scale)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name for name, (_, rule) in (REAL | BITS).items() if not isinstance(rule, Circle | Cap)],
-)
+@pytest.mark.parametrize("name", [*REAL, *BITS])
 def test_far_energies_are_the_whole_ones(name, small):
     similarity, separation = (REAL | BITS)[name]
     if similarity not in (dot, closeness):
@@ -137,12 +135,8 @@ def test_far_energies_are_the_whole_ones(name, small):
         small("whole")
         expected = functional.energy(query, keys, similarity, separation, mask)
         small("far")
-        torch.testing.assert_close(
-            functional.energy(query, keys, similarity, separation, mask),
-            expected,
-            rtol=1e-9,
-            atol=1e-9,
-        )
+        found = functional.energy(query, keys, similarity, separation, mask)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -155,12 +149,8 @@ def test_packed_keys_and_values_are_read_as_their_bits(engine, small):
             small(route)
             with settings.use(engine=engine):
                 found = functional.read(query, packed, values, agreement, Circle(D, 9))
-            torch.testing.assert_close(
-                found,
-                functional.read(query, keys, plain, agreement, Circle(D, 9)),
-                rtol=1e-5,
-                atol=1e-5,
-            )
+            expected = functional.read(query, keys, plain, agreement, Circle(D, 9))
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -169,12 +159,8 @@ def test_half_precision_keys_are_summed_in_float32(dtype, small):
     small("far")
     found = functional.field(query, keys, values, dot, Power(3)).value
     assert found.dtype == torch.float32
-    torch.testing.assert_close(
-        found,
-        functional.field(
-            query.double(), keys.double(), values.double(), dot, Power(3)
-        ).value.float(),
-    )
+    exact = functional.field(query.double(), keys.double(), values.double(), dot, Power(3)).value
+    torch.testing.assert_close(found, exact.float())
 
 
 @pytest.mark.parametrize("name", [*REAL, *BITS])
@@ -186,9 +172,8 @@ def test_gradients_of_far_reads_are_those_of_whole_ones(name, small):
     def gradients(budget):
         with settings.use(budget=budget):
             read = functional.read(query, keys, values, similarity, separation)
-            return torch.autograd.grad(
-                read.square().sum(), (query, keys, values), allow_unused=True
-            )
+            leaves = (query, keys, values)
+            return torch.autograd.grad(read.square().sum(), leaves, allow_unused=True)
 
     for whole, cut in zip(gradients(2**28), gradients(2**16), strict=True):
         if whole is None:
@@ -203,19 +188,16 @@ def test_gradients_of_far_reads_are_those_of_whole_ones(name, small):
     lambda query, keys, values: functional.energy(query, keys, dot, Softmax(3.0)),
 ])  # fmt: skip
 def test_gradients_of_many_patterns_do_not_keep_their_scores(read):
-    query, keys, values = (
-        part.requires_grad_() for part in case("softmax", torch.float32, 20_000, 50)
-    )
+    drawn = case("softmax", torch.float32, 20_000, 50)
+    query, keys, values = (part.requires_grad_() for part in drawn)
     kept = []
 
     def keep(tensor):
         kept.append(tensor.numel())
         return tensor
 
-    with (
-        settings.use(budget=2**22),
-        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
-    ):
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with settings.use(budget=2**22), hooks:
         read(query, keys, values).sum().backward()
     assert max(kept) < 50 * 20_000
 
@@ -236,24 +218,20 @@ def test_any_shape_and_split(name, count, queries, width, threads, seed):
     try:
         torch.set_num_threads(threads)
         routes.FEW = 0
-        found = functional.field(query, keys, values, similarity, separation)
-        halves = [
-            functional.field(part, keys, values, similarity, separation).value
-            for part in query.split(max(1, queries // 2))
-        ]
+        given = (keys, values, similarity, separation)
+        found = functional.field(query, *given)
+        parts = query.split(max(1, queries // 2))
+        halves = torch.cat([functional.field(part, *given).value for part in parts])
         routes.FEW = math.inf
-        expected = functional.field(query, keys, values, similarity, separation)
+        expected = functional.field(query, *given)
     finally:
         torch.set_num_threads(before)
         routes.FEW = few
     assert torch.equal(found.empty, expected.empty)
-    close = partial(
-        torch.testing.assert_close,
-        rtol=1e-8,
-        atol=1e-8 * max(1.0, float(expected.value.abs().max() if queries else 0)),
-    )
+    largest = float(expected.value.abs().max()) if queries else 0.0
+    close = partial(torch.testing.assert_close, rtol=1e-8, atol=1e-8 * max(1.0, largest))
     close(found.value, expected.value)
-    close(torch.cat(halves) if queries else found.value, found.value)
+    close(halves, found.value)
 
 
 def test_ties_at_the_reach_are_all_found(small):
@@ -268,7 +246,7 @@ def test_ties_at_the_reach_are_all_found(small):
         torch.testing.assert_close(found, functional.read(query, keys, values, dot, rule))
 
 
-def test_overflow_is_said_on_every_route(small):
+def test_overflow_is_reported_on_every_route(small):
     query, keys, values = case("exponential", torch.float32)
     small("far")
     with pytest.raises(kanerva.InputError, match="overflow"):
@@ -279,15 +257,15 @@ def test_overflow_is_said_on_every_route(small):
         functional.read(-query.sign(), keys.sign(), values, dot, Circle(D, 7))
 
 
-def test_progress_is_told(small):
+def test_progress_is_reported(small):
     query, keys, values = case("power")
     small("far")
-    told = []
-    with settings.use(progress=lambda done, count: told.append((done, count))):
+    calls = []
+    with settings.use(progress=lambda done, count: calls.append((done, count))):
         functional.read(query, keys, values, dot, Power(3))
-    assert told[-1] == (700, 700)
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert len(told) > 4
+    assert calls[-1] == (700, 700)
+    assert calls == sorted(calls)
+    assert len(calls) > 4
 
 
 @pytest.mark.untyped
@@ -296,7 +274,7 @@ def test_progress_is_a_function():
         settings.progress = 3
 
 
-def test_threads_of_torch_are_left_as_they_were():
+def test_the_number_of_threads_of_torch_is_unchanged():
     before = torch.get_num_threads()
     query, keys, values = case("power", torch.float32, 4000, 64)
     functional.read(query, keys, values, dot, Power(3))
@@ -304,10 +282,9 @@ def test_threads_of_torch_are_left_as_they_were():
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_what_is_learned_is_read_without_a_gradient_where_none_is_asked(mode):
-    query, keys, values = (
-        part.requires_grad_() for part in case("softmax", torch.float32, 20_000, 40)
-    )
+def test_no_gradient_is_kept_where_gradients_are_disabled(mode):
+    drawn = case("softmax", torch.float32, 20_000, 40)
+    query, keys, values = (part.requires_grad_() for part in drawn)
     rules = [
         (dot, Softmax(torch.nn.Parameter(torch.tensor(4.0)))),
         (closeness, Compact(1.5)),
@@ -316,45 +293,37 @@ def test_what_is_learned_is_read_without_a_gradient_where_none_is_asked(mode):
     ]
     for similarity, rule in rules:
         with mode():
-            for asked in (query, query[:1]):
-                read = functional.read(asked, keys, values, similarity, rule)
+            for part in (query, query[:1]):
+                read = functional.read(part, keys, values, similarity, rule)
                 assert not read.requires_grad
-                plain = functional.read(
-                    asked.double(), keys.double(), values.double(), similarity, rule
-                )
+                exact = (part.double(), keys.double(), values.double())
+                plain = functional.read(*exact, similarity, rule)
                 torch.testing.assert_close(read.double(), plain, rtol=1e-4, atol=1e-4)
 
 
-def test_reads_in_threads_of_ones_own():
-    from concurrent.futures import ThreadPoolExecutor
-
+def test_reads_in_threads_of_the_caller():
     query, keys, values = case("power", torch.float32, 9000, 64)
     expected = functional.read(query, keys, values, dot, Power(3))
     with ThreadPoolExecutor(3) as pool:
-        several = list(
-            pool.map(lambda _: functional.read(query, keys, values, dot, Power(3)), range(12))
-        )
+        reads = [
+            pool.submit(functional.read, query, keys, values, dot, Power(3)) for _ in range(12)
+        ]
+    several = [read.result() for read in reads]
     assert all(torch.equal(one, several[0]) for one in several)
     torch.testing.assert_close(several[0], expected)
 
 
-def test_packed_keys_heed_what_a_mask_adds():
+def test_a_float_mask_is_added_to_the_scores_of_packed_keys():
     query, keys, values = case("step on bits", torch.float32, 3000)
-    added = torch.randn(3000, generator=torch.Generator().manual_seed(2))
-    found = functional.read(
-        query, Packed(bits.pack(keys), D), values, agreement, Softmax(0.3), added
-    )
-    torch.testing.assert_close(
-        found,
-        functional.read(
-            query.double(), keys.double(), values.double(), agreement, Softmax(0.3), added
-        ).float(),
-    )
+    rule = (agreement, Softmax(0.3), torch.randn(3000, generator=torch.Generator().manual_seed(2)))
+    found = functional.read(query, Packed(bits.pack(keys), D), values, *rule)
+    exact = functional.read(query.double(), keys.double(), values.double(), *rule)
+    torch.testing.assert_close(found, exact.float())
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", [*REAL])
-def test_what_is_not_a_number_is_never_lost(name, engine):
+def test_nan_is_reported(name, engine):
     similarity, separation = REAL[name]
     for place in range(2):
         query, keys, values = case(name, torch.float32, 4000)
@@ -363,34 +332,33 @@ def test_what_is_not_a_number_is_never_lost(name, engine):
             functional.read(query, keys, values, similarity, separation)
 
 
-def test_keys_too_long_for_their_dtype_are_no_angle():
+def test_keys_whose_length_overflows_are_reported():
     query, keys, values = case("cap", torch.float32, 4000)
     keys[7] = 1e20
     with pytest.raises(kanerva.InputError, match="overflow"):
         functional.read(query, keys, values, cosine, Softmax(3.0))
 
 
-def test_a_similarity_may_read_itself():
-    """A read inside a read waits for nobody."""
+def test_a_similarity_may_read_too():
+    """A read inside a read does not block."""
     query, keys, values = case("power", torch.float32, 9000, 64)
 
-    def nested(asked, rows):
-        functional.read(asked[:50], keys, values, dot, Power(3))
-        return asked @ rows.mT
+    def nested(query, rows):
+        functional.read(query[:50], keys, values, dot, Power(3))
+        return query @ rows.mT
 
     found = functional.read(query, keys, values, nested, Power(3))
     torch.testing.assert_close(found, functional.read(query, keys, values, dot, Power(3)))
 
 
 @pytest.mark.parametrize("name", ["power", "compact", "top-k", "argmax", "softmax"])
-def test_other_dtypes_are_not_chosen_by_torch(name):
+def test_autocast_does_not_change_a_read(name):
     similarity, separation = REAL[name]
     query, keys, values = case(name, torch.float32, 4000, 40)
     expected = functional.read(query, keys, values, similarity, separation)
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(
-            functional.read(query, keys, values, similarity, separation), expected
-        )
+        found = functional.read(query, keys, values, similarity, separation)
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("similarity", [dot, closeness])
@@ -399,50 +367,40 @@ def test_equal_keys_share(similarity):
     keys[19_999] = keys[3]
     query[:] = keys[3]
     expected = (values[3] + values[19_999]) / 2
-    torch.testing.assert_close(
-        functional.read(query, keys, values, similarity, Argmax()), expected.expand(40, -1)
-    )
+    found = functional.read(query, keys, values, similarity, Argmax())
+    torch.testing.assert_close(found, expected.expand(40, -1))
 
 
 @pytest.mark.parametrize("similarity", [dot, closeness, cosine])
 def test_the_budget_may_change_before_gradients_are_taken(similarity):
-    query, keys, values = (
-        part.requires_grad_() for part in case("softmax", torch.float64, 4000, 40)
-    )
+    drawn = case("softmax", torch.float64, 4000, 40)
+    query, keys, values = (part.requires_grad_() for part in drawn)
     for rule in (Softmax(3.0), TopK(5, 2.0)):
         with settings.use(budget=2**20):
-            read = functional.read(query, keys, values, similarity, rule)
-        cut = torch.autograd.grad(read.sum(), query)
-        whole = torch.autograd.grad(
-            functional.read(query, keys, values, similarity, rule).sum(), query
-        )
-        torch.testing.assert_close(cut, whole)
+            cut = functional.read(query, keys, values, similarity, rule)
+        whole = functional.read(query, keys, values, similarity, rule)
+        slopes = [torch.autograd.grad(read.sum(), query) for read in (cut, whole)]
+        torch.testing.assert_close(*slopes)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*torch.jit.script:DeprecationWarning"
-)  # torch's own, of what it derives forward with
+# torch itself uses torch.jit.script for forward-mode derivatives.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 @pytest.mark.parametrize("name", ["softmax", "power", "top-k", "compact"])
-def test_derivatives_that_go_forward(name):
+def test_forward_mode_derivatives(name):
     similarity, separation = REAL[name]
     query, keys, values = case(name, torch.float64, 4000, 12)
-    direction = query.flip(0)
-    with torch.autograd.forward_ad.dual_level():
-        dual = torch.autograd.forward_ad.make_dual(query, direction)
-        there = torch.autograd.forward_ad.unpack_dual(
-            functional.read(dual, keys, values, similarity, separation)
-        ).tangent
+    given, direction = (keys, values, similarity, separation), query.flip(0)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(query, direction)
+        tangent = forward_ad.unpack_dual(functional.read(dual, *given)).tangent
     step = 1e-6
-    ends = [
-        functional.read(query + side * step * direction, keys, values, similarity, separation)
-        for side in (1, -1)
-    ]
+    ends = [functional.read(query + side * step * direction, *given) for side in (1, -1)]
     slope = (ends[0] - ends[1]) / (2 * step)
-    if name != "compact":  # whose weights jump at the edge of their reach
-        torch.testing.assert_close(there, slope, rtol=1e-4, atol=1e-4)
+    if name != "compact":  # the weights of which jump at the edge of their reach
+        torch.testing.assert_close(tangent, slope, rtol=1e-4, atol=1e-4)
 
 
-def test_a_rule_of_ones_own_is_read_on_every_route():
+def test_a_new_rule_is_read_on_every_route():
     class Cube(Power):
         def __call__(self, scores, mask=None):
             return scores.relu() ** 3

@@ -32,9 +32,9 @@ TABLES = {
 COMPARE = (
     "A broad head agrees with any broad memory: where all tokens have nearly the same weight, the "
     "rule hardly matters. So compare the model with its controls. What it shares with permuted "
-    "keys, whose coordinates are in another order, comes from the lengths of queries and keys; what "
-    "it shares with random weights comes from its architecture. Only the rest was learned about "
-    "which tokens match."
+    "keys, whose coordinates are in another order, comes from the lengths of queries and keys; "
+    "what it shares with random weights comes from its architecture. Only the rest was learned "
+    "about which tokens match."
 )
 STORED = (
     "A feed-forward layer has a memory in each row: a key that is compared with the token, and a "
