@@ -152,7 +152,22 @@ def designs(
 
 
 def log_shares(design: str, size: int, bits: int, ones: int) -> np.ndarray:
-    """Return the logarithm of the share of locations that two keys both activate, by distance."""
+    """Return the logarithm of the share of locations that two keys both activate, by distance.
+
+    Args:
+        design: ``"circle"``, ``"selected"`` or ``"hyperplane"``.
+        size: radius of the circle in bits, or how many coordinates a location compares.
+        bits: n, length of a key.
+        ones: how many bits of a key are +1, for ``"hyperplane"``.
+
+    Returns:
+        ``(n + 1,)`` natural logarithms, for the distances 0 to n.
+
+    Example:
+        >>> import numpy as np
+        >>> np.exp(log_shares("selected", size=1, bits=2, ones=1)).round(9).tolist()
+        [0.5, 0.25, 0.0]
+    """
     if design == "circle":
         return theory.circle.log_fraction(bits, size)
     if design == "selected":
