@@ -303,17 +303,14 @@ class Locations(Memory):
         """
         rows, _ = self._given(query, None)
         stored, _ = self._given(patterns, None)
-        size = max(1, settings.budget // (64 * len(self.addresses)))
-        parts = [
-            torch.cat([self._shared(part, some) for some in torch.split(stored, size)], -1)
-            for part in torch.split(rows, size)
-        ]
-        return torch.cat(parts).reshape(*query.shape[:-1], len(stored))
-
-    def _shared(self, rows: Tensor, stored: Tensor) -> Tensor:
-        """Multiply the weights of queries and patterns, and sum over the locations."""
         given = (self.keys, self.similarity, self.separation, None)
-        return routes.weights(rows, *given) @ routes.weights(stored, *given).mT
+        size = max(1, settings.budget // (64 * len(self.addresses)))
+        active = [routes.weights(part, *given) for part in torch.split(rows, size)]
+        columns = []
+        for some in torch.split(stored, size):
+            weights = routes.weights(some, *given)
+            columns.append(torch.cat([part @ weights.mT for part in active]))
+        return torch.cat(columns, -1).reshape(*query.shape[:-1], len(stored))
 
     def _config(self) -> dict[str, Any]:
         return {
