@@ -229,6 +229,7 @@ def test_comparisons_with_parts_are_found():
     assert len(comparisons(tree, parts())) == 3
 
 
+@pytest.mark.untyped  # the run-time shape checks are calls, too
 def test_a_small_read_takes_few_frames():
     memory = kanerva.modern_hopfield(16, beta=0.5)
     memory.write(torch.randn(32, 16, generator=torch.Generator().manual_seed(0)))
