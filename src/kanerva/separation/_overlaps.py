@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import door, refuse
-from kanerva.separation._base import LogWeights, Scores
+from kanerva.separation._base import LogWeights, Mask, Scores, hide, nonzero
 from kanerva.theory import cap, circle
 
 # Terms of a Chebyshev series: exact to 1e-9 at usual radii, to 1e-6 at worst up to 30,000
@@ -62,6 +62,17 @@ class Circle(LogWeights):
     @property
     def length(self) -> int:  # type: ignore[override]
         return self.bits
+
+    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh scores by ratios to the nearest key, which are looked up by distance."""
+        distance = self._distance(hide(scores, mask))
+        log_share = self._log_share.to(scores.device)
+        # A share may be too small for a float; its ratio to that of the nearest key is not.
+        top = log_share[distance.amin(-1, keepdim=True)]
+        ratio = (log_share - top.nan_to_num(neginf=0.0)).exp()
+        ratio = torch.where(top == -math.inf, 0.0, ratio).to(scores.dtype)
+        weights = hide(ratio.gather(-1, distance), mask)
+        return weights / nonzero(weights.sum(-1, keepdim=True))
 
     def logs(self, scores: Scores) -> Scores:
         """Return the log of the shared share of the cube in float64, -inf out of reach."""
