@@ -67,9 +67,9 @@ def test_json_alone_goes_to_the_output(tmp_path):
         "recall", "letters", "--memory", "dense", "--json", "--out", "here", *QUICK, cwd=tmp_path
     )
     assert run.returncode == 0, run.stderr
-    told = json.loads(run.stdout)
-    assert {row["memory"] for row in told["rows"]} == {"cue", "nearest", "dense"}
-    assert told["files"][-1] == "here/report.html"
+    record = json.loads(run.stdout)
+    assert {row["memory"] for row in record["rows"]} == {"cue", "nearest", "dense"}
+    assert record["files"][-1] == "here/report.html"
 
 
 @pytest.mark.parametrize("kind", ["occlude", "gaussian", "mask"])

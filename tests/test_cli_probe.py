@@ -98,8 +98,8 @@ def command(monkeypatch, capsys, tmp_path):
             cli.main()
         except SystemExit as stop:
             code = stop.code or 0
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        record = capsys.readouterr()
+        return code, record.out, record.err
 
     return run
 
@@ -147,15 +147,15 @@ def test_a_language_model_tells_its_loss(plain, command, gpt2, texts, tmp_path):
         "--json",
     )
     assert code == 0
-    told = json.loads(out)
-    assert len(told["rows"]) == small.HEADS
-    assert [row["memory"] for row in told["effects"]] == ["nearest"]
-    assert told["effects"][0]["loss"] > 0
-    assert told["effects"][0]["loss_before"] > 0
-    assert told["sweep"] == []
-    assert [row["control"] for row in told["controls"]] == ["this model"]
-    assert told["manifest"]["class"] == "GPT2LMHeadModel"
-    assert len(told["stores"]) == small.LAYERS
+    record = json.loads(out)
+    assert len(record["rows"]) == small.HEADS
+    assert [row["memory"] for row in record["effects"]] == ["nearest"]
+    assert record["effects"][0]["loss"] > 0
+    assert record["effects"][0]["loss_before"] > 0
+    assert record["sweep"] == []
+    assert [row["control"] for row in record["controls"]] == ["this model"]
+    assert record["manifest"]["class"] == "GPT2LMHeadModel"
+    assert len(record["stores"]) == small.LAYERS
 
 
 def test_texts_longer_than_the_model_are_cut_and_said_so(plain, command, bert, tmp_path):

@@ -205,9 +205,9 @@ def test_saved_files_hold_what_was_found(letters, tmp_path):
         table = list(csv.DictReader(file))
     assert len(table) == len(letters.rows)
     assert float(table[0]["exact"]) == letters.rows[0]["exact"]
-    told = json.loads((written[0].parent / "manifest.json").read_text())
-    assert told["parameters"]["sdm_patterns"][0]["name"] == "radius"
-    assert told["seeds"] == [0, 1]
+    record = json.loads((written[0].parent / "manifest.json").read_text())
+    assert record["parameters"]["sdm_patterns"][0]["name"] == "radius"
+    assert record["seeds"] == [0, 1]
     page = written[-1].read_text()
     assert all(sentence.split(":")[0] in page for sentence in letters.verdicts)
 

@@ -131,10 +131,10 @@ def test_tables_hold_the_rows(tmp_path):
     assert [(int(row["layer"]), int(row["index"]), float(row["beta"])) for row in back] == [
         (layer, head, 3.0 + head) for layer in range(2) for head in range(3)
     ]
-    told = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
-    assert told["model"] == "toy"
-    assert told["optima"]["snr"] == 8.3
-    assert (told["verdicts"], told["notes"]) == (["Six heads."], ["One text was cut."])
+    record = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    assert record["model"] == "toy"
+    assert record["optima"]["snr"] == 8.3
+    assert (record["verdicts"], record["notes"]) == (["Six heads."], ["One text was cut."])
 
 
 def test_what_has_no_rows_is_left_out(tmp_path):
@@ -201,7 +201,7 @@ def test_page_has_the_marks_of_structure(text):
 
 def test_page_shows_everything(text):
     words = " ".join(Reader(text).words)
-    for told in (
+    for record in (
         "The heads of toy as memories",
         "Six heads.",
         "One text was cut.",
@@ -209,7 +209,7 @@ def test_page_shows_everything(text):
         "A broad head agrees",
         "hit rate",
     ):
-        assert told in words
+        assert record in words
     rows = re.findall(r'<tr><th scope="row">([^<]*)</th>((?:<td>[^<]*</td>)*)', text)
     assert (
         "circles",

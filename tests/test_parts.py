@@ -323,9 +323,9 @@ def test_what_could_never_be_loaded_is_not_saved(tmp_path, name):
 def edited(path, change):
     """Write a file again with another description."""
     with safe_open(path, framework="pt") as file:
-        told = json.loads(file.metadata()["kanerva"])
+        record = json.loads(file.metadata()["kanerva"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    save_file(tensors, path, {"kanerva": json.dumps(told | change)})
+    save_file(tensors, path, {"kanerva": json.dumps(record | change)})
 
 
 def test_nothing_is_imported_because_a_file_names_it(tmp_path):
@@ -370,3 +370,326 @@ def test_cleared_memories_are_empty():
         assert (memory.read(bits.random(2, 64, seed=1)) == 0).all()
     with pytest.raises(InputError, match="keys must be no more than the 0 stored"):
         Locations.forget(kanerva.sdm(64, 500, 26), bits.random(1, 64, seed=0))
+
+
+@dataclass(frozen=True)
+class Sigmoid(Softmax):
+    """Overrides the weights of a complete rule."""
+
+    def forward(self, scores, mask=None):
+        weights = (self.beta * scores).sigmoid()
+        return weights if mask is None else weights.masked_fill(~mask, 0)
+
+
+@dataclass(frozen=True)
+class Called(separation.TopK):
+    def __call__(self, scores, mask=None):
+        return 3 * super().__call__(scores, mask)
+
+
+@dataclass(frozen=True)
+class Again(separation.Entmax):
+    def __call__(self, scores, mask=None):
+        return 3 * self.forward(scores, mask)
+
+
+@dataclass(frozen=True)
+class Halved(Softmax):
+    def logs(self, scores):
+        return self.beta * scores / 2
+
+
+@dataclass(frozen=True)
+class Signed(separation.Compact):
+    def partial(self, scores, mask=None):
+        part = super().partial(scores, mask)
+        return part._replace(weights=2 * part.weights)
+
+
+@dataclass(frozen=True)
+class Shiftless(Separation):
+    """Has a factor and no mass."""
+
+    def partial(self, scores, mask=None):
+        top = scores.amax(-1, keepdim=True)
+        weights = (scores - top).exp()
+        return Partial(weights if mask is None else weights.masked_fill(~mask, 0), shift=top)
+
+
+@dataclass(frozen=True)
+class Once(separation.Power):
+    def forward(self, scores, mask=None):
+        return super().forward(scores, mask) + 1
+
+
+DERIVED = (
+    Sigmoid(0.7),
+    Called(3, 0.7),
+    Again(1.5, 0.7),
+    Halved(0.7),
+    Signed(0.1),
+    Shiftless(),
+    Once(3),
+)
+
+
+@pytest.mark.parametrize("rule", DERIVED, ids=lambda rule: type(rule).__name__)
+def test_a_rule_derived_from_a_complete_one_is_read_by_its_own_weights(rule):
+    """Whatever the route: few and many keys, alone and in a batch, with and without gradients."""
+    query = normal(4, D, seed=1)
+    for count in (30, 3000):
+        memory = Patterns(D, separation=rule, dtype=torch.float64)
+        memory.write(normal(count, D))
+        expected = memory.weights(query) @ memory.keys
+        torch.testing.assert_close(memory.read(query), expected)
+        torch.testing.assert_close(memory.read(query[0]), expected[0])
+        learned = memory.read(query.clone().requires_grad_())
+        torch.testing.assert_close(learned.detach(), expected)
+    assert not memory.separation.gradient
+    assert memory.explain(query).energy is None
+
+
+@dataclass(frozen=True)
+class Twice(separation.Step):
+    def forward(self, scores, mask=None):
+        return 2 * super().forward(scores, mask)
+
+
+@dataclass(frozen=True)
+class Tripled(activation.Identity):
+    def forward(self, field, query):
+        return 3 * field
+
+
+@dataclass(frozen=True)
+class Overriding(activation.Unit):
+    def __call__(self, field, query):
+        return super().__call__(field, query) / 2
+
+
+def test_derived_parts_are_not_taken_for_their_parents():
+    memory = Locations(
+        bits.random(50, 64, seed=0),
+        separation=Twice(36.0),
+        activation=activation.Identity(),
+        counters=torch.float32,
+    )
+    keys = bits.random(5, 64, seed=1)
+    memory.write(keys)
+    torch.testing.assert_close(memory.read(keys), memory.weights(keys) @ memory.values)
+    for last, factor in ((Tripled(), 3), (Overriding(), None)):
+        memory = Patterns(4, separation=Softmax(1.0), activation=last)
+        memory.write(torch.eye(4))
+        expected = torch.full((4,), 0.25) * factor if factor else torch.full((4,), 0.25)
+        torch.testing.assert_close(memory.read(torch.ones(4)), expected)
+
+
+def test_a_threshold_is_compared_exactly_in_every_dtype():
+    """100 * .55 is a little more than 55: 55 agreements do not reach it, for a kernel or a sum."""
+    addresses, keys = bits.random(40, 100, seed=0), bits.random(200, 100, seed=1)
+    for dtype in (torch.float32, torch.float64):
+        memory = Locations(
+            addresses.to(dtype),
+            separation=separation.Step(100 * 0.55),
+            activation=activation.Identity(),
+            counters=torch.float64,
+        )
+        memory.write(keys.to(dtype))
+        weights = memory.weights(keys.to(dtype))
+        assert torch.equal(weights.bool(), (addresses @ keys.T + 100).T / 2 > 55)
+        torch.testing.assert_close(
+            memory.read(keys.to(dtype)), (weights.double() @ memory.values).to(dtype)
+        )
+
+
+@dataclass(frozen=True)
+class Named(Separation):
+    """Has fields with the names that files use."""
+
+    name: str
+    module: str = "m"
+    dtype: torch.dtype = torch.float16
+    function: object = bounded
+
+    def forward(self, scores, mask=None):
+        return scores if mask is None else scores.masked_fill(~mask, 0)
+
+
+@dataclass(frozen=True)
+class Growing(Separation):
+    """Changes its argument."""
+
+    k: float
+
+    def __post_init__(self):
+        object.__setattr__(self, "k", self.k + 1)
+
+    def forward(self, scores, mask=None):
+        return scores if mask is None else scores.masked_fill(~mask, 0)
+
+
+def closed(power):
+    def near(query, keys):
+        return (query @ keys.mT) * power
+
+    return near
+
+
+class Scaled:
+    def near(self, query, keys):
+        return query @ keys.mT
+
+
+def test_fields_of_any_name_are_saved(tmp_path):
+    memory = Patterns(D, separation=Named("z"))
+    memory.save(tmp_path / "memory")
+    assert kanerva.load(tmp_path / "memory", allow=[Named, bounded]).separation == Named("z")
+
+
+LOST = (
+    {"near": closed(2)},
+    {"near": Scaled().near},
+    {"rule": Growing(1.0)},
+    {"offset": torch.tensor([math.nan])},
+    {"offset": torch.eye(2).to_sparse()},
+    {"offset": np.float64(2.0)},
+)
+
+
+@pytest.mark.parametrize("given", LOST)
+def test_what_a_file_would_not_give_back_is_not_saved(tmp_path, given):
+    with pytest.raises(InputError, match="save: memory must be made of"):
+        Mixture(D, **given).save(tmp_path / "memory")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_part_that_was_set_later_is_not_saved(tmp_path):
+    memory = Mixture(D)
+    memory.activation = activation.Unit()
+    with pytest.raises(InputError, match="made of the parts it was built with"):
+        memory.save(tmp_path / "memory")
+
+
+class Inner:
+    class Mixture(Mixture):
+        pass
+
+
+def test_classes_of_one_name_are_told_apart(tmp_path):
+    for kind in (Mixture, Inner.Mixture):
+        kind(D).save(tmp_path / "memory")
+        for allow in ([Mixture, Inner.Mixture], [Inner.Mixture, Mixture]):
+            assert type(kanerva.load(tmp_path / "memory", allow=allow)) is kind
+
+
+@pytest.mark.parametrize(
+    ("default", "dtype"),
+    [(-1, torch.uint8), (0.5, torch.int64), (300, torch.int8), (1e10, torch.float16)],
+)
+def test_defaults_must_fit_their_dtype(default, dtype):
+    memory = Patterns(D, separation=Softmax(1.0))
+    with pytest.raises(InputError, match="default must be a number that"):
+        memory.register_rows("tag", (), dtype, default)
+
+
+def test_rows_of_another_shape_are_refused():
+    memory = Patterns(D, separation=Softmax(1.0))
+    memory.register_rows("tag", (2,))
+    for shape in ((2, 4), (8,), (2, 2, 2)):
+        with pytest.raises(
+            InputError, match=r"tag must be a tensor of torch.float32 and of shape \(4, 2\)"
+        ):
+            memory.write(torch.zeros(4, D), tag=torch.zeros(shape))
+    memory.write(torch.zeros(2, 2, D), tag=torch.zeros(2, 2, 2))
+    assert memory.tag.shape == (4, 2)
+
+
+@pytest.mark.parametrize(
+    "bias", [torch.zeros(3), torch.zeros(()), torch.full((9,), math.nan), [0.0] * 9]
+)
+@pytest.mark.parametrize("mask", [None, torch.ones(9, dtype=torch.bool)])
+def test_a_bias_is_one_number_for_each_key(monkeypatch, bias, mask):
+    memory = Patterns(D, separation=Softmax(1.0))
+    memory.write(normal(9, D, dtype=torch.float32))
+    monkeypatch.setattr(Patterns, "bias", lambda self: bias)
+    with pytest.raises(InputError, match=r"Patterns\.read: bias must be"):
+        memory.read(torch.zeros(3, D), mask)
+
+
+def test_an_integer_mask_is_refused_beside_a_bias():
+    memory = Mixture(D)
+    memory.write(normal(3, D))
+    with pytest.raises(InputError, match="mask must be a bool"):
+        memory.read(normal(D), torch.tensor([1, 0, 1]))
+
+
+def test_a_state_with_other_rows_changes_nothing():
+    memory, other = (Patterns(D, separation=Softmax(1.0)) for _ in range(2))
+    other.register_rows("tag", default=1)
+    other.write(torch.zeros(4, D))
+    memory.write(torch.zeros(1, D))
+    with pytest.raises(InputError, match="state must be of a memory with the same rows"):
+        memory.load_state_dict(other.state_dict())
+    assert len(memory) == 1
+
+
+@dataclass(frozen=True)
+class Broken(activation.Activation):
+    factor: float = math.nan
+
+    def forward(self, field, query):
+        return field * self.factor if math.isnan(self.factor) else field[..., :1]
+
+
+@pytest.mark.parametrize("last", [Broken(), Broken(1.0)])
+def test_the_result_of_an_activation_is_checked(last):
+    memory = Patterns(D, separation=Softmax(1.0), activation=last)
+    memory.write(normal(4, D, dtype=torch.float32))
+    with pytest.raises(InputError, match="activation must be a function that returns finite"):
+        memory.read(torch.zeros(2, D))
+
+
+@dataclass(frozen=True)
+class Blank(Separation):
+    pass
+
+
+@dataclass(frozen=True)
+class Nothing(activation.Activation):
+    pass
+
+
+def test_parts_that_write_nothing_are_refused_when_a_memory_is_built():
+    with pytest.raises(
+        InputError, match="separation must be a rule that writes forward or partial"
+    ):
+        Patterns(D, separation=Blank())
+    with pytest.raises(InputError, match="activation must be one that writes forward"):
+        Patterns(D, separation=Softmax(1.0), activation=Nothing())
+
+
+@pytest.mark.parametrize("count", [20, 3000])
+def test_scores_of_another_dtype_are_refused(count):
+    memory = Patterns(
+        D, similarity=lambda q, k: q.double() @ k.double().mT, separation=Softmax(1.0)
+    )
+    memory.write(normal(count, D, dtype=torch.float32))
+    with pytest.raises(
+        InputError, match=r"similarity must be a function that returns torch\.float32"
+    ):
+        memory.read(torch.zeros(8, D))
+
+
+@pytest.mark.parametrize("allow", [Mixture, None, "Mixture", [3]])
+def test_allow_is_a_sequence_of_classes(tmp_path, allow):
+    Mixture(D).save(tmp_path / "memory")
+    with pytest.raises(InputError, match="load: allow must be"):
+        kanerva.load(tmp_path / "memory", allow=allow)
+    assert type(kanerva.load(tmp_path / "memory", allow=(one for one in [Mixture]))) is Mixture
+
+
+def test_unknown_laws_cannot_be_exempt():
+    memory = kanerva.hopfield(32)
+    memory.exempt = ("no law",)
+    with pytest.raises(InputError, match="check_memory: exempt must be one of"):
+        kanerva.check_memory(memory)

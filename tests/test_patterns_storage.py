@@ -780,9 +780,9 @@ BAD = {
     "three offsets": (lambda: entry(data_offsets=[0, 192, 192]), "a damaged safetensors file"),
     "offsets of another shape": (
         lambda: entry(data_offsets=[0, 191]),
-        "at odds with itself: 191 bytes for shape (6, 8)",
+        "inconsistent: 191 bytes for shape (6, 8)",
     ),
-    "offsets backwards": (lambda: entry(data_offsets=[192, 0]), "at odds with itself: -192 bytes"),
+    "offsets backwards": (lambda: entry(data_offsets=[192, 0]), "inconsistent: -192 bytes"),
     "offsets beyond": (lambda: entry(data_offsets=[192, 384]), "cut short: "),
     "offsets between numbers": (
         lambda: entry(data_offsets=[1, 193], shape=[6, 8]),

@@ -185,7 +185,7 @@ def test_a_recipe_of_a_script_runs_in_processes_of_its_own(tmp_path):
 def test_a_run_leaves_table_figure_and_manifest(tmp_path):
     seen = []
     result = runner.run(
-        toys.squares, tmp_path / "a" / "b", seed=3, progress=lambda *told: seen.append(told)
+        toys.squares, tmp_path / "a" / "b", seed=3, progress=lambda *record: seen.append(record)
     )
     folder = tmp_path / "a" / "b"
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -413,8 +413,8 @@ def test_list_and_show(command):
     out = command("show", "toy.squares")[1]
     assert "how often" in out
     assert "6 cells quick, 1 cells paper; 4 numbers are checked." in out
-    told = json.loads(command("show", "toy.squares", "--json")[1])
-    assert told["parameters"][0] == {
+    record = json.loads(command("show", "toy.squares", "--json")[1])
+    assert record["parameters"][0] == {
         "name": "n",
         "kind": "int",
         "help": "a number",
@@ -435,9 +435,9 @@ def test_run_prints_checks_and_ends_with_1_when_one_fails(command, tmp_path):
     assert code == 1
     assert "1 of 2 recipes" in out
     code, out, _ = command("run", "toy.squares", "--json", "--set", "n=3", "--seed", "4")
-    told = json.loads(out)
-    assert told["manifest"]["given"] == {"n": "3"}
-    assert told["checks"][0]["ok"]
+    record = json.loads(out)
+    assert record["manifest"]["given"] == {"n": "3"}
+    assert record["checks"][0]["ok"]
 
 
 def test_an_interrupted_command_says_that_nothing_is_lost(command, monkeypatch):

@@ -40,9 +40,15 @@ class Activation:
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
-        # A class that overrides the checked method has no unchecked one beside it.
-        if "__call__" in vars(cls) and "forward" not in vars(cls):
-            cls.forward = vars(cls)["__call__"]  # type: ignore[method-assign]
+        own = vars(cls)
+        if not {"__call__", "forward"} & set(own):
+            return
+        # What a parent declares of its own result does not hold for another one.
+        for name in {"bits", "keeps", "plain"} - set(own):
+            setattr(cls, name, False)
+        # A class may override the checked method itself.
+        plain = Activation.unchecked
+        cls.unchecked = plain if "forward" in own else own["__call__"]  # type: ignore[method-assign]
 
     @door
     def __call__(self, field: Field, query: Query) -> Field:
@@ -67,8 +73,12 @@ class Activation:
             refuse("query", got=got, must="one for each field", do=do)
         return self.forward(field, query)
 
+    def unchecked(self, field: Field, query: Query) -> Field:
+        """Activate a field as a call does, without checks."""
+        return self.forward(field, query)
+
     def forward(self, field: Field, query: Query) -> Field:
-        """Activate a field without checks."""
+        """Activate a field; each activation writes this."""
         raise NotImplementedError(f"{type(self).__name__} does not write forward")
 
 

@@ -83,7 +83,7 @@ def refuse(
     """Raise the sentence about an argument.
 
     Args:
-        argument: its name, as the caller of the public function knows it.
+        argument: its name, as in the signature of the public function.
         value: what it was; left out where ``got`` says it in words.
         must: what it must be.
         do: what the caller can do, in the imperative.

@@ -159,7 +159,7 @@ def _safetensors(place: Place, file: BinaryIO, name: str | None) -> Layout:
         place.refuse(f"a tensor of {kind[:20]}", "save it as one of these", must)
     layout = Layout(SAFE[kind], shape, 8 + length + span[0])
     if math.prod(shape) * layout.dtype.itemsize != span[1] - span[0]:
-        place.refuse(f"at odds with itself: {span[1] - span[0]} bytes for shape {shape}", again)
+        place.refuse(f"inconsistent: {span[1] - span[0]} bytes for shape {shape}", again)
     if layout.start % layout.dtype.itemsize:
         place.refuse("a tensor at an odd place in its file", again)
     return layout

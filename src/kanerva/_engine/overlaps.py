@@ -35,7 +35,7 @@ def settle(query: Tensor, keys: Tensor, separation: Separation, rules: Rules) ->
 
     def weigh(scores: Tensor) -> Tensor:
         looked(separation, scores, query, keys)
-        return separation.forward(scores)
+        return separation.unchecked_weights(scores)
 
     batch, start = query.shape[:-1], query.reshape(-1, query.shape[-1])
     gram, length, size = (

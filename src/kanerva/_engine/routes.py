@@ -26,7 +26,6 @@ from kanerva._engine.scores import (
     SCORE_BYTES,
     Mask,
     Rows,
-    blame,
     chunks,
     compare,
     finite,
@@ -35,6 +34,7 @@ from kanerva._engine.scores import (
     looked,
     mask_of,
     pieces,
+    refuse_overflow,
     unmixed,
     wide,
 )
@@ -79,7 +79,7 @@ def field(
     small = isinstance(keys, Tensor) and 0 < query.shape[0] * keys.shape[0] <= SMALL
     found = _whole(*given) if small else _chosen(*given)
     if not arrays.sound(found.value):
-        blame(found.value, query, keys, values)
+        refuse_overflow(found.value, query, keys, values)
     return found
 
 
@@ -154,7 +154,7 @@ def weights(
     if compared.shape[-1] == 0:
         return compared
     looked(separation, compared, query, keys)
-    return finite(separation.forward(compared, left(mask)), query, keys)
+    return finite(separation.unchecked_weights(compared, left(mask)), query, keys)
 
 
 def regulariser(similarity: Similarity) -> Callable[[Tensor], Tensor]:
@@ -182,7 +182,8 @@ def _potential(
     """Return the potential for queries ``(b, d)``: finite, or -inf."""
     count = keys.shape[0]
     if count == 0:
-        if type(separation).phi is Separation.phi:
+        kind = type(separation)
+        if kind.phi is Separation.phi and kind.potential is Separation.potential:
             separation.phi(query)  # refuses: there is none
         worth = -torch.inf if separation.normalised else 0.0
         return torch.full((len(query),), worth, dtype=wide(query.dtype), device=query.device)
@@ -195,12 +196,12 @@ def _potential(
         def potential_of(part: Tensor, kept: Mask) -> Tensor:
             compared = compare(part, keys, similarity, kept)
             looked(separation, compared, part, keys)
-            return separation.phi(compared, left(kept))
+            return separation.unchecked_potential(compared, left(kept))
 
         again = _anew(potential_of, query, count, learned)
         value = torch.cat([again(part, kept) for part, kept in chunks(query, count, mask)])
     if not arrays.sound(value) and not (value.detach() < torch.inf).all():
-        blame(value, query, keys)
+        refuse_overflow(value, query, keys)
     return value
 
 
@@ -293,7 +294,7 @@ def _whole(
         looked(separation, compared, query, keys)
     part = separation.partial(compared, kept) if separation.coupled else None
     if part is None or part.coupling is None:
-        weight = separation.forward(compared, kept)
+        weight = separation.unchecked_weights(compared, kept)
         # Softmax gives every key some weight, unless a mask leaves none.
         never = type(separation) is Softmax and kept is None
         return Field(_sum(weight, values), None if never else _zero(weight))
@@ -383,7 +384,7 @@ def scans(
         isinstance(keys, Packed)
         and isinstance(values, Tensor)
         and similarity is agreement
-        and isinstance(separation, Step)
+        and type(separation) is Step
         and not arrays.tracing()
         and packed.scans(values)
     )

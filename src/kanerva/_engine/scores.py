@@ -108,9 +108,9 @@ def compare(query: Tensor, keys: Rows, similarity: Similarity, mask: Mask = None
     tensors = all(isinstance(part, Tensor) for part in parts)
     scores = torch.cat(parts, -1) if tensors and len(parts) > 1 else parts[0]
     shape = (*query.shape[:-1], keys.shape[0])
-    fits = tensors and scores.shape == shape and scores.dtype in arrays.FLOATS
+    fits = tensors and scores.shape == shape and scores.dtype == query.dtype
     if score is None and not fits:
-        must = f"a function that returns a float for each query and key, {shape}"
+        must = f"a function that returns {query.dtype} for each query and key, {shape}"
         do = "return query @ keys.mT or the like"
         got = f"one that returned {describe(scores)}"
         refuse("similarity", got=got, must=must, do=do, error=InputTypeError)
@@ -131,7 +131,7 @@ def left(mask: Mask) -> Tensor | None:
 
 def finite(value: Tensor, query: Tensor, *rows: Rows) -> Tensor:
     """Return a result that is finite; otherwise report which input, or which sum, is not."""
-    return value if arrays.sound(value) else blame(value, query, *rows)
+    return value if arrays.sound(value) else refuse_overflow(value, query, *rows)
 
 
 def rows_of(mask: Tensor | None, batch: torch.Size, count: int) -> Tensor | None:
@@ -162,7 +162,7 @@ def looked(separation: Separation, scores: Tensor, query: Tensor, *rows: Rows) -
     return finite(scores, query, *rows) if separation.compares else scores
 
 
-def blame(value: Tensor, query: Tensor, *rows: Rows) -> NoReturn:
+def refuse_overflow(value: Tensor, query: Tensor, *rows: Rows) -> NoReturn:
     """Report the input that is not finite, or else an overflow."""
     arrays.finite("query", query)
     for name, part in zip(("keys", "values"), rows, strict=False):

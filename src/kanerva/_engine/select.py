@@ -131,7 +131,7 @@ def _highest(parts: Sequence["_Kept"]) -> Tensor:
 def read(found: Found, values: Rows, separation: Separation) -> tuple[Tensor, Tensor]:
     """Return the weighted sums ``(b, e)`` of what was found, and which are empty ``(b,)``."""
     there = found.scores > -torch.inf
-    weights = separation.forward(found.scores.masked_fill(~there, 0.0), there)
+    weights = separation.unchecked_weights(found.scores.masked_fill(~there, 0.0), there)
     value = weights.new_zeros(len(weights), values.shape[1])
     for start in range(0, len(weights), TALL):
         some = slice(start, start + TALL)

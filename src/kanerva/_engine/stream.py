@@ -179,7 +179,7 @@ def _potential(
 ) -> Tensor:
     """Return the potential of a block of keys."""
     scores = compare(query, keys, similarity, mask)
-    return separation.phi(looked(separation, scores, query, keys), left(mask))
+    return separation.unchecked_potential(looked(separation, scores, query, keys), left(mask))
 
 
 def _gather(
@@ -273,6 +273,8 @@ def _finished(total: Sums, query: Tensor) -> tuple[Tensor, Tensor]:
     value = total.value if total.coupling is None else total.value - total.coupling * query
     if total.mass is not None:
         value = value / torch.where(total.mass == 0, 1.0, total.mass)
+    elif total.coupling is None:
+        value = value * total.shift.exp()
     return value, ~total.some.squeeze(-1)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kanerva import dynamics
 from kanerva._core import arrays, checks
-from kanerva._core.errors import InputError, door, refuse
+from kanerva._core.errors import InputError, describe, door, refuse
 from kanerva._core.settings import settings
 from kanerva._engine import routes
 from kanerva._engine.routes import Field
@@ -88,6 +88,12 @@ class Memory(Associative):
         # Facts of the parts that every read needs.
         self._bits = self.key_bits
         self._shows = bool(getattr(self.similarity, "transparent", False))
+        # A class with a constructor of its own is saved by the arguments of that.
+        self._given_parts = self._parts_now()
+
+    def _parts_now(self) -> tuple[Any, ...]:
+        """Return the parts, which are given when a memory is built."""
+        return self.similarity, self._separation, self.activation, self.empty
 
     @property
     def separation(self) -> Separation:
@@ -363,11 +369,24 @@ class Memory(Associative):
         elif mask is not None or not self._shows:
             arrays.finite("query", query)
         rows = query if query.ndim == 2 else query.reshape(-1, query.shape[-1])
+        return rows, self._kept(mask, query.shape[:-1])
+
+    def _kept(self, mask: Mask, batch: torch.Size) -> Tensor | None:
+        """Check a mask, lay it out as rows, and add the bias of the keys."""
+        kept = None if mask is None else rows_of(mask, batch, self.keys.shape[0])
         bias = self.bias()
-        if mask is None and bias is None:
-            return rows, None
-        mask = _biased(mask, bias)
-        return rows, rows_of(mask, query.shape[:-1], self.keys.shape[0])
+        return kept if bias is None else _biased(kept, self._vetted(bias))
+
+    def _vetted(self, bias: Any) -> Tensor:
+        """Refuse a bias that is not one number for each key."""
+        must = f"{self.dtype} of shape ({self.keys.shape[0]},), finite or -inf"
+        do = "return one number for each key"
+        fits = arrays.dense("bias", bias, must).shape == self.keys.shape[:1]
+        if not fits or bias.dtype != self.dtype or bias.device != self.device:
+            refuse("bias", bias, must=must, do=do)
+        if not arrays.sound(bias) and not (bias.detach() < torch.inf).all():
+            refuse("bias", bias, must=must, do=do)
+        return bias
 
     def _vectors(self, name: str, rows: Tensor, dim: int) -> None:
         """Refuse vectors of another length, dtype or device."""
@@ -436,7 +455,7 @@ class Memory(Associative):
         """Read checked queries ``(b, d)``."""
         value, empty = self._field(rows, kept)
         if not self.activation.plain:
-            value = self.activation.forward(value, rows.to(value.dtype))
+            value = self._activated(value, rows)
         if value.dtype is not rows.dtype:
             value = narrow(value, rows)
         if empty is None:
@@ -446,6 +465,18 @@ class Memory(Associative):
             do = 'widen the radius, or choose empty="zero" or "keep"'
             refuse("query", got=got, must="near something that is stored", do=do)
         return torch.where(empty.unsqueeze(-1), rows if self.empty == "keep" else 0.0, value)
+
+    def _activated(self, field: Tensor, rows: Tensor) -> Tensor:
+        """Activate a field, and refuse a result of another kind, or one that is not finite."""
+        value = self.activation.unchecked(field, rows.to(field.dtype))
+        kind = (field.shape, field.dtype)
+        same = isinstance(value, Tensor) and (value.shape, value.dtype) == kind
+        if not same or not arrays.sound(value):
+            must = f"a function that returns finite {field.dtype} of shape {tuple(field.shape)}"
+            got = f"one that returned {describe(value)}"
+            do = "return as many finite numbers as the field has"
+            refuse("activation", got=got, must=must, do=do)
+        return value
 
     def _again(self, state: Tensor, kept: Tensor | None = None) -> Tensor:
         """Read on from a state. Zeros, which an empty read leaves, are no bits: they stay."""
@@ -465,8 +496,7 @@ class Memory(Associative):
             return None
         with suppress(InputError):
             rows = states.reshape(-1, states.shape[-1])
-            mask = _biased(mask, self.bias())
-            kept = None if mask is None else rows_of(mask, states.shape[:-1], self.keys.shape[0])
+            kept = self._kept(mask, states.shape[:-1])
             found = routes.energy(rows, self.keys, self.similarity, self.separation, kept)
             return found.reshape(states.shape[:-1])
         return None
@@ -511,10 +541,8 @@ class Memory(Associative):
         arrays.bipolar(name, rows)
 
 
-def _biased(mask: Mask, bias: Tensor | None) -> Mask:
-    """Add the bias of the keys to a mask."""
-    if bias is None or mask is None:
-        return mask if bias is None else bias
-    if mask.dtype == torch.bool:
-        return torch.where(mask, bias, -torch.inf)
-    return mask + bias
+def _biased(kept: Tensor | None, bias: Tensor) -> Tensor:
+    """Add the bias of the keys to the rows of a mask."""
+    if kept is None:
+        return bias.expand(1, -1)
+    return torch.where(kept, bias, -torch.inf) if kept.dtype == torch.bool else kept + bias

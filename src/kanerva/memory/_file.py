@@ -12,7 +12,7 @@ from kanerva._core.errors import describe, refuse
 Shape = tuple[int | None, ...]
 
 
-class Told:
+class Record:
     """The header of a file and its tensors.
 
     Args:
@@ -57,19 +57,19 @@ class Told:
 
     def rows(self) -> dict[str, tuple[tuple[int, ...], torch.dtype | None, float | None]]:
         """Return shape, dtype and default of the further rows."""
-        told = self.value("rows") or {}
-        if not isinstance(told, dict) or not all(_is_row(row) for row in told.values()):
-            unsound(f"its rows are {describe(told)}")
+        record = self.value("rows") or {}
+        if not isinstance(record, dict) or not all(_is_row(row) for row in record.values()):
+            unsound(f"its rows are {describe(record)}")
         kinds = tuple(arrays.PLAIN)
         return {
             name: (tuple(shape), None if dtype is None else _dtype(dtype, kinds), default)
-            for name, (shape, dtype, default) in told.items()
+            for name, (shape, dtype, default) in record.items()
         }
 
 
 def unsound(why: str) -> NoReturn:
     """Refuse a file whose header does not fit its tensors."""
-    got = f"at odds with itself: {why}"
+    got = f"inconsistent: {why}"
     refuse("path", got=got, must="a sound file", do="save the memory again")
 
 

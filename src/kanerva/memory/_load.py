@@ -1,6 +1,6 @@
 """Load a memory from its file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,9 @@ from kanerva._core import archive, arrays, checks
 from kanerva._core.errors import InputError, InputTypeError, describe, door, refuse
 from kanerva.memory._associative import Associative
 from kanerva.memory._base import Memory
-from kanerva.memory._file import Told, unsound
+from kanerva.memory._file import Record, unsound
 from kanerva.memory._locations import Locations
-from kanerva.memory._parts import Reader
+from kanerva.memory._parts import Reader, called
 from kanerva.memory._patterns import Patterns
 
 __all__ = ["load"]
@@ -50,13 +50,17 @@ def load(path: str | Path, allow: Sequence[Any] = ()) -> Memory:
         ...     len(kanerva.load(pathlib.Path(folder, "memory.safetensors")))
         1
     """
+    if isinstance(allow, type) or not isinstance(allow, Iterable):
+        do = "give them in a list, allow=[...]"
+        refuse("allow", allow, must="a sequence of classes and functions", do=do)
+    allow = tuple(allow)
     for one in allow:
         if not callable(one) or not hasattr(one, "__qualname__"):
             do = "give the classes and functions themselves"
             refuse("allow", one, must="classes and functions", do=do, error=InputTypeError)
     tensors, header = archive.read(checks.path(path))
     try:
-        return _restored(Told(header, tensors), allow)
+        return _restored(Record(header, tensors), allow)
     except InputError as error:
         if not error.function:
             raise
@@ -64,27 +68,32 @@ def load(path: str | Path, allow: Sequence[Any] = ()) -> Memory:
         unsound(f"its {error.argument}{of} is {error.got} instead of {error.must}")
 
 
-def _restored(told: Told, allow: Sequence[Any]) -> Memory:
+def _restored(record: Record, allow: Sequence[Any]) -> Memory:
     """Build the memory, and load its tensors."""
-    kind = _kind(told, Reader(told.tensors, allow))
-    state = {key: one for key, one in told.tensors.items() if not key.startswith("argument.")}
-    if told.has("arguments"):
-        memory = _called(kind, told, Reader(told.tensors, allow))
+    kind = _kind(record, Reader(record.tensors, allow))
+    state = {key: one for key, one in record.tensors.items() if not key.startswith("argument.")}
+    if record.has("arguments"):
+        memory = _called(kind, record, Reader(record.tensors, allow))
     else:
-        memory = kind._built(told, _rules(told, Reader(told.tensors, allow, told.size("dim"))))
+        memory = kind._built(
+            record, _rules(record, Reader(record.tensors, allow, record.size("dim")))
+        )
     if hasattr(memory, "_restore"):
-        memory._restore(told)
+        memory._restore(record)
     if set(state) != set(memory.state_dict()):
         unsound(f"it holds {describe(sorted(state))} instead of {sorted(memory.state_dict())}")
-    memory.load_state_dict(state)
+    try:
+        memory.load_state_dict(state)
+    except RuntimeError as error:  # torch's own, for buffers that are not rows
+        unsound(f"its tensors do not fit its class ({' '.join(str(error).split())[:120]})")
     return memory
 
 
-def _kind(told: Told, reader: Reader) -> Any:
+def _kind(record: Record, reader: Reader) -> Any:
     """Return the class of the memory."""
-    name = told.value("class")
-    if told.has("module"):
-        kind = reader.find(told.header, "class")
+    name = record.value("class")
+    if record.has("module"):
+        kind = reader.find(record.header, "class")
         if isinstance(kind, type) and issubclass(kind, Associative):
             return kind
         refuse("allow", kind, must=f"a class of memories for {name}", do="give the class itself")
@@ -94,27 +103,23 @@ def _kind(told: Told, reader: Reader) -> Any:
     return STORES[name]
 
 
-def _called(kind: Any, told: Told, reader: Reader) -> Any:
+def _called(kind: Any, record: Record, reader: Reader) -> Any:
     """Build a memory with the arguments that it was built with."""
-    args, kwargs = told.value("arguments"), told.value("keywords")
+    args, kwargs = record.value("arguments"), record.value("keywords")
     if not isinstance(args, list) or not isinstance(kwargs, dict):
         unsound("it holds no arguments")
     given = [reader.value(one) for one in args]
     named = {str(key): reader.value(one) for key, one in kwargs.items()}
-    try:
-        built = kind(*given, **named)
-    except TypeError as error:
-        unsound(f"{kind.__name__} does not take its arguments ({error})")
-    return built.to(told.dtype("dtype", arrays.FLOATS))
+    return called(kind, *given, **named).to(record.dtype("dtype", arrays.FLOATS))
 
 
-def _rules(told: Told, reader: Reader) -> dict[str, Any]:
+def _rules(record: Record, reader: Reader) -> dict[str, Any]:
     """Build the parts of the memory."""
-    learned = told.value("learned") is True
-    beta = nn.Parameter(told.tensor("beta", ()).clone()) if learned else None
+    learned = record.value("learned") is True
+    beta = nn.Parameter(record.tensor("beta", ()).clone()) if learned else None
     return {
-        "similarity": reader.part(told.value("similarity")),
-        "separation": reader.part(told.value("separation"), beta),
-        "activation": reader.part(told.value("activation")),
-        "empty": told.value("empty"),
+        "similarity": reader.part(record.value("similarity")),
+        "separation": reader.part(record.value("separation"), beta),
+        "activation": reader.part(record.value("activation")),
+        "empty": record.value("empty"),
     }

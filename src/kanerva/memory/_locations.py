@@ -15,7 +15,7 @@ from kanerva._engine.routes import Field
 from kanerva.activation import Activation, Sign
 from kanerva.bits import WORD, Packed, pack
 from kanerva.memory._base import Memory
-from kanerva.memory._file import Told, unsound
+from kanerva.memory._file import Record, unsound
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity, agreement
 
@@ -322,20 +322,24 @@ class Locations(Memory):
         }
 
     @classmethod
-    def _built(cls, told: Told, rules: dict[str, Any]) -> Any:
+    def _built(cls, record: Record, rules: dict[str, Any]) -> Any:
         """Build an empty memory that fits the tensors of a file."""
-        dim, width, dtype = told.size("dim"), told.size("value_dim"), told.dtype("dtype", FLOATS)
+        dim, width, dtype = (
+            record.size("dim"),
+            record.size("value_dim"),
+            record.dtype("dtype", FLOATS),
+        )
         packed = bool(getattr(rules["similarity"], "bits", False))
-        held = told.tensors.get("addresses")
+        held = record.tensors.get("addresses")
         partial = held is not None and held.dtype == torch.int8 and not packed
         kept = torch.int64 if packed else torch.int8 if partial else dtype
-        addresses = told.tensor("addresses", (None, -(-dim // WORD) if packed else dim), kept)
-        kind = told.dtype("counters", (*FLOATS, *arrays.INTEGERS))
-        told.tensor("counters", (len(addresses), width + 1), kind)
-        if int(told.tensor("_stored", (), torch.int64)) < 0:
+        addresses = record.tensor("addresses", (None, -(-dim // WORD) if packed else dim), kept)
+        kind = record.dtype("counters", (*FLOATS, *arrays.INTEGERS))
+        record.tensor("counters", (len(addresses), width + 1), kind)
+        if int(record.tensor("_stored", (), torch.int64)) < 0:
             unsound("it stores less than nothing")
         keys = Packed(addresses, dim) if packed else addresses
-        overflow = told.value("overflow")
+        overflow = record.value("overflow")
         memory = cls(keys, width, counters=kind, overflow=overflow, **rules)
         # Not memory.to(dtype), which would change floating counters too.
         memory._unit = memory._unit.to(dtype)

@@ -4,6 +4,7 @@ The library's own parts are written by their name. Classes and functions from el
 with their module too, which only serves errors: nothing is imported because a file names it.
 """
 
+import inspect
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from kanerva import activation, separation, similarity
 from kanerva._core import arrays
-from kanerva._core.errors import InputTypeError, describe, refuse
+from kanerva._core.errors import InputError, InputTypeError, describe, refuse
 from kanerva.activation import Activation
 from kanerva.bits import Packed
 from kanerva.separation import Separation
@@ -29,6 +30,8 @@ KNOWN: dict[str, Any] = {
     if is_dataclass(getattr(place, name)) or isinstance(getattr(place, name), FunctionType)
 }
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in arrays.PLAIN}
+# Dtypes of the tensors that a file can hold.
+KEPT = (*arrays.FLOATS, *arrays.INTEGERS, torch.uint8, torch.bool)
 # How deeply parts may be nested in a file.
 DEPTH = 8
 
@@ -45,6 +48,13 @@ def vet(near: Any, rule: Any, last: Any) -> None:
         if not isinstance(part, kind):
             must, do = f"a part of kanerva.{name}", f"take one from kanerva.{name}"
             refuse(name, part, must=must, do=do, error=InputTypeError)
+    blank = type(rule).forward is Separation.forward and type(rule).partial is Separation.partial
+    if blank and type(rule).__call__ is Separation.__call__:
+        do = "write one of the two methods"
+        refuse("separation", rule, must="a rule that writes forward or partial", do=do)
+    own = (type(last).forward, type(last).__call__)
+    if own == (Activation.forward, Activation.__call__):
+        refuse("activation", last, must="one that writes forward", do="write this method")
     if not callable(near) or isinstance(near, type | Separation | Activation):
         must, do = "a function of query and keys", "take one from kanerva.similarity"
         refuse("similarity", near, must=must, do=do, error=InputTypeError)
@@ -70,97 +80,127 @@ def own_init(kind: type) -> bool:
 
 
 def describe_memory(memory: Any) -> tuple[dict[str, Any], dict[str, Tensor], list[Any]]:
-    """Return what a file tells of a memory, the tensors among its arguments, and what it needs.
+    """Return what a file holds of a memory, the tensors among its arguments, and what it needs.
 
     The last are the classes and functions from elsewhere, which ``load`` must be allowed to use.
     """
-    kind, writer = type(memory), Writer()
-    told: dict[str, Any] = {"class": kind.__name__} | writer.origin(kind)
+    kind, writer = type(memory), Writer(memory.beta)
+    header: dict[str, Any] = writer.named("class", kind)
     if own_init(kind):
+        now = memory._parts_now()
+        if any(one is not other for one, other in zip(now, memory._given_parts, strict=True)):
+            do = "give it to the constructor"
+            got = "one with a part that was set after it was built"
+            refuse("memory", got=got, must="made of the parts it was built with", do=do)
         args, kwargs = memory._arguments
-        told["arguments"] = [writer.value(value) for value in args]
-        told["keywords"] = {key: writer.value(value) for key, value in kwargs.items()}
-        told["dtype"] = str(memory.dtype).removeprefix("torch.")
+        header["arguments"] = [writer.value(value) for value in args]
+        header["keywords"] = {key: writer.value(value) for key, value in kwargs.items()}
+        header["dtype"] = str(memory.dtype).removeprefix("torch.")
     else:
-        told |= {
+        header |= {
             "similarity": writer.part(memory.similarity),
             "separation": writer.part(memory.separation),
             "activation": writer.part(memory.activation),
             "empty": memory.empty,
             "learned": memory.beta is not None,
         }
-    return told | memory._config(), writer.tensors, writer.foreign
+    return header | memory._config(), writer.tensors, writer.foreign
 
 
 class Writer:
-    """Turns parts and arguments into what JSON can hold, and gathers the tensors among them."""
+    """Turns parts and arguments into what JSON can hold, and gathers the tensors among them.
 
-    def __init__(self) -> None:
+    Args:
+        beta: the learned temperature of the memory, which is a parameter of its own.
+    """
+
+    def __init__(self, beta: nn.Parameter | None = None) -> None:
+        self.beta = beta
         self.tensors: dict[str, Tensor] = {}
         self.foreign: list[Any] = []
 
-    def part(self, part: Any) -> Any:
+    def part(self, part: Any, depth: int = DEPTH) -> Any:
         """Describe a similarity, a separation or an activation."""
         if callable(part) and hasattr(part, "__qualname__") and not isinstance(part, type):
             return self._function(part)
+        kind = type(part)
         if isinstance(part, type) or not is_dataclass(part) or not _frozen(part):
             return self._bare(part)
         own = {one.name: getattr(part, one.name) for one in fields(part) if one.init}
-        # A learned temperature is a parameter of the memory; here it is a number.
-        plain = {key: self.value(self._beta(key, value)) for key, value in own.items()}
-        return {"name": type(part).__name__} | self.origin(type(part)) | plain
+        record = self.named("name", kind)
+        _vet_fields(part, own)
+        if depth == 0:
+            must, do = f"made of parts nested {DEPTH} deep at most", "nest fewer"
+            refuse("memory", got="one of parts nested deeper", must=must, do=do)
+        plain = {key: self.value(self._number(key, one), depth - 1) for key, one in own.items()}
+        return record | ({"fields": plain} if "module" in record else plain)
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: Any, depth: int = DEPTH) -> Any:
         """Describe an argument."""
-        if value is None or isinstance(value, bool | int | str):
+        if value is None or type(value) in (bool, int, str):
             return value
-        if isinstance(value, float):
+        if type(value) is float:
             if math.isfinite(value):
                 return value
             must, do = "made of finite numbers", "set it to a number first"
             refuse("memory", got=repr(value), must=must, do=do)
         if isinstance(value, torch.dtype):
             return {"dtype": str(value).removeprefix("torch.")}
-        if isinstance(value, tuple):
-            return {"tuple": [self.value(one) for one in value]}
+        if type(value) is tuple and depth > 0:
+            return {"tuple": [self.value(one, depth - 1) for one in value]}
         if isinstance(value, Packed):
             return {"words": self._tensor(value.words), "bits": value.bits}
         if isinstance(value, Tensor):
             learned = isinstance(value, nn.Parameter)
             return {"tensor": self._tensor(value)} | ({"learned": True} if learned else {})
-        told = self.part(value)
-        return {"function": told} if isinstance(told, str) else told
+        record = self.part(value, depth)
+        return {"function": record} if isinstance(record, str) else record
+
+    def named(self, key: str, part: Any) -> dict[str, Any]:
+        """Return the name of a class or function, with its module where it is not the library's."""
+        store = part.__module__.startswith("kanerva.memory.")
+        if store or part is KNOWN.get(part.__name__):
+            return {key: part.__name__}
+        self.foreign.append(part)
+        return {key: part.__qualname__, "module": part.__module__}
 
     def _function(self, part: Any) -> Any:
         """Describe a function by its name."""
         own: str = part.__name__
         if part is KNOWN.get(own):
             return own
-        if own == "<lambda>":
-            do = "define a function with a name, and give it to kanerva.load(allow=...)"
-            refuse("memory", got="one with a lambda", must="made of named functions", do=do)
-        return {"function": part.__qualname__} | self.origin(part)
+        record = self.named("function", part)
+        inner = "<locals>" in part.__qualname__ and getattr(part, "__closure__", None)
+        bound = inner or getattr(part, "__self__", None) is not None
+        if own == "<lambda>" or bound:
+            kind = "lambda" if own == "<lambda>" else f"function {own!r} that depends on an object"
+            got = f"one with a {kind}"
+            do = "define a function of a module, and give it to kanerva.load(allow=...)"
+            refuse("memory", got=got, must="made of named functions", do=do)
+        return record
 
     def _bare(self, part: Any) -> Any:
         """Describe an object of a class without fields."""
-        known = isinstance(part, Separation | Activation)
-        if known and type(part).__init__ is object.__init__:
-            return {"name": type(part).__name__} | self.origin(type(part))
+        known = isinstance(part, Separation | Activation) and not is_dataclass(part)
+        if known and type(part).__init__ is object.__init__ and not vars(part):
+            return self.named("name", type(part)) | {"fields": {}}
         must = "made of numbers, text, dtypes, tensors, named functions and frozen dataclasses"
         do = "make its class a frozen dataclass, or save memory.state_dict() instead"
+        if isinstance(part, list | dict):
+            do = "give a tuple"
         refuse("memory", got=f"one with {describe(part)}", must=must, do=do)
 
-    def origin(self, part: Any) -> dict[str, str]:
-        """Return the module of a class or function that is not the library's."""
-        if part.__module__.partition(".")[0] == "kanerva":
-            return {}
-        self.foreign.append(part)
-        return {"module": part.__module__}
-
-    def _beta(self, name: str, value: Any) -> Any:
-        return value.item() if name == "beta" and isinstance(value, Tensor) else value
+    def _number(self, name: str, value: Any) -> Any:
+        """Return a learned temperature, which is a parameter of the memory, as a number."""
+        scalar = name == "beta" and isinstance(value, Tensor) and value.ndim == 0
+        mine = value is self.beta or not isinstance(value, nn.Parameter)
+        return value.item() if scalar and mine else value
 
     def _tensor(self, value: Tensor) -> str:
+        must, do = "made of dense, finite tensors of real numbers", "store it in another way"
+        plain = arrays._plain(value) and value.dtype in KEPT
+        if not plain or not arrays.sound(value):
+            refuse("memory", got=f"one with {describe(value)}", must=must, do=do)
         key = f"argument.{len(self.tensors)}"
         self.tensors[key] = value.detach().clone()
         return key
@@ -171,73 +211,114 @@ def _frozen(part: Any) -> bool:
     return bool(part.__dataclass_params__.frozen)
 
 
+def _vet_fields(part: Any, own: dict[str, Any]) -> None:
+    """Refuse a part that its own fields do not give back."""
+    try:
+        again = type(part)(**own)
+        back = [getattr(again, name) for name in own]
+        same = all(map(_equal, own.values(), back)) and not _init_only(type(part))
+    except Exception:
+        same = False
+    if not same:
+        must, do = "made of parts that their fields give back", "keep the arguments as they are"
+        refuse("memory", got=f"one with {describe(part)}", must=must, do=do)
+
+
+def _init_only(kind: Any) -> bool:
+    """Return whether a dataclass takes arguments that are no fields."""
+    known = {one.name for one in fields(kind) if one.init}
+    return bool(set(inspect.signature(kind).parameters) - known)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return isinstance(other, Tensor) and one.shape == other.shape and bool((one == other).all())
+    return one is other or bool(one == other) or repr(one) == repr(other)
+
+
+def called(kind: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Call a class of a file with arguments of the file, whatever it raises for wrong ones."""
+    try:
+        return kind(*args, **kwargs)
+    except InputError:
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split())[:100]
+        got = f"one whose {kind.__name__} does not take its arguments ({words})"
+        refuse("path", got=got, must="a sound file", do="save the memory again")
+
+
 class Reader:
     """Builds parts and arguments again from a file: the library's, and those that are allowed."""
 
     def __init__(self, tensors: Mapping[str, Tensor], allow: Iterable[Any], dim: int = 0) -> None:
         self.tensors, self.dim = tensors, dim
-        self.allowed = {one.__qualname__: one for one in allow}
+        self.allowed = {(one.__module__, one.__qualname__): one for one in allow}
 
-    def find(self, told: Mapping[str, Any], key: str) -> Any:
+    def find(self, record: Mapping[str, Any], key: str) -> Any:
         """Return the class or function that the file names."""
-        wanted, module = told.get(key), told.get("module")
+        wanted, module = record.get(key), record.get("module")
         if module is None:
             found = KNOWN.get(wanted) if isinstance(wanted, str) else None
             if found is None:
-                got, do = (
-                    f"a file that names {describe(wanted)}",
-                    "update kanerva, or save it again",
-                )
-                refuse("path", got=got, must="made of parts of this library", do=do)
+                got = f"a file that names {describe(wanted)}"
+                must, do = "made of parts of this library", "update kanerva, or save it again"
+                refuse("path", got=got, must=must, do=do)
             return found
-        short = {name.rpartition(".")[2]: one for name, one in self.allowed.items()}
-        found = self.allowed.get(str(wanted)) or short.get(str(wanted))
-        if found is None or found.__module__ != module:
+        found = self.allowed.get((str(module), str(wanted)))
+        if found is None:
             must = "made of classes of this library, and of those in allow"
-            do = f"give kanerva.load(path, allow=({wanted},)) if you trust the file"
+            do = f"give kanerva.load(path, allow=[{wanted}]) if you trust the file"
             refuse("path", got=f"a file that names {module}.{wanted}", must=must, do=do)
         return found
 
-    def part(self, told: Any, beta: nn.Parameter | None = None, depth: int = DEPTH) -> Any:
+    def part(self, record: Any, beta: nn.Parameter | None = None, depth: int = DEPTH) -> Any:
         """Build a part; ``beta`` is the learned temperature that it takes."""
-        if isinstance(told, str):
-            return self.find({"name": told}, "name")
-        if not isinstance(told, dict) or depth == 0:
-            refuse("path", got=describe(told), must="a sound file", do="save the memory again")
-        if "function" in told:
-            return self.find(told, "function")
-        kind = self.find(told, "name")
-        values = {key: value for key, value in told.items() if key not in ("name", "module")}
+        if isinstance(record, str):
+            return self.find({"name": record}, "name")
+        if not isinstance(record, dict) or depth == 0:
+            refuse("path", got=describe(record), must="a sound file", do="save the memory again")
+        if "function" in record:
+            return self.find(record, "function")
+        kind = self.find(record, "name")
+        values = {key: value for key, value in record.items() if key not in ("name", "module")}
+        values = values.get("fields", {}) if "module" in record else values
         own = fields(kind) if is_dataclass(kind) else ()
-        if not isinstance(kind, type) or set(values) != {one.name for one in own if one.init}:
-            got = f"a file whose {name(kind)} has {sorted(values)}"
+        part = isinstance(kind, type) and not issubclass(kind, nn.Module)
+        known = {one.name for one in own if one.init}
+        if not part or not isinstance(values, dict) or set(values) != known:
+            got = f"a file whose {name(kind)} has {describe(values)}"
             refuse("path", got=got, must="written by this version", do="save the memory again")
         built = {key: self.value(value, beta, depth - 1) for key, value in values.items()}
         if beta is not None and "beta" in built:
             built["beta"] = beta
-        part = kind(**built)
-        length = getattr(part, "length", None)
+        made = called(kind, **built)
+        length = getattr(made, "length", None)
         if self.dim and isinstance(length, int) and length != self.dim:
             got = f"one whose {name(kind)} is for {describe(length)}, not {self.dim}"
             refuse("path", got=got, must="a sound file", do="save it again")
-        return part
+        return made
 
-    def value(self, told: Any, beta: nn.Parameter | None = None, depth: int = DEPTH) -> Any:
+    def value(self, record: Any, beta: nn.Parameter | None = None, depth: int = DEPTH) -> Any:
         """Build an argument."""
-        if not isinstance(told, dict):
-            return told
-        if depth == 0:
-            refuse("path", got="nested too deeply", must="a sound file", do="save it again")
-        if "dtype" in told:
-            return DTYPES[self._key(told["dtype"], DTYPES)]
-        if "tuple" in told and isinstance(told["tuple"], list):
-            return tuple(self.value(one, beta, depth - 1) for one in told["tuple"])
-        if "words" in told:
-            return Packed(self.tensors[self._key(told["words"], self.tensors)], told.get("bits", 0))
-        if "tensor" in told:
-            tensor = self.tensors[self._key(told["tensor"], self.tensors)].clone()
-            return nn.Parameter(tensor) if told.get("learned") is True else tensor
-        return self.part(told, beta, depth - 1)
+        if not isinstance(record, dict):
+            return record
+        if "name" in record or "function" in record:
+            return self.part(record, beta, depth)
+        if "dtype" in record:
+            return DTYPES[self._key(record["dtype"], DTYPES)]
+        if "tuple" in record and isinstance(record["tuple"], list) and depth > 0:
+            return tuple(self.value(one, beta, depth - 1) for one in record["tuple"])
+        if "words" in record:
+            return Packed(
+                self.tensors[self._key(record["words"], self.tensors)], record.get("bits", 0)
+            )
+        if "tensor" in record:
+            tensor = self.tensors[self._key(record["tensor"], self.tensors)].clone()
+            if record.get("learned") is not True:
+                return tensor
+            return nn.Parameter(tensor, requires_grad=tensor.is_floating_point())
+        refuse("path", got=describe(record), must="a sound file", do="save the memory again")
 
     def _key(self, key: Any, known: Mapping[str, Any]) -> str:
         if not isinstance(key, str) or key not in known:

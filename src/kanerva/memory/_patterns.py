@@ -19,7 +19,7 @@ from kanerva.bits import WORD, Packed, signs
 from kanerva.dynamics import Rules, Settled
 from kanerva.memory import _over
 from kanerva.memory._base import Mask
-from kanerva.memory._file import Told
+from kanerva.memory._file import Record
 from kanerva.memory._rows import Rows
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity, dot
@@ -343,7 +343,7 @@ class Patterns(Rows):
         more = {"keys": self._stored("keys", keys.reshape(-1, self.dim)), "ids": ids}
         if not self.autoassociative:
             more["_values"] = self._stored("values", payload)
-        self._append(more | self._further_rows(rows, len(ids)))
+        self._append(more | self._further_rows(rows, keys.shape[:-1]))
         self._buffers["_next"] = self._next + len(ids)
         return ids.reshape(keys.shape[:-1])
 
@@ -454,39 +454,39 @@ class Patterns(Rows):
 
     def _config(self) -> dict[str, Any]:
         self._own("keep that file, and open it again with Patterns.over")
-        told: dict[str, Any] = {"dim": self.dim, "value_dim": self._width}
+        record: dict[str, Any] = {"dim": self.dim, "value_dim": self._width}
         if self.storage is not None:
-            told |= {"storage": _over.short(self.storage), "dtype": _over.short(self.dtype)}
+            record |= {"storage": _over.short(self.storage), "dtype": _over.short(self.dtype)}
         if self._further:
-            told["rows"] = {
+            record["rows"] = {
                 name: [list(shape), None if dtype is None else _over.short(dtype), default]
                 for name, (shape, dtype, default) in self._further.items()
             }
-        return told
+        return record
 
     @classmethod
-    def _built(cls, told: Told, rules: dict[str, Any]) -> Any:
+    def _built(cls, record: Record, rules: dict[str, Any]) -> Any:
         """Build an empty memory that fits the tensors of a file."""
-        dim = told.size("dim")
-        width = None if told.value("value_dim") is None else told.size("value_dim")
+        dim = record.size("dim")
+        width = None if record.value("value_dim") is None else record.size("value_dim")
         storage: torch.dtype | str | None = None
-        if told.has("storage"):
-            bits = told.value("storage") == "bits"
-            storage = "bits" if bits else told.dtype("storage", arrays.FLOATS)
+        if record.has("storage"):
+            bits = record.value("storage") == "bits"
+            storage = "bits" if bits else record.dtype("storage", arrays.FLOATS)
         kept = torch.int64 if storage == "bits" else storage
         lengths = {"keys": dim} | ({} if width is None else {"_values": width})
         if storage == "bits":
             lengths = {name: -(-length // WORD) for name, length in lengths.items()}
-        keys = told.tensor("keys", (None, lengths["keys"]), cast(torch.dtype | None, kept))
+        keys = record.tensor("keys", (None, lengths["keys"]), cast(torch.dtype | None, kept))
         if width is not None:
-            told.tensor("_values", (len(keys), lengths["_values"]), keys.dtype)
-        told.tensor("ids", (len(keys),), torch.int64)
-        told.tensor("_next", (), torch.int64)
-        dtype = keys.dtype if storage is None else told.dtype("dtype", arrays.FLOATS)
+            record.tensor("_values", (len(keys), lengths["_values"]), keys.dtype)
+        record.tensor("ids", (len(keys),), torch.int64)
+        record.tensor("_next", (), torch.int64)
+        dtype = keys.dtype if storage is None else record.dtype("dtype", arrays.FLOATS)
         return cls(dim, width, dtype=dtype, storage=storage, **rules)
 
-    def _restore(self, told: Told) -> None:
+    def _restore(self, record: Record) -> None:
         """Register the further rows that a file tells of."""
-        for name, (shape, dtype, default) in told.rows().items():
+        for name, (shape, dtype, default) in record.rows().items():
             if name not in self._further:
                 self.register_rows(name, shape, dtype, default)

@@ -1,6 +1,7 @@
 """Buffers with one row a stored item: they grow, shrink, move and are saved together."""
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -11,6 +12,19 @@ from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.memory import _state
 from kanerva.memory._base import Memory
+
+
+def _held(default: Any, kind: torch.dtype) -> float:
+    """Return a default that the dtype of its rows holds."""
+    number = checks.plain("default", default)
+    try:
+        held = torch.tensor(number).to(torch.float64).to(kind).double().item()
+    except RuntimeError:
+        held = math.inf
+    rounded = kind.is_floating_point and math.isfinite(held)
+    if not rounded and held != number:
+        refuse("default", default, must=f"a number that {kind} holds", do="choose another dtype")
+    return number
 
 
 class Row(NamedTuple):
@@ -69,7 +83,8 @@ class Rows(Memory):
             >>> memory.prior.tolist()
             [0.75]
         """
-        if not isinstance(name, str) or not name.isidentifier() or hasattr(self, name):
+        free = isinstance(name, str) and name.isidentifier() and name not in ("self", "keys")
+        if not free or hasattr(self, name):
             do = "choose a name that the memory does not use"
             refuse("name", name, must="a new name of an attribute", do=do)
         sizes = shape if isinstance(shape, tuple) else (shape,)
@@ -77,13 +92,13 @@ class Rows(Memory):
         if dtype is not None and dtype not in arrays.PLAIN:
             must, do = "a dtype of real numbers, or None", "choose torch.float32"
             refuse("dtype", dtype, must=must, do=do, error=InputTypeError)
-        default = None if default is None else checks.plain("default", default)
+        kind = self.dtype if dtype is None else dtype
+        default = None if default is None else _held(default, kind)
         count = self._length()
         if default is None and count:
             do = "register rows before anything is written, or give a default"
             refuse("default", got="None", must=f"a number, for the {count} items stored", do=do)
         self._further[name] = Row(sizes, dtype, default)
-        kind = self.dtype if dtype is None else dtype
         rows = torch.full((count, *sizes), default or 0, dtype=kind, device=self.device)
         self.register_buffer(name, rows)
 
@@ -95,20 +110,20 @@ class Rows(Memory):
         known = ("keys", "_values", "ids", *self._further)
         return [name for name in known if self._buffers.get(name) is not None]
 
-    def _further_rows(self, given: dict[str, Any], count: int) -> dict[str, Tensor]:
-        """Check the further rows that are written with ``count`` items."""
+    def _further_rows(self, given: dict[str, Any], batch: torch.Size) -> dict[str, Tensor]:
+        """Check the further rows that are written with items of these leading dimensions."""
         for name in given:
             checks.choice("keyword", name, tuple(self._further))
-        return {name: self._further_row(name, given.get(name), count) for name in self._further}
+        return {name: self._further_row(name, given.get(name), batch) for name in self._further}
 
-    def _further_row(self, name: str, value: Any, count: int) -> Tensor:
+    def _further_row(self, name: str, value: Any, batch: torch.Size) -> Tensor:
         shape, dtype, default = self._further[name]
-        kind = self.dtype if dtype is None else dtype
+        kind, count = self.dtype if dtype is None else dtype, batch.numel()
         if value is None and default is not None:
             return torch.full((count, *shape), default, dtype=kind, device=self.device)
-        must = f"a tensor of {kind} with {count} rows of shape {shape}"
+        must = f"a tensor of {kind} and of shape {(*batch, *shape)}"
         rows = arrays.dense(name, value, must)
-        if rows.dtype != kind or rows.numel() != count * max(1, torch.Size(shape).numel()):
+        if rows.dtype != kind or rows.shape != (*batch, *shape):
             refuse(name, value, must=must, do="give one row for each key")
         if rows.device != self.device:
             must, do = f"on {self.device}", f"move it with {name}.to({str(self.device)!r})"
@@ -174,5 +189,12 @@ class Rows(Memory):
         ids, following = (state_dict.get(prefix + name) for name in ("ids", "_next"))
         if isinstance(ids, Tensor) and isinstance(following, Tensor):
             _state.vet_ids(ids, following)
+        strict = len(args) > 1 and args[1]
+        known = {prefix + name for name in self.state_dict()}
+        beyond = [name for name in state_dict if name.startswith(prefix) and name not in known]
+        if strict and beyond and not prefix:
+            got = f"one with {beyond[0]!r}"
+            must, do = "of a memory with the same rows", "register its rows first"
+            refuse("state", got=got, must=must, do=do)
         self._resize(state_dict, prefix, *self._names())
         super()._load_from_state_dict(state_dict, prefix, *args)

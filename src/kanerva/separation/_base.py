@@ -27,12 +27,42 @@ class Partial(NamedTuple):
         shift: ``(b, 1)`` logarithm of that factor; None for 0.
         mass: ``(b, 1)`` the divisor, up to the same factor; None for no division.
         coupling: ``(b, 1)`` the self-coupling of the query, up to the same factor; None for none.
+            Of a rule with a self-coupling but no mass, the factor itself stays open: only the sign
+            of its field is defined.
     """
 
     weights: Tensor
     shift: Tensor | None = None
     mass: Tensor | None = None
     coupling: Tensor | None = None
+
+
+def _forget(cls: "type[Separation]") -> None:
+    """Take from a class with weights of its own what its parent says of other weights.
+
+    A rule that derives from a complete one, such as ``Softmax``, and overrides one of its methods
+    would otherwise be read by the inherited ones where these are faster.
+    """
+    parents = [base for base in cls.__mro__[1:] if issubclass(base, Separation)]
+    if all(base.__module__ == __name__ for base in parents):
+        return  # from a base class of rules, which is made to be filled in
+    own, away = vars(cls), {"reach", "join", "phi", "difference", "potential"}
+    source: type[Separation] = Separation
+    if {"forward", "__call__"} & set(own):
+        source, away = Sum if issubclass(cls, Sum) else source, away | {"partial", "log_weights"}
+    elif "partial" in own:
+        away |= {"forward", "log_weights", "coupling"}
+    else:
+        source, away = LogWeights, away | {"forward", "partial", "log_weights"}
+    for name in away - set(own):
+        # A sum without potential cannot be joined either.
+        home = Separation if name in ("join", "phi", "potential") else source
+        setattr(cls, name, getattr(home, name))
+    facts = {"normalised": source is LogWeights, "gradient": False, "binary": False}
+    facts |= {"compares": True} | ({} if "partial" in own else {"coupled": False})
+    for name, value in facts.items():
+        if name not in own:
+            setattr(cls, name, value)
 
 
 class Separation:
@@ -80,12 +110,17 @@ class Separation:
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         own = vars(cls)
-        # A class that overrides a checked method has no unchecked one beside it.
-        for checked, unchecked in (("__call__", "forward"), ("potential", "phi")):
-            if checked in own and unchecked not in own:
-                setattr(cls, unchecked, own[checked])
-        if "phi" in own and "gradient" not in own:
-            cls.gradient = True
+        if {"__call__", "forward", "partial", "logs"} & set(own):
+            _forget(cls)
+            # A class may override the checked method itself.
+            plain = Separation.unchecked_weights
+            found = plain if "forward" in own else own.get("__call__", plain)
+            cls.unchecked_weights = found  # type: ignore[method-assign]
+        if {"potential", "phi"} & set(own):
+            plain = Separation.unchecked_potential
+            found = plain if "phi" in own else own["potential"]
+            cls.unchecked_potential = found  # type: ignore[method-assign]
+            cls.gradient = own.get("gradient", True)
 
     @door
     def __call__(self, scores: Scores, mask: Mask = None) -> Scores:
@@ -133,12 +168,22 @@ class Separation:
             raise NotImplementedError(f"{type(self).__name__} writes neither forward nor partial")
         if part.mass is not None:
             return part.weights / nonzero(part.mass)
-        return part.weights if part.shift is None else part.weights * part.shift.exp()
+        if part.shift is None or self.coupled:
+            return part.weights
+        return part.weights * part.shift.exp()
 
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the potential without checks; the default refuses."""
         do = "take a rule with one: theory.beta.fit gives the Softmax nearest to a Circle or a Cap"
         refuse("separation", got=repr(self), must="one with a potential", do=do)
+
+    def unchecked_weights(self, scores: Scores, mask: Mask = None) -> Scores:
+        """Weigh scores as a call does, without checks."""
+        return self.forward(scores, mask)
+
+    def unchecked_potential(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
+        """Return what ``potential`` does, without checks."""
+        return self.phi(scores, mask)
 
     def partial(self, scores: Scores, mask: Mask = None) -> Partial | None:
         """Weigh some of the keys; None where a weight depends on the order of all scores."""
@@ -186,7 +231,7 @@ class Sum(Separation):
 
     def partial(self, scores: Scores, mask: Mask = None) -> Partial:
         """Weigh some of the keys."""
-        return Partial(self.forward(scores, mask))
+        return Partial(self.unchecked_weights(scores, mask))
 
     def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"]:
         """Return the sum."""
@@ -233,7 +278,7 @@ class Wrapper(Separation):
 
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the potential of the rule inside."""
-        return self.part.phi(scores, mask)
+        return self.part.unchecked_potential(scores, mask)
 
     def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"] | None:
         """Return the potential of the rule inside."""

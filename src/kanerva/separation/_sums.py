@@ -1,8 +1,9 @@
 """Rules that weigh each score by itself: their potentials are sums over the keys."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -170,19 +171,30 @@ class Step(Sum):
 
     threshold: float
     binary = True
+    _single: float = field(init=False, repr=False, compare=False)
 
     @door
     def __post_init__(self) -> None:
-        checks.keep(self, threshold=checks.plain("threshold", self.threshold))
+        threshold = checks.plain("threshold", self.threshold)
+        # The least number of float32 that reaches the threshold: rounded down, it would be passed
+        # by scores below it.
+        single = np.float32(threshold)
+        if float(single) < threshold:
+            single = np.nextafter(single, np.float32(np.inf))
+        checks.keep(self, threshold=threshold, _single=float(single))
 
     def forward(self, scores: Scores, mask: Mask = None) -> Scores:
         """Return 1 where the threshold is reached."""
-        return hide((scores >= self.threshold).to(scores.dtype), mask)
+        return hide(self._reached(scores).to(scores.dtype), mask)
+
+    def _reached(self, scores: Tensor) -> Tensor:
+        """Return which scores reach the threshold, exactly."""
+        return scores >= (self._single if scores.dtype == torch.float32 else self.threshold)
 
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the sum of the excesses over the threshold."""
         # relu would have slope 0 at the threshold, where a location is active.
-        excess = torch.where(scores >= self.threshold, scores - self.threshold, 0.0)
+        excess = torch.where(self._reached(scores), scores - self.threshold, 0.0)
         return hide(excess, mask).sum(-1)
 
     def log_weights(self, scores: Scores) -> Scores:

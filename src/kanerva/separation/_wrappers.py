@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from kanerva._core.errors import InputTypeError, door, refuse
-from kanerva.separation._base import LogWeights, Mask, Partial, Scores, Separation, Wrapper, nonzero
+from kanerva.separation._base import LogWeights, Mask, Partial, Scores, Separation, Wrapper
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,6 @@ class Difference(Wrapper):
     def __post_init__(self) -> None:
         _inner(self.part)
         self.part.difference(torch.zeros(1))
-
-    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
-        """Return the weights up to their common factor."""
-        part = self.part.difference(scores, mask)
-        return part.weights if part.mass is None else part.weights / nonzero(part.mass)
 
     def partial(self, scores: Scores, mask: Mask = None) -> Partial:
         """Weigh some of the keys, with the self-coupling that these add."""

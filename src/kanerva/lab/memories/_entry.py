@@ -1,4 +1,4 @@
-"""What a comparison knows of a memory, and the facts from which its parameters are chosen."""
+"""What a comparison needs of a memory, and the facts from which its parameters are chosen."""
 
 import math
 from collections.abc import Callable, Mapping
