@@ -97,6 +97,14 @@ def choice(argument: str, value: Any, options: Sequence[str]) -> str:
     return value
 
 
+def flag(argument: str, value: Any) -> bool:
+    """Return ``value`` as a bool if it is one, of Python or of NumPy."""
+    kind = type(value)
+    if kind is not bool and (kind.__module__, kind.__name__[:4]) != ("numpy", "bool"):
+        refuse(argument, value, must="True or False", do="write one of them", error=InputTypeError)
+    return bool(value)
+
+
 def keywords(given: dict[str, Any], *known: str) -> None:
     """Refuse keywords that the function they are passed on to does not take."""
     for name in given:

@@ -29,6 +29,7 @@ PATTERNS = "Patterns for which the best radii are computed; 0 for as many as a h
 SWEEP = "Replace all heads by circles of one radius after another"
 CONTROLS = "Compare with random weights, and with keys in another order"
 LENGTH = "The largest number of tokens in a text; 0 for as many as the model takes"
+PICKLE = "Read weights from pickles, such as pytorch_model.bin: a pickle can run code"
 OUT = "Folder for the report and its tables  [default: runs/probe-MODEL]"
 # The columns of a head: the title, and the digits after the point.
 HEADS = {
@@ -70,6 +71,7 @@ def probe(
     batch: Annotated[int, typer.Option(help="Texts in one call of the model")] = 32,
     length: Annotated[int, typer.Option(help=LENGTH)] = 0,
     device: Annotated[str, typer.Option(help="Device of the model: cpu, cuda, mps")] = "cpu",
+    allow_pickle: Annotated[bool, typer.Option("--allow-pickle", help=PICKLE)] = False,
     seed: Annotated[int, typer.Option(help="Seed of all random choices")] = 0,
     out: Annotated[Path | None, typer.Option(help=OUT)] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON")] = False,
@@ -89,7 +91,7 @@ def probe(
         seed=seed,
     )
     sentences = _texts(text)[: checks.integer("texts", texts, 0) or None]
-    loaded = probing.load(model, device)
+    loaded = probing.load(model, device, allow_pickle=allow_pickle)
     with bar() as show:
         result = probing.examine(loaded, sentences, plan, show)
     folder = Path("runs", f"probe-{Path(model).name}") if out is None else out

@@ -15,7 +15,7 @@ from kanerva import probe
 from kanerva._core import checks
 from kanerva._core.errors import InputError, door, refuse
 from kanerva.lab.probing import _tables
-from kanerva.lab.probing._transformer import Reader
+from kanerva.lab.probing._reader import Reader
 from kanerva.probe import Heads, Memory
 from kanerva.separation import Argmax, Entmax, Softmax, TopK
 
@@ -167,7 +167,7 @@ def examine(
     if plan.controls:
         controls += _controls(reader, batches, plan, report)
     optima = _tables.optima(heads, plan.patterns, plan.space)
-    manifest = _manifest(reader, heads, batches, len(texts), plan)
+    manifest = _manifest(reader, heads, batches, texts, plan)
     return Examination(
         name=reader.name,
         rows=rows,
@@ -282,7 +282,7 @@ def _memory(name: str, heads: Heads, space: str) -> Memory | tuple[Memory, int]:
 
 
 def _manifest(
-    reader: Reader, heads: Heads, batches: Batches, texts: int, plan: Plan
+    reader: Reader, heads: Heads, batches: Batches, texts: Sequence[str], plan: Plan
 ) -> dict[str, Any]:
     """Return model, texts, options and versions."""
     masks = (batch.get("attention_mask") for batch in batches)
@@ -298,8 +298,9 @@ def _manifest(
         "layers": len(heads.layers),
         "heads": len(heads),
         "dimension": heads[0].dim,
-        "texts": texts,
+        "texts": len(texts),
         "tokens": tokens,
+        "unknown": reader.unknown(texts),
         "plan": options,
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in packages},

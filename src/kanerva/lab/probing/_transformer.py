@@ -1,112 +1,50 @@
-"""Load a transformer with its tokenizer, and make batches of texts for it."""
+"""Load a transformer with its tokenizer, without running code of the folder that holds them."""
 
 import importlib.util
-import inspect
-import math
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import torch
-from torch import Tensor
 
-from kanerva._core.errors import InputFileError, door, refuse
+from kanerva._core import checks
+from kanerva._core.errors import InputError, InputFileError, InputTypeError, door, refuse
+from kanerva.lab.probing._reader import Reader
 
-__all__ = ["Reader", "load"]
+__all__ = ["load"]
 
 LANGUAGE = ("ForCausalLM", "LMHeadModel")  # ends of the names of classes with a language head
-LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len")
-
-
-class Reader(NamedTuple):
-    """A model with its tokenizer.
-
-    * ``name``: name of the model.
-    * ``model``: of transformers, in evaluation mode.
-    * ``tokenizer``: of transformers.
-    """
-
-    name: str
-    model: Any
-    tokenizer: Any
-
-    @door("probe")
-    def batches(
-        self, texts: Sequence[str], size: int, length: int = 0
-    ) -> tuple[list[dict[str, Tensor]], list[str]]:
-        """Tokenize texts into batches of similar lengths.
-
-        Args:
-            texts: blank ones are skipped.
-            size: texts in a batch, >= 1.
-            length: the largest number of tokens in a text; 0 for the largest that the model takes.
-
-        Returns:
-            the arguments of the model, the shortest texts first, and notes on what was cut.
-
-        Raises:
-            InputError: no text is left, or the tokenizer cannot pad.
-
-        Example: see ``kanerva.lab.probing.examine``.
-        """
-        texts = [text for text in texts if text.strip()]
-        if not texts:
-            do = "give a file with a text on each line"
-            refuse("text", got="none", must="one text or more", do=do)
-        if getattr(self.tokenizer, "pad_token", None) is None:
-            must, got = "one that can pad", "one without a padding token"
-            do = "set tokenizer.pad_token, such as to tokenizer.eos_token"
-            refuse("tokenizer", got=got, must=must, do=do)
-        longest = self._longest(length)
-        lengths = [len(ids) for ids in self.tokenizer(list(texts), verbose=False)["input_ids"]]
-        order = sorted(range(len(texts)), key=lengths.__getitem__)
-        batches = [
-            self._batch([texts[place] for place in order[start : start + size]], longest)
-            for start in range(0, len(order), size)
-        ]
-        cut = sum(tokens > longest for tokens in lengths)
-        note = f"{cut} of {len(texts)} texts are longer than {longest} tokens, and were cut there."
-        return batches, [note] if cut else []
-
-    def _longest(self, length: int) -> int:
-        """Return the largest number of tokens in a text."""
-        # The tokenizer may take fewer than the model has positions, some of which are for padding.
-        tokenizer = getattr(self.tokenizer, "model_max_length", None) or math.inf
-        return int(min(length or math.inf, _positions(self.model.config), tokenizer))
-
-    def _batch(self, texts: list[str], longest: int) -> dict[str, Tensor]:
-        """Tokenize the texts of one batch into the arguments of the model."""
-        options = {"padding": True, "truncation": True, "max_length": longest}
-        batch = self.tokenizer(texts, return_tensors="pt", **options)
-        if batch["input_ids"].shape[1] > longest:
-            must = "one that the tokenizer can cut texts to"
-            do = "leave room for the tokens that the tokenizer adds"
-            refuse("length", got=str(longest), must=must, do=do)
-        taken = inspect.signature(self.model.forward).parameters
-        return {name: part.to(self.model.device) for name, part in batch.items() if name in taken}
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 @door("probe")
-def load(name: str, device: str = "cpu") -> Reader:
+def load(name: str, device: str = "cpu", *, allow_pickle: bool = False) -> Reader:
     """Load a model of transformers and its tokenizer.
+
+    No code of the folder is run: only classes of transformers itself are loaded, and weights are
+    read from safetensors files alone, because a pickle can run code when it is read.
 
     Args:
         name: a folder with both, an installed package that contains a folder ``model``, or a name
             on the hub.
         device: device of the model, as torch names it.
+        allow_pickle: read weights from pickles, such as pytorch_model.bin, where there are no
+            safetensors files.
 
     Returns:
         a ``Reader``: the model in evaluation mode, with its language head if it was trained with
         one.
 
     Raises:
-        InputError: transformers is not installed, or torch has no such device.
-        InputFileError: there is no such model, or the hub cannot be reached.
+        InputError: transformers is not installed, torch has no such device, or the model takes no
+            texts.
+        InputFileError: there is no such model, the hub cannot be reached, the model needs Python
+            code of its own, or its weights are pickles that were not allowed.
 
     Example:
         >>> import tempfile
@@ -122,35 +60,80 @@ def load(name: str, device: str = "cpu") -> Reader:
     if importlib.util.find_spec("transformers") is None:
         do = 'pip install "kanerva[hf]"'
         refuse("transformers", got="not there", must="installed", do=do)
+    if not isinstance(name, str) or not name:
+        must, do = "the name of a folder, a package or a model on the hub", "write it as a string"
+        refuse("model", name, must=must, do=do, error=InputTypeError)
+    pickles = checks.flag("allow_pickle", allow_pickle)
     where = _device(device)
     folder = _folder(name)
-    local = folder != name or Path(name).is_dir() or not _hub_answers()
+    local = folder != name or os.path.isdir(name) or not _hub_answers()
     try:
         with _quiet():
-            model, tokenizer = _loaded(folder, local)
+            model, tokenizer = _loaded(folder, local, pickles)
+    except InputError:
+        raise
     except Exception as error:  # each version of transformers and its hub raises other classes
-        reason = " ".join(str(error).split())[:160] or "no more is known"
-        got = f"{name!r} ({type(error).__name__}: {reason})"
-        must = (
-            "a folder with a model and its tokenizer, an installed package that contains one, "
-            "or a name on the hub"
-        )
-        do = "write both with their method save_pretrained, or check the network"
-        refuse("model", got=got, must=must, do=do, error=InputFileError)
+        _refuse_model(name, folder, error, pickles)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Reader(name, model.eval().to(where), tokenizer)
 
 
-def _loaded(folder: str, local: bool) -> tuple[Any, Any]:
+def _loaded(folder: str, local: bool, pickles: bool) -> tuple[Any, Any]:
     """Load a model and its tokenizer with the classes that the configuration names."""
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=local)
+    # Without an explicit False, transformers offers on the terminal to run code of the folder.
+    options = {"local_files_only": local, "trust_remote_code": False}
+    config = AutoConfig.from_pretrained(folder, **options)
+    _check_kernels(config)
     language = any(kind.endswith(LANGUAGE) for kind in config.architectures or ())
     kind = AutoModelForCausalLM if language else AutoModel
-    model = kind.from_pretrained(folder, local_files_only=local)
-    return model, AutoTokenizer.from_pretrained(folder, local_files_only=local)
+    model = kind.from_pretrained(folder, use_safetensors=None if pickles else True, **options)
+    taken = getattr(model, "main_input_name", "input_ids")
+    if taken != "input_ids":
+        do = "call it in Python on inputs of your own, inside kanerva.probe.watch"
+        got = f"{type(model).__name__}, which takes {taken}"
+        refuse("model", got=got, must="one that takes texts", do=do)
+    return model, AutoTokenizer.from_pretrained(folder, **options)
+
+
+def _check_kernels(config: Any) -> None:
+    """Refuse a configuration that names an attention on the hub: its code would be downloaded."""
+    parts = [config, *(part for part in vars(config).values() if hasattr(part, "to_dict"))]
+    for part in parts:
+        name = getattr(part, "_attn_implementation", None)
+        if isinstance(name, str) and "/" in name:
+            must, got = "one whose attention is in transformers itself", f"one that takes {name!r}"
+            do = 'write "sdpa" as attn_implementation into its config.json'
+            refuse("model", got=got, must=must, do=do, error=InputFileError)
+
+
+def _refuse_model(name: str, folder: str, error: Exception, pickles: bool) -> NoReturn:
+    """Say why a model could not be loaded."""
+    reason = " ".join(str(error).split())
+    got = f"{name!r} ({type(error).__name__}: {reason[:160] or 'no more is known'})"
+    must = (
+        "a folder with a model and its tokenizer, an installed package that contains one, "
+        "or a name on the hub"
+    )
+    do = "write both with their method save_pretrained, or check the network"
+    if "trust_remote_code" in reason:
+        must, got = "of a class of transformers", f"{name!r}, which needs Python code of its own"
+        do = "read that code, load the model with it in Python, and call probing.examine"
+    elif "safetensors" in reason and not pickles and _has_pickles(folder):
+        must, got = "one with weights in safetensors files", f"{name!r}, which has none"
+        do = (
+            "write it again with save_pretrained, or, where its pickles come from someone you "
+            "trust, allow them with --allow-pickle or allow_pickle=True"
+        )
+    refuse("model", got=got, must=must, do=do, error=InputFileError)
+
+
+def _has_pickles(folder: str) -> bool:
+    """Return whether a folder holds pickles; True for a name on the hub, which cannot be listed."""
+    path = Path(folder)
+    return not path.is_dir() or any(any(path.glob(kind)) for kind in PICKLES)
 
 
 def _device(name: str) -> torch.device:
@@ -177,19 +160,15 @@ def _hub_answers() -> bool:
     return True
 
 
-def _positions(config: Any) -> float:
-    """Return the largest number of tokens that a model takes."""
-    counts = (getattr(config, name, None) for name in LENGTHS)
-    return next((count for count in counts if isinstance(count, int) and count > 0), 512)
-
-
 def _folder(name: str) -> str:
     """Return the folder of the model in an installed package; any other name as it is."""
     module = name.replace("-", "_")
-    if os.sep in name or Path(name).is_dir() or not module.isidentifier():
+    if os.sep in name or os.path.isdir(name) or not module.isidentifier():
         return name
     spec = importlib.util.find_spec(module)
-    folder = Path(spec.origin).parent / "model" if spec and spec.origin else Path(name)
+    if not (spec and spec.origin):
+        return name
+    folder = Path(spec.origin).parent / "model"
     return str(folder) if (folder / "config.json").is_file() else name
 
 
