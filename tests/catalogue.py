@@ -16,6 +16,7 @@ from kanerva.separation import (
     Linear,
     Normalised,
     Power,
+    Sink,
     Softmax,
     Step,
     TopK,
@@ -125,6 +126,13 @@ CATALOGUE = {
     "top 3": lambda: Patterns(N, separation=TopK(3, 0.2)),
     "entmax closeness": lambda: Patterns(
         N, similarity=similarity.closeness, separation=Entmax(1.5, 0.05)
+    ),
+    "sink": lambda: Patterns(N, separation=Sink(Softmax(0.3), 0.5)),
+    "sink learned": lambda: Patterns(
+        N, value_dim=5, separation=Sink(Softmax(learned(0.3)), learned(0.5))
+    ),
+    "sink entmax": lambda: Patterns(
+        N, similarity=similarity.closeness, separation=Sink(Entmax(1.5, 0.05), -60.0)
     ),
     "keeps the query": lambda: kanerva.sdm_patterns(N, 10, empty="keep"),
     "real locations": lambda: Locations(

@@ -45,6 +45,7 @@ PARTS = {
     "Entmax 2": separation.Entmax(2.0, 0.9),
     "TopK": separation.TopK(3, 0.8),
     "Normalised": separation.Normalised(separation.Power(4)),
+    "Sink": separation.Sink(separation.Softmax(0.7), 0.4),
 }
 
 

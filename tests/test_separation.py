@@ -22,6 +22,7 @@ from kanerva.separation import (
     Linear,
     Normalised,
     Power,
+    Sink,
     Softmax,
     Step,
     TopK,
@@ -193,6 +194,7 @@ SMOOTH = [
     Linear(),
     Entmax(1.0, 0.6),
     Entmax(1.3, 0.6),
+    Sink(Softmax(0.7), 0.4),
 ]
 KINKED = [
     Entmax(1.5, 0.6),
@@ -202,6 +204,8 @@ KINKED = [
     Argmax(),
     Step(0.3),
     Compact(0.2),
+    Sink(Entmax(1.5, 0.6), 0.2),
+    Sink(TopK(3, 0.8), -0.1),
 ]
 
 
@@ -292,6 +296,73 @@ def test_scores_of_any_size(rule):
     weights = rule(scores)
     torch.testing.assert_close(weights.sum(-1), torch.ones(3))
     torch.testing.assert_close(weights, rule(scores.double()).float(), rtol=1e-4, atol=1e-6)
+
+
+# Sink
+
+
+def test_a_sink_is_one_more_key_without_a_value():
+    """The weights are those beside a key of that score, of every rule; softmax is written out."""
+    scores, null, beta = normal(4, 9, seed=3), 0.6, 0.7
+    powers = torch.exp(beta * scores)
+    whole = math.exp(beta * null) + powers.sum(-1, keepdim=True)
+    rule = Sink(Softmax(beta), null)
+    torch.testing.assert_close(rule(scores), powers / whole, rtol=1e-12, atol=0)
+    torch.testing.assert_close(rule.potential(scores), whole.squeeze(-1).log() / beta)
+    assert (rule(scores).sum(-1) < 1).all()
+    beside = torch.cat((scores, torch.full((4, 1), null, dtype=torch.float64)), -1)
+    for part in (Entmax(1.5), TopK(3, 1.0), Argmax(), Compact(0.2), Linear(), Normalised(Power(3))):
+        torch.testing.assert_close(Sink(part, null)(scores), part(beside)[:, :-1])
+    far = Sink(Softmax(beta), -1e4)
+    torch.testing.assert_close(far(scores), Softmax(beta)(scores))
+    torch.testing.assert_close(far.potential(scores), Softmax(beta).potential(scores))
+
+
+def test_where_no_key_is_left_the_potential_is_that_of_the_null_pattern():
+    nothing = torch.zeros(9, dtype=torch.bool)
+    potential = Sink(Softmax(0.7), 0.4).potential(normal(4, 9), nothing)
+    torch.testing.assert_close(potential, torch.full((4,), 0.4, dtype=torch.float64))
+    assert Sink(Argmax(), -2.0).potential(normal(9), nothing).item() == -2
+
+
+def test_a_sink_of_each_head_is_that_of_a_transformer():
+    """gpt-oss appends the sink of each head to the scaled products, and drops its probability."""
+    scores, sinks = normal(2, 3, 5, 7, seed=4), normal(3, seed=5)
+    combined = torch.cat([scores, sinks.reshape(1, -1, 1, 1).expand(2, 3, 5, 1)], dim=-1)
+    expected = torch.softmax(combined, dim=-1)[..., :-1]
+    rule = Sink(Softmax(1.0), sinks.reshape(-1, 1, 1))
+    torch.testing.assert_close(rule(scores), expected)
+    with pytest.raises(kanerva.InputError, match="score must be a number, or a tensor that"):
+        rule(scores[:, :2])
+
+
+def test_the_score_of_a_sink_is_learned():
+    scores, null = normal(3, 6, seed=1), torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    for part in (Softmax(0.8), Entmax(1.3, 0.9)):
+        assert torch.autograd.gradcheck(lambda n, part=part: Sink(part, n)(scores), (null,))
+        potential = partial(lambda n, part: Sink(part, n).potential(scores), part=part)
+        assert torch.autograd.gradcheck(potential, (null,))
+        (slope,) = torch.autograd.grad(potential(null).sum(), null)
+        share = 1 - Sink(part, 0.3)(scores).sum(-1)  # the weight of the null pattern
+        torch.testing.assert_close(slope, share.sum())
+    memory = kanerva.Patterns(6, separation=Sink(Softmax(1.0), null), dtype=torch.float64)
+    memory.write(normal(3000, 6, seed=2))
+    read = memory.read(normal(9, 6, seed=3)).sum()
+    (slope,) = torch.autograd.grad(read, null)
+    assert slope.isfinite()
+    assert slope != 0
+
+
+@pytest.mark.parametrize("score", [None, "junk", math.nan, math.inf, True, torch.tensor(1)])
+def test_a_sink_refuses(score):
+    with pytest.raises(kanerva.InputError, match="Sink: score must be"):
+        Sink(Softmax(1.0), score)
+    with pytest.raises(kanerva.InputError, match="Sink: part must be a rule without"):
+        Sink(Difference(Linear()), 0.0)
+    with pytest.raises(kanerva.InputTypeError, match="Sink: part must be a separation"):
+        Sink(score, 0.0)
+    with pytest.raises(kanerva.InputError, match="scores must be finite"):
+        Sink(Softmax(1.0), 0.0)(torch.tensor([-math.inf, 1.0]))
 
 
 # Ties

@@ -172,6 +172,22 @@ SOURCES = {
         "International Conference on Machine Learning",
         {"eprint": "2402.13725", "archiveprefix": "arXiv"},
     ),
+    "xiao2024": Source(
+        "inproceedings",
+        "Xiao, Guangxuan and Tian, Yuandong and Chen, Beidi and Han, Song and Lewis, Mike",
+        "Efficient Streaming Language Models with Attention Sinks",
+        2024,
+        "International Conference on Learning Representations",
+        {"eprint": "2309.17453", "archiveprefix": "arXiv"},
+    ),
+    "openai2025": Source(
+        "misc",
+        "OpenAI",
+        "gpt-oss-120b \\& gpt-oss-20b Model Card",
+        2025,
+        "",
+        {"eprint": "2508.10925", "archiveprefix": "arXiv"},
+    ),
 }
 
 # What to cite for each constructor of ``kanerva.models``.

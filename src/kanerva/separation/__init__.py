@@ -7,6 +7,7 @@ out has weight zero and adds nothing to the potential; where no key is left, all
 
 from kanerva.separation._base import Partial, Separation
 from kanerva.separation._entmax import Entmax
+from kanerva.separation._null import Sink
 from kanerva.separation._overlaps import Cap, Circle
 from kanerva.separation._softmax import Argmax, Compact, Softmax, TopK
 from kanerva.separation._sums import Exponential, Linear, Power, Step
@@ -25,6 +26,7 @@ __all__ = [
     "Partial",
     "Power",
     "Separation",
+    "Sink",
     "Softmax",
     "Step",
     "TopK",
