@@ -17,7 +17,7 @@ export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint slow oldest triton docs bench format pins clean
+.PHONY: help demo test lint slow oldest triton recipes docs bench format pins clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -48,8 +48,10 @@ triton: $(READY)  ## Run the kernels for a GPU in Triton's interpreter (Linux)
 	@test -d .venv/triton || PIP_CONSTRAINT= $(BIN)/pip install --quiet --no-deps --target .venv/triton -r tests/triton.txt
 	PYTHONPATH=.venv/triton $(BIN)/pytest -n 2 tests/test_triton.py
 
-docs: $(READY)  ## Run every experiment in both sizes, and write the pages of docs/ from them
+recipes: $(READY)  ## Run every experiment in its quick size and check its numbers
 	$(BIN)/kanerva run --all --size quick --jobs 2 --out runs/quick
+
+docs: recipes  ## Run every experiment in both sizes, and write the pages of docs/ from them
 	$(BIN)/kanerva run --all --size paper --jobs 2 --out runs/paper
 	$(BIN)/kanerva pages runs/paper runs/quick --out docs
 	$(BIN)/kanerva probe $(MINILM) --out runs/minilm $(patsubst %,--replace %,circles matched caps sparse topk settled nearest uniform)

@@ -2,13 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 import kanerva
 from kanerva import bits, similarity, theory
 from kanerva.lab.papers import RECIPES
-from kanerva.lab.papers.bricken2021 import _memories, _trials
+from kanerva.lab.papers.bricken2021 import _memories, _trials, finite_locations
 from kanerva.separation import Circle
 
 
@@ -22,6 +23,45 @@ def test_rounded_counts_keep_the_mean_and_spread_by_less_than_one():
         assert set(drawn.unique().tolist()) == {math.floor(shared), math.ceil(shared)}
         assert drawn.mean().item() == pytest.approx(shared, abs=4 * 0.5 / 200)
         assert not torch.equal(drawn, counts(query, keys))  # anew each time
+
+
+@pytest.mark.parametrize("algorithm", ["sdm_rounded", "continuous_rounded"])
+def test_rounded_counts_are_drawn_alike_on_any_number_of_threads(algorithm):
+    directions = algorithm == "continuous_rounded"
+    keys = _trials.patterns(300, 64, 0, directions)
+    queries = _trials.cues(keys, keys, 6, directions, torch.Generator().manual_seed(0))
+
+    def reads(threads, budget):
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            with kanerva.settings.use(budget=budget):
+                memory = _trials.build(algorithm, 64, 13, 1e6, seed=0)
+                memory.write(keys)
+                read = [memory.read(queries) for _ in range(3)]
+                return torch.stack([*read, memory.recall(keys, steps=5)])
+        finally:
+            torch.set_num_threads(before)
+
+    first = reads(1, 2**28)
+    assert not torch.equal(first[0], first[1])
+    for threads, budget in ((2, 2**28), (3, 2**18)):
+        torch.testing.assert_close(reads(threads, budget), first, rtol=0, atol=1e-5)
+
+
+def test_ties_of_rounded_counts_cost_what_a_simulation_loses():
+    draw = np.random.default_rng(0)
+    shared = np.exp(theory.circle.log_fraction(64, 15)) * 1e5
+    lost = []
+    for _ in range(60):
+        patterns = draw.choice(np.array([-1.0, 1.0], np.float32), (1024, 64))
+        mean = shared[((64 - patterns @ patterns.T) / 2).astype(int)]
+        counts = np.floor(mean) + (draw.random(mean.shape) < mean % 1)
+        read = np.where(counts @ patterns > 0, 1, -1)  # a tied bit is read as -1
+        lost.append(1 - (read * patterns).mean())
+    expected, spread = finite_locations.ties(64, 15, 1024, 1e5)
+    assert np.mean(lost) == pytest.approx(expected, abs=4 * spread / math.sqrt(60))
+    assert np.std(lost) == pytest.approx(spread, rel=4 / math.sqrt(2 * 60))
 
 
 def test_folded_cosines_weigh_as_the_bits_do():

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import kanerva
 import toys
@@ -27,6 +28,38 @@ def test_quick_size_comes_out_as_it_should(name):
     assert not failed, "\n".join(failed)
     assert any(verdict.ok for verdict in result.verdicts), "a quick run should check something"
     assert plot.svg(recipe.draw(result.rows)).startswith("<?xml")
+
+
+def tables(recipe, folder, runs, given=None):
+    """Run a recipe with each of the numbers of threads and jobs, and yield its tables."""
+    before = torch.get_num_threads()
+    try:
+        for place, (threads, jobs) in enumerate(runs):
+            torch.set_num_threads(threads)
+            runner.run(recipe, folder / str(place), given=given, jobs=jobs)
+            yield (folder / str(place) / "table.csv").read_bytes()
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("sdm.finite_locations", {"algorithm": "sdm_rounded", "radius": 15, "cues": 1024, "levels": 1}),
+        ("sdm.images", {"activation": 1e-9, "queries": 100}),
+        ("sdm.projection", {"radius": 9, "epochs": 2, "queries": 30}),
+    ],
+)
+def test_a_table_is_the_same_on_any_number_of_threads(name, given, tmp_path):
+    one, two = tables(RECIPES[name], tmp_path, ((1, 1), (2, 1)), given)
+    assert one == two
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_table_is_the_same_on_any_number_of_threads_and_jobs(name, tmp_path):
+    one, two, parallel = tables(RECIPES[name], tmp_path, ((1, 1), (2, 1), (3, 2)))
+    assert one == two == parallel
 
 
 @pytest.mark.parametrize("name", RECIPES)

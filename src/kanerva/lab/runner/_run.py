@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,7 +60,8 @@ def run(
     """Run a recipe: measure every cell, judge the rows, draw the figure.
 
     The rows of each cell are appended to ``table.csv`` when the cell ends. An interrupted run is
-    resumed from there by another call with the same parameters. The cells are independent and run
+    resumed from there by another call with the same parameters. A cell is measured with one thread,
+    so the table does not depend on the number of threads or jobs. The cells are independent and run
     through joblib, so its backends can distribute them::
 
         from dask.distributed import Client
@@ -189,13 +191,27 @@ def _measured(
 def _cell(recipe: Recipe, place: int, cell: Cell) -> tuple[int, list[Row]]:
     """Measure one cell; return its place and its rows, with the parameters in front."""
     rows = []
-    for row in recipe.measure(**cell):
-        both = set(row) & set(cell)
-        if both:
-            must, do = "without the names of parameters", "give the measured column another name"
-            refuse("rows", must=must, got=", ".join(sorted(both)), do=do)
-        rows.append(cell | {name: _rows.plain(value) for name, value in row.items()})
+    with _one_thread():
+        for row in recipe.measure(**cell):
+            both = set(row) & set(cell)
+            if both:
+                must, got = "without the names of parameters", ", ".join(sorted(both))
+                refuse("rows", must=must, got=got, do="give the measured column another name")
+            rows.append(cell | {name: _rows.plain(value) for name, value in row.items()})
     return place, rows
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch and the engines use one thread, since several add floats in another order."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _manifest(recipe: Recipe, request: dict[str, Any], counts: dict[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from kanerva._core.errors import door
 from kanerva.activation import Activation, Unit
 from kanerva.lab.papers.bricken2021._words import CONTINUOUS
 from kanerva.memory import Patterns
+from kanerva.memory._inputs import Given
 from kanerva.models import sdm_continuous_attention, sdm_continuous_patterns
 from kanerva.separation import Cap, Circle, Normalised, Power, Separation, Softmax
 from kanerva.similarity import Overlap, Similarity, cosine
 
-__all__ = ["DRAWS", "Folded", "Rounded", "few", "memory"]
+__all__ = ["DRAWS", "Folded", "Redrawn", "Rounded", "few", "memory"]
 
 DRAWS = ("poisson", "rounded")
 UNIT = Unit()
@@ -28,6 +29,9 @@ class Rounded:
     The mean of that number is rounded down or up to a whole number, with the probabilities that
     keep the mean, and drawn again at every read. Random locations share a Poisson number instead,
     which has a far larger spread and is drawn once.
+
+    One generator draws for all queries in their order, so a memory must not divide a read among
+    threads or blocks; ``Redrawn`` does not.
     """
 
     def __init__(
@@ -39,6 +43,17 @@ class Rounded:
     def __call__(self, query: Tensor, keys: Tensor) -> Tensor:
         mean = (self.rule.log_weights(self.similarity(query, keys)) + self.log_scale).exp()
         return mean.floor() + (torch.rand(mean.shape, generator=self.source) < mean.frac())
+
+
+class Redrawn(Patterns):
+    """Patterns whose shared locations, ``Rounded``, are drawn once for all queries of a read."""
+
+    def _read(self, given: Given) -> Tensor:
+        rows = given.rows
+        shared = self.similarity(rows, given.keys)
+        value = self.activation(self.separation(shared, given.kept) @ given.values, rows)
+        lost = (shared == 0).all(-1, keepdim=True)
+        return torch.where(lost, rows, value) if self.empty == "keep" else value
 
 
 class Folded(Separation):
@@ -116,7 +131,8 @@ def few(
     ``Rounded``.
     """
     rule = Folded(dim, radius)
-    similarity: Similarity = Rounded(cosine, rule, math.log(locations), seed)
+    # The order of a power is one more than that of its weights.
+    parts: Any = {"separation": Normalised(Power(2)), "activation": activation}
     if checks.choice("draw", draw, DRAWS) == "poisson":
         overlap = Overlap(dim, radius, locations, seed)
 
@@ -126,6 +142,6 @@ def few(
             distances = rule.distance(cosine(query, keys)).long()
             return overlap._quantile(distances, chances).to(query.dtype)
 
-    # The order of a power is one more than that of its weights.
-    linear = Normalised(Power(2))
-    return Patterns(dim, value_dim, similarity=similarity, separation=linear, activation=activation)
+        return Patterns(dim, value_dim, similarity=similarity, **parts)
+    rounded = Rounded(cosine, rule, math.log(locations), seed)
+    return Redrawn(dim, value_dim, similarity=rounded, **parts)

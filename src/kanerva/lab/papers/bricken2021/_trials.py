@@ -4,6 +4,7 @@ import math
 import statistics
 import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
 import kanerva
-from kanerva import Memory, Patterns, bits, theory
+from kanerva import Memory, bits, theory
 from kanerva._core import checks
 from kanerva._core.errors import refuse
 from kanerva.activation import Sign, Unit
@@ -50,7 +51,8 @@ def build(algorithm: str, bits: int, radius: int, locations: float, seed: int) -
             return kanerva.sdm_patterns(bits, radius, tie="minus", empty="zero")
         case ["sdm", "rounded"]:
             shared = _memories.Rounded(agreement, Circle(bits, radius), log_locations, seed)
-            return Patterns(bits, similarity=shared, separation=Linear(), activation=Sign("minus"))
+            parts: Any = {"separation": Linear(), "activation": Sign("minus")}
+            return _memories.Redrawn(bits, similarity=shared, **parts)
         case ["sdm", "poisson"]:
             return kanerva.sdm_patterns(bits, radius, locations, seed=seed, tie="minus")
         case ["sdm", "locations"]:
@@ -63,10 +65,8 @@ def build(algorithm: str, bits: int, radius: int, locations: float, seed: int) -
         case ["continuous", "rounded"]:
             log_scale = log_locations + theory.cap.log_activation(bits, radius)
             shared = _memories.Rounded(cosine, Cap(bits, radius), log_scale, seed)
-            unit, linear = Unit(), Linear()
-            return Patterns(
-                bits, similarity=shared, separation=linear, activation=unit, empty="keep"
-            )
+            parts = {"separation": Linear(), "activation": Unit(), "empty": "keep"}
+            return _memories.Redrawn(bits, similarity=shared, **parts)
         case _:
             return _memories.memory(algorithm, bits, radius, empty="keep")
 
