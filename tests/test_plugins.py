@@ -148,11 +148,41 @@ class TestCall:
             "IndexError: list index out of range (test_plugins.py, line "
         )
 
+    @pytest.mark.parametrize(
+        ("error", "words"),
+        [
+            (SystemExit(0), "SystemExit: 0 ("),
+            (GeneratorExit(), "GeneratorExit ("),
+            (type("Stop", (KeyboardInterrupt,), {})("now"), "Stop: now ("),
+            (type("Own", (BaseException,), {})(), "Own ("),
+            (type("Mute", (Exception,), {"__str__": lambda self: 1 / 0})(), "Mute ("),
+        ],
+    )
+    def test_whatever_is_raised_becomes_a_sentence(self, error, words):
+        def raising():
+            raise error
+
+        with pytest.raises(InputError) as caught:
+            plugins.call("data", "mine", raising)
+        assert caught.value.got.startswith(f"'mine': {words}test_plugins.py, line ")
+        assert caught.value.__cause__ is error
+
+    def test_a_ctrl_c_passes(self):
+        def interrupted():
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            plugins.call("data", "mine", interrupted)
+
+    def test_keywords_of_any_name(self):
+        given = {"name": 1, "argument": 2, "function": 3, "args": 4, "kwargs": 5}
+        assert plugins.call("data", "mine", dict, **given) == given
+
     def test_a_sentence_stays_as_it_is(self):
         def refusing():
             raise InputError("f", "x", "1", "2", "give 1")
 
-        with pytest.raises(InputError, match="f: x must be 1, but it was 2; give 1"):
+        with pytest.raises(InputError, match=r"^mine: f: x must be 1, but it was 2; give 1"):
             plugins.call("data", "mine", refusing)
 
 
@@ -192,6 +222,53 @@ def failing(dim):
 
 def no_argument():
     return None
+
+def keyword_only(*, dim):
+    return kanerva.modern_hopfield(dim, beta=1.0)
+
+def other_values(dim):
+    return kanerva.Patterns(dim, value_dim=3, separation=kanerva.separation.Softmax(1.0))
+
+def doubles(dim):
+    return kanerva.modern_hopfield(dim, beta=1.0).double()
+
+def flagged(dim, name=0, argument=0, function=0, flag=True, nothing=3):
+    assert (name, argument, function, flag, nothing) == (1, 2, "three", False, None)
+    return kanerva.modern_hopfield(dim, beta=64.0)
+
+class Mine(kanerva.Patterns):
+    def __init__(self, dim):
+        super().__init__(dim, separation=kanerva.separation.Softmax(64.0))
+
+class Leaving(Mine):
+    def write(self, *given, **more):
+        raise SystemExit(0)
+
+class Empty(Mine):
+    def settle(self, query, **more):
+        return (None, *super().settle(query, **more)[1:])
+
+class Short(Mine):
+    def settle(self, query, **more):
+        found = super().settle(query, **more)
+        return (found[0][:1], *found[1:])
+
+class Odd(Mine):
+    nbytes = "many"
+
+class Stop(KeyboardInterrupt):
+    pass
+
+def stopping(dim):
+    raise Stop
+
+def raising(*given):
+    raise RuntimeError("no")
+
+picks = Entry("Picks", ("bits",), (), raising, nearest_of)
+picked = Entry("Picked", ("bits",), (), lambda facts, chosen: ["beta"], nearest_of)
+fills = Entry("Fills", ("bits",), (), lambda facts, chosen: [], nearest_of, fill=raising)
+untitled = lambda: Entry(3, ("bits",), (), raising, nearest_of)
 
 dense = cue = nearest_of
 """
@@ -258,8 +335,24 @@ class TestMemories:
             ("outside:built", {}, "memory must be a callable that builds a memory from"),
             ("outside:nothing", {}, "memory must be a callable that returns a kanerva.Memory"),
             ("outside:shorter", {}, "returns one of length 63"),
-            ("outside:failing", {}, "'failing': ZeroDivisionError: division by zero"),
+            ("outside:failing", {}, "'outside:failing': ZeroDivisionError: division by zero"),
             ("outside:no_argument", {}, "'no_argument', which takes no argument"),
+            ("outside:keyword_only", {}, "'keyword_only', which takes keyword arguments only"),
+            ("outside:other_values", {}, "'outside:other_values', .* of value length 3"),
+            ("outside:doubles", {}, "^outside:doubles: Patterns.write: .*float64"),
+            ("outside:Leaving", {}, "stores and recalls .*'outside:Leaving': SystemExit: 0"),
+            ("outside:Empty", {}, "^outside:Empty: memory must be one whose reads have .* None"),
+            ("outside:Short", {}, "^outside:Short: .* shape of their queries"),
+            ("outside:Odd", {}, "^outside:Odd: nbytes must be an integer"),
+            ("outside:stopping", {}, r"'outside:stopping': Stop \(outside.py, line"),
+            ("outside:picks", {}, "whose pick raises no error, .*'outside:picks': RuntimeError"),
+            ("outside:picked", {}, r"'outside:picked', which returns \['beta'\]"),
+            ("outside:fills", {}, "'outside:fills': RuntimeError: no .outside.py"),
+            ("dense", {"dense.order": 1}, "^dense: order must be"),
+            ("sdm", {"sdm.locations": "many"}, "^sdm: locations must be a finite number"),
+            ("outside:needs", {"needs.beta": 2, "needs.dim": 3}, "multiple values for .*'dim'"),
+            ("dens", {}, "but it was 'dens' .*; write 'dense'"),
+            ("dense", {"dense.ordre": 3}, "it was dense.ordre; write 'order'"),
             ("outside:needs", {}, "set must be what needs.dim, beta. takes, .* left out"),
             ("outside:needs", {"needs.beat": 1}, "it was needs.beat"),
             ("outside:needs", {"needs.beta": -1}, "beta must be"),
@@ -274,6 +367,32 @@ class TestMemories:
     def test_what_is_no_memory_gets_a_sentence(self, outside, name, given, sentence):
         with pytest.raises(InputError, match=sentence):
             compare(name, given=given)
+
+    def test_an_entry_needs_a_title_and_functions(self):
+        with pytest.raises(InputError, match="Entry: title must be a few words"):
+            memories.Entry("", ("bits",), (), min, min)
+        with pytest.raises(InputError, match="Entry: fill must be a function, or None"):
+            memories.Entry("One", ("bits",), (), min, min, fill=3)
+
+    def test_parameters_of_any_name_and_kind(self, outside):
+        given = {"name": 1, "argument": 2, "function": "three", "flag": False, "nothing": None}
+        given = {f"flagged.{name}": value for name, value in given.items()}
+        assert compare("outside:flagged", given=given).rows[-1]["exact"] == 1.0
+
+    @pytest.mark.untyped
+    @pytest.mark.parametrize("name", ["failing", "Leaving", "picks", "fills", "Odd", "stopping"])
+    def test_a_plugin_that_fails_is_left_out_where_it_is_not_named(self, install, name):
+        install("acme", f"[kanerva.memories]\nmine = acme:{name}\n", MEMORIES)
+        with pytest.warns(UserWarning, match=f"'mine' is left out: .*acme:{name}") as caught:
+            result = compare()
+        assert len(caught) == 1
+        names = {row["memory"] for row in result.rows}
+        assert names == {"cue", "nearest", *memories.ENTRIES}
+        assert set(result.parameters) == set(memories.ENTRIES)
+        assert "Mine" not in [title for title, _ in result.pictures]
+        for asked in ({"given": {"mine.beta": 1.0}}, {"names": ("mine",)}):
+            with pytest.raises(InputError):
+                compare(*asked.get("names", ()), given=asked.get("given"))
 
     def test_two_of_one_name_get_a_sentence(self, outside, folder):
         (folder / "outside_again.py").write_text(MEMORIES)
@@ -399,6 +518,10 @@ class TestCommands:
         code, out, _ = command("recall", "shapes:stripes", *options)
         assert code == 0
         assert "Nearest of" in out
+        (folder / "runs" / "shapes.stripes" / "report.html").unlink()
+        given = ("name=1", "argument=2", "function=three", "flag=false", "nothing=None")
+        words = [word for one in given for word in ("--set", f"flagged.{one}")]
+        assert command("recall", "shapes:stripes", "--memory", "outside:flagged", *words)[0] == 0
         assert (folder / "runs" / "shapes.stripes" / "report.html").is_file()
 
     @pytest.mark.untyped

@@ -6,6 +6,7 @@ import operator
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,14 @@ def choice(argument: str, value: Any, options: Sequence[str]) -> str:
     """Return ``value`` if it is one of the named ``options``."""
     must = "one of " + ", ".join(repr(option) for option in options)
     if not isinstance(value, str) or value not in options:
-        refuse(argument, value, must=must, do=f"choose {must}")
+        refuse(argument, value, must=must, do=nearest(value, options, "choose one of them"))
     return value
+
+
+def nearest(value: Any, options: Sequence[str], otherwise: str) -> str:
+    """Return what to do about a wrong name: write the nearest option, where one is near."""
+    near = get_close_matches(value, options, 1) if isinstance(value, str) else []
+    return f"write {near[0]!r}" if near else otherwise
 
 
 def flag(argument: str, value: Any) -> bool:

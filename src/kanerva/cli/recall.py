@@ -17,6 +17,7 @@ __all__: list[str] = []  # the command is the interface
 
 MEASURES = ("exact", "nearest", "repaired", "broken", "echoed", "lost", "stored", "class_kept")
 COLUMNS = (*MEASURES, "effective", "steps", "seconds", "bytes")
+WORDS = {"true": True, "false": False, "none": None}
 TERMINAL = ("title", "exact", "nearest", "repaired", "broken", "effective", "seconds")
 
 DATA = (
@@ -30,7 +31,7 @@ MEMORY = (
 DOMAIN = "What to store of data that can be either: bits or real"
 PATTERNS = "Store this many patterns of the data, chosen at random; all unless given"
 THRESHOLD = "Threshold of the bits of real data, in their own unit"
-SET = "A parameter of a memory, such as sdm.radius=24"
+SET = "A parameter of a memory, such as sdm.radius=24: a number, true, false, none or a word"
 OUT = "Folder for the report and its table  [default: runs/DATA]"
 
 
@@ -128,8 +129,8 @@ def _levels(text: str) -> tuple[float, ...]:
         refuse("levels", must=must, got=repr(text), do=do)
 
 
-def _given(text: str) -> tuple[str, int | float | str]:
-    """Read one NAME.PARAMETER=VALUE."""
+def _given(text: str) -> tuple[str, int | float | str | bool | None]:
+    """Read one NAME.PARAMETER=VALUE: a number, true, false, none, or a word."""
     name, equals, value = text.partition("=")
     if not equals or "." not in name or not value:
         must, do = "MEMORY.PARAMETER=VALUE", "write --set sdm.radius=24"
@@ -139,4 +140,4 @@ def _given(text: str) -> tuple[str, int | float | str]:
             return name, read(value)
         except ValueError:
             continue
-    return name, value
+    return name, WORDS.get(value.lower(), value)

@@ -19,7 +19,20 @@ from typing import Any
 
 from kanerva._core.errors import InputError, refuse
 
-__all__ = ["call", "current_folder", "entry_points", "is_location", "load", "load_all", "names"]
+__all__ = [
+    "call",
+    "current_folder",
+    "entry_points",
+    "foreign",
+    "is_location",
+    "load",
+    "load_all",
+    "names",
+    "prefixed",
+]
+
+# Folders of code that is not the cause of an error although it raises it.
+KANERVA, PYTHON = str(Path(__file__).parents[1]), str(Path(os.__file__).parent)
 
 
 def names(group: str) -> list[str]:
@@ -89,7 +102,8 @@ def load_all(
     for name, point in points.items():
         try:
             found[name] = convert(name, point.load())
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            _pass_interrupt(error)
             warnings.warn(
                 f"The entry point {name!r} of {_package(point)} is left out: {_reason(error)}.",
                 stacklevel=2,
@@ -129,43 +143,106 @@ def load(argument: str, location: str) -> Any:
     try:
         with current_folder():
             module = importlib.import_module(home)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        _pass_interrupt(error)
         must = "module:NAME of a module that can be imported"
         got = f"{location!r}: {_reason(error)}"
         do = "write the name of an installed module or of one in the current folder"
         refuse(argument, must=must, got=got, do=do)
     try:
-        return operator.attrgetter(name)(module)
-    except AttributeError:
+        with foreign(argument, location):  # a module or a class can compute its attributes
+            return operator.attrgetter(name)(module)
+    except InputError as error:
+        if not isinstance(error.__cause__, AttributeError):
+            raise
         must, got = f"module:NAME of something in the module {home!r}", f"{location!r}"
         refuse(argument, must=must, got=got, do=f"check the name {name!r}")
 
 
-def call(argument: str, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a function from outside the library, and turn its errors into one sentence.
+def call(
+    argument: str, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+) -> Any:
+    """Call a function from outside the library, and turn what it raises into one sentence.
 
     Args:
         argument: the name of the argument by which the function was given, for the error.
-        name: the name of the function, for the error.
+        name: of the function, such as ``module:NAME``, for the error.
         function: what is called.
         *args: its positional arguments.
-        **kwargs: its keyword arguments.
+        **kwargs: its keyword arguments, of any names.
 
     Raises:
-        InputError: the function raises an error; an ``InputError`` stays as it is.
+        InputError: the function raises anything; to an ``InputError`` the name is added.
 
     Example:
         >>> from kanerva.lab import plugins
         >>> plugins.call("data", "round", round, 2.5)
         2
     """
-    try:
+    with foreign(argument, name):
         return function(*args, **kwargs)
+
+
+@contextmanager
+def foreign(
+    argument: str,
+    name: str,
+    must: str = "a callable that raises no error",
+    do: str = "correct it",
+) -> Iterator[None]:
+    """Turn whatever code from outside raises inside the block into one sentence that names it.
+
+    Args:
+        argument: the name of the argument by which the code was given, for the error.
+        name: of the code, such as ``module:NAME``, for the error.
+        must: what the code must be, for the error.
+        do: what the user can do, for the error.
+
+    Raises:
+        InputError: the block raises anything but the interrupt of a Ctrl-C; to an ``InputError``
+            the name is added.
+
+    Example:
+        >>> from kanerva import InputError
+        >>> from kanerva.lab import plugins
+        >>> try:
+        ...     with plugins.foreign("memory", "mine:memory"):
+        ...         raise SystemExit
+        ... except InputError as error:
+        ...     print(error.got)
+        'mine:memory': SystemExit
+    """
+    try:
+        with prefixed(name):
+            yield
     except InputError:
         raise
-    except Exception as error:
-        got = f"{name!r}: {_reason(error)}"
-        refuse(argument, must="a callable that raises no error", got=got, do="correct it")
+    except BaseException as error:
+        _pass_interrupt(error)
+        raise InputError("", argument, must, f"{name!r}: {_reason(error)}", do) from error
+
+
+@contextmanager
+def prefixed(name: str) -> Iterator[None]:
+    """Put a name in front of the sentences that are raised inside the block.
+
+    Example:
+        >>> import kanerva
+        >>> from kanerva.lab import plugins
+        >>> try:
+        ...     with plugins.prefixed("mine:memory"):
+        ...         kanerva.dense(64, order=1)
+        ... except kanerva.InputError as error:
+        ...     print(error.function)
+        mine:memory: dense
+    """
+    try:
+        yield
+    except InputError as error:
+        if error.function != name:
+            error.function = f"{name}: {error.function}" if error.function else name
+            error.args = (error.function, *error.args[1:])
+        raise
 
 
 @contextmanager
@@ -193,18 +270,30 @@ def _package(point: EntryPoint) -> str:
     return f"the package {point.dist.name!r}" if point.dist else f"{point.value!r}"
 
 
+def _pass_interrupt(error: BaseException) -> None:
+    """Raise the interrupt of a Ctrl-C, which ends the command, and nothing else."""
+    if type(error) is KeyboardInterrupt:
+        raise error
+
+
 def _reason(error: BaseException) -> str:
     """Describe an error by its type, its message, and the line of foreign code that raised it."""
-    text = " ".join(str(error).split())[:160].rstrip(".")
+    try:
+        text = " ".join(str(error).split())[:160].rstrip(".")
+    except Exception:  # of a class whose own __str__ fails
+        text = ""
     reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    outside = [frame for frame in frames if _foreign(frame.filename)]
+    outside = [frame for frame in frames if _outside(frame.filename)]
     if not outside or isinstance(error, SyntaxError):  # its message names the line already
         return reason
     return f"{reason} ({Path(outside[-1].filename).name}, line {outside[-1].lineno})"
 
 
-def _foreign(filename: str) -> bool:
-    """Return whether a frame belongs neither to this module nor to the import system."""
-    own = (__file__, importlib.__file__, importlib.metadata.__file__)
-    return not filename.startswith("<") and filename not in own
+def _outside(filename: str) -> bool:
+    """Return whether a frame belongs neither to this library, nor to Python, nor to torch."""
+    torch = getattr(sys.modules.get("torch"), "__file__", None)
+    homes = (KANERVA, *([str(Path(torch).parent)] if torch else []))
+    if filename.startswith(("<", *(home + os.sep for home in homes))):
+        return False
+    return not filename.startswith(PYTHON + os.sep) or "-packages" + os.sep in filename

@@ -4,8 +4,17 @@
 ``kanerva.memories``, and ``module:NAME``. Importing this package does not import torch.
 """
 
-from kanerva.lab.memories._entry import Entry, Facts, Parameter, measure
-from kanerva.lab.memories._find import GROUP, build, choose, find, names
+from kanerva.lab.memories._entry import Entry, Facts, Number, Parameter, measure
+from kanerva.lab.memories._find import (
+    GROUP,
+    blamed,
+    build,
+    choose,
+    find,
+    names,
+    prepare,
+    spared,
+)
 from kanerva.lab.memories._models import ENTRIES, table
 
 __all__ = [
@@ -13,11 +22,15 @@ __all__ = [
     "GROUP",
     "Entry",
     "Facts",
+    "Number",
     "Parameter",
+    "blamed",
     "build",
     "choose",
     "find",
     "measure",
     "names",
+    "prepare",
+    "spared",
     "table",
 ]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kanerva._core.errors import door, refuse
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DOMAINS", "Chosen", "Entry", "Facts", "Number", "Parameter", "measure"]
 
-Number = int | float | str
+Number = int | float | str | bool | None
 DOMAINS = ("bits", "real")
 # So many patterns at most are compared with all others to measure how far the data are apart.
 COMPARED = 1000
@@ -65,9 +65,11 @@ class Entry:
     * ``fill``: a function of the memory and the data, which stores ``data.real`` where ``write``
       alone does not, as for linked or fitted rows; ``data.labels`` are their classes. None calls
       ``memory.write``.
+    * ``origin``: ``module:NAME`` of an entry from outside the library, for errors; ``find`` sets
+      it.
 
     Raises:
-        InputError: an unknown domain or source.
+        InputError: an unknown domain or source, or a field of the wrong type.
 
     Example:
         >>> from kanerva.lab.memories import ENTRIES, Facts
@@ -82,9 +84,17 @@ class Entry:
     pick: Callable[[Facts, Chosen], list[Parameter]]
     build: Callable[..., Any]
     fill: Callable[[Any, Any], object] | None = None
+    origin: str = field(default="", kw_only=True)
 
     @door
     def __post_init__(self) -> None:
+        if not isinstance(self.title, str) or not self.title.strip():
+            refuse("title", self.title, must="a few words", do="name the memory")
+        for name in ("pick", "build", "fill"):
+            function = getattr(self, name)
+            if not (callable(function) or (name == "fill" and function is None)):
+                must = "a function" if name != "fill" else "a function, or None"
+                refuse(name, function, must=must, do="see the fields of Entry")
         if not self.domains or not set(self.domains) <= set(DOMAINS):
             must = 'a tuple of "bits", "real" or both'
             refuse("domains", self.domains, must=must, do="name what the memory stores")

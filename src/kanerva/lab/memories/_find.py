@@ -1,15 +1,21 @@
 """Entries by name, also those from outside; their parameters, and the memories built from them."""
 
+import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import numbers
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint
 from typing import Any
 
-from kanerva._core.errors import InputTypeError, describe, door, refuse
+from kanerva._core import checks
+from kanerva._core.errors import InputError, InputTypeError, describe, door, refuse
 from kanerva.lab import plugins
 from kanerva.lab.memories._entry import DOMAINS, Chosen, Entry, Facts, Number, Parameter
 from kanerva.lab.memories._models import ENTRIES
 
-__all__ = ["GROUP", "build", "choose", "find", "names"]
+__all__ = ["GROUP", "blamed", "build", "choose", "find", "names", "prepare", "spared"]
 
 # The group of entry points under which other packages offer memories.
 GROUP = "kanerva.memories"
@@ -52,7 +58,7 @@ def find(names: Sequence[str] = ()) -> dict[str, Entry]:
     """
     points = plugins.entry_points(GROUP, taken=(*ENTRIES, *BASELINES))
     if not names:
-        return ENTRIES | plugins.load_all(points, _entry)
+        return ENTRIES | _loaded(points)
     found: dict[str, Entry] = {}
     for text in dict.fromkeys(names):
         name, entry = _named(text, points)
@@ -90,20 +96,75 @@ def choose(
         11
     """
     known = ENTRIES if entries is None else entries
-    for key in given:
-        if key.rpartition(".")[0] not in names:
-            must = f"NAME.PARAMETER=VALUE with a name among {', '.join(names)}"
-            refuse("set", must=must, got=key, do="name a memory that takes part")
+    _check_given(given, names)
     chosen: dict[str, list[Parameter]] = {}
     for name in sorted(names, key=list(known).index):
-        mine = [
-            Parameter(key.rpartition(".")[2], value, "given")
-            for key, value in given.items()
-            if key.rpartition(".")[0] == name
-        ]
-        picked = known[name].pick(facts, chosen | {"given": mine})
-        chosen[name] = _replaced(name, picked, mine)
+        chosen[name] = _chosen(name, known[name], facts, given, chosen)
     return chosen
+
+
+@door("recall")
+def prepare(
+    entries: Mapping[str, Entry],
+    facts: Facts,
+    given: Mapping[str, Number],
+    needed: Collection[str],
+) -> dict[str, tuple[list[Parameter], Any]]:
+    """Choose the parameters of some entries, and build their memories.
+
+    Args:
+        entries: as ``find`` returns them.
+        facts: of the data.
+        given: parameters to take instead, such as ``{"sdm.radius": 24}``.
+        needed: names of the entries that the user named; another one from outside the library that
+            cannot be built is left out with a warning.
+
+    Returns:
+        for each name its parameters, and its ``kanerva.Memory``, which holds nothing yet.
+
+    Raises:
+        InputError: a given parameter that no entry has, or a memory that cannot be built.
+
+    Example:
+        >>> from kanerva.lab.memories import ENTRIES, Facts
+        >>> from kanerva.lab.memories._find import prepare
+        >>> found = prepare({"dense": ENTRIES["dense"]}, Facts(1024, 64, 10.0), {}, ["dense"])
+        >>> found["dense"][1].dim
+        64
+    """
+    _check_given(given, entries)
+    chosen: dict[str, list[Parameter]] = {}
+    found: dict[str, tuple[list[Parameter], Any]] = {}
+    for name, entry in entries.items():
+        with spared(name, entry, needed):
+            parameters = _chosen(name, entry, facts, given, chosen)
+            found[name] = parameters, build(name, entry, facts.dim, parameters)
+            chosen[name] = parameters
+    return found
+
+
+@contextmanager
+def spared(name: str, entry: Entry, needed: Collection[str]) -> Iterator[None]:
+    """Turn an error of an entry from outside that nobody named into a warning: it is left out."""
+    try:
+        yield
+    except InputError as error:
+        if name in needed or not entry.origin:
+            raise
+        warnings.warn(f"The memory {name!r} is left out: {error}", stacklevel=3)
+
+
+@contextmanager
+def blamed(
+    name: str, entry: Entry, must: str = "a callable that raises no error"
+) -> Iterator[None]:
+    """Name the memory in the errors of the block, and turn what foreign code raises into one."""
+    if entry.origin:
+        with plugins.foreign("memory", entry.origin, must):
+            yield
+    else:
+        with plugins.prefixed(name):
+            yield
 
 
 def build(name: str, entry: Entry, dim: int, parameters: Sequence[Parameter]) -> Any:
@@ -129,17 +190,54 @@ def build(name: str, entry: Entry, dim: int, parameters: Sequence[Parameter]) ->
     """
     from kanerva.memory import Memory
 
+    place = entry.origin or name
     keywords = {parameter.name: parameter.value for parameter in parameters}
-    memory = plugins.call("memory", name, entry.build, dim, **keywords)
+    with blamed(name, entry):
+        memory = entry.build(dim, **keywords)
     if not isinstance(memory, Memory):
-        must, got = "a callable that returns a kanerva.Memory", f"{name!r}, which returns "
+        must, got = "a callable that returns a kanerva.Memory", f"{place!r}, which returns "
         got += describe(memory)
         refuse("memory", must=must, got=got, do="return the memory", error=InputTypeError)
-    if memory.dim != dim:
-        must = f"a callable that returns a memory of the length it is given, {dim}"
-        got = f"{name!r}, which returns one of length {memory.dim}"
-        refuse("memory", must=must, got=got, do="build the memory with that length")
+    lengths = {"length": memory.dim, "value length": memory.value_dim}
+    for what, length in lengths.items():
+        if length != dim:
+            must = f"a callable that returns a memory of the {what} it is given, {dim}"
+            got = f"{place!r}, which returns one of {what} {length}"
+            refuse("memory", must=must, got=got, do="build the memory with that length")
     return memory
+
+
+def _check_given(given: Mapping[str, Number], names: Collection[str]) -> None:
+    """Refuse parameters of memories that take no part."""
+    for key in given:
+        if key.rpartition(".")[0] not in names:
+            must = f"NAME.PARAMETER=VALUE with a name among {', '.join(names)}"
+            refuse("set", must=must, got=key, do="name a memory that takes part")
+
+
+def _chosen(
+    name: str, entry: Entry, facts: Facts, given: Mapping[str, Number], before: Chosen
+) -> list[Parameter]:
+    """Choose the parameters of one entry."""
+    mine = [
+        Parameter(key.rpartition(".")[2], value, "given")
+        for key, value in given.items()
+        if key.rpartition(".")[0] == name
+    ]
+    with blamed(name, entry, "an Entry whose pick raises no error"):
+        picked = entry.pick(facts, {**before, "given": mine})
+    if not isinstance(picked, list | tuple) or not all(map(_is_parameter, picked)):
+        must = "an Entry whose pick returns a list of kanerva.lab.memories.Parameter"
+        got = f"{entry.origin or name!r}, which returns {describe(picked)}"
+        refuse("memory", must=must, got=got, do="return [Parameter(name, value, why)]")
+    return _replaced(name, list(picked), mine)
+
+
+def _is_parameter(value: Any) -> bool:
+    """Return whether a value is a parameter with a name, a plain value and a reason."""
+    if not isinstance(value, Parameter) or not isinstance(value.value, Number | numbers.Number):
+        return False
+    return isinstance(value.name, str) and isinstance(value.why, str)
 
 
 def _named(text: str, points: Mapping[str, Any]) -> tuple[str, Entry]:
@@ -147,7 +245,7 @@ def _named(text: str, points: Mapping[str, Any]) -> tuple[str, Entry]:
     if text in ENTRIES:
         return text, ENTRIES[text]
     if text in points:
-        loaded = plugins.load_all({text: points[text]}, _entry)
+        loaded = _loaded({text: points[text]})
         if loaded:
             return text, loaded[text]
     if isinstance(text, str) and plugins.is_location(text):
@@ -155,17 +253,23 @@ def _named(text: str, points: Mapping[str, Any]) -> tuple[str, Entry]:
         if name in (*ENTRIES, *BASELINES):
             must = "module:NAME with a name that kanerva does not use itself"
             refuse("memory", text, must=must, do=f"rename {name}")
-        return name, _entry(name, plugins.load("memory", text))
-    must = f"one of {', '.join((*ENTRIES, *points))}, or module:NAME of your own"
-    refuse("memory", text, must=must, do="check its name")
+        return name, _entry(name, text, plugins.load("memory", text))
+    known = (*ENTRIES, *points)
+    must = f"one of {', '.join(known)}, or module:NAME of your own"
+    refuse("memory", text, must=must, do=checks.nearest(text, known, "check its name"))
 
 
-def _entry(name: str, value: Any) -> Entry:
+def _loaded(points: Mapping[str, EntryPoint]) -> dict[str, Entry]:
+    """Return the entries of entry points; those that cannot be used are left out."""
+    return plugins.load_all(points, lambda name, value: _entry(name, points[name].value, value))
+
+
+def _entry(name: str, origin: str, value: Any) -> Entry:
     """Make an entry of an object from outside."""
     from kanerva.memory import Memory
 
     if isinstance(value, Entry):
-        return value
+        return dataclasses.replace(value, origin=origin)
     if not callable(value) or isinstance(value, Memory):
         must = "a callable that builds a memory from the length of a pattern, or an Entry"
         got = f"{name!r}, which is of type {type(value).__name__}"
@@ -176,7 +280,7 @@ def _entry(name: str, value: Any) -> Entry:
         return chosen["given"]
 
     title = name.replace("_", " ")
-    return Entry(title[:1].upper() + title[1:], DOMAINS, (), pick, value)
+    return Entry(title[:1].upper() + title[1:], DOMAINS, (), pick, value, origin=origin)
 
 
 def _bind(name: str, function: Callable[..., Any], dim: int, given: list[Parameter]) -> None:
@@ -188,8 +292,10 @@ def _bind(name: str, function: Callable[..., Any], dim: int, given: list[Paramet
     try:
         signature.bind_partial(dim)
     except TypeError:
-        must, got = "a callable of the length of a pattern", f"{name!r}, which takes no argument"
-        refuse("memory", must=must, got=got, do="give it a parameter for that length")
+        must = "a callable that takes the length of a pattern as its first positional argument"
+        takes = "keyword arguments only" if signature.parameters else "no argument"
+        got = f"{name!r}, which takes {takes}"
+        refuse("memory", must=must, got=got, do="give it a first parameter for that length")
     try:
         signature.bind(dim, **{parameter.name: parameter.value for parameter in given})
     except TypeError as error:
@@ -206,6 +312,7 @@ def _replaced(name: str, picked: list[Parameter], given: list[Parameter]) -> lis
         if parameter.name not in known:
             listed = ", ".join(f"{name}.{one}" for one in known)
             must = f"one of {listed}" if known else f"left out for {name}"
-            refuse("set", must=must, got=f"{name}.{parameter.name}", do="check its name")
+            do = checks.nearest(parameter.name, tuple(known), "check its name")
+            refuse("set", must=must, got=f"{name}.{parameter.name}", do=do)
         known[parameter.name] = parameter
     return list(known.values())

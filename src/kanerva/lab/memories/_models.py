@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from kanerva._core import checks
 from kanerva.lab.citations import MEMORIES, short
 from kanerva.lab.memories._entry import DOMAINS, Chosen, Entry, Facts, Number, Parameter
 
@@ -13,9 +14,11 @@ __all__ = ["ENTRIES", "table"]
 COUNTERS = 32 * 2**20
 
 
-def _value(chosen: Chosen, entry: str, name: str) -> Number | None:
+def _value(chosen: Chosen, entry: str, name: str) -> int | float | None:
+    """Return a number that was chosen or given; None where there is none."""
     values = (one.value for one in chosen.get(entry, []) if one.name == name)
-    return next(values, None)
+    value = next(values, None)
+    return None if value is None else checks.plain(name, value)
 
 
 def _hopfield(facts: Facts, chosen: Chosen) -> list[Parameter]:
@@ -82,7 +85,8 @@ def _attention(facts: Facts, chosen: Chosen) -> list[Parameter]:
     from kanerva import theory
 
     given, matched = _value(chosen, "given", "radius"), _value(chosen, "sdm_patterns", "radius")
-    radius = given or matched or _sdm_patterns(facts, chosen)[0].value
+    best = theory.radius.optimal(facts.dim, facts.patterns).radius
+    radius = next((one for one in (given, matched) if one is not None), best)
     beta = theory.beta.fit(facts.dim, int(radius)).beta
     why = f"that of the SDM it matches; the fitted beta is {beta:.3g} per unit of cosine"
     return [Parameter("radius", radius, why)]

@@ -13,10 +13,11 @@ from torch import Tensor
 
 import kanerva
 from kanerva import theory
-from kanerva._core.errors import door, refuse
+from kanerva._core import checks
+from kanerva._core.errors import InputError, describe, door, refuse
 from kanerva._core.settings import settings
 from kanerva.lab.data import DataSet, damage
-from kanerva.lab.memories import Entry, Facts, Parameter, build, choose, measure
+from kanerva.lab.memories import Entry, Facts, Parameter, blamed, measure, prepare, spared
 from kanerva.lab.recall._plan import Plan
 from kanerva.lab.recall._scorer import RIGHT, Scorer
 from kanerva.lab.recall._summary import verdicts
@@ -97,17 +98,18 @@ def compare(data: DataSet, plan: Plan, progress: Progress | None = None) -> Comp
         got = "'bits', of data loaded as real numbers"
         refuse("domain", must="one that the data have", got=got, do="use --domain real")
     facts = measure(x, plan.seed)
-    parameters = choose(plan.names(), facts, plan.given, plan.entries)
     # All memories are built before any is read, so that a wrong parameter is found at once.
-    memories = {
-        name: build(name, plan.entries[name], facts.dim, chosen)
-        for name, chosen in parameters.items()
-    }
+    needed = plan.needed()
+    built = prepare(plan.entries, facts, plan.given, needed)
+    parameters: dict[str, list[Parameter]] = {}
     run = _Run(x, data, plan, progress)
     for name, title in BASELINES.items():
         run.recall(name, title, None)
-    for name in parameters:
-        run.measure(name, plan.entries[name], memories.pop(name))
+    for name in tuple(built):
+        chosen, memory = built.pop(name)
+        with spared(name, plan.entries[name], needed):
+            run.measure(name, plan.entries[name], memory)
+            parameters[name] = chosen
     notes = [*data.notes, *_notes(data, plan, facts)]
     manifest = _manifest(data, plan, facts, time.perf_counter() - start)
     found = verdicts(run.rows)
@@ -133,13 +135,28 @@ class _Run:
         self._draw("Original", x[self.drawn.chosen])
 
     def measure(self, name: str, entry: Entry, memory: Memory) -> None:
-        """Fill a memory, recall the cues of every trial, and measure its size and its weights."""
+        """Fill a memory, recall the cues of every trial, and measure its size and its weights.
+
+        Nothing is kept of a memory that fails.
+        """
+        parts: tuple[list[Any], ...] = (self.rows, self.weights, self.pictures)
+        before = [len(part) for part in parts]
+        try:
+            with blamed(name, entry, "a memory that stores and recalls these patterns"):
+                self._measure(name, entry, memory)
+        except InputError:
+            for part, length in zip(parts, before, strict=True):
+                del part[length:]
+            raise
+
+    def _measure(self, name: str, entry: Entry, memory: Memory) -> None:
         if entry.fill is None:
             memory.write(self.x)
         else:
             entry.fill(memory, dataclasses.replace(self.data, real=self.x))
         self.recall(name, entry.title, memory)
-        rows, size = self.rows[-len(self.trials) :], memory.nbytes
+        rows = self.rows[-len(self.trials) :]
+        size = checks.integer("nbytes", memory.nbytes, 0)
         for row, effective in zip(rows, _effective(memory, self.x, self.trials), strict=True):
             row |= {"effective": effective, "bytes": size}
         if self.plan.domain == "bits" and name in CURVES:
@@ -195,6 +212,9 @@ def _recall(
     else:
         recalled = trial.cue
     seconds = (time.perf_counter() - start) / len(trial.cue)
+    if not isinstance(recalled, Tensor) or recalled.shape != trial.cue.shape:
+        must, got = "one whose reads have the shape of their queries", describe(recalled)
+        refuse("memory", must=must, got=got, do="correct its read")
     if not torch.isfinite(recalled).all():
         must, got = "one whose recall stays finite", f"{name!r}, which overflows"
         refuse("memory", must=must, got=got, do="lower its beta with --set")

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from kanerva._core import checks
 from kanerva._core.errors import door, refuse
-from kanerva.lab.memories import Entry, find
+from kanerva.lab.memories import Entry, Number, find
 
 __all__ = ["Plan"]
 
@@ -49,7 +49,7 @@ class Plan:
     seeds: int = 3
     cues: int = 100
     steps: int = 50
-    given: Mapping[str, int | float | str] = field(default_factory=dict)
+    given: Mapping[str, Number] = field(default_factory=dict)
     seed: int = 0
     domain: str = "bits"
 
@@ -74,6 +74,12 @@ class Plan:
         if self.memories:
             return found
         return {name: entry for name, entry in found.items() if self.domain in entry.domains}
+
+    def needed(self) -> set[str]:
+        """Return the names of the memories that were asked for; others may be left out."""
+        return set(
+            self.entries if self.memories else (key.rpartition(".")[0] for key in self.given)
+        )
 
     def sweep(self) -> tuple[float, ...]:
         """Return the levels of damage, rising, each once."""

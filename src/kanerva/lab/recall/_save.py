@@ -7,6 +7,7 @@ from pathlib import Path
 from kanerva._core import files
 from kanerva._core.errors import door
 from kanerva.lab import plot, report
+from kanerva.lab.memories import Number
 from kanerva.lab.recall._compare import Comparison
 
 __all__ = ["save"]
@@ -101,7 +102,7 @@ def _figures(result: Comparison, folder: Path, column: str, written: list[Path])
     return figures
 
 
-def _parameters(result: Comparison) -> list[tuple[str, str, int | float | str, str]]:
+def _parameters(result: Comparison) -> list[tuple[str, str, Number, str]]:
     """List the parameters under the titles of their memories."""
     titles = {row["memory"]: row["title"] for row in result.rows}
     return [
