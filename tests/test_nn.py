@@ -718,7 +718,10 @@ def test_register_refuses_in_a_sentence(monkeypatch):
             {"similarity": "cosine", "position_bias": draw(1, 4, 3, 3)},
             "kanerva_test: model must be one that scores by its queries and keys alone",
         ),
-        ({"s_aux": torch.zeros(4)}, "kanerva_test: model must be one without learned sinks"),
+        (
+            {"similarity": "cosine", "s_aux": torch.zeros(4)},
+            "kanerva_test: model must be one without learned sinks",
+        ),
         ({"cache": object()}, "kanerva_test: cache must be None"),
     ):
         with pytest.raises(kanerva.InputError, match=sentence):

@@ -30,7 +30,8 @@ def register(name: str, separation: Separation, similarity: str = "dot") -> str:
 
     The model's masks, grouped keys and dropout of weights apply as usual. With ``"dot"`` the rule
     takes the softmax inputs, including the position bias and the soft cap of models that have them,
-    so that ``Softmax(1.0)`` reproduces the model. With ``"cosine"`` it takes the cosines alone, and
+    so that ``Softmax(1.0)`` reproduces the model. Learned sinks, as in gpt-oss, are one more key
+    without a value (``separation.Sink``). With ``"cosine"`` the rule takes the cosines alone, and
     the model's scaling and soft cap are not used. Where no key has a weight, the result is zero.
 
     Registering a name again replaces its rule, in every model that is set to it. The attention
@@ -47,8 +48,8 @@ def register(name: str, separation: Separation, similarity: str = "dot") -> str:
 
     Raises:
         InputError: transformers is missing, or the rule is made for other scores. When the model is
-            called: it adds a position bias to its scores, which cosines cannot take, or it has
-            learned sinks or a paged cache.
+            called: it adds a position bias to its scores or has learned sinks, which cosines cannot
+            take, or it has a paged cache.
 
     Example:
         >>> import torch
@@ -108,7 +109,8 @@ def _attention_function(name: str, separation: Separation, similarity: str) -> A
         with within(name), no_autocast(query):
             _check_call(module, more)
             call = of_registry(module, name, query, key, value, attention_mask, more)
-            weights = weigh(_scores(module, call, similarity), separation, call.keep)
+            scores = _scores(module, call, similarity)
+            weights = weigh(scores, call.with_null(separation), call.keep)
             if more.get("head_mask") is not None:
                 mask = more["head_mask"].reshape(-1, weights.shape[1], 1, 1)
                 weights = weights * mask.to(weights.dtype)
@@ -123,9 +125,6 @@ def _attention_function(name: str, separation: Separation, similarity: str) -> A
 def _check_call(module: Module, more: dict[str, Any]) -> None:
     """Refuse arguments that only softmax supports, instead of ignoring them."""
     kind = type(module).__name__
-    if more.get("s_aux") is not None:
-        do = "choose another, because a share of its softmax goes to no token"
-        refuse("model", got=kind, must="one without learned sinks", do=do)
     if more.get("cache") is not None:
         do = "generate with model.generate, not in continuous batches"
         refuse("cache", got=f"a paged cache in {kind}", must="None", do=do)
@@ -135,6 +134,10 @@ def _scores(module: Module, call: Call, similarity: str) -> Tensor:
     """Return the scores that the rule takes."""
     if similarity == "dot":
         return call.logits()
+    if call.null is not None:
+        must, got = "one without learned sinks", f"{type(module).__name__}, which has some"
+        do = 'register the rule with similarity="dot": a sink has no cosine'
+        refuse("model", got=got, must=must, do=do)
     # A traced graph cannot branch on the numbers, so any bias is refused there.
     if call.bias is not None and (arrays.tracing() or bool(call.bias.any())):
         must = "one that scores by its queries and keys alone"

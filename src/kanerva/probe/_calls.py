@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kanerva._core.errors import refuse
+from kanerva.separation import Separation, Sink
 
 __all__ = ["Call", "of_function", "of_registry"]
 
@@ -13,12 +14,17 @@ __all__ = ["Call", "of_function", "of_registry"]
 class Call(NamedTuple):
     """One call of an attention: softmax of ``scale * query @ key.mT + bias`` over the kept keys.
 
+    A learned sink is one more key, without a value.
+
     * ``query``: ``(b, h, q, d)``, after rotation and normalisation, as it enters the product.
     * ``key``, ``value``: ``(b, h, k, d)`` and ``(b, h, k, e)``, repeated where heads share them.
     * ``keep``: bool, broadcasts to ``(b, h, q, k)``; None for all keys.
     * ``bias``: floating, broadcasts to ``(b, h, q, k)``; None for none.
     * ``scale``: factor of the products.
     * ``cap``: soft cap of the scaled products x, which become cap tanh(x / cap); None for none.
+    * ``null``: softmax input of a learned sink, broadcasts to ``(b, h, q, 1)``; None for none.
+    * ``real``: ``(b, q)`` bool, False for queries that are padding; None where it is not known.
+    * ``output``: ``(b, q, h, e)`` what the model made of it; None where it is not known.
     """
 
     query: Tensor
@@ -28,6 +34,9 @@ class Call(NamedTuple):
     bias: Tensor | None
     scale: float
     cap: float | None = None
+    null: Tensor | None = None
+    real: Tensor | None = None
+    output: Tensor | None = None
 
     def logits(self, products: Tensor | None = None) -> Tensor:
         """Return the softmax inputs ``(b, h, q, k)``, also of keys that are left out.
@@ -43,14 +52,24 @@ class Call(NamedTuple):
             logits = self.cap * torch.tanh(logits / self.cap)
         return logits if self.bias is None else logits + self.bias.to(logits.dtype)
 
+    def slope(self, products: Tensor) -> Tensor | float:
+        """Return by how much a softmax input changes with its product: the scale, less by a cap."""
+        if self.cap is None:
+            return abs(self.scale)
+        return abs(self.scale) * (1 - torch.tanh(self.scale * products / self.cap).square())
+
+    def with_null(self, rule: Separation) -> Separation:
+        """Return a rule that weighs the learned sink beside the keys, where there is one."""
+        return rule if self.null is None else Sink(rule, self.null)
+
     def queries(self, places: Tensor) -> "Call":
         """Return the call with some of the queries only, by their places."""
 
         def taken(part: Tensor | None) -> Tensor | None:
             return part if part is None or part.shape[-2] == 1 else part[..., places, :]
 
-        query = self.query[:, :, places]
-        return self._replace(query=query, keep=taken(self.keep), bias=taken(self.bias))
+        keep, bias, null = map(taken, (self.keep, self.bias, self.null))
+        return self._replace(query=self.query[:, :, places], keep=keep, bias=bias, null=null)
 
     def heads(self, places: list[int]) -> "Call":
         """Return the call with some of the heads only, by their places."""
@@ -59,8 +78,8 @@ class Call(NamedTuple):
             return part if part is None or part.shape[1] == 1 else part[:, places]
 
         query, key, value = (part[:, places] for part in (self.query, self.key, self.value))
-        keep, bias = taken(self.keep), taken(self.bias)
-        return self._replace(query=query, key=key, value=value, keep=keep, bias=bias)
+        keep, bias, null = map(taken, (self.keep, self.bias, self.null))
+        return self._replace(query=query, key=key, value=value, keep=keep, bias=bias, null=null)
 
 
 def of_registry(
@@ -83,9 +102,6 @@ def of_registry(
         mask: as the entry takes it.
         more: the other arguments, by name.
     """
-    if more.get("s_aux") is not None:
-        do = "probe another, because a share of the softmax goes to no token here"
-        refuse("model", got=type(module).__name__, must="one without learned sinks", do=do)
     causal = more.get("is_causal")
     causal = getattr(module, "is_causal", True) if causal is None else causal
     causal = bool(causal) and implementation != "eager" and mask is None and query.shape[2] > 1
@@ -93,7 +109,16 @@ def of_registry(
     bias = more.get("position_bias")
     if bias is not None:
         call = call._replace(bias=bias if call.bias is None else call.bias + bias)
-    return call._replace(cap=more.get("softcap"))
+    return call._replace(cap=more.get("softcap"), null=_null(more))
+
+
+def _null(more: dict[str, Any]) -> Tensor | None:
+    """Return the softmax inputs of learned sinks, by the names that models give them."""
+    if more.get("sinks") is not None:  # of each query
+        found: Tensor = more["sinks"]
+        return found
+    sinks = more.get("s_aux")  # of each head
+    return None if sinks is None else sinks.reshape(1, -1, 1, 1)
 
 
 def of_function(

@@ -127,11 +127,13 @@ def agreement(summary: Summary, space: str) -> dict[int, list[Agreement]]:
         must, do = "one or more that were kept", "watch with rows=32, and call the model"
         refuse("rows", got="none", must=must, do=do)
     if space not in summary.compared:
-        inputs, cosines = _stacked(summary)
-        there = inputs > -math.inf
-        own = inputs.softmax(-1)
+        inputs, cosines, null = _stacked(summary)
+        there, every = inputs > -math.inf, torch.cat((inputs, null), -1)
+        own, kept = every.softmax(-1), every > -math.inf
         summary.compared[space] = {
-            radius: _compared(own, memory(summary.dim, radius, space)(cosines, there), there)
+            radius: _compared(
+                own, _beside(memory(summary.dim, radius, space)(cosines, there)), kept
+            )
             for radius in radii(summary.dim)
         }
     found: dict[int, list[Agreement]] = summary.compared[space]
@@ -141,6 +143,11 @@ def agreement(summary: Summary, space: str) -> dict[int, list[Agreement]]:
 def memory(dim: int, radius: int, space: str) -> Separation:
     """Return the rule of a memory of real vectors, a function of their cosines."""
     return CosineCircle(dim, radius) if space == "binary" else Cap(dim, radius)
+
+
+def _beside(weights: Tensor) -> Tensor:
+    """Append the weight of the learned sink, which a memory does not have."""
+    return torch.cat((weights, torch.zeros_like(weights[..., :1])), -1)
 
 
 def _compared(own: Tensor, other: Tensor, there: Tensor) -> list[Agreement]:
@@ -156,16 +163,22 @@ def _compared(own: Tensor, other: Tensor, there: Tensor) -> list[Agreement]:
     return [Agreement(*map(float, line)) for line in zip(*columns, strict=True)]
 
 
-def _stacked(summary: Summary) -> tuple[Tensor, Tensor]:
-    """Stack the kept rows as ``(rows, heads, keys)``, padded with inputs of -inf."""
-    longest = max(inputs.shape[-1] for inputs, _ in summary.rows)
+def _stacked(summary: Summary) -> tuple[Tensor, Tensor, Tensor]:
+    """Stack the kept rows as ``(rows, heads, keys)``, padded with inputs of -inf.
+
+    The last are the inputs ``(rows, heads, 1)`` of a learned sink, -inf without one.
+    """
+    longest = max(cosines.shape[-1] for _, cosines in summary.rows)
     shape = (len(summary.rows), summary.heads, longest)
     inputs = torch.full(shape, -math.inf, dtype=torch.float64)
     cosines = torch.zeros(shape, dtype=torch.float64)
+    null = torch.full((*shape[:2], 1), -math.inf, dtype=torch.float64)
     for place, (some, others) in enumerate(summary.rows):
-        inputs[place, :, : some.shape[-1]] = some
-        cosines[place, :, : others.shape[-1]] = others
-    return inputs, cosines
+        count = others.shape[-1]
+        inputs[place, :, :count] = some[:, :count]
+        cosines[place, :, :count] = others
+        null[place, :, : some.shape[-1] - count] = some[:, count:]
+    return inputs, cosines, null
 
 
 @functools.lru_cache(4096)

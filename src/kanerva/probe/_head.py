@@ -13,6 +13,8 @@ from kanerva.probe._summary import COSINES, DECADES, INPUTS, Summary
 
 __all__ = ["Head"]
 
+ROUNDING = 0.02  # of outputs in bfloat16, with room
+
 COLUMNS = (
     "layer",
     "index",
@@ -41,6 +43,8 @@ COLUMNS = (
     "first",
     "special",
     "sink",
+    "null",
+    "mismatch",
     "value_norm",
     "value_attended",
 )
@@ -50,7 +54,9 @@ class Head:
     """Measurements of one head.
 
     Every number is a mean over the analysed queries, unless its description says otherwise, and
-    None where there were none.
+    None where there were none. All of them describe what the head does to its scores, by whatever
+    the model puts between the product of a query and a key and the softmax: a scale, a soft cap, a
+    position bias, a learned sink. ``mismatch`` says whether that was all.
 
     Example:
         >>> import torch
@@ -74,7 +80,8 @@ class Head:
         if self.beta is None:
             return f"Head({self.layer}, {self.index}: nothing seen)"
         effective = f"effective {self.effective:.1f} of {self.attended:.1f}"
-        return f"Head({self.layer}, {self.index}: beta {self.beta:.2f}, {effective})"
+        hidden = ", not all of it seen" if self.hidden else ""
+        return f"Head({self.layer}, {self.index}: beta {self.beta:.2f}, {effective}{hidden})"
 
     def _mean(self, name: str) -> float | None:
         return self._summary.moments[name].mean(self._index)
@@ -167,7 +174,9 @@ class Head:
     def beta(self) -> float | None:
         """Effective inverse temperature per unit of cosine, scale |q| |k|.
 
-        It is the mean over all pairs of a query and a key that it may attend to.
+        It is the mean over all pairs of a query and a key that it may attend to. A soft cap, which
+        makes of a scaled product x the input cap tanh(x / cap), multiplies it by 1 - tanh(x /
+        cap)^2, the slope of the input. A position bias and a learned sink leave it as it is.
         """
         return self._mean("beta")
 
@@ -178,7 +187,7 @@ class Head:
 
     @property
     def beta_max(self) -> float | None:
-        """Largest softmax input of a query, a lower bound of its beta.
+        """Largest softmax input of a query: a lower bound of its beta, without a position bias.
 
         Bricken and Pehlevan (2021) read GPT-2 this way.
         """
@@ -218,12 +227,15 @@ class Head:
 
     @property
     def entropy(self) -> float | None:
-        """Entropy of the weights of a query, in nats."""
+        """Entropy of the weights of a query, in nats; a learned sink is one more key."""
         return self._mean("entropy")
 
     @property
     def effective(self) -> float | None:
-        """Effective number of attended tokens, 1 / sum of squared weights."""
+        """Effective number of attended tokens, 1 / sum of squared weights.
+
+        A learned sink is one more key.
+        """
         return self._mean("effective")
 
     @property
@@ -247,8 +259,38 @@ class Head:
         return self._mean("sink")
 
     @property
+    def null(self) -> float | None:
+        """Weight that goes to no token, but to a learned sink; None for a model without one."""
+        return self._mean("null")
+
+    @property
+    def biased(self) -> bool:
+        """Whether the model adds a bias to its scores, such as one of the relative position."""
+        return self._summary.biased
+
+    @property
+    def mismatch(self) -> float | None:
+        """Distance of the output of the head from the read with the measured weights.
+
+        It is relative to the length of the output, and only rounding is left of it where the head
+        is a softmax of what was seen. None in training mode, and for shuffled keys.
+        """
+        return self._mean("mismatch")
+
+    @property
+    def hidden(self) -> bool:
+        """Whether ``mismatch`` is above 0.02: the model does more than what was seen.
+
+        Then beta, radius and phase describe the scaled products alone.
+        """
+        return (self.mismatch or 0.0) > ROUNDING
+
+    @property
     def needed(self) -> float | None:
-        """Number of tokens that hold nine tenths of the weight: the median over the kept rows."""
+        """Number of keys that hold nine tenths of the weight: the median over the kept rows.
+
+        A learned sink is one more key.
+        """
         found = self._summary.needed(self._index)
         return None if found is None else found[0]
 

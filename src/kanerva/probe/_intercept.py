@@ -3,22 +3,25 @@
 There are two routes. A model of transformers that takes its attention function from the registry is
 switched to an entry that calls the original one, and then the handlers. Masks are built by the
 function that is registered under the same name, so the new entry is registered for masks too. In
-any other module, the call of ``torch.nn.functional.scaled_dot_product_attention`` is intercepted.
+any other module, the calls of ``torch.nn.functional.scaled_dot_product_attention`` and of
+``multi_head_attention_forward`` are intercepted, which also keeps torch off its fused kernels.
 """
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import multi_head_attention_forward, scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
 from kanerva.probe._calls import Call, of_function, of_registry
+from kanerva.probe._multihead import attended, padded
 from kanerva.probe._sites import PREFIX, REGISTRY, Site
 
 __all__ = ["intercepted", "recomputed"]
@@ -51,16 +54,19 @@ _switched: dict[int, _Switched] = {}
 @contextmanager
 def intercepted(model: nn.Module, handlers: Sequence[tuple[Site, Handler]]) -> Iterator[None]:
     """Call handlers after the attentions of a model; afterwards the model is as before."""
-    undo: list[Callable[[], None]] = []
-    try:
+    with ExitStack() as undo:
         for site, handler in handlers:
-            undo.append(_add(site, handler))
+            undo.callback(_add(site, handler))
         if any(site.route == "registry" for site, _ in handlers):
-            undo.append(_switch(_configurations(model)))
+            undo.callback(_switch(_configurations(model)))
+        undo.enter_context(padded(_encoders(model, [site.module for site, _ in handlers])))
         yield
-    finally:
-        for step in reversed(undo):
-            step()
+
+
+def _encoders(model: nn.Module, attentions: list[nn.Module]) -> list[nn.Module]:
+    """Return the encoder layers of torch that contain one of some attentions."""
+    layers = [part for part in model.modules() if isinstance(part, nn.TransformerEncoderLayer)]
+    return [part for part in layers if any(one in attentions for one in part.modules())]
 
 
 def recomputed() -> bool:
@@ -88,7 +94,7 @@ def _add(site: Site, handler: Handler) -> Callable[[], None]:
 
 def _call_handlers(module: nn.Module, call: Call, output: Tensor) -> Tensor:
     """Call every handler of a module; return the output ``(b, q, h, e)`` as they changed it."""
-    target = _targets[module]
+    target, call = _targets[module], call._replace(output=output)
     for handler in tuple(target.handlers):
         changed = handler(target.site, call, output)
         output = output if changed is None else changed
@@ -165,7 +171,7 @@ def _registered(original: str) -> str:
 
 
 class _FunctionMode(TorchFunctionMode):
-    """Intercepts ``scaled_dot_product_attention`` during the forward pass of a module."""
+    """Intercepts the attention functions of torch during the forward pass of a module."""
 
     def __init__(self, site: Site) -> None:
         super().__init__()
@@ -184,8 +190,11 @@ class _FunctionMode(TorchFunctionMode):
         self.__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        output = func(*args, **(kwargs or {}))
-        if func is scaled_dot_product_attention and self.site.module in _targets:
-            call = of_function(*args, **(kwargs or {}))
-            output = _call_handlers(self.site.module, call, output.transpose(1, 2)).transpose(1, 2)
+        module, kwargs = self.site.module, kwargs or {}
+        if module in _targets and func is multi_head_attention_forward:
+            return attended(args, kwargs, partial(_call_handlers, module))
+        output = func(*args, **kwargs)
+        if module in _targets and func is scaled_dot_product_attention:
+            call = of_function(*args, **kwargs)
+            output = _call_handlers(module, call, output.transpose(1, 2)).transpose(1, 2)
         return output

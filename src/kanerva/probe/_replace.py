@@ -59,7 +59,8 @@ def replace(
     Queries, keys, values and masks are those of the model. A rule for cosines, such as
     ``CosineCircle`` or ``Cap``, takes the cosines of queries and keys. Any other rule takes the
     softmax inputs: ``Softmax(1.0)`` reproduces the head, ``Softmax(0.0)`` is the mean of all
-    values, and ``Argmax()`` the value of the nearest key. With ``steps`` t the query is first
+    values, and ``Argmax()`` the value of the nearest key. A learned sink is one more key, without a
+    value (``Sink``). With ``steps`` t the query is first
     replaced t - 1 times by its read of the keys, as in a Hopfield network.
 
     .. math:: q \leftarrow \sum_i w_i(q)\, k_i \ \text{(t - 1 times)}, \qquad
@@ -80,7 +81,7 @@ def replace(
 
     Raises:
         InputError: no such layer or head, or a rule for cosines in a model that adds a position
-            bias to its scores.
+            bias to its scores or has learned sinks.
 
     Example:
         >>> import torch
@@ -110,7 +111,7 @@ def replace(
         changed = output.clone()
         for rule, places in _heads_by_rule(rules, site.layer, call.query.shape[1]):
             some = call.heads(places)
-            _check_bias(rule, some)
+            _check_cosines(rule, some)
             value, empty = read(some, rule, steps)
             reads.rows += empty.numel()
             reads.empty += int(empty.sum())
@@ -129,9 +130,10 @@ def read(call: Call, rule: Separation, steps: int = 1) -> tuple[Tensor, Tensor]:
     Returns:
         the results ``(b, h, q, e)``, and ``(b, h, q)`` True for queries with nothing in reach.
     """
+    cosine = rule.expects == ("cosine",)
+    rule = rule if cosine else call.with_null(rule)
     for step in range(steps):
-        scores = _cosines(call) if rule.expects == ("cosine",) else call.logits()
-        weights = rule(scores, call.keep)
+        weights = rule(_cosines(call) if cosine else call.logits(), call.keep)
         if step < steps - 1:
             moved = weights @ call.key.to(weights.dtype)
             call = call._replace(query=moved.to(call.query.dtype))
@@ -225,12 +227,16 @@ def _heads_by_rule(rules: Rules, layer: int, count: int) -> list[tuple[Separatio
     return list(groups.items())
 
 
-def _check_bias(rule: Separation, call: Call) -> None:
-    """Refuse a rule for cosines where a position bias is added to the scores."""
-    if rule.expects == ("cosine",) and call.bias is not None and bool(call.bias.any()):
-        must = "one that scores by its queries and keys alone"
-        do = "choose a rule that takes softmax inputs, such as TopK or Entmax"
+def _check_cosines(rule: Separation, call: Call) -> None:
+    """Refuse a rule for cosines where the scores depend on more than queries and keys."""
+    if rule.expects != ("cosine",):
+        return
+    must = "one that scores by its queries and keys alone"
+    do = "choose a rule that takes softmax inputs, such as TopK or Entmax"
+    if call.bias is not None and bool(call.bias.any()):
         refuse("model", got="one that adds a position bias", must=must, do=do)
+    if call.null is not None:
+        refuse("model", got="one with learned sinks", must=must, do=do)
 
 
 def _cosines(call: Call) -> Tensor:

@@ -14,7 +14,7 @@ __all__ = ["PREFIX", "REGISTRY", "Site", "chosen", "listed", "own_norms", "sites
 # Names of entries that intercept start so; the rest is the name of the entry that they call.
 PREFIX = "kanerva_over_"
 REGISTRY = "ALL_ATTENTION_FUNCTIONS"
-FUNCTION = "scaled_dot_product_attention"
+FUNCTIONS = ("scaled_dot_product_attention", "multi_head_attention_forward")
 CROSS = ("cross", "encoder_attn", "encdec")
 NORMS = (("q_norm", "k_norm"), ("query_norm", "key_norm"), ("q_layernorm", "k_layernorm"))
 
@@ -46,6 +46,11 @@ def sites(model: Any) -> list[Site]:
         do = "load one with transformers"
         refuse("model", model, must="a torch.nn.Module", do=do, error=InputTypeError)
     between = _norm_between_layers(model)
+    crossed = [
+        part.multihead_attn
+        for part in model.modules()
+        if isinstance(part, nn.TransformerDecoderLayer)
+    ]
     found: list[Site] = []
     for name, module in model.named_modules():
         route = _route(module)
@@ -54,11 +59,15 @@ def sites(model: Any) -> list[Site]:
         if route == "registry":
             _check_implementation(module)
         text = f"{type(module)} {name}".lower()
-        kind = "cross" if any(word in text for word in CROSS) else "self"
+        cross = module in crossed or any(word in text for word in CROSS)
+        kind = "cross" if cross else "self"
         norm = "qk" if own_norms(module) else between
         found.append(Site(module, name, len(found), kind, route, norm))
     if not found:
-        must = f"one that takes attention from the registry of transformers, or calls {FUNCTION}"
+        must = (
+            "one that takes attention from the registry of transformers, or calls "
+            f"{' or '.join(FUNCTIONS)}"
+        )
         do = 'load it with transformers >= 4.56, with attn_implementation="sdpa"'
         refuse("model", got=f"{type(model).__name__}, without such a module", must=must, do=do)
     return found
@@ -96,7 +105,7 @@ def _route(module: nn.Module) -> str:
     names = () if code is None else code.co_names
     if REGISTRY in names and hasattr(module, "config"):
         return "registry"
-    return "function" if FUNCTION in names else ""
+    return "function" if any(name in names for name in FUNCTIONS) else ""
 
 
 def _norm_between_layers(model: nn.Module) -> str:

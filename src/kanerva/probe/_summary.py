@@ -34,7 +34,13 @@ NUMBERS = (
     "special",
     "sink",
     "line",
+    "null",
+    "mismatch",
 )
+
+
+# Softmax inputs (h, k), or (h, k + 1) with that of a learned sink last, and cosines (h, k).
+Row = tuple[Tensor, Tensor]
 
 
 class Moments:
@@ -92,34 +98,44 @@ class Summary:
         self.inputs = torch.zeros(heads, len(INPUTS) - 1, dtype=torch.int64)
         self.values = torch.zeros(2, heads, DECADES, dtype=torch.float64)
         self.attended = torch.zeros(2, heads, dtype=torch.float64)
-        self.rows: list[tuple[Tensor, Tensor]] = []
+        self.rows: list[Row] = []
         self.compared: dict[str, Any] = {}  # results computed from the rows, until they change
         self.seen = 0
         self.dim = 0
+        self.biased = False
 
     @torch.no_grad()
     @door("watch")
     def add(self, call: Call, tokens: Tokens) -> None:
         """Add one call of the attention."""
         batch, _, queries, self.dim = call.query.shape
-        lengths = self._add_lengths(call, tokens.real)
+        real = call.real if tokens.real is None else tokens.real
+        lengths = self._add_lengths(call, real)
         places = self._places(batch, queries).to(call.query.device)
         part = call.queries(places)
         products = part.query.float() @ part.key.float().mT
         arrays.finite("queries and keys", products)
         logits = part.logits(products)
-        keep = _kept(part, logits, None if tokens.real is None else tokens.real[:, places])
+        self.biased |= part.bias is not None and bool(part.bias.any())
+        keep = _kept(part, logits, None if real is None else real[:, places])
         row = keep.any(-1)  # (b, 1 or h, q): queries that attend to something
         hidden = logits.masked_fill(~keep, -math.inf)
-        weights = hidden.softmax(-1).masked_fill(~row[..., None], 0)
+        every = torch.cat((hidden, _null_inputs(part, logits)), -1)
+        weights = every.softmax(-1).masked_fill(~row[..., None], 0)
         length = lengths["query"][:, :, places, None] * lengths["key"][:, :, None, :]
         cosines = (products / length.clamp_min(1e-12)).clamp_(-1, 1)
-        self._add_weights(logits, hidden, weights, row)
+        self._add_spread(weights, row)
+        if call.null is not None:
+            self.moments["null"].add(weights[..., -1], row)
+        weights = weights[..., : logits.shape[-1]]
+        self._add_weights(hidden, weights, row)
         self._add_places(weights, row, tokens)
-        self._add_scores(abs(part.scale) * length, cosines, logits, keep)
+        self._add_scores(part.slope(products) * length, cosines, logits, keep)
         self._add_linearity(cosines, logits, keep, row)
         self._add_values(weights, lengths["value"], keep)
-        self.sample(hidden, cosines, row)
+        if call.output is not None:
+            self._add_mismatch(weights @ call.value.float(), call.output[:, places], row)
+        self.sample(every, cosines, row)
 
     def _add_lengths(self, call: Call, real: Tensor | None) -> dict[str, Tensor]:
         """Add the lengths of queries, keys and values without padding; return them all."""
@@ -146,13 +162,23 @@ class Summary:
             return torch.arange(queries)
         return torch.randperm(queries, generator=self.source)[:most].sort().values
 
-    def _add_weights(self, logits: Tensor, hidden: Tensor, weights: Tensor, row: Tensor) -> None:
-        """Add entropy, effective number, largest weight and largest input of every row."""
-        entropy = hidden.logsumexp(-1) - (weights * logits).sum(-1)
-        self.moments["entropy"].add(entropy.clamp_min(0), row)
+    def _add_spread(self, weights: Tensor, row: Tensor) -> None:
+        """Add entropy and effective number of every row, a learned sink being one more key."""
+        entropy = torch.special.entr(weights).sum(-1)
+        self.moments["entropy"].add(entropy, row)
         self.moments["effective"].add(1 / weights.square().sum(-1).clamp_min(1e-30), row)
+
+    def _add_weights(self, hidden: Tensor, weights: Tensor, row: Tensor) -> None:
+        """Add largest weight and largest input of every row."""
         self.moments["top"].add(weights.amax(-1), row)
         self.moments["top_input"].add(hidden.amax(-1), row)
+
+    def _add_mismatch(self, read: Tensor, output: Tensor, row: Tensor) -> None:
+        """Add the distance of the output of the model from the read with the measured weights."""
+        output = output.float().transpose(1, 2)
+        size = torch.linalg.vector_norm(output, dim=-1)
+        apart = torch.linalg.vector_norm(read - output, dim=-1) / size.clamp_min(1e-12)
+        self.moments["mismatch"].add(apart, row & (size > 1e-6))
 
     def _add_places(self, weights: Tensor, row: Tensor, tokens: Tokens) -> None:
         """Add the weight on the first token, on special ones, and on the sink of each text."""
@@ -204,7 +230,8 @@ class Summary:
         """Sample rows so that all rows so far were kept with equal probability.
 
         Args:
-            inputs: ``(b, h, q, k)`` softmax inputs, -inf for keys that are left out.
+            inputs: ``(b, h, q, k)`` softmax inputs, -inf for keys that are left out; one more for a
+                learned sink.
             cosines: ``(b, h, q, k)``.
             row: ``(b, 1 or h, q)`` False for queries that are left out.
 
@@ -222,14 +249,15 @@ class Summary:
         for (text, query), place in zip(found[taken].tolist(), places[taken].tolist(), strict=True):
             some = inputs[text, :, query].isfinite().any(0)
             kept_inputs = inputs[text, :, query, some].float().cpu()
-            kept_cosines = cosines[text, :, query, some].float().cpu()
+            tokens = some[: cosines.shape[-1]]
+            kept_cosines = cosines[text, :, query, tokens].float().cpu()
             self.rows[place : place + 1] = [(kept_inputs, kept_cosines)]
 
     def needed(self, head: int, share: float = 0.9) -> tuple[float, float] | None:
-        """Return how many tokens hold a share of the weight of a row.
+        """Return how many keys hold a share of the weight of a row, a learned sink among them.
 
         Returns:
-            medians over the kept rows of their number, and of their share of the attended tokens;
+            medians over the kept rows of their number, and of their share of the attended keys;
             None without rows.
         """
         counts, shares = [], []
@@ -240,6 +268,13 @@ class Summary:
             counts.append(count)
             shares.append(count / len(weights))
         return (_median(counts), _median(shares)) if counts else None
+
+
+def _null_inputs(call: Call, logits: Tensor) -> Tensor:
+    """Return the softmax inputs ``(b, h, q, 1)`` of a learned sink; ``(b, h, q, 0)`` for none."""
+    if call.null is None:
+        return logits[..., :0]
+    return call.null.to(logits).expand(*logits.shape[:-1], 1)
 
 
 def _kept(call: Call, logits: Tensor, real: Tensor | None) -> Tensor:

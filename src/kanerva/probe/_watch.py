@@ -1,6 +1,7 @@
 """Measure the heads of a transformer during its forward passes, without changing its outputs."""
 
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, overload
@@ -27,14 +28,13 @@ class Heads(Sequence[Head]):
     A head is ``heads[5]`` by its place, or ``heads[layer, index]``.
 
     Example:
-        >>> from torch import nn
+        >>> import torch
         >>> from kanerva import probe
-        >>> model = nn.TransformerEncoderLayer(16, 4)  # computes its attention in a fused kernel
-        >>> with probe.watch(model) as heads:
-        ...     pass
-        Traceback (most recent call last):
-        ...
-        kanerva.InputError: watch: model must be one that takes attention from the registry ...
+        >>> layer = torch.nn.TransformerEncoderLayer(16, 4, batch_first=True).eval()
+        >>> with probe.watch(layer) as heads, torch.no_grad():
+        ...     _ = layer(torch.ones(2, 10, 16))
+        >>> len(heads), heads[0, 3].attended
+        (4, 10.0)
     """
 
     def __init__(self, model: nn.Module, found: Sequence[Site]) -> None:
@@ -103,7 +103,10 @@ def watch(
 ) -> Iterator[Heads]:
     """Measure the heads of a transformer in every forward pass inside the block.
 
-    The outputs of the model stay the same, bit for bit, and afterwards the model is as before. For
+    The outputs of the model stay the same, bit for bit, and afterwards the model is as before. Only
+    modules of torch that would take a fused kernel (``nn.TransformerEncoderLayer`` and
+    ``nn.MultiheadAttention``, in evaluation mode without gradients) compute without it, so that the
+    last digit can differ. For
     each head the measurements are: the lengths of queries, keys and values; cosines and softmax
     inputs; the effective beta; entropy and effective number of attended tokens; and how the weight
     is distributed. The memory needed does not grow with the number of calls. Padding is left out
@@ -111,7 +114,8 @@ def watch(
 
     Args:
         model: of transformers >= 4.56, or any module that calls
-            ``torch.nn.functional.scaled_dot_product_attention``.
+            ``torch.nn.functional.scaled_dot_product_attention`` or
+            ``multi_head_attention_forward``, such as ``nn.TransformerEncoder``.
         layers: the attentions to measure, by their place in the model, from 0; all if omitted.
         special: ids of tokens that only mark the structure of a text, such as
             ``tokenizer.all_special_ids``; the weight on them is measured where the model is called
@@ -129,6 +133,10 @@ def watch(
 
     Raises:
         InputError: the model has no attention that can be intercepted, or no such layer.
+
+    Warns:
+        UserWarning: at the end, where the outputs of heads show that the model changes its scores
+            or weights in a way that cannot be seen; see ``Head.mismatch``.
 
     Example:
         >>> import torch
@@ -160,6 +168,8 @@ def watch(
         own = seed + site.layer
         if shuffled:
             call = call._replace(key=_permuted(call.key, own))
+        if shuffled or site.module.training:  # dropout changes the output too
+            call = call._replace(output=None)
         with lock:
             if site.layer not in heads._summaries:
                 heads._summaries[site.layer] = Summary(call.query.shape[1], size, rows, own)
@@ -167,6 +177,21 @@ def watch(
 
     with inputs.recorded(), intercepted(model, [(site, observe) for site in found]):
         yield heads
+    _warn(heads)
+
+
+def _warn(heads: Heads) -> None:
+    """Say that the model does more between the products and the softmax than was seen."""
+    hidden = [head for head in heads._all() if head.hidden]
+    if hidden:
+        most = max(head.mismatch or 0.0 for head in hidden)
+        warnings.warn(
+            f"probe.watch: in {len(hidden)} of {len(heads)} heads the output is not the read with "
+            f"the measured weights (Head.mismatch is up to {most:.2g}): the model changes its "
+            "scores or weights in a way that cannot be seen, so that beta, radius and phase "
+            "describe its scaled products alone.",
+            stacklevel=4,
+        )
 
 
 def _permuted(key: Tensor, seed: int) -> Tensor:

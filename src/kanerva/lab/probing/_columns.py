@@ -83,6 +83,13 @@ HEADS = {
     "first": Column("first", "share", "weight on the first token"),
     "special": Column("special", "share", "weight on tokens that only mark the structure"),
     "sink": Column("sink", "share", "weight on the token that receives most"),
+    "null": Column("to no token", "share", "weight on a learned sink, a key without a value"),
+    "mismatch": Column(
+        "not seen",
+        "number",
+        "distance of the output from the read with the measured weights, over its length; 0 where "
+        "the head is a softmax of what was seen",
+    ),
     "cosine": Column("cosine", "number", "mean cosine of queries and keys"),
     "query_norm": Column("|query|", "number", "mean length of queries"),
     "query_spread": Column(

@@ -2,6 +2,7 @@
 
 import platform
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -181,7 +182,7 @@ def examine(
         controls=controls,
         optima=optima,
         verdicts=_tables.verdicts(rows, effects, controls, optima, REPLACEMENTS),
-        notes=notes,
+        notes=notes + _tables.remarks(heads),
         manifest=manifest | {"seconds": round(time.perf_counter() - start, 1)},
     )
 
@@ -192,10 +193,12 @@ def _watched(
     """Measure the heads of a model on all batches."""
     special = list(getattr(reader.tokenizer, "all_special_ids", ())) or None
     options |= {"layers": plan.layers or None, "special": special, "seed": plan.seed}
-    with torch.no_grad(), probe.watch(model, **options) as heads:
-        for done, batch in enumerate(batches):
-            _call(model, batch)
-            report("watching", done + 1, len(batches))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "probe.watch", UserWarning)  # a note says it
+        with torch.no_grad(), probe.watch(model, **options) as heads:
+            for done, batch in enumerate(batches):
+                _call(model, batch)
+                report("watching", done + 1, len(batches))
     return heads
 
 
@@ -243,8 +246,10 @@ def _replaced(
     model: Any, heads: Heads, batches: Batches, plan: Plan, report: Progress
 ) -> tuple[list[Row], list[Row]]:
     """Return the effects of every replacement, and of circles of one radius after another."""
-    memories = {name: _memory(name, heads, plan.space) for name in plan.replace}
-    for radius in _radii(heads) if plan.sweep else ():
+    cosines = _tables.cosines(heads)
+    kept = [name for name in plan.replace if cosines or name in RULES]
+    memories = {name: _memory(name, heads, plan.space) for name in kept}
+    for radius in _radii(heads) if plan.sweep and cosines else ():
         memories[str(radius)] = probe.circles(heads, radius, space=plan.space)
     if not memories:
         return [], []

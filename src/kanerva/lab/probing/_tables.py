@@ -9,7 +9,18 @@ import torch
 from kanerva import probe
 from kanerva.probe import Effect, Heads
 
-__all__ = ["agreements", "effect", "histograms", "means", "optima", "stores", "values", "verdicts"]
+__all__ = [
+    "agreements",
+    "cosines",
+    "effect",
+    "histograms",
+    "means",
+    "optima",
+    "remarks",
+    "stores",
+    "values",
+    "verdicts",
+]
 
 Row = dict[str, Any]
 
@@ -103,6 +114,42 @@ def optima(heads: Heads, patterns: int, space: str) -> dict[str, float]:
     dim = max(set(dims), key=dims.count)
     best = heads[dims.index(dim)].fit(count, space).optima
     return dict(zip(CRITERIA, best, strict=True)) | {"patterns": count}
+
+
+def cosines(heads: Heads) -> bool:
+    """Return whether all heads score by queries and keys alone, as rules for cosines do."""
+    return not any(head.biased or head.null is not None for head in heads)
+
+
+def remarks(heads: Heads) -> list[str]:
+    """Return what must be known to read the measurements, as sentences."""
+    found, count = [], len(heads)
+    biased = sum(head.biased for head in heads)
+    if biased:
+        found.append(
+            f"{biased} of {count} heads add a bias to their scores, such as one of the position. "
+            "Their beta and radius are those of the cosine alone; entropy, phase and agreement "
+            "are of the scores with the bias."
+        )
+    shares = [head.null for head in heads if head.null is not None]
+    if shares:
+        found.append(
+            f"{len(shares)} of {count} heads have a learned sink, a key without a value, to which "
+            f"{100 * fmean(shares):.0f} % of their weight goes."
+        )
+    if not cosines(heads):
+        found.append(
+            "Circles and caps take cosines, so they are not put in the place of these heads."
+        )
+    hidden = [head.mismatch or 0.0 for head in heads if head.hidden]
+    if hidden:
+        found.append(
+            f"The outputs of {len(hidden)} of {count} heads are not the reads with the measured "
+            f"weights (they differ by up to {100 * max(hidden):.0f} % of their length): the model "
+            "changes the scores or weights of these heads in a way that cannot be seen, so that "
+            "their beta, radius and phase describe the scaled products alone."
+        )
+    return found
 
 
 def verdicts(
