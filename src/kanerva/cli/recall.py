@@ -32,6 +32,10 @@ DOMAIN = "What to store of data that can be either: bits or real"
 PATTERNS = "Store this many patterns of the data, chosen at random; all unless given"
 THRESHOLD = "Threshold of the bits of real data, in their own unit"
 SET = "A parameter of a memory, such as sdm.radius=24: a number, true, false, none or a word"
+LABEL = "The column of a table, or the array of a .npz file, that holds the class of each pattern"
+DROP = "A column of a table to leave out. Give the option again for more"
+CROP = "Keep the middle of pictures of unlike shape, which are refused otherwise"
+SCALE = "Scale and threshold your own data as one, or each column by itself: whole or columns"
 OUT = "Folder for the report and its table  [default: runs/DATA]"
 
 
@@ -65,6 +69,10 @@ def recall(
     patterns: Annotated[int | None, typer.Option(help=PATTERNS)] = None,
     domain: Annotated[str, typer.Option(help=DOMAIN)] = "bits",
     threshold: Annotated[float | None, typer.Option(help=THRESHOLD)] = None,
+    label: Annotated[str | None, typer.Option(help=LABEL, metavar="COLUMN")] = None,
+    drop: Annotated[list[str] | None, typer.Option(help=DROP, metavar="COLUMN")] = None,
+    crop: Annotated[bool, typer.Option("--crop", help=CROP)] = False,
+    scale: Annotated[str, typer.Option(help=SCALE)] = "auto",
     steps: Annotated[int, typer.Option(help="The largest number of reads in a recall")] = 50,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help=SET, metavar="NAME.PARAMETER=VALUE")
@@ -88,7 +96,17 @@ def recall(
         domain=domain,
     )
     wanted = "real" if domain == "real" else "auto"
-    loaded = data.load(source, patterns=patterns, seed=seed, threshold=threshold, domain=wanted)
+    loaded = data.load(
+        source,
+        patterns=patterns,
+        seed=seed,
+        threshold=threshold,
+        domain=wanted,
+        label=label,
+        drop=drop or (),
+        crop=crop,
+        scale=scale,
+    )
     with bar() as show:
         result = recall_.compare(loaded, plan, show)
     folder = Path("runs", Path(source).stem.replace(":", ".") or "recall") if out is None else out

@@ -1,19 +1,24 @@
 """A set of patterns as bits and as real numbers, made from the numbers of any source."""
 
+import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from kanerva._core import checks
 from kanerva._core.errors import InputTypeError, describe, door, refuse
 from kanerva.lab.data._raw import Raw, colours, of_array, rng
+from kanerva.lab.data._scale import cut, scaled
 
-__all__ = ["DataSet", "chosen", "prepared"]
+__all__ = ["SCALES", "DataSet", "chosen", "prepared", "warn_of_lost"]
+
+SCALES = ("auto", "whole", "columns")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,8 @@ class DataSet:
       all patterns.
     * ``notes``: sentences on what the data are and how they were scaled, thresholded and chosen.
     * ``ink``: whether +1 is ink on paper rather than light, so that pictures of it are drawn dark.
+    * ``lost``: the number of patterns that differ from all earlier ones in the source, and whose
+      bits do not (without bits, whose numbers do not).
 
     Example:
         >>> from kanerva.lab import data
@@ -51,6 +58,7 @@ class DataSet:
     constant: int
     notes: tuple[str, ...]
     ink: bool = False
+    lost: int = 0
 
     @classmethod
     @door("DataSet.of")
@@ -63,8 +71,9 @@ class DataSet:
         shape: tuple[int, ...] = (),
         classes: Sequence[str] = (),
         ink: bool = False,
+        scale: str = "auto",
     ) -> "DataSet":
-        """Make a data set of an array, scaled and thresholded as a file of your own is by ``load``.
+        """Make a data set of an array, scaled and thresholded as a ``.npy`` file is by ``load``.
 
         Args:
             values: ``(m, n)``, or ``(m, ...)`` which is flattened to one row a pattern: finite real
@@ -75,6 +84,8 @@ class DataSet:
                 picture; ``()`` takes it from ``values`` of three or four dimensions.
             classes: the name of each class.
             ink: whether the highest value is ink on paper rather than light.
+            scale: ``"columns"`` scales and thresholds each column by itself, as measurements in
+                units of their own need; ``"auto"`` and ``"whole"`` take one scale, as pictures do.
 
         Returns:
             a ``DataSet`` of float32 tensors with bits and real numbers.
@@ -83,18 +94,28 @@ class DataSet:
             InputError: values that are not finite, differ nowhere or are too few, or labels or a
                 shape that do not fit them.
 
+        Warns:
+            UserWarning: distinct patterns became equal as bits.
+
         Example:
             >>> from kanerva.lab import data
             >>> stripes = data.DataSet.of([[0, 9, 0, 9], [9, 9, 0, 0]], name="stripes")
             >>> stripes.bits.tolist()
             [[-1.0, 1.0, -1.0, 1.0], [1.0, 1.0, -1.0, -1.0]]
         """
+        checks.choice("scale", scale, SCALES)
         raw = of_array(_array(values), str(name), _refuse_values)
         if shape:
             colours(shape, raw.values.shape[1])
         number = None if labels is None else _labels(labels, len(raw.values), len(classes))
-        drawn = shape or raw.shape
-        return prepared(replace(raw, shape=drawn, labels=number, classes=tuple(classes), ink=ink))
+        drawn, columns = shape or raw.shape, scale == "columns"
+        if columns and drawn:
+            must, do = "'auto' or 'whole' for pictures", "leave it out: pictures keep one scale"
+            refuse("scale", must=must, got="'columns'", do=do)
+        raw = replace(raw, labels=number, classes=tuple(classes))
+        found = prepared(replace(raw, shape=drawn, ink=ink, columns=columns))
+        warn_of_lost(found)
+        return found
 
 
 def prepared(
@@ -106,20 +127,50 @@ def prepared(
 ) -> DataSet:
     """Scale, threshold and choose the patterns of a source, as ``load`` describes."""
     low, high = float(raw.values.min()), float(raw.values.max())
-    cut, words = _cut(raw, threshold, low, high)
-    bits = torch.from_numpy(np.where(raw.values >= cut, np.float32(1), np.float32(-1)))
+    bound, words = cut(raw, threshold, low, high)
+    bits = torch.from_numpy(np.where(raw.values >= bound, np.float32(1), np.float32(-1)))
     if ((raw.values == low) | (raw.values == high)).all():
         real, note = bits, _two_values(low, high)
     elif domain == "bits":
         real, note = bits, f"-1/+1 only: +1 where the value is >= {words}"
     else:
-        real, note = _scaled(raw, low, high)
+        real, note = scaled(raw, low, high)
         note += "" if domain == "real" else f"; bits: +1 where the value is >= {words}"
     labels = None if raw.labels is None else torch.from_numpy(raw.labels.astype(np.int64))
     whole = DataSet(
         raw.name, bits, real, labels, raw.classes, raw.shape, 0, 0, (*raw.notes, note), raw.ink
     )
-    return chosen(whole, patterns, seed, domain)
+    found = chosen(whole, patterns, seed, domain)
+    kept = raw.values
+    if len(found.real) < len(kept):
+        kept = kept[_kept(len(kept), patterns, seed).numpy()]
+    distinct = _distinct(kept)
+    lost = max(0, distinct - (len(kept) - found.duplicates))
+    notes = (*found.notes, _lost(raw, found, distinct, lost)) if lost else found.notes
+    return replace(found, notes=notes, lost=lost)
+
+
+def _lost(raw: Raw, found: DataSet, distinct: int, lost: int) -> str:
+    """Describe how many patterns became equal to another one, and what would keep them apart."""
+    what = "numbers of 32 bits" if found.bits is None else "bits"
+    note = f"{lost} of {distinct} distinct patterns became equal to another one as {what}"
+    if found.bits is None:
+        return note
+    one = raw.span is None and raw.cut is None and not (raw.shape or raw.columns)
+    columns = ", and the scale 'columns' thresholds each column by itself" if one else ""
+    return f"{note}; the domain 'real' stores the numbers{columns}"
+
+
+def warn_of_lost(found: DataSet) -> None:
+    """Warn of patterns of one's own that became equal to another one."""
+    if found.lost:
+        warnings.warn(f"{found.name}: {found.notes[-1]}", stacklevel=4)
+
+
+def _distinct(rows: np.ndarray) -> int:
+    """Count the distinct rows, by digests that take less memory than the rows."""
+    # Adding zero turns -0 into 0, which is the same number in other bytes.
+    return len({hashlib.blake2b(row + 0.0, digest_size=16).digest() for row in rows})
 
 
 def chosen(whole: DataSet, patterns: int | None, seed: int, domain: str) -> DataSet:
@@ -133,8 +184,7 @@ def chosen(whole: DataSet, patterns: int | None, seed: int, domain: str) -> Data
     real = bits if domain == "bits" and bits is not None else whole.real[keep]
     labels = None if whole.labels is None else whole.labels[keep]
     seen = real if bits is None else bits
-    # Adding zero turns -0 into 0, which is the same number in other bytes.
-    duplicates = len(seen) - len({row.tobytes() for row in (seen + 0.0).numpy()})
+    duplicates = len(seen) - _distinct(seen.numpy())
     constant = int((seen == seen[0]).all(0).sum())
     return replace(
         whole,
@@ -147,45 +197,11 @@ def chosen(whole: DataSet, patterns: int | None, seed: int, domain: str) -> Data
     )
 
 
-def _cut(
-    raw: Raw, threshold: float | None, low: float, high: float
-) -> tuple[float | Float64[np.ndarray, "patterns 1"], str]:
-    """Choose the threshold of the bits, and the words for it."""
-    if threshold is not None:
-        threshold = checks.number("threshold", threshold)
-        if not low < threshold <= high:
-            must = f"> {low:g} and <= {high:g}, the range of {raw.name!r}"
-            got = f"{threshold:g}, which makes all bits the same"
-            refuse("threshold", must=must, got=got, do="give a value within the range")
-        return threshold, f"{threshold:g}, as asked"
-    if isinstance(raw.cut, np.ndarray):
-        return raw.cut, raw.cut_words
-    if raw.cut is not None:
-        return raw.cut, f"{raw.cut:g}, {raw.cut_words}"
-    median = float(np.partition(raw.values, raw.values.size // 2, axis=None)[raw.values.size // 2])
-    if median > low:
-        return median, f"{median:g}, the median of all values"
-    above = float(raw.values[raw.values > low].min())
-    return above, f"{above:g}, the lowest value but one (more than half are the lowest, {low:g})"
-
-
 def _two_values(low: float, high: float) -> str:
     """Describe data of two values."""
     if (low, high) == (-1, 1):
         return "-1 and +1 only"
     return f"two values only: {low:g} stands as -1 and {high:g} as +1"
-
-
-def _scaled(raw: Raw, low: float, high: float) -> tuple[Float[Tensor, "patterns n"], str]:
-    """Scale to [-1, 1]."""
-    low, high = raw.span or (low, high)
-    # The largest number is divided out first, for the difference of two huge ones would overflow.
-    largest = max(abs(low), abs(high))
-    start, width = low / largest, high / largest - low / largest
-    real = torch.from_numpy(2 * (raw.values / largest - start) / width - 1).to(torch.float32)
-    if (low, high) == (-1, 1):
-        return real, "real numbers: as they are"
-    return real, f"real numbers: [{low:g}, {high:g}] scaled to [-1, 1]"
 
 
 def _kept(count: int, patterns: int | None, seed: int) -> Int64[Tensor, "kept"]:

@@ -1,15 +1,14 @@
-"""Read arrays of your own: ``.npy``, ``.npz``, ``.csv``, ``.safetensors``. Nothing is unpickled.
+"""Read files of your own: arrays, tables, folders of pictures. Nothing is unpickled.
 
 A header is compared with the bytes that follow it before an array is made, and a file is read whole
 or refused.
 """
 
-import csv
 import math
 import os
 import zipfile
-from array import array
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -17,10 +16,13 @@ from typing import IO
 import numpy as np
 from safetensors import safe_open
 
+from kanerva._core import machine
 from kanerva._core.errors import InputTypeError, describe, door, refuse
+from kanerva.lab.data._columns import numbered
 from kanerva.lab.data._pictures import read_folder
-from kanerva.lab.data._raw import MOST, Raw, checked, failing, own, refuse_file
+from kanerva.lab.data._raw import PLAIN, Raw, Reading, checked, failing, own, refuse_file
 from kanerva.lab.data._sets import CHOICE
+from kanerva.lab.data._tables import read_parquet, read_text
 
 __all__ = ["NAMED", "read"]
 
@@ -28,11 +30,14 @@ ADVICE = {
     "c": "save the real parts, or real and imaginary parts side by side",
     "O": "turn it into a plain array of numbers first; pickles are never read",
 }
+# An archive that expands further holds one number many times, and may be made to fill the memory.
+EXPANDS, FREELY = 200, 2**28  # times; bytes up to which any archive is read
+BLOCK = 2**24  # bytes read at a time
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".joblib")
 
 
 @door("data.load")
-def read(source: str | Path) -> Raw:
+def read(source: str | Path, reading: Reading = PLAIN) -> Raw:
     """Read a file, one array of a file (``"file.npz:name"``) or a folder of pictures."""
     if not isinstance(source, str | Path) or source == "":
         must = f"one of {CHOICE} or a path"
@@ -44,17 +49,36 @@ def read(source: str | Path) -> Raw:
         if part and not path.exists() and Path(whole).suffix.lower() in NAMED:
             path, name = Path(whole), part
         folder, there = path.is_dir(), path.exists()
+    suffix = path.suffix.lower()
+    _fitting(path, reading, folder, suffix)
     if folder:
-        return read_folder(path)
+        return read_folder(path, reading)
     if not there:
         _absent(path)
-    suffix = path.suffix.lower()
     if suffix not in READERS or not path.is_file():
         must = f"a {', '.join(READERS)} file or a folder of pictures"
         pickled = "; pickles are never read" if suffix in PICKLES else ""
         do = "convert it, for example with numpy.save"
         refuse_file(path, must, f"which is none of these{pickled}", do)
-    return READERS[suffix](path, name)
+    raw = READERS[suffix](path, name, reading)
+    if reading.scale == "columns" and raw.shape:
+        must, do = "'auto' or 'whole' for pictures", "leave it out: pictures keep one scale"
+        refuse("scale", must=must, got="'columns'", do=do)
+    return replace(raw, columns=True) if reading.scale == "columns" else raw
+
+
+def _fitting(path: Path, reading: Reading, folder: bool, suffix: str) -> None:
+    """Refuse options that are for other kinds of files."""
+    kinds = {
+        "label": (reading.label is not None, (*TABLES, ".npz"), "a table or a .npz file"),
+        "drop": (bool(reading.drop), TABLES, "a table"),
+        "crop": (reading.crop and not folder, (), "a folder of pictures"),
+        "scale": (folder and reading.scale == "columns", TABLES, "a table or an array"),
+    }
+    for option, (given, suffixes, what) in kinds.items():
+        if given and (folder or suffix not in suffixes):
+            got = f"given for '{path}'"
+            refuse(option, must=f"left out unless the source is {what}", got=got, do="leave it out")
 
 
 def _absent(path: Path) -> None:
@@ -66,39 +90,85 @@ def _absent(path: Path) -> None:
     refuse_file(path, must, got, do)
 
 
-def _npy(path: Path, name: str | None) -> Raw:
+def _npy(path: Path, name: str | None, reading: Reading) -> Raw:
     must, do = "a NumPy array file", "write it again with numpy.save"
     with failing(path, must, do), path.open("rb") as stream:
         values = _stream(path, stream, os.fstat(stream.fileno()).st_size)
     return own(path, values)
 
 
-def _npz(path: Path, name: str | None) -> Raw:
+def _npz(path: Path, name: str | None, reading: Reading) -> Raw:
     must, do = "an archive of NumPy arrays", "write it again with numpy.savez"
+    labels: np.ndarray | None = None
     with failing(path, must, do), zipfile.ZipFile(path) as archive:
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        chosen = members[_one(path, "array", list(members), name)]
-        with archive.open(chosen) as stream:
-            values = _stream(path, stream, chosen.file_size)
-    return own(path, values, name)
+        if reading.label is not None:
+            labels = _member(path, archive, members[_label(list(members), reading.label)], "biufU")
+        others = [each for each in members if each != reading.label]
+        values = _member(path, archive, members[_one(path, "array", others, name)])
+    raw = own(path, values, name)
+    if labels is None:
+        return raw
+    if labels.shape != (len(values),):
+        got = f"{reading.label!r} of shape {labels.shape}"
+        must, do = f"an array of {len(values)} labels", "save one label for each pattern"
+        refuse("label", must=must, got=got, do=do)
+    numbers, classes = numbered(labels, "label", repr(reading.label))
+    note = f"labels: the array {reading.label!r}, as asked ({len(classes)} classes)"
+    return replace(raw, labels=numbers, classes=classes, notes=(*raw.notes, note))
 
 
-def _stream(path: Path, stream: IO[bytes] | zipfile.ZipExtFile, size: int) -> np.ndarray:
+def _label(members: list[str], label: str) -> str:
+    if label not in members:
+        must = f"an array of the file: {', '.join(map(repr, members))}"
+        refuse("label", must=must, got=repr(label), do="choose one of its names")
+    return label
+
+
+def _member(
+    path: Path, archive: zipfile.ZipFile, chosen: zipfile.ZipInfo, kinds: str = "biuf"
+) -> np.ndarray:
+    """Read one array of an archive, after a look at the sizes that it lists."""
+    size, packed = chosen.file_size, max(chosen.compress_size, 1)
+    if size > FREELY and size > EXPANDS * packed:
+        got = f"which expands {size // packed:,} times, to {machine.size(size)}"
+        must = f"an archive that expands at most {EXPANDS} times"
+        refuse_file(path, must, got, "save the array with numpy.save")
+    with archive.open(chosen) as stream:
+        return _stream(path, stream, size, kinds)
+
+
+def _stream(
+    path: Path, stream: IO[bytes] | zipfile.ZipExtFile, size: int, kinds: str = "biuf"
+) -> np.ndarray:
     """Read one array in the format of NumPy (NEP 1) from a stream of ``size`` bytes."""
     shape, fortran, dtype = HEADERS[np.lib.format.read_magic(stream)](stream)
-    if dtype.kind not in "biuf":
+    if dtype.kind not in kinds:
         do = ADVICE.get(dtype.kind, "keep the columns that are numbers, as one plain array")
         kind = "Python objects" if dtype.kind == "O" else f"dtype {dtype}"
         refuse_file(path, "an array of real numbers", f"which holds {kind}", do)
-    checked(shape, partial(refuse_file, path))
+    if kinds == "biuf":
+        checked(shape, partial(refuse_file, path))
     promised, there = math.prod(shape) * dtype.itemsize, size - stream.tell()
-    body = stream.read(promised) if promised == there else b""
+    body = _body(stream, promised) if promised == there else b""
     if len(body) != promised:
         held = len(body) or there
         got = f"whose header promises {promised} bytes for shape {shape}, where there are {held}"
         do = "write it again with numpy.save, one array a file"
         refuse_file(path, "a whole NumPy array file", got, do)
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _body(stream: IO[bytes] | zipfile.ZipExtFile, size: int) -> bytearray:
+    """Read so many bytes, or all there are; zipfile copies what it has at every step of a read."""
+    body = bytearray(size)
+    place = 0
+    with memoryview(body) as view:
+        while place < size and (part := stream.read(min(BLOCK, size - place))):
+            view[place : place + len(part)] = part
+            place += len(part)
+    del body[place:]
+    return body
 
 
 def _one(path: Path, kind: str, names: list[str], name: str | None) -> str:
@@ -116,7 +186,7 @@ def _one(path: Path, kind: str, names: list[str], name: str | None) -> str:
     return names[0]
 
 
-def _safetensors(path: Path, name: str | None) -> Raw:
+def _safetensors(path: Path, name: str | None, reading: Reading) -> Raw:
     must, do = "a safetensors file", "write it again with safetensors.torch.save_file"
     kind = "tensor of two dimensions or more"
     with failing(path, must, do), safe_open(path, framework="pt") as file:
@@ -133,74 +203,19 @@ def _safetensors(path: Path, name: str | None) -> Raw:
     return own(path, values, name, (left,) if name is None and len(shapes) > 1 else ())
 
 
-def _csv(path: Path, name: str | None) -> Raw:
-    must = "a text file of numbers, one pattern a line"
-    do = "save it as UTF-8 text with commas between the numbers"
-    with failing(path, must, do), path.open(encoding="utf-8-sig", newline="") as stream:
-        if os.fstat(stream.fileno()).st_size > 8 * MOST:
-            must, do = f"a text file of at most {8 * MOST:,} bytes", "save it with numpy.save"
-            refuse_file(path, must, "which is larger", do)
-        table, header = _table(path, stream)
-    notes = ("the first line is a header and was left out",) if header else ()
-    return own(path, table, notes=notes)
-
-
-def _table(path: Path, stream: IO[str]) -> tuple[np.ndarray, bool]:
-    """Read the numbers of a table, and whether it has a header."""
-    numbers, width, header = array("d"), 0, False
-    first = stream.readline()
-    stream.seek(0)
-    # Between semicolons or tabs a comma is part of a number, which float() does not read.
-    delimiter = next((mark for mark in ";\t" if mark in first), ",")
-    reader = csv.reader(stream, delimiter=delimiter, strict=True)
-    for cells in reader:
-        if not cells or (len(cells) == 1 and not cells[0].strip()):
-            continue
-        if not width and all(_number(cell) is None for cell in cells):
-            width, header = len(cells), True
-            continue
-        width = width or len(cells)
-        if len(cells) != width:
-            got = f"with {len(cells)} cells in line {reader.line_num} after {width} in those above"
-            must = "a table with as many cells in every line"
-            refuse_file(path, must, got, "fill or drop that line")
-        numbers.extend(_finite(path, cells, reader.line_num))
-    return (np.array(numbers).reshape(-1, width) if numbers else np.empty((0, width))), header
-
-
-def _finite(path: Path, cells: list[str], line: int) -> list[float]:
-    """Read a line of finite numbers."""
-    row = []
-    for column, cell in enumerate(cells, 1):
-        value = _number(cell)
-        if value is None or not math.isfinite(value):
-            short = repr(cell if len(cell) <= 40 else cell[:37] + "...")
-            held = short if cell.strip() else "an empty cell"
-            must = "a table of finite numbers below an optional header"
-            got = f"with {held} in line {line}, column {column}"
-            refuse_file(path, must, got, "drop that line or column, or fill in a number")
-        row.append(value)
-    return row
-
-
-def _number(cell: str) -> float | None:
-    """Read a number; a cell with underscores, which Python allows in numbers, is a word here."""
-    try:
-        return None if "_" in cell else float(cell)
-    except ValueError:
-        return None
-
-
 # Version 3 differs from 2 in the encoding of field names alone, and a plain array has none.
 HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
     (3, 0): np.lib.format.read_array_header_2_0,
 }
-READERS: dict[str, Callable[[Path, str | None], Raw]] = {
+READERS: dict[str, Callable[[Path, str | None, Reading], Raw]] = {
     ".npy": _npy,
     ".npz": _npz,
-    ".csv": _csv,
+    ".csv": read_text,
+    ".tsv": read_text,
+    ".parquet": read_parquet,
     ".safetensors": _safetensors,
 }
+TABLES = (".csv", ".tsv", ".parquet")
 NAMED = (".npz", ".safetensors")

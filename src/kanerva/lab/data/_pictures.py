@@ -1,6 +1,8 @@
-"""Read a folder of pictures as patterns of one size."""
+"""Read a folder of pictures as patterns of one shape."""
 
 import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,17 +10,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from kanerva.lab.data._raw import Raw, extra, failing, own, refuse_file
+from kanerva.lab.data._raw import Raw, Reading, extra, failing, own, refuse_file
 
 __all__ = ["read_folder"]
 
 COMMON = (".png", ".jpg", ".jpeg")
 SUFFIXES = (*COMMON, ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm")
+Size = tuple[int, int]
+Grey = Float64[np.ndarray, "height width"]
 SIDE = 32  # pixels: 1,024 numbers a pattern at most
 DO = f"put pictures ({', '.join(COMMON)} ...) in it, or one folder of them a class"
 
 
-def read_folder(path: Path) -> Raw:
+def read_folder(path: Path, reading: Reading) -> Raw:
     """Read the pictures of a folder, or of one folder a class in it, sorted by their names."""
     with failing(path, "a folder that can be listed", "check its permissions"):
         alone, groups = _pictures(path), _groups(path)
@@ -30,13 +34,23 @@ def read_folder(path: Path) -> Raw:
     if len(files) < 2:
         got = f"in which there {'is one' if files else 'are none'}"
         refuse_file(path, "a folder of two pictures or more", got, DO)
-    pictures = _same_size([_grey(file) for file in files])
-    size = f"{pictures.shape[1]}x{pictures.shape[2]} pixels (height x width)"
-    note = f"{len(pictures)} pictures made grey and shrunk to {size}"
+    opened = [_grey(file) for file in files]
+    pictures = [np.asarray(grey, dtype=np.float64) for grey, _ in opened]
+    cropped = ""
+    if len({picture.shape for picture in pictures}) > 1:
+        names = [str(file.relative_to(path)) for file in files]
+        sizes = dict(zip(names, [size for _, size in opened], strict=True))
+        if not reading.crop:
+            _refuse_shapes(path, sizes)
+        pictures, cropped = _cropped(pictures, names)
+    side = f"{pictures[0].shape[0]}x{pictures[0].shape[1]} pixels (height x width)"
+    note = f"{len(pictures)} pictures made grey and shrunk to {side}{cropped}"
     labels = None
     if groups:
         labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups.values()])
-    return replace(own(path, pictures, notes=(note,)), labels=labels, classes=tuple(groups))
+    return replace(
+        own(path, np.stack(pictures), notes=(note,)), labels=labels, classes=tuple(groups)
+    )
 
 
 def _groups(path: Path) -> dict[str, list[Path]]:
@@ -55,8 +69,11 @@ def _pictures(folder: Path) -> list[Path]:
     )
 
 
-def _grey(path: Path) -> Any:
-    """Open a picture as grey levels from 0 to 255, upright, on white, no larger than ``SIDE``."""
+def _grey(path: Path) -> tuple[Any, Size]:
+    """Open a picture as grey levels from 0 to 255, upright, on white, no larger than ``SIDE``.
+
+    Return its former height and width, too.
+    """
     what = f"'{path.parent}', a folder of pictures"
     pillow, ops = extra("PIL.Image", "Pillow", what), extra("PIL.ImageOps", "Pillow", what)
     must, do = "a picture that Pillow can open", "remove the file or save the picture again"
@@ -73,13 +90,35 @@ def _grey(path: Path) -> Any:
             picture = picture.convert("RGBA")
             white = pillow.new("RGBA", picture.size, "white")
             picture = pillow.alpha_composite(white, picture).convert("L")
+        size = (picture.height, picture.width)
         picture.thumbnail((SIDE, SIDE), pillow.Resampling.BOX)
-    return picture
+    return picture, size
 
 
-def _same_size(pictures: list[Any]) -> Float64[np.ndarray, "pictures height width"]:
-    """Shrink all pictures to the least width and height among them."""
-    size = min(picture.width for picture in pictures), min(picture.height for picture in pictures)
-    box = extra("PIL.Image", "Pillow", "a folder of pictures").Resampling.BOX
-    shrunk = [np.asarray(picture.resize(size, box), dtype=np.float64) for picture in pictures]
-    return np.stack(shrunk)
+def _refuse_shapes(path: Path, sizes: Mapping[str, Size]) -> None:
+    """Refuse pictures of unlike shape, and name the rarest size and one picture of it."""
+    counts = Counter(sizes.values())
+    common, rare = counts.most_common(1)[0][0], counts.most_common()[-1][0]
+    odd = next(name for name, size in reversed(list(sizes.items())) if size == rare)
+    got = f"which holds {counts[common]} of {_size(common)} pixels and {len(counts) - 1} other "
+    got += f"size{'s' if len(counts) > 2 else ''}, such as {_size(rare)} of {odd!r}"
+    do = "remove or resize the odd ones, or cut all to a common middle with --crop"
+    refuse_file(path, "a folder of pictures of one shape", got, do)
+
+
+def _cropped(pictures: Sequence[Grey], names: Sequence[str]) -> tuple[list[Grey], str]:
+    """Keep the middle of every picture, as high and as wide as the least; say which that was."""
+    least = [
+        min(range(len(pictures)), key=lambda one: pictures[one].shape[axis]) for axis in (0, 1)
+    ]
+    high, wide = (pictures[one].shape[axis] for axis, one in enumerate(least))
+    kept = []
+    for picture in pictures:
+        top, left = (picture.shape[0] - high) // 2, (picture.shape[1] - wide) // 2
+        kept.append(picture[top : top + high, left : left + wide])
+    why = f"the height of {names[least[0]]!r} and the width of {names[least[1]]!r}"
+    return kept, f", cut to the middle: {why}"
+
+
+def _size(size: Size) -> str:
+    return f"{size[0]}x{size[1]}"

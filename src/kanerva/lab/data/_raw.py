@@ -13,15 +13,19 @@ from typing import Any, NoReturn
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from kanerva._core import machine
 from kanerva._core.errors import InputError, InputFileError, door, refuse
 
 __all__ = [
     "MOST",
+    "PLAIN",
     "Raw",
+    "Reading",
     "checked",
     "colours",
     "extra",
     "failing",
+    "fits",
     "medians",
     "of_array",
     "own",
@@ -30,6 +34,8 @@ __all__ = [
 ]
 
 MOST = 2**28  # numbers: 2 GiB as float64
+# Bytes for each number while a source is read, scaled and thresholded, measured at the peak.
+WORK = 32
 ROW = "give one pattern a row, as in x.reshape(len(x), -1)"
 # Raises the sentence about an array: what it must be, what it was ("which ..."), what to do.
 Refuse = Callable[[str, str, str], Any]
@@ -41,7 +47,8 @@ class Raw:
 
     ``span`` is the range that the unit allows (None: the range of the values), ``cut`` the
     threshold of the bits (a number, or one a row; None: the median), ``cut_words`` its name in the
-    notes, and ``ink`` whether the highest value is ink on paper rather than light.
+    notes, and ``ink`` whether the highest value is ink on paper rather than light. ``columns`` are
+    measurements in units of their own: each is scaled and thresholded by itself.
     """
 
     name: str
@@ -54,6 +61,20 @@ class Raw:
     cut_words: str = ""
     notes: tuple[str, ...] = ()
     ink: bool = False
+    columns: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file of one's own is read, as ``load`` describes it."""
+
+    label: Any = None
+    drop: tuple[Any, ...] = ()
+    crop: bool = False
+    scale: str = "auto"
+
+
+PLAIN = Reading()
 
 
 def rng(seed: int, purpose: str) -> np.random.Generator:
@@ -118,6 +139,16 @@ def checked(shape: tuple[int, ...], complain: Refuse) -> None:
     if count * width > MOST:
         must, do = f"an array of at most {MOST:,} numbers", "take a part of it: x[:1000]"
         complain(must, f"which has shape {shape}", do)
+    fits(count * width, complain)
+
+
+def fits(count: int, complain: Refuse) -> None:
+    """Refuse more numbers than the memory at hand can work on."""
+    needed, free = WORK * count, machine.available_bytes()
+    if needed > free:
+        must = f"an array that fits into the memory at hand, {machine.size(free)}"
+        got = f"which needs {machine.size(needed)} for {count:,} numbers"
+        complain(must, got, "take a part of it, or close other programs")
 
 
 def own(
