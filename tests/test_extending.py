@@ -18,8 +18,9 @@ PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding=
 FILES = dict(re.findall(r"^`(\w+\.py)`:\n\n```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 SCRIPTS = [block for block in BLOCKS if block not in FILES.values()]
+RUNS = re.findall(r"^    (kanerva run .*)$", PAGE, re.MULTILINE)
 COMMANDS = re.findall(r"^    (kanerva recall .*)$", PAGE, re.MULTILINE)
-LINES = {"student.py": 15, "mixture.py": 15, "graph.py": 20, "stripes.py": 8}
+LINES = {"student.py": 15, "mixture.py": 15, "graph.py": 20, "stripes.py": 8, "distances.py": 25}
 PRINTED = (
     "13 laws hold\nPatterns(32 -> 32, 10 stored, closeness, Student(beta=1.0), Identity())\n",
     "[0.89",
@@ -59,6 +60,17 @@ def test_commands_run(folder, monkeypatch, command):
         cli.main()
     assert ended.value.code == 0
     assert (folder / "out" / "table.csv").is_file()
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_experiments_run(folder, monkeypatch, capsys, command):
+    monkeypatch.setattr(sys, "argv", [*command.split(), "--out", "out"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert (ended.value.code, len(RUNS)) == (0, 1)
+    assert "1 of 1 numbers are reproduced" in capsys.readouterr().out
+    assert (folder / "out" / "table.csv").read_text().startswith("n,seed,share\n64,0,0.")
+    assert (folder / "out" / "figure.png").is_file()
 
 
 def test_the_graph_keeps_the_laws_but_the_one_on_order(folder):

@@ -500,7 +500,154 @@ def cubes(n: Annotated[int, "a number"]):
 """
 
 
+BAD_RECIPES = """
+from typing import Annotated, Any
+import kanerva
+from kanerva.lab import plot
+from kanerva.lab.recipe import grid, recipe
+
+class Stop(KeyboardInterrupt):
+    pass
+
+def draw(rows):
+    return plot.lines(rows, "n", "x", plot.Frame("X", "n"))
+
+def failing(rows):
+    rows.clear()
+    raise SystemExit(0)
+
+def make(name, measure, draw=draw, source="kanerva1988"):
+    return recipe(name, name, source, "x", quick=grid(n=(1, 2)), paper=[], draw=draw)(measure)
+
+def raising(n: int):
+    raise RuntimeError("no")
+    yield {}
+
+def leaving(n: int):
+    raise SystemExit(0)
+    yield {}
+
+def stopping(n: int):
+    raise Stop
+    yield {}
+
+def refusing(n: int):
+    yield {"x": kanerva.dense(4, order=n - 1)}
+
+def nothing(n: int):
+    return None
+
+def a_row(n: int):
+    return {"x": 1}
+
+def words(n: int):
+    yield "x"
+
+def lists(n: int):
+    yield {"x": [1, 2]}
+
+def numbered(n: int):
+    yield {3: 1}
+
+def comma(n: int):
+    yield {"x,y": 1}
+
+def empty(n: int):
+    return iter(())
+
+def good(n: int):
+    yield {"x": n}
+
+OWN = "@misc{me2026, title = {Mine}}"
+made = {one.__name__: make("my." + one.__name__, one) for one in
+        (raising, leaving, stopping, refusing, nothing, a_row, words, lists, numbered, comma,
+         empty)}
+globals().update(made)
+drawn = make("my.drawn", good, failing)
+undrawn = make("my.undrawn", good, lambda rows: None)
+own = make("my.own", good, source=OWN)
+up = lambda: make("../../up", good)
+"""
+
+
 class TestCommands:
+    @pytest.mark.untyped
+    @pytest.mark.parametrize(
+        ("name", "sentence"),
+        [
+            ("raising", "'bad_recipes:raising': RuntimeError: no (bad_recipes.py, line"),
+            ("leaving", "'bad_recipes:leaving': SystemExit: 0 (bad_recipes.py, line"),
+            ("stopping", "'bad_recipes:stopping': Stop (bad_recipes.py, line"),
+            ("refusing", "kanerva: bad_recipes:refusing: dense: order must be"),
+            ("nothing", "rows must be yielded by a generator, but it was None"),
+            ("a_row", "bad_recipes:a_row: my.a_row: rows must be dicts of numbers, words and None"),
+            ("words", "rows must be dicts of numbers, words and None, but it was 'x' (str)"),
+            ("lists", "column 'x', must be a finite number, but it was [1, 2] (list)"),
+            ("numbered", "rows must be dicts with names of columns"),
+            ("comma", "but it was 'x,y' (str); rename the column"),
+            ("empty", "rows must be one or more, but it was none in any cell"),
+        ],
+    )
+    def test_a_recipe_that_fails_gets_a_sentence(self, command, folder, name, sentence):
+        (folder / "bad_recipes.py").write_text(BAD_RECIPES)
+        code, out, error = command("run", f"bad_recipes:{name}", "--out", "here")
+        assert (code, out) == (2, "")
+        assert sentence.removeprefix(f"bad_recipes:{name}: my.{name}: ") in error
+        assert error.count("; ") >= 1
+        assert not (folder / "here").exists() or list((folder / "here").iterdir()) == []
+
+    @pytest.mark.untyped
+    def test_a_figure_that_fails_keeps_the_rows(self, command, folder):
+        (folder / "bad_recipes.py").write_text(BAD_RECIPES)
+        code, _, error = command("run", "bad_recipes:drawn", "--out", "here")
+        assert code == 2
+        assert "'bad_recipes:good': SystemExit: 0 (bad_recipes.py, line" in error
+        assert "goes on from the rows that are kept" in error
+        assert (folder / "here" / "table.csv").read_text() == "n,x\n1,1\n2,2\n"
+        code, _, error = command("run", "bad_recipes:undrawn", "--out", "there")
+        assert (code, "draw must be a function that returns a matplotlib figure" in error) == (
+            2,
+            True,
+        )
+
+    def test_a_recipe_may_bring_its_own_source(self, command, folder):
+        (folder / "bad_recipes.py").write_text(BAD_RECIPES)
+        assert command("run", "bad_recipes:own", "--json")[0] == 0
+        assert "Source: me2026" in command("show", "bad_recipes:own")[1]
+        assert command("cite", "bad_recipes:own")[1].strip() == "@misc{me2026, title = {Mine}}"
+        code, _, error = command("cite", "bad_recipes:good")
+        assert (code, "must be a memory with a source, or a recipe" in error) == (2, True)
+
+    @pytest.mark.untyped
+    @pytest.mark.filterwarnings("default")
+    def test_all_recipes_run_without_a_plugin_that_fails(self, command, install, monkeypatch):
+        from kanerva.lab import papers
+
+        install("acme", "[kanerva.recipes]\nacme = acme:raising\n", BAD_RECIPES)
+        shelf = {name: papers.RECIPES[name] for name in ("sdm.weights",)}
+        monkeypatch.setattr(papers, "RECIPES", shelf)
+        code, out, error = command("run", "--all")
+        assert (code, "1 of 1 recipes" in out) == (0, True)
+        assert error.count("warning: The recipe 'my.raising' is left out: run: recipe must be") == 1
+        assert "'acme:raising': RuntimeError: no" in error
+
+    @pytest.mark.filterwarnings("default")
+    def test_list_names_memories_and_data(self, command, install):
+        points = "[kanerva.memories]\nturned = acme:entry\nno = acme:number\n"
+        points += "[kanerva.data]\nmine = acme:number\ncrops = acme:nearest_of\n"
+        install("acme", points, MEMORIES)
+        _, out, error = command("list")
+        assert error.count("is left out") == 2
+        assert "sdm_patterns, attention, turned\n" in out
+        assert "mnist, cifar10, crops\n" in out
+
+    def test_errors_of_list_are_called_list(self, command, install):
+        install("acme", "[kanerva.memories]\ndense = acme:entry\n", MEMORIES)
+        assert command("list")[2].startswith("kanerva: recall: entry point 'dense'")
+        install("bolt", "[kanerva.recipes]\nbolt = bolt:squares\n", RECIPES)
+        install("cord", "[kanerva.recipes]\nbolt = bolt:squares\n")
+        assert command("list")[2].startswith("kanerva: list: entry point 'bolt'")
+
     @pytest.fixture
     def command(self, monkeypatch, capsys):
         def run(*arguments):

@@ -117,6 +117,65 @@ def test_what_does_not_fit_is_refused(call, text):
         call()
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../../up", "/tmp/x", "a/b", "a\\b", "a..b", ".a", "a b", "a\0", "a\n", 3],
+)
+def test_a_name_is_that_of_one_folder(name):
+    with pytest.raises(kanerva.InputError, match="name must be words of letters, digits"):
+        recipe(name, "b", "kanerva1988", "c", quick=[], paper=[], draw=len)(toys.uneven.measure)
+
+
+def starred(*n: int):
+    yield {}
+
+
+def unannotated(n):
+    yield {}
+
+
+def misspelt(n: "Annotatde[int, '']"):
+    yield {}
+
+
+def flagged(n: bool):
+    yield {}
+
+
+@pytest.mark.parametrize(
+    ("measure", "more", "text"),
+    [
+        (unannotated, {}, "'n' must be annotated with int, float or str, .* without an annotation"),
+        (flagged, {}, "'n' must be annotated with int, float or str, .*bool.*; write n: Annotated"),
+        (starred, {}, "'n' must be annotated with int, float or str"),
+        (misspelt, {}, "annotations that can be read, .*'Annotatde' is not defined"),
+        (len, {"quick": [{}]}, "must be annotated"),
+        (3, {}, "measure must be a generator of rows"),
+        (toys.uneven.measure, {"quick": [{}]}, "give every parameter, .* a cell without n"),
+        (toys.uneven.measure, {"quick": [{"n": [1]}]}, "dicts of numbers, words and None"),
+        (toys.uneven.measure, {"quick": [3]}, "dicts of numbers, words and None"),
+        (toys.uneven.measure, {"draw": None}, "draw must be a function of the rows"),
+        (toys.uneven.measure, {"checks": [1]}, "checks must be made of Check"),
+        (toys.uneven.measure, {"source": "@"}, None),
+    ],
+)
+def test_what_is_no_recipe_gets_a_sentence(measure, more, text):
+    given = {"source": "kanerva1988", "quick": [], "paper": [], "draw": len} | more
+    make = recipe("a", "b", figure="c", **given)
+    if text is None:
+        assert make(measure).source == given["source"]
+        return
+    with pytest.raises(kanerva.InputError, match=text):
+        make(measure)
+
+
+def test_checks_refuse_what_they_cannot_judge():
+    with pytest.raises(kanerva.InputError, match=r"aggregate must be one of .* write 'mean'"):
+        Check("a", "b", 0, 0, "c", aggregate="meen")
+    with pytest.raises(kanerva.InputError, match="column 'b', must be a finite number"):
+        Check("a", "b", 0, 0, "c").judge([{"b": "word"}])
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_rows_hold_no_nan(value):
     def measure(n: int):
@@ -412,7 +471,7 @@ def test_list_and_show(command):
     ]
     out = command("show", "toy.squares")[1]
     assert "how often" in out
-    assert "6 cells quick, 1 cells paper; 4 numbers are checked." in out
+    assert "6 cells quick, 1 cell paper; 4 numbers are checked." in out
     record = json.loads(command("show", "toy.squares", "--json")[1])
     assert record["parameters"][0] == {
         "name": "n",

@@ -1,15 +1,15 @@
-"""What the commands share: the application, a progress bar, and tables."""
+"""What the commands share: the application, a progress bar, and the end of a Ctrl-C."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.text import Text
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from kanerva.cli._tables import console
 
-__all__ = ["app", "bar", "grid"]
+__all__ = ["app", "bar", "interruptible"]
 
 app = typer.Typer(
     help="Associative memory: store, damage, recall, compare.",
@@ -34,16 +34,17 @@ def _root(
 
 @contextmanager
 def bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar on the error stream.
+    """Show a progress bar on the error stream, where that is a terminal.
 
     Yields:
         a function that moves it, of what is being done, parts done, and parts in all.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    screen = console(stderr=True)
+    hidden = not screen.is_terminal
+    with Progress(*columns, console=screen, transient=True, disable=hidden) as progress:
         task = progress.add_task("")
 
         def show(what: str, done: int, total: int) -> None:
@@ -52,13 +53,11 @@ def bar() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
-def grid(*heads: str) -> "Table":
-    """Start a table with these heads; the first column, of names, is not wrapped."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for place, head in enumerate(heads):
-        table.add_column(Text(head), overflow="fold", no_wrap=place == 0)
-    return table
+@contextmanager
+def interruptible(kept: Callable[[], str]) -> Iterator[None]:
+    """End a Ctrl-C with exit code 130 and a sentence on what is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console(stderr=True).print(Text(f"kanerva: interrupted. {kept()}."))
+        raise typer.Exit(130) from None

@@ -1,16 +1,16 @@
 """The recipes that a command can name: those of this library, of plug-ins, and ``module:NAME``."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from kanerva._core import checks
 from kanerva._core.errors import refuse
 from kanerva.lab import plugins
 
 if TYPE_CHECKING:
     from kanerva.lab.recipe import Recipe
 
-__all__ = ["GROUP", "everything", "named", "one_of"]
+__all__ = ["GROUP", "data_names", "everything", "named", "one_of"]
 
 # The group of entry points under which other packages offer recipes.
 GROUP = "kanerva.recipes"
@@ -29,6 +29,19 @@ def everything() -> dict[str, "Recipe"]:
                 must, got = "the only one of its name", "one of two"
                 refuse(argument, must=must, got=got, do="rename it, or uninstall its package")
     return found
+
+
+def data_names() -> list[str]:
+    """Return the names of data sets; those of plug-ins that cannot be used are left out."""
+    from kanerva.lab import data
+
+    def function(name: str, value: Any) -> Any:
+        if not callable(value):
+            refuse(name, value, must="a function that returns a DataSet", do="name a function")
+        return value
+
+    own = (*data.SETS, *data.DOWNLOADED)
+    return [*own, *plugins.load_all(plugins.entry_points(data.GROUP, taken=own), function)]
 
 
 def named(name: str) -> list["Recipe"]:
@@ -50,7 +63,6 @@ def one_of(name: str, known: Iterable[str], what: str) -> str:
     """Return a name that is known, and refuse another one with the nearest that is."""
     names = list(known)
     if name not in names:
-        near = get_close_matches(name, names, 1)
-        do = f"write {near[0]!r}" if near else "see kanerva list"
+        do = checks.nearest(name, names, "see kanerva list")
         refuse("name", must=f"one of the {what}, or module:NAME of your own", got=repr(name), do=do)
     return name

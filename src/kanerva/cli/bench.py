@@ -8,7 +8,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kanerva.cli._app import app, bar, grid
+from kanerva.cli._app import app, bar, interruptible
+from kanerva.cli._tables import console as terminal
+from kanerva.cli._tables import grid
 
 __all__: list[str] = []  # the command is the interface
 
@@ -38,12 +40,8 @@ def bench(
     names = only or ()
     folder = Path("runs", "-".join(("bench", size, *names))) if out is None else out
     options: dict[str, Any] = {"threads": threads, "seconds": seconds, "out": folder}
-    try:
-        with bar() as show:
-            result = bench.run(size, names, **options, progress=show)
-    except KeyboardInterrupt:
-        Console(stderr=True).print(Text(f"Interrupted. What is done is kept in {folder}."))
-        raise typer.Exit(130) from None
+    with interruptible(lambda: f"What is done is kept in {folder}"), bar() as show:
+        result = bench.run(size, names, **options, progress=show)
     if json_:
         typer.echo(json.dumps(result._asdict() | {"folder": str(folder)}))
     else:
@@ -52,7 +50,7 @@ def bench(
 
 def _print(result: Any, folder: Path) -> None:
     """Print our times beside the best of the others, the requirements, and the name of the page."""
-    console = Console(highlight=False)
+    console = terminal()
     _print_times(console, result.rows)
     _print_growth(console, result.rows)
     for row in result.rows:
@@ -90,6 +88,7 @@ def _print_times(console: Console, rows: list[dict[str, Any]]) -> None:
         )
     if table.row_count:
         console.print(table)
+        console.print()
 
 
 def _print_growth(console: Console, rows: list[dict[str, Any]]) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from kanerva._core import checks
 from kanerva._core.errors import InputFileError, door, refuse
-from kanerva.cli._app import app, bar, grid
+from kanerva.cli._app import app, bar
+from kanerva.cli._tables import console, grid
 
 __all__: list[str] = []  # the command is the interface
 
@@ -104,37 +104,28 @@ def probe(
 
 def _print(result: Any, files: list[Path]) -> None:
     """Print the heads, the effects of replacements, the verdicts, and the name of the report."""
-    console = Console(highlight=False)
-    table = _unwrapped(grid("head", *(title for title, _ in HEADS.values())))
+    screen = console()
+    table = grid("head", *(title for title, _ in HEADS.values()))
     for row in result.rows:
         cells = (_cell(row[name], digits) for name, (_, digits) in HEADS.items())
         table.add_row(f"{row['layer']}.{row['index']}", *cells)
-    console.print(table)
+    screen.print(table)
     if result.effects:
         known = [name for name in MEASURES if any(row[name] is not None for row in result.effects)]
-        table = _unwrapped(
-            grid("in the place\nof these heads", *(MEASURES[name] for name in known))
-        )
-        table.columns[0].no_wrap = False
+        screen.print()
+        table = grid("in the place\nof these heads", *(MEASURES[name] for name in known))
         for row in result.effects:
             table.add_row(Text(row["title"]), *(_cell(row[name], 3) for name in known))
-        console.print(table)
+        screen.print(table)
+    screen.print()
     sentences = (*result.notes, *result.verdicts)
-    console.print(*(Text(f"· {sentence}") for sentence in sentences), sep="\n")
-    console.print()
+    screen.print(*(Text(f"· {sentence}") for sentence in sentences), sep="\n")
+    screen.print()
     if files[-1].suffix == ".html":
-        console.print(Text(f"Report: {files[-1]}"))
+        screen.print(Text(f"Report: {files[-1]}"))
     else:
         extra = 'For figures and a report: pip install "kanerva[plot]"'
-        console.print(Text(f"Tables: {files[0].parent}. {extra}"))
-
-
-def _unwrapped(table: Any) -> Any:
-    """Let a narrow terminal wrap no number or word of a table."""
-    table.padding = (0, 1, 0, 0)
-    for column in table.columns:
-        column.no_wrap = True
-    return table
+        screen.print(Text(f"Tables: {files[0].parent}. {extra}"))
 
 
 def _cell(value: Any, digits: int) -> str:

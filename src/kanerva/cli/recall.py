@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 from typer.core import TyperCommand
 
 from kanerva._core import checks
 from kanerva._core.errors import door, refuse
-from kanerva.cli._app import app, bar
+from kanerva._core.locks import locked
+from kanerva.cli._app import app, bar, interruptible
+from kanerva.cli._tables import console as terminal
+from kanerva.cli._tables import fitted
 
 __all__: list[str] = []  # the command is the interface
 
@@ -107,10 +109,13 @@ def recall(
         crop=crop,
         scale=scale,
     )
-    with bar() as show:
-        result = recall_.compare(loaded, plan, show)
     folder = Path("runs", Path(source).stem.replace(":", ".") or "recall") if out is None else out
-    files = recall_.save(result, folder, COLUMNS)
+    kept = "Nothing is kept: a comparison is written when it is complete"
+    with locked(folder):
+        with interruptible(lambda: kept), bar() as show:
+            result = recall_.compare(loaded, plan, show)
+        with interruptible(lambda: f"The files that were complete are kept in {folder}"):
+            files = recall_.save(result, folder, COLUMNS)
     if json_:
         found = {"rows": result.rows, "notes": result.notes, "verdicts": result.verdicts}
         typer.echo(json.dumps(found | {"files": [str(path) for path in files]}))
@@ -122,13 +127,12 @@ def _print(result: Any, files: list[Path]) -> None:
     """Print notes, the table at one level, verdicts, and the name of the report."""
     from kanerva.lab import report
 
-    console = Console(highlight=False)
-    levels = sorted({row["level"] for row in result.rows})
-    level = min(levels, key=lambda one: (abs(one - 0.1), one))
+    console, level = terminal(), _level(result.rows)
     console.print(*(Text(f"· {note}") for note in result.notes), sep="\n")
     console.print()
     console.print(Text(f"{result.name} at {result.manifest['damage']} {level:g}", style="bold"))
-    console.print(report.table(report.summarise(result.rows, level), TERMINAL))
+    console.print(fitted(report.table(report.summarise(result.rows, level), TERMINAL)))
+    console.print()
     console.print(*(Text(f"· {sentence}") for sentence in result.verdicts), sep="\n")
     console.print()
     if files[-1].suffix == ".html":
@@ -136,6 +140,13 @@ def _print(result: Any, files: list[Path]) -> None:
     else:
         extra = 'For figures and a report: pip install "kanerva[plot]"'
         console.print(Text(f"Table: {files[0]}. {extra}"))
+
+
+def _level(rows: list[dict[str, Any]]) -> float:
+    """Choose the level nearest to a tenth among those at which some cue was damaged."""
+    hurt = {row["level"] for row in rows if row["memory"] == "cue" and row["exact"] < 1}
+    levels = hurt or {row["level"] for row in rows}
+    return min(levels, key=lambda one: (abs(one - 0.1), one))
 
 
 def _levels(text: str) -> tuple[float, ...]:

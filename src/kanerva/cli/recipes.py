@@ -1,17 +1,21 @@
 """``kanerva list``, ``show``, ``run``, ``cite`` and ``pages``: experiments as recipes."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from kanerva._core.errors import door, refuse
-from kanerva.cli._app import app, bar, grid
+from kanerva._core.errors import InputError, door, refuse
+from kanerva.cli._app import app, bar, interruptible
+from kanerva.cli._tables import console as terminal
+from kanerva.cli._tables import count, grid
 
 __all__: list[str] = []  # the command is the interface
 
@@ -25,10 +29,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON")]
 
 
 @app.command("list")
-@door
+@door("list")
 def list_(json_: Json = False) -> None:
-    """List the experiments that can be run."""
-    from kanerva.cli._recipes import everything
+    """List the experiments that can be run, and the memories and data to compare."""
+    from kanerva.cli._recipes import data_names, everything
+    from kanerva.lab import memories
 
     recipes = everything().values()
     if json_:
@@ -40,7 +45,11 @@ def list_(json_: Json = False) -> None:
     for recipe in recipes:
         name, title = Text(recipe.name, style="bold"), Text(recipe.title)
         table.add_row(name, title, Text(_short(recipe)))
-    Console(highlight=False).print(table)
+    console = terminal()
+    console.print(table)
+    console.print()
+    console.print(Text(f"Memories for kanerva recall: {', '.join(memories.find())}"))
+    console.print(Text(f"Data for kanerva recall: {', '.join(data_names())}"))
 
 
 @app.command()
@@ -59,7 +68,7 @@ def show(
     if json_:
         typer.echo(json.dumps(_facts(recipe)))
         return
-    console = Console(highlight=False)
+    console = terminal()
     console.print(Text(recipe.title, style="bold"))
     # Each paragraph is one long line, which the terminal wraps at its own width.
     paragraphs = (" ".join(paragraph.split()) for paragraph in recipe.about.split("\n\n"))
@@ -68,10 +77,13 @@ def show(
     for parameter in recipe.parameters:
         sweeps = (Text(_sweep(recipe, size, parameter.name)) for size in recipe.sizes)
         table.add_row(parameter.name, Text(parameter.help), *sweeps)
+    console.print()
     console.print(table)
-    cells = {size: len(recipe.cells(size)) for size in recipe.sizes}
-    checked = f"{len(recipe.checks)} numbers are checked"
-    console.print(Text(f"{cells['quick']} cells quick, {cells['paper']} cells paper; {checked}."))
+    console.print()
+    cells = [f"{count(len(recipe.cells(size)), 'cell')} {size}" for size in recipe.sizes]
+    checked = count(len(recipe.checks), "number")
+    checked += " is checked" if len(recipe.checks) == 1 else " are checked"
+    console.print(Text(f"{', '.join(cells)}; {checked}."))
     console.print(Text(f"Source: {_short(recipe)}, {recipe.figure}."))
 
 
@@ -97,12 +109,18 @@ def run(
         got = "given with --all" if all_ else f"given for {len(recipes)}"
         refuse("set", must="given for one recipe", got=got, do="name the recipe")
     given = _parameters(set_ or [])
-    console = Console(stderr=json_, highlight=False)
+    console = terminal(stderr=json_)
     results = []
     for recipe in recipes:
         folder = Path("runs", recipe.name) if out is None else out / recipe.name if many else out
         options = {"size": size, "seed": seed, "given": given, "jobs": jobs}
-        results.append(_run(name, recipe, folder, options))
+        try:
+            results.append(_run(name, recipe, folder, options))
+        except InputError as error:
+            if not (all_ and recipe.origin):
+                raise
+            warnings.warn(f"The recipe {recipe.name!r} is left out: {error}", stacklevel=2)
+            continue
         _print(console, recipe.title, results[-1], many)
     failed = [result.name for result in results if not result.passed]
     if json_:
@@ -132,6 +150,7 @@ def cite(
 
 
 @app.command()
+@door
 def pages(
     runs: Annotated[Path, typer.Argument(metavar="RUNS", help=RUNS)],
     more: Annotated[list[Path] | None, typer.Argument(metavar="MORE", help=MORE)] = None,
@@ -161,13 +180,10 @@ def _run(name: str | None, recipe: Any, folder: Path, options: dict[str, Any]) -
 
     # Worker processes import the module of a recipe from outside, too.
     outside = name is not None and plugins.is_location(name)
-    try:
-        with bar() as show, plugins.current_folder() if outside else nullcontext():
-            return runner.run(recipe, folder, **options, progress=show)
-    except KeyboardInterrupt:
-        kept = f"What is done is kept in {folder}; the same command goes on from there."
-        Console(stderr=True).print(Text(f"Interrupted. {kept}"))
-        raise typer.Exit(130) from None
+    kept = f"What is done is kept in {folder}; the same command goes on from there"
+    home = plugins.current_folder() if outside else nullcontext()
+    with interruptible(lambda: kept), bar() as show, home:
+        return runner.run(recipe, folder, **options, progress=show)
 
 
 def _print(console: Console, title: str, result: Any, brief: bool) -> None:
@@ -214,12 +230,15 @@ def _cited(name: str) -> Sequence[str]:
     if name in memories.names():
         return _sourced(name, memories.find([name])[name].cite)
     from kanerva.cli._recipes import everything, named, one_of
+    from kanerva.lab.recipe import Recipe
 
     if plugins.is_location(name):
         value = plugins.load("name", name)
         if isinstance(value, memories.Entry):
             return _sourced(name, value.cite)
-        return [recipe.source for recipe in named(name)]
+        if not isinstance(value, Recipe | ModuleType):
+            return _sourced(name, ())
+        return list(dict.fromkeys(recipe.source for recipe in named(name)))
     recipes = everything()
     known = (*recipes, *MEMORIES, *memories.names(), *SOURCES)
     one_of(name, known, "names of recipes, memories and sources")
@@ -229,7 +248,8 @@ def _cited(name: str) -> Sequence[str]:
 def _sourced(name: str, keys: Sequence[str]) -> Sequence[str]:
     """Refuse a memory without a source."""
     if not keys:
-        must, do = "a memory with a source", "give its Entry a cite"
+        must = "a memory with a source, or a recipe"
+        do = "give it as an Entry of kanerva.lab.memories with cite"
         refuse("name", must=must, got=f"{name!r}, which has none", do=do)
     return keys
 

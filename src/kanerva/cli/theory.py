@@ -5,11 +5,12 @@ import math
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from kanerva._core.errors import named, refuse
-from kanerva.cli._app import app, grid
+from kanerva.cli._app import app
+from kanerva.cli._tables import console as terminal
+from kanerva.cli._tables import count, grid
 
 __all__: list[str] = []  # the command is the interface
 
@@ -20,18 +21,18 @@ HEADS = {
     "given": "yours",
 }
 METHODS = {
-    "kl": "least divergence",
-    "ols": "least squares",
-    "published": "as published",
-    "mse": "of weights",
-    "leading": "first order",
-    "entropic": "large n",
+    "kl": "least divergence of the two weights",
+    "ols": "least squares of their logarithms",
+    "published": "the same, as the paper computes it",
+    "mse": "least squares of the weights",
+    "leading": "first order, at small distances",
+    "entropic": "limit of many bits",
 }
 NOISES = {
-    "autoassociative": "patterns under themselves",
-    "heteroassociative": "random values",
-    "independent": "others half the bits away",
-    "kanerva": "Kanerva 1988",
+    "autoassociative": "each pattern is its own value",
+    "heteroassociative": "values are random",
+    "independent": "the others lie half the bits away",
+    "kanerva": "formula of Kanerva 1988",
 }
 LOCATIONS = "Number of hard locations, such as 1e6; all is one at every point"
 RADIUS = "A radius of your own, beside the optimal ones"
@@ -56,53 +57,76 @@ def theory(
         given = {"bits": bits, "patterns": patterns, "locations": locations, "fidelity": fidelity}
         typer.echo(json.dumps(given | {"designs": designs}))
         return
-    console = Console(highlight=False)
+    console = terminal()
     where = "a location at every point"
     if locations != "all":
-        where = f"{_count(locations):,.15g} locations"
-    console.print(Text(f"{bits:,} bits, {patterns:,} patterns, {where}", style="bold"))
+        where = f"{_count(locations):,.15g} location{'s' * (_count(locations) != 1)}"
+    size = f"{count(bits, 'bit')}, {count(patterns, 'pattern')}"
+    console.print(Text(f"{size}, {where}", style="bold"))
+    console.print()
     table = grid("", *(HEADS[design["criterion"]] for design in designs))
-    for place, column in enumerate(table.columns):
-        column.no_wrap = place > 0  # a narrow terminal wraps names, never numbers
-    for name, cells in _lines(designs, fidelity):
-        table.add_row(Text(name, style="" if name.startswith(" ") else "bold"), *map(Text, cells))
+    for (name, meaning), cells in _lines(designs, fidelity):
+        label = Text.assemble((name, "" if name.startswith(" ") else "bold"), meaning)
+        table.add_row(label, *map(Text, cells))
     console.print(table)
-    units = "beta is per unit of cosine; distances are in bits."
-    console.print(Text(f"{units} – marks what theory gives no value for."))
+    console.print()
+    console.print(Text("– marks what theory gives no value for."))
     if len(designs) < 3 + (radius is not None):
         do = "store fewer patterns, or give more bits or locations."
         console.print(Text(f"A criterion that no radius meets is left out: {do}"))
 
 
-def _lines(designs: list[dict[str, Any]], fidelity: float) -> list[tuple[str, list[str]]]:
-    """Lay the designs out: a quantity a line, a design a column."""
+Line = tuple[tuple[str, str], list[str]]
+
+
+def _lines(designs: list[dict[str, Any]], fidelity: float) -> list[Line]:
+    """Lay the designs out: a quantity and its meaning a line, a design a column."""
     none = ["" for _ in designs]
 
-    def line(name: str, write: Any) -> tuple[str, list[str]]:
-        return name, [write(design) for design in designs]
+    def line(name: str, meaning: str, write: Any) -> Line:
+        return (name, meaning and f": {meaning}"), [write(design) for design in designs]
 
+    def part(words: str, write: Any) -> Line:
+        return line(f"  {words}", "", write)
+
+    beta = "of the softmax nearest to the circles, per unit of cosine, fitted by"
+    critical = "bits from which one read comes no nearer, where"
     return [
-        line("radius", lambda design: str(design["radius"])),
-        line("  as good up to", lambda design: str(design["ties"][-1])),
-        line("activation p", lambda design: f"{design['activation']:.4g}"),
-        line("active locations", lambda design: _power(design["log2_active"])),
-        ("beta", none),
+        line("radius", "bits within which a location is active", lambda one: str(one["radius"])),
+        part("as good up to this radius", lambda one: str(one["ties"][-1])),
+        line("activation p", "share of all points in a circle", lambda one: _share(one)),
+        line("active locations", "in one circle", lambda one: _power(one["log2_active"])),
+        (("beta", f": {beta}"), none),
         *(
-            line(f"  {words}", lambda design, method=method: _number(design["beta"][method], 3))
+            part(words, lambda one, method=method: _number(one["beta"][method], 3))
             for method, words in METHODS.items()
         ),
-        line("  on the sphere", lambda design: _number(design["beta_continuous"], 3)),
-        line("  straightness R²", lambda design: _number(design["r2"], 3)),
-        ("critical distance", none),
+        part(
+            "caps of a sphere in place of circles", lambda one: _number(one["beta_continuous"], 3)
+        ),
+        part("R² of the straight line of logarithms", lambda one: _number(one["r2"], 3)),
+        (("critical distance", f": {critical}"), none),
         *(
-            line(f"  {words}", lambda design, noise=noise: _number(design["critical"][noise], 0))
+            part(words, lambda one, noise=noise: _number(one["critical"][noise], 0))
             for noise, words in NOISES.items()
         ),
-        line("signal to noise", lambda design: _number(design["snr"], 2)),
-        line("whole pattern right", lambda design: _chance(design["word"])),
-        line(f"capacity at {fidelity:g}", lambda design: _power(design["log2_capacity"])),
-        line("locations needed", lambda design: _power(design["log2_needed"])),
+        line("signal to noise", "of one bit, undamaged query", lambda one: _number(one["snr"], 2)),
+        line("whole pattern right", "its probability", lambda one: _chance(one["word"])),
+        line(
+            "capacity",
+            f"patterns right with probability {fidelity:g}",
+            lambda one: _power(one["log2_capacity"]),
+        ),
+        line(
+            "locations needed",
+            "for these patterns at that probability",
+            lambda one: _power(one["log2_needed"]),
+        ),
     ]
+
+
+def _share(design: dict[str, Any]) -> str:
+    return f"{design['activation']:.4g}"
 
 
 def _number(value: float | None, digits: int) -> str:

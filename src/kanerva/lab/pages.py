@@ -7,7 +7,7 @@ from pathlib import Path
 from kanerva._core import files
 from kanerva._core.errors import InputFileError, door, refuse
 from kanerva.lab import plot, runner
-from kanerva.lab.citations import SOURCES
+from kanerva.lab.citations import SOURCES, short
 from kanerva.lab.recipe import Recipe, Verdict
 from kanerva.lab.runner import Result
 
@@ -94,8 +94,8 @@ def page(recipe: Recipe, result: Result) -> str:
         >>> pages.page(recipe, result).splitlines()[1] == f"# {recipe.title}"
         True
     """
-    source = SOURCES[recipe.source]
-    origin = f"Source: {source.short()}, *{source.title}*, {recipe.figure}."
+    title = f", *{SOURCES[recipe.source].title}*" if recipe.source in SOURCES else ""
+    origin = f"Source: {short(recipe.source)}{title}, {recipe.figure}."
     cells = [recipe.cells(size) for size in recipe.sizes]
     parameters = [
         (f"`{one.name}`", one.help, *(values([cell[one.name] for cell in size]) for size in cells))
@@ -136,7 +136,7 @@ def index(recipes: Mapping[str, Recipe], results: Mapping[str, Result]) -> str:
     lines = []
     for name, recipe in recipes.items():
         seconds = results[name].manifest["seconds"]
-        source = SOURCES[recipe.source].short()
+        source = short(recipe.source)
         lines.append((f"[{name}]({name}.md)", recipe.title, source, _duration(seconds)))
     return "\n".join([MADE, INDEX, *_table(heads, lines), ""])
 

@@ -8,21 +8,26 @@ import importlib
 import inspect
 import itertools
 import math
+import numbers
+import re
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
-from kanerva._core.checks import choice, integer
-from kanerva._core.errors import door, refuse
+from kanerva._core.checks import choice, integer, number
+from kanerva._core.errors import InputTypeError, describe, door, refuse
 from kanerva.lab import citations
 
 __all__ = ["Check", "Parameter", "Recipe", "Verdict", "grid", "recipe"]
 
 Value = str | int | float | None
+PLAIN = (str, numbers.Number, type(None))
 Row = dict[str, Any]  # text, numbers and None
 Cell = dict[str, Any]
 SIZES = ("quick", "paper")
+# A name is also that of a folder below runs/ or --out.
+NAME = re.compile(r"\w[\w-]{0,60}(\.\w[\w-]{0,60}){0,4}")
 KINDS = {int: "whole numbers", float: "finite numbers", str: "words"}
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {
     "mean": statistics.fmean,
@@ -113,6 +118,10 @@ class Check:
     reason: str = ""
 
     @door
+    def __post_init__(self) -> None:
+        choice("aggregate", self.aggregate, tuple(AGGREGATES))
+
+    @door
     def judge(self, rows: Iterable[Row]) -> Verdict:
         """Compare the expected number with the rows of a table.
 
@@ -123,7 +132,7 @@ class Check:
             the verdict; its ``ok`` is None where no row is selected.
 
         Raises:
-            InputError: a selected row lacks the column of the check.
+            InputError: a selected row lacks the column of the check, or has a word in it.
 
         Example:
             >>> from kanerva.lab.recipe import Check
@@ -148,7 +157,8 @@ class Check:
                 got, must = f"rows with {', '.join(map(repr, row))}", "rows with the column"
                 do = "yield it, or name another column"
                 refuse("rows", must=f"{must} {self.column!r}", got=got, do=do)
-        return [float(row[self.column]) for row in selected if row[self.column] is not None]
+        values = (row[self.column] for row in selected if row[self.column] is not None)
+        return [number(f"rows, column {self.column!r},", value) for value in values]
 
     def _selects(self, row: Row) -> bool:
         return all(_same(row.get(name), value) for name, value in self.at.items())
@@ -158,16 +168,19 @@ class Check:
 class Recipe:
     """An experiment, made by the decorator ``recipe`` and run by ``kanerva.lab.runner.run``.
 
-    * ``name``: the name on the command line, such as ``sdm.weights``.
+    * ``name``: the name on the command line, such as ``sdm.weights``, and that of its folder: words
+      of letters, digits, ``_`` and ``-`` with dots between.
     * ``title``: what it shows, in a few words.
     * ``measure``: the generator of rows, called once for each cell with the values of that cell.
-    * ``source``, ``figure``: a key of ``kanerva.lab.citations.SOURCES``, and the place in it.
+    * ``source``, ``figure``: a key of ``kanerva.lab.citations.SOURCES`` or a BibTeX entry as text,
+      and the place in it.
     * ``sizes``: the cells of ``"quick"`` and of ``"paper"``.
     * ``checks``: the numbers that a run must reproduce.
     * ``draw``: a function that makes the figure from the rows alone.
 
     Raises:
-        InputError: a cell has a parameter that the generator does not take.
+        InputError: the name or the source cannot be used, a parameter of the generator is not
+            annotated, or a cell has other parameters than the generator takes.
 
     Example:
         >>> from kanerva.lab.papers import RECIPES
@@ -186,13 +199,36 @@ class Recipe:
 
     @door("recipe")
     def __post_init__(self) -> None:
+        _check_names(self.name, self.source)
+        if not callable(self.draw):
+            refuse("draw", self.draw, must="a function of the rows", do="return a figure from it")
+        for check in self.checks:
+            if not isinstance(check, Check):
+                refuse("checks", check, must="made of Check", do="see kanerva.lab.recipe.Check")
         known = {parameter.name for parameter in self.parameters}
         for cell in itertools.chain(*self.sizes.values()):
-            unknown = set(cell) - known
-            if unknown:
-                must = "made of cells that its generator takes"
-                do = f"name one of {', '.join(sorted(known))}"
-                refuse(self.name, must=must, got=", ".join(unknown), do=do)
+            self._check_cell(cell, known)
+
+    def _check_cell(self, cell: Cell, known: set[str]) -> None:
+        """Refuse a cell from which the generator cannot be called."""
+        if not isinstance(cell, dict) or not all(isinstance(one, PLAIN) for one in cell.values()):
+            must = "made of cells that are dicts of numbers, words and None"
+            refuse(self.name, must=must, got=describe(cell), do="make them with grid(name=values)")
+        unknown = set(cell) - known
+        if unknown:
+            must = "made of cells that its generator takes"
+            do = f"name one of {', '.join(sorted(known))}"
+            refuse(self.name, must=must, got=", ".join(map(str, unknown)), do=do)
+        for name, one in inspect.signature(self.measure).parameters.items():
+            if one.default is one.empty and name not in cell:
+                must, got = "made of cells that give every parameter", f"a cell without {name}"
+                refuse(self.name, must=must, got=got, do=f"give {name} a value, or a default")
+
+    @property
+    def origin(self) -> str:
+        """The place of its generator as ``module:NAME``; empty for a recipe of this library."""
+        home = self.measure.__module__
+        return "" if home.startswith("kanerva.") else f"{home}:{self.measure.__name__}"
 
     @property
     def about(self) -> str:
@@ -202,9 +238,13 @@ class Recipe:
     @property
     def parameters(self) -> list[Parameter]:
         """The parameters that can be set, from the signature of the generator."""
-        hints = get_type_hints(self.measure, include_extras=True)
+        try:
+            hints = get_type_hints(self.measure, include_extras=True)
+        except NameError as error:
+            must, do = "a generator with annotations that can be read", "import that name"
+            refuse(self.name, must=must, got=f"one of which {error}", do=do)
         signature = inspect.signature(self.measure)
-        return [_parameter(one, hints[name]) for name, one in signature.parameters.items()]
+        return [_parameter(one, hints.get(name)) for name, one in signature.parameters.items()]
 
     @door
     def cells(
@@ -289,7 +329,7 @@ def recipe(
     Args:
         name: the name on the command line, such as ``sdm.weights``.
         title: what the experiment shows, in a few words.
-        source: a key of ``kanerva.lab.citations.SOURCES``.
+        source: a key of ``kanerva.lab.citations.SOURCES``, or a BibTeX entry as text.
         figure: the place in the source, such as ``figure 2``.
         quick: cells that take seconds.
         paper: cells of the size of the publication.
@@ -300,8 +340,7 @@ def recipe(
         a decorator that returns a ``Recipe``.
 
     Raises:
-        InputError: the source is unknown, or a cell has a parameter that the generator does not
-            take.
+        InputError: what ``Recipe`` refuses.
 
     Example:
         >>> from typing import Annotated
@@ -313,11 +352,14 @@ def recipe(
         >>> [next(squares.measure(**cell))["square"] for cell in squares.cells()]
         [4, 9]
     """
-    choice("source", source, tuple(citations.SOURCES))
+    _check_names(name, source)
     sizes = {"quick": list(quick), "paper": list(paper)}
     numbers = tuple(checks)
 
     def decorate(measure: Callable[..., Iterator[Row]]) -> Recipe:
+        if not inspect.isroutine(measure):
+            must, do = "a generator of rows", "put the decorator above a function"
+            refuse("measure", measure, must=must, do=do, error=InputTypeError)
         return Recipe(name, title, door(name)(measure), source, figure, sizes, numbers, draw)
 
     return decorate
@@ -350,8 +392,23 @@ def _same(value: Value, wanted: Value) -> bool:
     return value == wanted
 
 
+def _check_names(name: str, source: str) -> None:
+    """Refuse a name that cannot be that of a folder, and an unknown source."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        must = "words of letters, digits, _ and - with dots between"
+        refuse("name", name, must=must, do="write a name such as mine.squares")
+    if not citations.is_bibtex(source):
+        choice("source", source, tuple(citations.SOURCES))
+
+
 def _parameter(one: inspect.Parameter, hint: Any) -> Parameter:
+    """Read a parameter from its annotation."""
     kind, words = get_args(hint)[:2] if get_origin(hint) is Annotated else (hint, "")
+    if kind not in KINDS or one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD):
+        must = "annotated with int, float or str"
+        got = "without an annotation" if hint is None else describe(hint)
+        do = f'write {one.name}: Annotated[int, "its meaning"]'
+        refuse(f"the parameter {one.name!r}", must=must, got=got, do=do)
     return Parameter(one.name, kind, words, None if one.default is one.empty else one.default)
 
 

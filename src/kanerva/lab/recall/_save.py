@@ -63,13 +63,13 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
     )
     written.append(folder / "report.html")
     with files.atomic(written[-1]) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="replace")
     return written
 
 
 def _tables(result: Comparison, folder: Path) -> list[Path]:
-    """Write the rows, the weights and the manifest."""
-    tables = {"table.csv": result.rows, "weights.csv": result.weights}
+    """Write the rows, the weights, the patterns that were found, and the manifest."""
+    tables = {"table.csv": result.rows, "weights.csv": result.weights, "found.csv": result.found}
     written = [folder / name for name, rows in tables.items() if rows]
     for path in written:
         report.write_csv(tables[path.name], path)

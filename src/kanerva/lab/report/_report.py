@@ -257,7 +257,8 @@ def write_json(obj: Any, path: str | os.PathLike[str]) -> None:
         do = "write None where there is no value"
         refuse("obj", must="finite and without loops", got=str(error).lower(), do=do)
     with files.atomic(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        # The name of a file may hold bytes that are no text.
+        temporary.write_text(text + "\n", encoding="utf-8", errors="replace")
 
 
 def _levels(rows: Sequence[Row], columns: Sequence[str]) -> list[float]:

@@ -6,10 +6,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from kanerva._core import checks
-from kanerva._core.errors import refuse
-from kanerva.lab.recipe import Row, Value
+from kanerva._core.errors import InputTypeError, refuse
+from kanerva.lab.recipe import Cell, Row, Value
 
-__all__ = ["parse", "plain", "same_columns", "text"]
+__all__ = ["complete", "parse", "plain", "same_columns", "text"]
+
+
+def complete(row: Any, cell: Cell) -> Row:
+    """Check a row of a generator, and put the parameters of its cell in front."""
+    if not isinstance(row, dict):
+        must, do = "dicts of numbers, words and None", 'yield {"column": value}'
+        refuse("rows", row, must=must, do=do, error=InputTypeError)
+    for name in row:
+        if not isinstance(name, str) or name != name.strip() or set(name) & set(',"\r\n'):
+            must = "dicts with names of columns, without commas, quotes and new lines"
+            refuse("rows", name, must=must, do="rename the column")
+    both = set(row) & set(cell)
+    if both:
+        must, got = "without the names of parameters", ", ".join(sorted(both))
+        refuse("rows", must=must, got=got, do="give the measured column another name")
+    return cell | {name: plain(value) for name, value in row.items()}
 
 
 def plain(value: Any) -> Value:

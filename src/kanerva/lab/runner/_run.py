@@ -4,9 +4,9 @@ import json
 import platform
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 from kanerva._core import checks
 from kanerva._core.errors import InputFileError, door, refuse
-from kanerva.lab import plot, report
+from kanerva._core.locks import locked
+from kanerva.lab import plot, plugins, report
 from kanerva.lab.recipe import Cell, Recipe, Row, Value, Verdict
 from kanerva.lab.runner import _rows
-from kanerva.lab.runner._journal import JOURNAL, MANIFEST, TABLE, Journal, locked
+from kanerva.lab.runner._journal import JOURNAL, MANIFEST, TABLE, Journal
 
 __all__ = ["Result", "read", "run"]
 
@@ -87,7 +88,8 @@ def run(
         rows, verdicts, manifest and files.
 
     Raises:
-        InputError: a parameter is unknown or out of range.
+        InputError: a parameter is unknown or out of range, or a recipe from outside this library
+            raises an error or yields something else than rows.
         InputFileError: the folder cannot be written, holds an unfinished run of other parameters or
             a run of another recipe, or another run is at work in it.
 
@@ -119,6 +121,9 @@ def run(
             journal.add(place, rows)
             report_progress(recipe.name, len(journal.done), len(cells))
         rows = journal.table()
+        if not rows:
+            journal.forget()
+            refuse("rows", must="one or more", got="none in any cell", do="yield a dict")
         verdicts = recipe.judge(rows)
         seconds = round(time.perf_counter() - start, 2)
         counts = {"cells": len(cells), "rows": len(rows), "seconds": seconds}
@@ -190,15 +195,18 @@ def _measured(
 
 def _cell(recipe: Recipe, place: int, cell: Cell) -> tuple[int, list[Row]]:
     """Measure one cell; return its place and its rows, with the parameters in front."""
-    rows = []
-    with _one_thread():
-        for row in recipe.measure(**cell):
-            both = set(row) & set(cell)
-            if both:
-                must, got = "without the names of parameters", ", ".join(sorted(both))
-                refuse("rows", must=must, got=got, do="give the measured column another name")
-            rows.append(cell | {name: _rows.plain(value) for name, value in row.items()})
-    return place, rows
+    with _one_thread(), _blamed(recipe, "a generator of rows that raises no error"):
+        rows = recipe.measure(**cell)
+        if not isinstance(rows, Iterable):
+            refuse("rows", rows, must="yielded by a generator", do='yield {"column": value}')
+        return place, [_rows.complete(row, cell) for row in rows]
+
+
+def _blamed(recipe: Recipe, must: str, do: str = "correct it") -> AbstractContextManager[None]:
+    """Turn whatever a recipe from outside this library raises into one sentence that names it."""
+    if not recipe.origin:
+        return nullcontext()
+    return plugins.foreign("recipe", recipe.origin, must, do)
 
 
 @contextmanager
@@ -232,7 +240,12 @@ def _finish(
     """Write the figure, the table in order and the manifest; then remove the journal."""
     files = [folder / TABLE, folder / MANIFEST]
     if find_spec("matplotlib"):
-        files += plot.save(recipe.draw(rows), folder, "figure")
+        do = "correct its draw; the same command goes on from the rows that are kept"
+        with _blamed(recipe, "one whose draw makes a figure of the rows", do):
+            figure = recipe.draw([dict(row) for row in rows])
+            if not hasattr(figure, "savefig"):
+                refuse("draw", figure, must="a function that returns a matplotlib figure", do=do)
+            files += plot.save(figure, folder, "figure")
     report.write_csv(rows, files[0])
     report.write_json(manifest | {"checks": [verdict._asdict() for verdict in verdicts]}, files[1])
     (folder / JOURNAL).unlink(missing_ok=True)
