@@ -319,6 +319,30 @@ def test_bad_input_is_refused(given, argument):
     assert error.value.argument == argument
 
 
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("given", "argument"),
+    [
+        ({"only": "read"}, "only"),
+        ({"only": 0.5}, "only"),
+        ({"only": ["nearest"], "size": ["tiny"]}, "size"),
+        ({"only": ["nearest"], "out": 1}, "out"),
+        ({"only": ["nearest"], "out": "a\0b"}, "out"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused(given, argument):
+    with pytest.raises(kanerva.InputError) as error:
+        bench.run(**given)
+    assert error.value.argument == argument
+
+
+@pytest.mark.untyped
+def test_what_is_no_result_is_not_saved(tmp_path):
+    with pytest.raises(kanerva.InputTypeError, match="bench: result must be the Result of a run"):
+        bench.save("junk", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_dots_are_at_their_ratios():
     rows = [
         {"label": "read, B=1", "series": "torch-hd", "ratio": 20.0},

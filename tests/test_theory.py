@@ -1,12 +1,14 @@
 """Exact mathematics against enumeration, independent sums, identities and published tables."""
 
+import inspect
 import itertools
 import math
 
 import numpy as np
 import pytest
+import torch
 
-from kanerva import InputError, InputTypeError
+from kanerva import InputError, InputTypeError, theory
 from kanerva.theory import approximation, circle, radius
 
 LARGE = (1030, 1075, 5000, 10_000)
@@ -457,3 +459,68 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(call, argument):
     with pytest.raises(InputTypeError) as caught:
         call()
     assert caught.value.argument == argument
+
+
+JUNK = (
+    *(None, "junk", math.nan, math.inf, -math.inf, 1e-320, 1e308, 2**70, 2**1100, -1, 0, True, 1j),
+    *(
+        np.float64("nan"),
+        np.int64(5),
+        np.float32(0.5),
+        np.bool_(True),
+        b"x",
+        [],
+        (1, 2),
+        {},
+        object(),
+    ),
+    *(
+        np.array([1.0, 2.0]),
+        np.array(3),
+        np.array([math.nan]),
+        np.array(["a"]),
+        torch.tensor([0.5]),
+    ),
+)
+SOUND = {"bits": 64, "radius": 11, "patterns": 100, "locations": 10**6, "dim": 20, "ones": 5}
+
+
+def calls(draw):
+    """Yield every public function of the theory with one to three arguments of any kind."""
+    for module in (getattr(theory, name) for name in theory.__all__):
+        for function in (getattr(module, name) for name in module.__all__):
+            if inspect.isclass(function) or not callable(function):
+                continue
+            parameters = list(inspect.signature(function).parameters.values())
+            needed = {
+                one.name: SOUND.get(one.name, 1) for one in parameters if one.default is one.empty
+            }
+            for _ in range(40):
+                hurt = draw.permutation(len(parameters))[: draw.integers(1, 4)]
+                junk = {parameters[i].name: JUNK[draw.integers(len(JUNK))] for i in hurt}
+                yield function, needed | junk
+
+
+def numbers(value):
+    """Yield the numbers of a result."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, (tuple, list)):
+        for part in value:
+            yield from numbers(part)
+    elif isinstance(value, (float, np.ndarray)):
+        yield from np.ravel(value)
+
+
+@pytest.mark.untyped
+def test_nonsense_gets_the_sentence_or_a_number():
+    refused = []
+    for function, given in calls(np.random.default_rng(0)):
+        try:
+            found = function(**given)
+        except InputError as error:
+            refused.append(error)
+        else:
+            assert not any(np.isnan(number) for number in numbers(found)), (function, given)
+    assert len(refused) > 1000
+    assert all(error.function for error in refused)

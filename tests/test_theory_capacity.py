@@ -212,6 +212,131 @@ def test_modern_hopfield_networks_of_any_size_and_temperature():
     )
 
 
+def test_modern_hopfield_networks_at_any_temperature_and_scale():
+    # W underflows; c = b / W(e^a b) is then e^-a.
+    found = capacity.modern(40, 1e-300, 1.0, 1e-3, "log2")
+    a = 2 / 39 * (1 + math.log(2 * 1e-300 * 1e-3 * 39))
+    assert found.base == pytest.approx(math.exp(-a), rel=1e-9)
+    with pytest.raises(InputError, match="modern: beta must be of a size for which a float holds"):
+        capacity.modern(2, 1e-320, 1.0, 0.5)
+    with pytest.raises(InputError, match="modern: beta must be of a size for which a float holds"):
+        capacity.modern(2, 1e308, 1e308, unit="log2")
+
+
+# ---- sparse codes ----
+
+
+def codes(draw, patterns, bits, ones):
+    """Draw random codes with exactly so many ones."""
+    order = draw.random((patterns, bits)).argsort(1)
+    return (order < ones).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("bits", "ones", "patterns", "own"),
+    [(60, 4, 120, False), (60, 4, 120, True), (100, 8, 60, False), (7, 3, 4, True)],
+)
+def test_clipped_sums_have_the_share_and_the_wrong_ones_of_a_simulation(bits, ones, patterns, own):
+    draw = np.random.default_rng(bits + ones)
+    shares, wrong = [], []
+    for _ in range(400):
+        keys = codes(draw, patterns, bits, ones)
+        values = keys if own else codes(draw, patterns, bits, ones)
+        clipped = keys.T @ values > 0
+        shares.append(clipped.mean())
+        wrong.append(((keys @ clipped == ones).sum(1) - ones).mean())
+    error = 4 * np.std(wrong) / 20
+    assert np.mean(wrong) == pytest.approx(
+        capacity.spurious(bits, ones, patterns, autoassociative=own), abs=error
+    )
+    if not own:
+        error = 4 * np.std(shares) / 20
+        assert np.mean(shares) == pytest.approx(capacity.fill(bits, ones, patterns), abs=error)
+
+
+def test_wrong_ones_of_small_memories_are_those_of_all_codes():
+    # Two patterns of two ones among four bits: all 6 x 6 pairs of keys and of values.
+    pairs = [(1, 1, 0, 0), (1, 0, 1, 0), (1, 0, 0, 1), (0, 1, 1, 0), (0, 1, 0, 1), (0, 0, 1, 1)]
+    rows = np.array(pairs)
+    wrong = [
+        ((key @ (np.outer(key, value) + np.outer(other, another) > 0) == 2).sum() - 2)
+        for key in rows
+        for value in rows
+        for other in rows
+        for another in rows
+    ]
+    assert capacity.spurious(4, 2, 2) == pytest.approx(np.mean(wrong), rel=1e-12)
+    assert capacity.spurious(4, 2, 1) == 0
+    assert capacity.spurious(1000, 999, 10**6) == pytest.approx(1)
+
+
+def test_willshaws_memory_meets_its_condition_and_its_limit():
+    for bits, ones, wrong in ((1024, 10, 1.0), (1000, 20, 0.01), (300, 3, 2.0)):
+        found = capacity.willshaw(bits, ones, wrong)
+        assert bits * found.fill**ones == pytest.approx(wrong)
+        assert found.fill == pytest.approx(1 - (1 - (ones / bits) ** 2) ** found.patterns, rel=1e-9)
+        codes = math.log2(math.comb(bits, ones))
+        assert found.information == pytest.approx(found.patterns * codes / bits**2)
+    # Half of the connections are on at k = log2 n; the information rises to ln 2.
+    limits = [capacity.willshaw(2**power, power) for power in range(5, 21)]
+    assert all(found.fill == pytest.approx(0.5) for found in limits)
+    shares = [found.information for found in limits]
+    assert shares == sorted(shares)
+    # log2 C(n, k) is n (log2 n - log2 k + 1 / ln 2) to leading order.
+    k = 20
+    expected = math.log(2) * (k - math.log2(k) + 1 / math.log(2)) / k
+    assert shares[-1] == pytest.approx(expected, rel=0.02)
+    assert shares[-1] < math.log(2)
+
+
+def test_covariance_is_hebb_at_one_half_and_has_its_sparse_limit():
+    assert capacity.covariance(1000, 0.5) == pytest.approx(137.9056, abs=1e-3)  # Amit and others
+    assert capacity.covariance(1000, 0.1) == capacity.covariance(1000, 0.9)
+    activities = [0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 1e-3, 1e-4, 1e-5, 1e-6]
+    stored = [capacity.covariance(2**20, activity) for activity in activities]
+    assert stored == sorted(stored)
+    shares = [
+        found / capacity.covariance(2**20, activity, "sparse")
+        for found, activity in zip(stored, activities, strict=True)
+    ]
+    assert shares == sorted(shares)
+    assert 0.5 < shares[-1] < 1
+    assert capacity.covariance(1000, 0.01, "sparse") == pytest.approx(1000 / (0.02 * math.log(100)))
+
+
+@pytest.mark.parametrize("activity", [0.02, 0.1, 0.35, 0.5])
+def test_covariance_is_the_largest_of_a_grid(activity):
+    from scipy.stats import norm
+
+    x, t = np.meshgrid(np.linspace(2, 8, 601), np.linspace(-1, 4, 501))
+    inside, outside = (1 - activity) * x - t, -activity * x - t
+    p1, p0 = norm.cdf(inside), norm.cdf(outside)
+    mean = activity * p1 + (1 - activity) * p0
+    spread = mean * (1 - activity) ** 2 + (1 - mean) * activity**2  # of s - f, for s of 0 and 1
+    slope = activity * norm.pdf(inside) + (1 - activity) * norm.pdf(outside)
+    room = (p1 - p0) / x - slope
+    best = np.where(room > 0, room**2 / spread, 0).max()
+    assert capacity.covariance(1000, activity) == pytest.approx(1000 * best, rel=2e-4)
+
+
+def test_a_network_with_the_covariance_rule_recalls_below_its_capacity():
+    bits, activity = 1200, 0.1
+    # The threshold of the mean field at saturation, less half of the reaction of a unit on itself.
+    threshold, draw = 0.548, np.random.default_rng(0)
+    most = capacity.covariance(bits, activity)
+    overlaps = []
+    for load in (0.8, 2.5):
+        x = (codes(draw, int(load * most), bits, 120) - activity).astype(np.float32)
+        own, scale = (x**2).sum(0), bits * activity * (1 - activity)
+        state = (x[:30] > 0).astype(np.float32)
+        for _ in range(20):
+            field = ((state - activity) @ x.T) @ x - (state - activity) * own
+            state = (field / scale > threshold).astype(np.float32)
+        overlaps.append((((state - activity) * x[:30]).sum(1) / scale).mean())
+    assert overlaps[0] == pytest.approx(0.9445, abs=0.03)  # of the mean field at this load
+    assert overlaps[1] < 0.6  # far below 0.835, the least of the mean field, at saturation
+
+
 # ---- bias and nearest location ----
 
 
@@ -305,6 +430,19 @@ def test_the_probability_of_a_location_within_the_radius():
         (lambda: capacity.modern(20, failure=0.0), "failure"),
         (lambda: capacity.modern(20, failure=1.5), "failure"),
         (lambda: capacity.modern(100_000, 5.0), "unit"),
+        (lambda: capacity.hopfield(2**70), "bits"),
+        (lambda: capacity.fill(1, 1, 1), "bits"),
+        (lambda: capacity.fill(8, 8, 1), "ones"),
+        (lambda: capacity.fill(8, 2, 0), "patterns"),
+        (lambda: capacity.spurious(2**20, 1001, 5), "ones"),
+        (lambda: capacity.spurious(8, 2, 2**70), "patterns"),
+        (lambda: capacity.willshaw(8, 0), "ones"),
+        (lambda: capacity.willshaw(8, 2, 0.0), "wrong"),
+        (lambda: capacity.willshaw(8, 2, 8.0), "wrong"),
+        (lambda: capacity.willshaw(8, 1, 0.01), "ones"),
+        (lambda: capacity.covariance(8, 0.1), "activity"),
+        (lambda: capacity.covariance(8, math.nan), "activity"),
+        (lambda: capacity.covariance(8, 0.5, "best"), "criterion"),
         (lambda: pull.location(8, 9), "radius"),
         (lambda: pull.query(8, 2, 0), "patterns"),
         (lambda: pull.query(10_000, 4990, 5), "locations"),
@@ -329,6 +467,9 @@ def test_a_number_out_of_range_is_refused_by_name(call, argument):
         (lambda: capacity.rate("half"), "share"),
         (lambda: capacity.hopfield(10.0), "bits"),
         (lambda: capacity.modern(20, None), "beta"),
+        (lambda: capacity.spurious(8, 2, 2, "own"), "autoassociative"),
+        (lambda: capacity.willshaw(8, 2, "none"), "wrong"),
+        (lambda: capacity.covariance(8.0, 0.5), "bits"),
         (lambda: pull.location("8", 2), "bits"),
         (lambda: pull.nearest(8, [1]), "locations"),
     ],

@@ -4,8 +4,8 @@ import math
 import numbers
 import operator
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -112,13 +112,21 @@ def flag(argument: str, value: Any) -> bool:
     return bool(value)
 
 
+def several(argument: str, value: Any, must: str) -> tuple[Any, ...]:
+    """Return a collection as a tuple; a single text is refused, as it would be taken by letters."""
+    if isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping):
+        with suppress(TypeError):  # an array without axes
+            return tuple(value)
+    refuse(argument, value, must=must, do=f"give {must}", error=InputTypeError)
+
+
 def keywords(given: dict[str, Any], *known: str) -> None:
     """Refuse keywords that the function they are passed on to does not take."""
     for name in given:
         choice("keyword", name, known)
 
 
-def path(value: Any) -> Path:
+def path(value: Any, argument: str = "path", must: str = "the name of a file") -> Path:
     """Return the name of a file as a ``Path``."""
     try:
         if isinstance(value, str | os.PathLike) and b"\0" not in os.fsencode(value):
@@ -126,4 +134,4 @@ def path(value: Any) -> Path:
     except (TypeError, ValueError):  # a name that no file can have
         pass
     do = "give a str or pathlib.Path"
-    refuse("path", value, must="the name of a file", do=do, error=InputTypeError)
+    refuse(argument, value, must=must, do=do, error=InputTypeError)

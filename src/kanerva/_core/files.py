@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from kanerva._core import checks
 from kanerva._core.errors import InputError, InputFileError, refuse
 
 __all__ = ["atomic", "folder", "writing"]
@@ -91,9 +92,10 @@ def folder(path: str | os.PathLike[str]) -> Path:
         ...     folder(pathlib.Path(home, "a", "b")).is_dir()
         True
     """
-    with writing(path):
-        Path(path).mkdir(parents=True, exist_ok=True)
-    return Path(path)
+    home = checks.path(path, "out", "the name of a folder")
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+    return home
 
 
 @contextmanager

@@ -13,6 +13,9 @@ distances adds noise that this leaves out; it matters where p^2 r is above one o
 the number of active locations; where that number is small, z is too small rather than too large.
 Most formulas here are asymptotic: their growth is more reliable than their digits.
 
+For codes of few ones there are the memories of clipped sums, ``willshaw``, and of the covariance
+rule, ``covariance``.
+
 Numbers that may exceed the range of floats are returned as they are with ``unit="count"``, or as
 their logarithm to base two with ``unit="log2"``.
 """
@@ -25,18 +28,24 @@ import numpy as np
 from kanerva._core import checks
 from kanerva._core.errors import describe, door, refuse
 from kanerva.theory import _inputs, circle
+from kanerva.theory._sparse import Willshaw, covariance, fill, spurious, willshaw
 
 __all__ = [
     "Modern",
+    "Willshaw",
     "bit",
+    "covariance",
     "dense",
     "exponential",
+    "fill",
     "hopfield",
     "locations",
     "modern",
     "patterns",
     "rate",
     "snr",
+    "spurious",
+    "willshaw",
     "word",
 ]
 
@@ -305,7 +314,7 @@ def hopfield(bits: int, criterion: str = "one") -> float:
         memory; Amit, Gutfreund and Sompolinsky (1985), Storing infinite numbers of patterns in a
         spin-glass model of neural networks.
     """
-    bits = checks.integer("bits", bits, 2)
+    bits = checks.integer("bits", bits, 2, _inputs.PATTERNS)
     criterion = checks.choice("criterion", criterion, CRITERIA)
     if criterion == "replica":
         return 0.138 * bits
@@ -415,20 +424,24 @@ def modern(
     """
     from scipy.special import wrightomega
 
-    dim = checks.integer("dim", dim, 2)
+    dim = checks.integer("dim", dim, 2, _inputs.PATTERNS)
     beta = checks.number("beta", beta, 0.0, open_low=True)
     log_scale = math.log(checks.number("scale", scale, 0.0, open_low=True))
     log_failure = math.log(checks.number("failure", failure, 0.0, 1.0, open_low=True))
     unit = checks.choice("unit", unit, UNITS)
-    log_b = math.log(2 * beta / 5) + 2 * log_scale
-    a = 2 / (dim - 1) * (1 + math.log(2 * beta * (dim - 1)) + 2 * log_scale + log_failure)
-    # W(e^x) is Wright's omega function of x, which does not overflow.
-    log_base = log_b - math.log(float(wrightomega(a + log_b)))
+    log_beta = math.log(beta)
+    log_b = math.log(2 / 5) + log_beta + 2 * log_scale
+    a = 2 / (dim - 1) * (1 + math.log(2 * (dim - 1)) + log_beta + 2 * log_scale + log_failure)
+    # W(e^x) is Wright's omega function of x, which does not overflow. It may underflow, where its
+    # logarithm is x - W; for large x that difference would lose its digits.
+    inner = float(wrightomega(a + log_b))
+    log_base = log_b - (math.log(inner) if inner > 1 else a + log_b - inner)
     log = log_failure / 2 + (dim - 1) / 4 * log_base
     if log < math.log(2):
         do = "give a larger one, or a larger beta or scale"
         refuse("dim", must="large enough for a bound of two patterns", got=str(dim), do=do)
-    return Modern(math.exp(log_base), _count(unit, log))
+    base = _inputs.count("beta", "of a size for which a float holds c", f"{beta:g}", log_base)
+    return Modern(base, _count(unit, log))
 
 
 def squared_quantile(bits: int, fidelity: float) -> float:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from kanerva._core import checks, files
-from kanerva._core.errors import door
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.lab import report
 from kanerva.lab.bench import _limits, _machine, _reads, _sdm, _special
 from kanerva.lab.bench._asked import found
@@ -124,7 +124,8 @@ def run(
         True
     """
     sizes = SIZES[checks.choice("size", size, tuple(SIZES))]
-    names = [checks.choice("only", name, tuple(OPERATIONS)) for name in only] or list(OPERATIONS)
+    chosen = checks.several("only", only, "a sequence of names of operations")
+    names = [checks.choice("only", name, tuple(OPERATIONS)) for name in chosen] or list(OPERATIONS)
     if seconds is not None:
         sizes = replace(sizes, seconds=checks.number("seconds", seconds, 0, open_low=True))
     if threads is None:
@@ -180,6 +181,9 @@ def save(result: Result, folder: str | os.PathLike[str]) -> list[Path]:
         ...     [path.name for path in bench.save(bench.run("tiny", ["nearest"]), folder)]
         ['benchmarks.json', 'benchmarks.md', 'benchmarks.png']
     """
+    if not isinstance(result, Result):
+        do = "give what bench.run returned"
+        refuse("result", result, must="the Result of a run", do=do, error=InputTypeError)
     home = files.folder(folder)
     report.write_json(result._asdict(), home / "benchmarks.json")
     drawn = picture(result)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from kanerva._core import checks
-from kanerva._core.errors import door, refuse
+from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva.lab.data import KINDS
 from kanerva.lab.memories import Entry, Number, find
 
 __all__ = ["Plan"]
@@ -56,6 +57,19 @@ class Plan:
     @door("recall")
     def __post_init__(self) -> None:
         checks.choice("domain", self.domain, ("bits", "real"))
+        checks.choice("kind", self.kind, KINDS)
+        memories = checks.several("memories", self.memories, "a sequence of names of memories")
+        levels = checks.several("levels", self.levels, "a sequence of numbers")
+        for name in memories:
+            if not isinstance(name, str):
+                must, do = "names of memories", "name them, such as 'sdm'"
+                refuse("memories", name, must=must, do=do, error=InputTypeError)
+        if not isinstance(self.given, Mapping) or not all(
+            isinstance(key, str) for key in self.given
+        ):
+            must, do = "a dict from MEMORY.PARAMETER to numbers", "write {'sdm.radius': 24}"
+            refuse("given", self.given, must=must, do=do, error=InputTypeError)
+        checks.keep(self, memories=memories, levels=levels)
         for name, low in (("seeds", 1), ("cues", 1), ("steps", 1), ("seed", 0)):
             checks.integer(name, getattr(self, name), low)
         for level in self.levels:
