@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva._engine import fused
-from kanerva.nn._heads import check_rule, no_autocast, products, unit, weigh, widen
+from kanerva.nn._heads import check_rule, no_autocast, products, sound, unit, weigh, widen
 from kanerva.separation import Separation, Softmax
 from kanerva.theory import beta as beta_
 from kanerva.theory import radius as radius_
@@ -106,7 +106,7 @@ class Attention(nn.Module):
                 must, do = f"a multiple of the {self.heads} heads", "give each head the same width"
                 refuse(name, got=str(width), must=must, do=do)
         self.persistent = checks.integer("persistent", persistent, 0, checks.LONGEST)
-        self.normalise = bool(normalise)
+        self.normalise, bias = checks.flag("normalise", normalise), checks.flag("bias", bias)
         self._set_rule(beta, separation)
         size = f"{self.dim}, with values of {self.value_dim} and {self.persistent} persistent rows"
         with checks.room("dim", size):
@@ -176,6 +176,7 @@ class Attention(nn.Module):
             self.log_beta.fill_(math.log(self.start))  # type: ignore[arg-type]
         return self
 
+    @door("Attention")
     def forward(
         self, query: Query, context: Context = None, mask: Mask = None, causal: bool = False
     ) -> Query:
@@ -194,7 +195,8 @@ class Attention(nn.Module):
             ``(b, q, dim)``; where everything is left out, the last linear map of zeros.
 
         Raises:
-            InputError: shapes or dtypes that do not fit.
+            InputError: shapes or dtypes that do not fit, or numbers that are not finite. In a
+                compiled module, what reads them is NaN.
 
         Example: see ``Attention``.
         """
@@ -205,16 +207,21 @@ class Attention(nn.Module):
             # The kernel's own causal mask is faster, but it cannot be joined with another.
             plain = causal and mask is None and not self.persistent
             keep = None if plain else self._keep(query, mask, causal)
-            queries, keys = (queries * beta).to(values.dtype), keys.to(values.dtype)
-            read = fused.attend(queries, keys, values, keep, causal=plain)
+            scaled, keys = (queries * beta).to(values.dtype), keys.to(values.dtype)
+            read = fused.attend(scaled, keys, values, keep, causal=plain)
+            # Where all scores of a row are NaN or -inf, the kernel gives zeros.
+            lost = ~scaled.isfinite().all(-1, keepdim=True)
+            lost = lost | ~keys.isfinite().flatten(2).all(-1)[..., None, None]
+            read = read.masked_fill(lost, math.nan)
         else:
             with no_autocast(values):
                 keep = self._keep(query, mask, causal)
                 weights = weigh(products(queries, keys), self.separation, keep)
                 read = (weights @ values.to(weights.dtype)).to(values.dtype)
         output: Tensor = self.out(read.transpose(1, 2).flatten(2))
-        return output
+        return sound(output, query=query, context=query if context is None else context)
 
+    @door
     def weights(
         self, query: Query, context: Context = None, mask: Mask = None, causal: bool = False
     ) -> Float[Tensor, "b heads q _k"]:
@@ -238,7 +245,8 @@ class Attention(nn.Module):
         queries, keys, _ = self._project(query, context)
         with no_autocast(query):
             keep = self._keep(query, mask, causal)
-            return weigh(products(queries, keys), self.separation, keep).to(query.dtype)
+            weights = weigh(products(queries, keys), self.separation, keep).to(query.dtype)
+        return sound(weights, query=query, context=query if context is None else context)
 
     def extra_repr(self) -> str:
         """Return the arguments that the module was built with."""
@@ -257,6 +265,7 @@ class Attention(nn.Module):
 
     def _check(self, query: Any, context: Any, mask: Any, causal: bool) -> None:
         """Refuse input of the wrong shape or dtype."""
+        checks.flag("causal", causal)
         self._check_rows("query", query)
         if context is not None:
             self._check_rows("context", context)
@@ -334,7 +343,7 @@ class Attention(nn.Module):
 
 def _linear(width: int, out: int, bias: bool) -> nn.Linear:
     """Return a linear map whose weights are not initialised."""
-    return nn.utils.skip_init(nn.Linear, width, out, bias=bool(bias))  # type: ignore[no-untyped-call]
+    return nn.utils.skip_init(nn.Linear, width, out, bias=bias)  # type: ignore[no-untyped-call]
 
 
 def _append(rows: Tensor, persistent: Tensor) -> Tensor:

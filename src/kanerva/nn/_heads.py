@@ -19,6 +19,7 @@ __all__ = [
     "no_autocast",
     "products",
     "read_heads",
+    "sound",
     "unit",
     "weigh",
     "widen",
@@ -63,7 +64,8 @@ def read_heads(
         the results ``(b, h, q, e)`` and the weights ``(b, h, q, k)``, both in the query's dtype.
 
     Raises:
-        InputError: shapes that do not fit, a rule made for other scores, or weights that overflow.
+        InputError: shapes that do not fit, a rule made for other scores, numbers that are not
+            finite, or weights that overflow.
 
     Example:
         >>> import torch
@@ -84,18 +86,21 @@ def read_heads(
     if bias is not None:
         do = "pass what is left out as keep"
         _check_scores("bias", bias, shape, arrays.FLOATS, do)
+        if not arrays.tracing() and not (bias < math.inf).all():  # NaN is not below it either
+            must = "made of finite numbers, and of -inf for keys that are left out"
+            refuse("bias", bias, must=must, do="drop or fill the others first")
     with no_autocast(query):
         scores = products(query, key) if similarity == "dot" else cosines(query, key)
         if bias is not None:
             if separation.expects == ("cosine",):
                 do = "leave it out, or choose a rule that takes any score, such as TopK"
                 refuse("bias", bias, must=f"None for {separation}, which takes cosines", do=do)
-            finite = bias > -math.inf
+            finite = bias != -math.inf
             keep = finite if keep is None else keep & finite
             scores = scores + bias.masked_fill(~finite, 0).to(scores.dtype)
         weights = weigh(scores, separation, keep)
-        output = weights @ value.to(weights.dtype)
-    return output.to(query.dtype), weights.to(query.dtype)
+        output = (weights @ value.to(weights.dtype)).to(query.dtype)
+    return sound(output, query=query, key=key, value=value), weights.to(query.dtype)
 
 
 def check_rule(similarity: Any, separation: Any, do: str = 'choose similarity="cosine"') -> None:
@@ -141,8 +146,29 @@ def unit(vectors: Tensor) -> Tensor:
 
 
 def weigh(scores: Tensor, separation: Separation, keep: Tensor | None) -> Tensor:
-    """Weigh scores; without scores there are no weights."""
-    return separation(scores, keep) if scores.numel() else scores
+    """Weigh scores; without scores there are no weights.
+
+    A traced graph cannot refuse scores that are not finite, so their weights are NaN there.
+    """
+    if not scores.numel():
+        return scores
+    weights = separation(scores, keep)
+    if not (separation.compares and arrays.tracing()):
+        return weights
+    bad = ~scores.isfinite() if keep is None else keep & ~scores.isfinite()
+    return weights.masked_fill(bad, math.nan)
+
+
+def sound(output: Tensor, **given: Tensor) -> Tensor:
+    """Return a result that is finite; otherwise refuse the input that is not, or the overflow."""
+    if not arrays.sound(output):
+        for name, tensor in given.items():
+            arrays.finite(name, tensor)
+        first = next(iter(given))
+        must, got = f"small enough for {output.dtype}", "too large: a result overflows"
+        do = "scale it down, check the weights of the layer for NaN, or take torch.float32"
+        refuse(first, got=got, must=must, do=do)
+    return output
 
 
 def widen(tensor: Tensor) -> Tensor:

@@ -78,6 +78,7 @@ class LatentAttention(nn.Module):
         self.latents.copy_(0.02 * torch.randn(self.latents.shape, generator=source))
         return self
 
+    @door("LatentAttention")
     def forward(self, context: Context, mask: Mask = None) -> Float[Tensor, "b latents dim"]:
         """Read an input.
 
@@ -96,6 +97,7 @@ class LatentAttention(nn.Module):
         output: Tensor = self.attention(self._queries(context), context, mask)
         return output
 
+    @door
     def weights(self, context: Context, mask: Mask = None) -> Float[Tensor, "b heads latents _k"]:
         """Return the weights with which ``forward`` reads.
 

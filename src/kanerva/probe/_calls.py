@@ -167,5 +167,5 @@ def _mask(
     mask = mask if mask.ndim == 4 else mask[(None,) * (4 - mask.ndim)]
     if mask.dtype == torch.bool:
         return mask, None
-    keep = mask > torch.finfo(mask.dtype).min / 2
+    keep = ~(mask <= torch.finfo(mask.dtype).min / 2)  # NaN is no mask: it stays in the bias
     return keep, mask.masked_fill(~keep, 0)

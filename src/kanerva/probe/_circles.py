@@ -77,11 +77,14 @@ class CosineCircle(Separation):
             if not -1 - SLACK <= low <= high <= 1 + SLACK:
                 do = "score vectors with similarity.cosine"
                 refuse("scores", scores, must="cosines", do=do)
-        distance = (1 - scores.double()).mul(self.bits / 2).clamp(0, self.bits)
+        known = scores.nan_to_num(nan=0.0) if arrays.tracing() else scores
+        distance = (1 - known.double()).mul(self.bits / 2).clamp(0, self.bits)
         below = distance.floor().long().clamp_max(self.bits - 1)
         part = distance - below
         logs = self._log_share.to(scores.device)
         near, far = logs[below], logs[below + 1]
         line = near.nan_to_num(neginf=0) * (1 - part) + far.nan_to_num(neginf=0) * part
         out = (near == -math.inf) & (part < 1) | (far == -math.inf) & (part > 0)
-        return line.masked_fill(out, -math.inf).to(scores.dtype)
+        line = line.masked_fill(out, -math.inf).to(scores.dtype)
+        # A traced graph cannot refuse what is not finite: it stays so.
+        return torch.where(scores.isfinite(), line, math.nan) if arrays.tracing() else line

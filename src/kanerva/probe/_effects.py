@@ -9,6 +9,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax, n
 
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.probe._replace import Memory, Reads, replace
+from kanerva.probe._sites import sites
 
 __all__ = ["Effect", "effects"]
 
@@ -127,9 +128,12 @@ def effects(
         >>> found["nearest"].embedding < found["own"].embedding
         True
     """
-    _check(model, batches, memories)
+    _check(model, batches, memories, progress)
     plain, sums = _Sums(), {name: _Sums() for name in memories}
     for place, batch in enumerate(batches):
+        if not isinstance(batch, Mapping):
+            must, do = "of the arguments of the model", "give a tokenizer's outputs"
+            refuse("batches", batch, must=must, do=do, error=InputTypeError)
         before = _outputs(model, batch)
         plain.add(before, before)
         for name, memory in memories.items():
@@ -144,14 +148,25 @@ def effects(
     return {name: _effect(own, plain, near) for name, own in sums.items()}
 
 
-def _check(model: Any, batches: Any, memories: Any) -> None:
-    """Refuse a model, batches or memories of the wrong kind."""
+def _check(model: Any, batches: Any, memories: Any, progress: Any) -> None:
+    """Refuse a model, batches, memories or a function of the wrong kind."""
+    sites(model)
+    if progress is not None and not callable(progress):
+        must, do = "a function of a name and an index", "leave it out"
+        refuse("progress", progress, must=must, do=do, error=InputTypeError)
     if not isinstance(memories, Mapping) or not memories:
         must, do = "one or more, each by its name", "give {'nearest': Argmax()}"
         refuse("memories", memories, must=must, do=do)
+    for memory in memories.values():
+        if isinstance(memory, tuple) and len(memory) != 2:
+            must, do = "each a memory, or a memory and its steps", "give (Softmax(1.0), 3)"
+            refuse("memories", memory, must=must, do=do, error=InputTypeError)
     if isinstance(batches, Mapping):
         must, got = "a list of batches, each with the arguments of the model", "one batch"
         refuse("batches", got=got, must=must, do="give [batch]", error=InputTypeError)
+    if not isinstance(batches, Iterable) or (isinstance(batches, Tensor) and not batches.ndim):
+        must, do = "a list of batches, each with the arguments of the model", "give [batch]"
+        refuse("batches", batches, must=must, do=do, error=InputTypeError)
     if model.training:
         got = "in training mode, where dropout changes the outputs too"
         refuse("model", got=got, must="in evaluation mode", do="call model.eval()")

@@ -305,8 +305,11 @@ def feedforward(
     found = _layers.layers(model)
     smallest = min(_layers.rows(layer.down).shape[1] for layer in found)
     top = checks.integer("top", top, 1, smallest)
-    rows, seed = checks.integer("rows", rows, 0, 10_000), checks.integer("seed", seed, 0)
-    stores = [Store(layer, place, top, rows, seed + place) for place, layer in enumerate(found)]
+    last = 2**63 - 1
+    rows, seed = checks.integer("rows", rows, 0, 10_000), checks.integer("seed", seed, 0, last)
+    stores = [
+        Store(layer, place, top, rows, (seed + place) % last) for place, layer in enumerate(found)
+    ]
     inputs = Inputs(model)
     hooks: list[Any] = []
     try:

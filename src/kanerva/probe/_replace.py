@@ -12,6 +12,7 @@ from kanerva._core import checks
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.probe import _fit
 from kanerva.probe._calls import Call
+from kanerva.probe._head import Head
 from kanerva.probe._intercept import intercepted
 from kanerva.probe._sites import Site, chosen, listed, sites
 from kanerva.probe._watch import Heads
@@ -142,12 +143,16 @@ def read(call: Call, rule: Separation, steps: int = 1) -> tuple[Tensor, Tensor]:
 
 @door
 def circles(
-    heads: Heads, radius: int | None = None, *, space: str = "binary", matched: bool = False
+    heads: Sequence[Head],
+    radius: int | None = None,
+    *,
+    space: str = "binary",
+    matched: bool = False,
 ) -> dict[tuple[int, int], Separation]:
     """Return the nearest memory of every measured head, for ``replace``.
 
     Args:
-        heads: of ``watch``.
+        heads: of ``watch``, or a list of some of them.
         radius: in bits, the same for all heads; that of each head's ``Fit`` if omitted.
         space: ``"binary"``, for circles of bits, or ``"continuous"``, for caps of the sphere.
         matched: take the radius that agrees best with the head on its own scores, instead of the
@@ -170,7 +175,12 @@ def circles(
         >>> probe.circles(heads, radius=5)[0, 2]
         CosineCircle(bits=16, radius=5)
     """
-    space = checks.choice("space", space, _fit.SPACES)
+    space, matched = checks.choice("space", space, _fit.SPACES), checks.flag("matched", matched)
+    if not isinstance(heads, Heads | list | tuple) or not all(isinstance(h, Head) for h in heads):
+        do = "give the heads that probe.watch yields, or some of them in a list"
+        refuse("heads", heads, must="heads that were watched", do=do, error=InputTypeError)
+    if radius is not None:
+        checks.integer("radius", radius, 1)
     found = {}
     for head in heads:
         if radius is not None:
@@ -191,7 +201,8 @@ def _rules(memory: Any, layers: set[int], heads: Sequence[int] | None, count: in
         heads: places of the chosen heads; None for all.
         count: number of layers of the model.
     """
-    heads = None if heads is None else listed("heads", heads)
+    if heads is not None:
+        heads = [checks.integer("heads", head, 0) for head in listed("heads", heads)]
     if isinstance(memory, Separation):
         return {(None, head): memory for head in ([None] if heads is None else heads)}
     rules = memory.values() if isinstance(memory, Mapping) else [None]
@@ -203,6 +214,9 @@ def _rules(memory: Any, layers: set[int], heads: Sequence[int] | None, count: in
         if not isinstance(place, tuple) or len(place) != 2:
             must, do = "for places of heads (layer, head)", "give {(0, 2): Argmax()}"
             refuse("memory", got=f"for {place!r}", must=must, do=do, error=InputTypeError)
+        do = f"give places (layer, head) with a layer from 0 to {count - 1}"
+        checks.integer("memory", place[1], 0, do=do)
+        checks.integer("memory", place[0], 0, count - 1, do)
     kept = {
         (layer, head): rule
         for (layer, head), rule in memory.items()
@@ -211,9 +225,6 @@ def _rules(memory: Any, layers: set[int], heads: Sequence[int] | None, count: in
     if not kept:
         must = "for one or more of the layers and heads chosen"
         refuse("memory", got=f"for {list(memory)[:3]}", must=must, do="choose those")
-    for layer, _ in memory:
-        do = f"give places (layer, head) with a layer from 0 to {count - 1}"
-        checks.integer("memory", layer, 0, count - 1, do)
     return kept
 
 

@@ -1,7 +1,7 @@
 """The attention modules of a model, and the ways in which their attention can be intercepted."""
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -84,7 +84,10 @@ def chosen(found: list[Site], layers: Sequence[int] | None) -> list[Site]:
 
 def listed(argument: str, value: Any) -> list[int]:
     """Return a choice of places as a list; refuse anything but one place or more."""
-    places = list(value) if isinstance(value, Iterable) else []
+    try:
+        places = [] if isinstance(value, str | Mapping) else list(value)
+    except TypeError:  # no iterable, or a tensor of one number
+        places = []
     if not places:
         must, do = "a list of one place or more", f"give {argument}=[0], or leave it out for all"
         refuse(argument, got=describe(value), must=must, do=do)

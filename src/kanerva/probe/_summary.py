@@ -115,7 +115,7 @@ class Summary:
         part = call.queries(places)
         products = part.query.float() @ part.key.float().mT
         arrays.finite("queries and keys", products)
-        logits = part.logits(products)
+        logits = arrays.finite("scores", part.logits(products))
         self.biased |= part.bias is not None and bool(part.bias.any())
         keep = _kept(part, logits, None if real is None else real[:, places])
         row = keep.any(-1)  # (b, 1 or h, q): queries that attend to something

@@ -10,16 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from kanerva._core import checks
-from kanerva._core.errors import door, refuse
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.probe import _fit
 from kanerva.probe._calls import Call
 from kanerva.probe._head import Head
 from kanerva.probe._inputs import Inputs
 from kanerva.probe._intercept import intercepted, recomputed
-from kanerva.probe._sites import Site, chosen, sites
+from kanerva.probe._sites import Site, chosen, listed, sites
 from kanerva.probe._summary import Summary
 
 __all__ = ["Heads", "watch"]
+
+LAST = 2**63 - 1
 
 
 class Heads(Sequence[Head]):
@@ -63,11 +65,17 @@ class Heads(Sequence[Head]):
     def __getitem__(self, place: slice) -> list[Head]: ...
     @door("heads")
     def __getitem__(self, place: Any) -> Any:
-        if not isinstance(place, tuple):
+        pair = isinstance(place, tuple) and len(place) == 2
+        if not pair and not isinstance(place, slice) and not hasattr(place, "__index__"):
+            must, do = "an integer, a slice, or (layer, index)", "write heads[5] or heads[1, 0]"
+            refuse("place", place, must=must, do=do, error=InputTypeError)
+        if not pair:
+            place = place if isinstance(place, slice) else checks.integer("place", place, -LAST)
             if not len(self):
                 must, do = "called inside probe.watch", "call heads.model on a text there"
                 refuse("model", got="not called yet", must=must, do=do)
-            return self._all()[place]
+            # Beyond the end, an IndexError ends loops over a sequence.
+            return self._all()[place if isinstance(place, slice) else min(place, LAST)]
         layer, index = place
         if layer not in self._summaries:
             must = f"one of {self.layers}" if self._summaries else "one that was called"
@@ -156,16 +164,19 @@ def watch(
     found = chosen(sites(model), layers)
     ids = None
     if special is not None:
-        checked = [checks.integer("special", one, 0) for one in special]
+        none = isinstance(special, list | tuple) and not special
+        given = [] if none else listed("special", special)
+        checked = [checks.integer("special", one, 0, LAST) for one in given]
         ids = torch.tensor(checked, dtype=torch.long)
     size = None if size is None else checks.integer("size", size, 1)
-    rows, seed = checks.integer("rows", rows, 0, 10_000), checks.integer("seed", seed, 0)
+    rows, seed = checks.integer("rows", rows, 0, 10_000), checks.integer("seed", seed, 0, LAST)
+    shuffled = checks.flag("shuffled", shuffled)
     heads, inputs, lock = Heads(model, found), Inputs(model, ids), threading.Lock()
 
     def observe(site: Site, call: Call, output: Tensor) -> None:
         if recomputed():
             return
-        own = seed + site.layer
+        own = (seed + site.layer) % LAST
         if shuffled:
             call = call._replace(key=_permuted(call.key, own))
         if shuffled or site.module.training:  # dropout changes the output too

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from kanerva import probe
 from kanerva._core import checks
-from kanerva._core.errors import InputError, door, refuse
+from kanerva._core.errors import InputError, InputTypeError, door, refuse
 from kanerva.lab.probing import _tables
 from kanerva.lab.probing._reader import Reader
 from kanerva.probe import Heads, Memory
@@ -80,11 +80,23 @@ class Plan:
 
     @door("probe")
     def __post_init__(self) -> None:
-        for name in self.replace:
+        for name in _listed("replace", self.replace):
             checks.choice("replace", name, tuple(REPLACEMENTS))
+        for layer in _listed("layers", self.layers):
+            checks.integer("layers", layer, 0)
+        for name in ("sweep", "controls"):
+            checks.flag(name, getattr(self, name))
         for name, least in (("patterns", 0), ("batch", 1), ("length", 0), ("seed", 0)):
             checks.integer(name, getattr(self, name), least)
         checks.choice("space", self.space, ("binary", "continuous"))
+
+
+def _listed(argument: str, value: Any) -> Sequence[Any]:
+    """Return a choice of several things; refuse anything but a list or a tuple."""
+    if not isinstance(value, list | tuple):
+        do = f"write {argument}=(...), with a comma at its end for one"
+        refuse(argument, value, must="a tuple", do=do, error=InputTypeError)
+    return value
 
 
 class Examination(NamedTuple):
@@ -121,6 +133,7 @@ class Examination(NamedTuple):
     manifest: dict[str, Any]
 
 
+@door("probing.examine")
 def examine(
     reader: Reader, texts: Sequence[str], plan: Plan = Plan(), progress: Progress | None = None
 ) -> Examination:
@@ -156,6 +169,10 @@ def examine(
         >>> len(found.rows), found.effects[0]["title"]
         (8, 'the nearest token alone')
     """
+    for name, value, kind in (("reader", reader, Reader), ("plan", plan, Plan)):
+        if not isinstance(value, kind):
+            do = "make it with probing.load, probing.Reader or probing.Plan"
+            refuse(name, value, must=f"a {kind.__name__}", do=do, error=InputTypeError)
     start = time.perf_counter()
     batches, notes = reader.batches(texts, plan.batch, plan.length)
     report = progress or (lambda stage, done, total: None)
