@@ -214,9 +214,8 @@ def _rules(memory: Any, layers: set[int], heads: Sequence[int] | None, count: in
         if not isinstance(place, tuple) or len(place) != 2:
             must, do = "for places of heads (layer, head)", "give {(0, 2): Argmax()}"
             refuse("memory", got=f"for {place!r}", must=must, do=do, error=InputTypeError)
-        do = f"give places (layer, head) with a layer from 0 to {count - 1}"
-        checks.integer("memory", place[1], 0, do=do)
-        checks.integer("memory", place[0], 0, count - 1, do)
+        for part in place:
+            checks.integer("memory", part, 0, do="give {(0, 2): Argmax()}")
     kept = {
         (layer, head): rule
         for (layer, head), rule in memory.items()
@@ -225,6 +224,9 @@ def _rules(memory: Any, layers: set[int], heads: Sequence[int] | None, count: in
     if not kept:
         must = "for one or more of the layers and heads chosen"
         refuse("memory", got=f"for {list(memory)[:3]}", must=must, do="choose those")
+    for layer, _ in memory:
+        do = f"give places (layer, head) with a layer from 0 to {count - 1}"
+        checks.integer("memory", layer, 0, count - 1, do)
     return kept
 
 
