@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from decimal import Decimal, localcontext
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 
 import kanerva
 from kanerva.lab.papers.jaeckel1989 import _memories, designs
-from kanerva.lab.papers.kanerva1988 import _simulation, critical
+from kanerva.lab.papers.kanerva1988 import _simulation, critical, overlap
 from kanerva.lab.papers.keeler1988 import hopfield
 
 
@@ -19,6 +21,20 @@ def test_where_a_curve_first_meets_the_diagonal():
     assert critical.crossing(range(0, 31, 10), [0, 5, 20, 25]) == 20
     assert critical.crossing(range(0, 31, 10), [1, 12, 25, 35]) == 0  # never nearer
     assert critical.crossing(range(0, 31, 10), [0, 5, 15, 25]) is None
+
+
+def test_the_mean_distance_of_the_nearest_of_a_million_is_exact_and_not_the_quantile():
+    row = next(overlap.nearest.measure(1000, 451, 10**6, points=2))
+    mean = within = 0
+    with localcontext() as context:
+        context.prec = 50
+        for distance in range(1000):
+            within += math.comb(1000, distance)
+            mean += (1 - Decimal(within) / 2**1000) ** 10**6  # none of a million is within
+    assert row["expected"] == pytest.approx(float(mean), rel=1e-9)
+    assert row["expected"] == pytest.approx(423.26, abs=0.005)
+    assert row["quantile"] == pytest.approx(500 + math.sqrt(250) * NormalDist().inv_cdf(1e-6))
+    assert row["quantile"] == pytest.approx(424.84, abs=0.005)
 
 
 def test_locations_shared_are_counted_one_by_one():

@@ -80,3 +80,17 @@ def test_correspondence_names_the_parts_of_all_three():
     text = svg(correspondence())
     for part in ("hard locations", "softmax of", "Purkinje", "climbing fibres"):
         assert part in text
+
+
+def test_every_reference_has_a_marker_of_its_own_and_the_caption_says_what_is_seen():
+    rows = [{"x": x, "y": x, "line": line} for x in (1, 2) for line in ("ours", "book", "code")]
+    frame = Frame("A rises", "bits", "share", dots=("book", "code"), verticals={"limit": 1.5})
+    figure = lines(rows, "x", "y", frame, by="line")
+    drawn = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
+    shown = [one for one in figure.legends[0].legend_handles if one.get_linestyle() == "None"]
+    assert len({line.get_marker() for line in drawn}) == 2
+    assert [line.get_marker() for line in shown] == [line.get_marker() for line in drawn]
+    assert figure.get_label() == (
+        "A rises. Share, against bits; lines: “ours”; open dots: “book”, “code”; "
+        "vertical line: “limit”."
+    )

@@ -252,6 +252,8 @@ def test_page_is_self_contained():
     style = text[text.index("<style>") : text.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
+    # A table that is cut has a shadow at its end.
+    assert "linear-gradient(to left, var(--shadow)) right / 1.1rem 100% no-repeat scroll" in style
 
 
 def test_page_has_accessible_structure():

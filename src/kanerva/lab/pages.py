@@ -1,6 +1,7 @@
 """Write documentation pages from finished runs: one for each recipe, and published numbers."""
 
 import io
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -112,6 +113,7 @@ def page(recipe: Recipe, result: Result) -> str:
         "",
         f"![{recipe.title}]({recipe.name}.png)",
         "",
+        *_caption(recipe, result),
         f"{origin} `kanerva cite {recipe.name}` prints how to cite it.",
         "",
         "## Parameters",
@@ -231,6 +233,13 @@ def _not_run(name: str, result: Result) -> Iterator[str]:
     if missing:
         count = f"{len(missing)} numbers of another size or other data"
         yield (f"* [{name}](recipes/{name}.md): {count}, from “{missing[0]}” to “{missing[-1]}”.")
+
+
+def _caption(recipe: Recipe, result: Result) -> list[str]:
+    """Return what the figure shows, where its drawing says so."""
+    figure = recipe.draw(result.rows) if result.rows else None
+    words = figure.get_label() if hasattr(figure, "get_label") else ""
+    return [*textwrap.wrap(f"*{words}*", 100), ""] if words else []
 
 
 def _line(verdict: Verdict) -> tuple[str, ...]:

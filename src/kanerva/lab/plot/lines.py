@@ -17,13 +17,8 @@ __all__ = ["Frame", "lines"]
 
 # The dashes of vertical lines.
 DASHES = [(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2))]
-DOTS: dict[str, Any] = {
-    "linestyle": "none",
-    "marker": "o",
-    "markerfacecolor": "none",
-    "color": INK,
-    "markersize": 5,
-}
+# The open markers of dots, in their order.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,8 @@ class Frame:
     * ``log``: the logarithmic axes: ``"x"``, ``"y"``, ``"xy"`` or ``""``. Numbers that are not
       above 0 are not drawn there.
     * ``across``: the largest number of panels in a row.
-    * ``dots``: the lines that are drawn as open dots, such as published numbers.
+    * ``dots``: the lines that are drawn as open dots, such as published numbers, each with a
+      marker of its own.
     * ``verticals``: label and place of vertical lines.
     * ``diagonal``: draw y = x behind the lines.
     * ``limits``: lowest and highest y; None for those of the data.
@@ -81,7 +77,8 @@ def lines(
         panel: the column with the titles of the panels; None for one panel.
 
     Returns:
-        a figure 4.4 inches wide, or 2.2 for each of three panels and more.
+        a figure 4.4 inches wide, or 2.2 for each of three panels and more; its label is a caption
+        that says what is seen.
 
     Raises:
         InputError: there are no rows, a column is missing, or a number is not finite.
@@ -105,6 +102,7 @@ def lines(
                 _line(axes, _points(mine, x, y, frame.log), frame, (name, index))
             axes.set_title(wrap(title, 28), loc="left", fontsize=9, color=INK, pad=6, va="bottom")
         _scale(grid, frame)
+    figure.set_label(_caption(panels, names, frame, x))
     return figure
 
 
@@ -128,7 +126,7 @@ def _line(
         return
     name, index = line
     if name in frame.dots:
-        axes.plot(*zip(*points, strict=True), zorder=4, **DOTS)
+        axes.plot(*zip(*points, strict=True), zorder=4, **_dots(frame, name))
         return
     places, middles, spread = means(points)
     colour, marker, dash = LOOKS[index % len(LOOKS)]
@@ -139,6 +137,28 @@ def _line(
         axes.errorbar(places, middles, spread, elinewidth=1.0, capsize=0, **look)
     else:
         axes.plot(places, middles, **look)
+
+
+def _dots(frame: Frame, name: str) -> dict[str, Any]:
+    """Return the look of a line that is drawn as open dots."""
+    marker = MARKERS[frame.dots.index(name) % len(MARKERS)]
+    look = {"linestyle": "none", "marker": marker, "markerfacecolor": "none", "color": INK}
+    return {**look, "markersize": 5}
+
+
+def _caption(panels: Sequence[str], names: Sequence[str], frame: Frame, x: str) -> str:
+    """Return what a figure shows: its message, the axes, the panels and the lines."""
+    kinds = {name: "open dots" if name in frame.dots else "lines" for name in names}
+    up = f"{frame.y}, against" if frame.y else "against"
+    found = f"{frame.title}. {up[0].upper()}{up[1:]} {frame.x or x}"
+    if len(panels) > 1:
+        found += f"; a panel each: {', '.join(f'“{panel}”' for panel in panels)}"
+    if len(names) > 1:
+        for kind in dict.fromkeys(kinds.values()):
+            found += f"; {kind}: {', '.join(f'“{name}”' for name in names if kinds[name] == kind)}"
+    for label in frame.verticals:
+        found += f"; vertical line: “{label}”"
+    return found + ("; dotted: y = x." if frame.diagonal else ".")
 
 
 def _grid(
@@ -187,7 +207,7 @@ def _legend(
         colour, marker, dash = LOOKS[index % len(LOOKS)]
         look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dash}
         if name in frame.dots or len(names) > 1:
-            look = DOTS if name in frame.dots else look
+            look = _dots(frame, name) if name in frame.dots else look
             handles.append(Line2D([], [], label=name, **look))
     for index, name in enumerate(frame.verticals):
         look = {"color": QUIET, "linestyle": DASHES[index % len(DASHES)], "linewidth": 1.1}

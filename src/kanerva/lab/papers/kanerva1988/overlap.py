@@ -174,8 +174,15 @@ def overlap(
 
 
 def _nearest_checks() -> Iterator[Check]:
-    what, at = "distance of the nearest of a million, in bits", {"locations": 10**6}
+    at, million = {"bits": 1000, "locations": 10**6}, "nearest of a million, in bits"
+    what = f"{million}: normal quantile at one in a million, the rule of thumb"
     yield Check(what, "quantile", 424.8, 0.05, CODE, at)
+    what = f"{million}: mean distance, exact"
+    yield Check(what, "expected", 423.257562, 5e-7, INTEGERS, at)
+    spread = 3.908 / math.sqrt(20)
+    what = f"{million}: mean distance, measured"
+    source = "4 standard errors of the mean of 20 points, with a spread of 3.908 bits"
+    yield Check(what, "measured", 423.257562, 4 * spread, source, at)
     what = "chance that an active location has a given bit"
     yield Check(what, "alike", 0.552905, 5e-7, f"Kanerva 1993, and {INTEGERS}")
     for measured, column in {"distance": "off_distance", "likeness": "off_alike"}.items():
@@ -185,9 +192,9 @@ def _nearest_checks() -> Iterator[Check]:
 
 def _draw_nearest(rows: list[Row]) -> Any:
     labels = {
-        "expected": "expected",
+        "expected": "mean distance, exact",
         "quantile": "normal quantile at 1 / locations",
-        "measured": "random locations",
+        "measured": "mean distance, random locations",
     }
     long = [
         row | {"y": row[column], "line": label} for row in rows for column, label in labels.items()
@@ -224,8 +231,11 @@ def nearest(
     locations in a large circle. These are not quite random: each agrees with the query in slightly
     more than half of the bits, which is why a read resembles the query.
 
-    The normal quantile is the rule of thumb of the book. The expected distance is exact, and the
-    distance measured among random locations agrees with it.
+    The normal quantile is the rule of thumb of the book: the distance within which one location is
+    expected (``quantile``), 424.84 bits for a million. The mean distance of the nearest location is
+    another number, 423.26 bits: the sum, over all distances, of the chance that no location is
+    within them (``expected``). The mean measured among random locations (``measured``) agrees with
+    it.
     """
     import torch
 
