@@ -237,8 +237,8 @@ def _not_run(name: str, result: Result) -> Iterator[str]:
 
 def _caption(recipe: Recipe, result: Result) -> list[str]:
     """Return what the figure shows, where its drawing says so."""
-    figure = recipe.draw(result.rows) if result.rows else None
-    words = figure.get_label() if hasattr(figure, "get_label") else ""
+    read = getattr(recipe.draw(result.rows), "get_label", str) if result.rows else str
+    words = read()
     return [*textwrap.wrap(f"*{words}*", 100), ""] if words else []
 
 
