@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kanerva import cli
+from kanerva._core.locks import locked
 
 # Most of it runs in processes of its own, and other tests run the same code with shape checks.
 pytestmark = pytest.mark.untyped
@@ -102,6 +103,7 @@ def test_without_the_plot_extra_the_table_still_comes(tmp_path):
     assert run.returncode == 0, run.stderr
     assert 'pip install "kanerva[plot]"' in " ".join(run.stdout.split())
     assert sorted(path.name for path in (tmp_path / "runs" / "letters").iterdir()) == [
+        "found.csv",
         "manifest.json",
         "table.csv",
     ]
@@ -154,6 +156,12 @@ def test_a_folder_that_cannot_be_made_gets_a_sentence(refused, tmp_path):
     assert "out must be a folder that can be written" in refused(
         "letters", "--memory", "hopfield", "--out", "file/below", *QUICK
     )
+
+
+def test_a_folder_in_which_another_comparison_is_at_work_gets_a_sentence(refused, tmp_path):
+    with locked(tmp_path / "here"):
+        said = refused("letters", "--memory", "hopfield", "--out", "here", *QUICK)
+        assert "out must be a folder of its own, but it was 'here', where another run is" in said
 
 
 def test_a_refusal_ends_the_process_with_2(tmp_path):

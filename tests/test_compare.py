@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import json
 import math
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,10 @@ from kanerva.lab import citations, data, memories, recall
 from kanerva.lab.recall import Scorer
 from kanerva.lab.recall._summary import verdicts
 
+PHOTOGRAPHS = (
+    "astronaut.png brick.png camera.png chelsea.png coffee.png coins.png grass.png gravel.png "
+    "moon.png rocket.jpg"
+)
 KEYS = ["memory", "title", "damage", "level", "seed"]
 
 
@@ -197,7 +203,8 @@ def test_saved_files_hold_what_was_found(letters, tmp_path):
     drawn = [
         f"{name}.{kind}" for name in ("figure", "pictures", "weights") for kind in ("svg", "png")
     ]
-    assert names == sorted([*drawn, "table.csv", "weights.csv", "manifest.json", "report.html"])
+    tables = ("table.csv", "weights.csv", "found.csv")
+    assert names == sorted([*drawn, *tables, "manifest.json", "report.html"])
     assert sorted(path.name for path in written[0].parent.iterdir()) == names, (
         "nothing half-written beside them"
     )
@@ -210,6 +217,153 @@ def test_saved_files_hold_what_was_found(letters, tmp_path):
     assert record["seeds"] == [0, 1]
     page = written[-1].read_text()
     assert all(sentence.split(":")[0] in page for sentence in letters.verdicts)
+
+
+def test_the_pattern_that_was_found_is_named(letters, tmp_path):
+    recall.save(letters, tmp_path, ["exact"])
+    with (tmp_path / "found.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == len(letters.rows) * 26
+    x, names = data.load("letters").bits, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    for level in (0.0, 0.1, 0.3):
+        for seed in (0, 1):
+            mine = [
+                row
+                for row in table
+                if (row["memory"], float(row["level"]), int(row["seed"]))
+                == ("nearest", level, seed)
+            ]
+            chosen = torch.tensor([int(row["stored"]) for row in mine])
+            assert sorted(chosen.tolist()) == list(range(26))
+            cue = data.damage(x[chosen], "flip", level, seed=seed)
+            near = (cue[:, None] != x).sum(-1).argmin(-1)
+            assert [int(row["found"]) for row in mine] == near.tolist()
+            assert [row["found_class"] for row in mine] == [names[one] for one in near]
+            assert [row["stored_class"] for row in mine] == [names[one] for one in chosen]
+    example = letters.notes[-1]
+    assert re.match(r"An example, at level 0\.1: from the damaged row \d+ \(class [A-Z]\)", example)
+    assert example.split(" by ")[0].split(" is ")[1] in example
+    assert "An example, at level 0.1" in (tmp_path / "report.html").read_text()
+
+
+def test_an_empty_result_finds_no_pattern_and_a_copy_is_as_good():
+    x = torch.tensor([[1.0, 1, 1, 1], [-1, -1, -1, -1], [1, 1, 1, 1]])
+    scorer = Scorer(x, None, "bits")
+    recalled = torch.stack([torch.zeros(4), x[0], x[0], x[1]])
+    assert scorer.found(recalled, torch.tensor([0, 2, 1, 1])) == [None, 2, 0, 1]
+
+
+def test_among_equally_near_patterns_the_commonest_is_looked_up():
+    x = bits.random(4, 6, seed=0)[torch.tensor([3, 0, 1, 2, 2, 1, 2, 0])]
+    scorer = Scorer(x, None, "bits")
+    for cue in bits.from_binary(torch.cartesian_prod(*[torch.tensor([0, 1])] * 6)):
+        distance = [int((cue != row).sum()) for row in x]
+        ties = [row for row, far in zip(x, distance, strict=True) if far == min(distance)]
+        copies = [sum(torch.equal(row, other) for other in ties) for row in ties]
+        found = x[scorer.nearest(cue[None])[0]]
+        assert torch.equal(found, ties[copies.index(max(copies))])
+
+
+@pytest.mark.untyped
+@pytest.mark.filterwarnings("ignore:.*distinct patterns became equal")
+def test_nothing_beats_the_nearest_neighbour_on_data_with_copies():
+    """With 178 wines on one scale, 30 distinct patterns, the first of equal ones had 63 %."""
+    from sklearn.datasets import load_wine
+
+    names = ("dense", "exponential", "modern_hopfield", "sparse_hopfield", "sdm_patterns")
+    plan = recall.Plan(memories=names, levels=(0.1,), seeds=1, cues=178)
+    for scale in ("whole", "columns"):
+        wine = data.DataSet.of(load_wine().data, name="wine", scale=scale)
+        result = recall.compare(wine, plan)
+        assert any("a memory that counts copies can still recall more" in n for n in result.notes)
+        for name in names:
+            assert mean(result, name, 0.1) <= mean(result, "nearest", 0.1), (scale, name)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 17])
+def test_a_dot_product_takes_the_longest_pattern_and_closeness_the_nearest(seed):
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.rand(10, 1, generator=draw) * torch.rand(10, 200, generator=draw)
+    dot = kanerva.modern_hopfield(dim=200, beta=512.0)
+    dot.write(x)
+    ends = torch.arange(10)
+    for _ in range(10):
+        ends = (x @ x.T).argmax(-1)[ends]
+    assert torch.allclose(dot.recall(x), x[ends], atol=1e-4)
+    assert len(ends.unique()) < 6
+    if seed == 17:
+        assert (ends == x.norm(dim=-1).argmax()).all()
+    softmax = kanerva.separation.Softmax(512.0)
+    near = kanerva.Patterns(200, similarity=kanerva.similarity.closeness, separation=softmax)
+    near.write(x)
+    assert torch.allclose(near.recall(x), x, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def unequal():
+    """Ten patterns of real numbers, of unlike length."""
+    draw = torch.Generator().manual_seed(0)
+    x = torch.rand(10, 1, generator=draw) * torch.rand(10, 200, generator=draw)
+    with pytest.warns(UserWarning, match="1 of 10 distinct patterns became equal"):
+        return data.DataSet.of(x, name="unequal")
+
+
+def test_real_numbers_are_compared_by_closeness(unequal):
+    plan = recall.Plan(levels=(0.0,), seeds=1, domain="real")
+    result = recall.compare(unequal, plan)
+    for name in ("modern_hopfield", "sparse_hopfield"):
+        assert mean(result, name, 0.0) == 1.0
+        chosen = {one.name: one for one in result.parameters[name]}
+        assert chosen["similarity"].value == "closeness"
+        assert "Euclidean distance" in chosen["similarity"].why
+    assert not any("longest" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("similarity", ["dot", "cosine", "closeness"])
+def test_the_similarity_can_be_given_and_the_longest_is_named(unequal, similarity):
+    plan = recall.Plan(
+        memories=("modern_hopfield",),
+        levels=(0.0,),
+        seeds=1,
+        domain="real",
+        given={"modern_hopfield.similarity": similarity},
+    )
+    result = recall.compare(unequal, plan)
+    assert result.parameters["modern_hopfield"][1].value == similarity
+    said = [note for note in result.notes if "the longest pattern wins" in note]
+    assert len(said) == (similarity == "dot")
+    assert (mean(result, "modern_hopfield", 0.0) == 1.0) == (similarity != "dot")
+
+
+def test_ten_photographs_come_back(tmp_path):
+    import skimage
+
+    home, names = Path(skimage.__file__).parent / "data", PHOTOGRAPHS.split()
+    for name in names:
+        shutil.copy(home / name, tmp_path)
+    photographs = data.load(tmp_path, domain="real", crop=True)
+    assert len(photographs.real) == 10
+    result = recall.compare(photographs, recall.Plan(levels=(0.0,), seeds=1, domain="real"))
+    for name in ("modern_hopfield", "sparse_hopfield"):
+        assert mean(result, name, 0.0) == 1.0
+
+
+def test_real_facts_are_those_of_a_plain_loop(unequal):
+    x, facts = unequal.real.double(), memories.measure(unequal.real)
+    rows = list(x)
+    apart = sorted(
+        min(float((a - b).square().sum()) / 2 for j, b in enumerate(rows) if j != i)
+        for i, a in enumerate(rows)
+    )
+    turned = sorted(
+        min(1 - float(a @ b / a.norm() / b.norm()) for j, b in enumerate(rows) if j != i)
+        for i, a in enumerate(rows)
+    )
+    assert facts.gap == pytest.approx(apart[4], rel=1e-3)
+    assert facts.closest == pytest.approx(apart[0], rel=1e-3)
+    assert facts.angle == pytest.approx(turned[0], rel=1e-3)
+    assert not facts.binary
+    assert memories.measure(bits.random(5, 8, seed=0)).binary
 
 
 def test_same_seed_gives_the_same_table(letters):
@@ -285,6 +439,10 @@ def test_verdicts_follow_from_the_numbers():
         ({"given": {"modern_hopfield.beta": -1}}, "beta must be"),
         ({"given": {"hopfield.diagonal": "one"}}, "diagonal must be one of"),
         ({"given": {"sdm.locations": 0}}, "locations must be"),
+        (
+            {"given": {"modern_hopfield.similarity": "near"}},
+            "similarity must be one of 'closeness'",
+        ),
     ],
 )
 def test_a_plan_that_does_not_fit_gets_a_sentence(plan, sentence):

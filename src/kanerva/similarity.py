@@ -108,7 +108,7 @@ def cosine(
 def closeness(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:
-    r"""Score by minus half the squared distance, the exponent of a Gaussian.
+    r"""Score by minus half the squared Euclidean distance, the exponent of a Gaussian.
 
     .. math:: s_i = -\tfrac12 |q - k_i|^2
 

@@ -10,22 +10,14 @@ from typer.core import TyperCommand
 
 from kanerva._core import checks
 from kanerva._core.errors import door, refuse
+from kanerva._core.locks import locked
 from kanerva.cli._app import app, bar, interruptible
 from kanerva.cli._tables import console as terminal
 from kanerva.cli._tables import fitted
 
 __all__: list[str] = []  # the command is the interface
 
-MEASURES = (
-    "exact",
-    "nearest",
-    "repaired",
-    "broken",
-    "echoed",
-    "lost",
-    "stored",
-    "class_kept",
-)
+MEASURES = ("exact", "nearest", "repaired", "broken", "echoed", "lost", "stored", "class_kept")
 COLUMNS = (*MEASURES, "effective", "steps", "seconds", "bytes")
 WORDS = {"true": True, "false": False, "none": None}
 TERMINAL = ("title", "exact", "nearest", "repaired", "broken", "effective", "seconds")
@@ -85,8 +77,7 @@ def recall(
     scale: Annotated[str, typer.Option(help=SCALE)] = "auto",
     steps: Annotated[int, typer.Option(help="The largest number of reads in a recall")] = 50,
     set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help=SET, metavar="NAME.PARAMETER=VALUE"),
+        list[str] | None, typer.Option("--set", help=SET, metavar="NAME.PARAMETER=VALUE")
     ] = None,
     out: Annotated[Path | None, typer.Option(help=OUT)] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON")] = False,
@@ -120,16 +111,13 @@ def recall(
     )
     folder = Path("runs", Path(source).stem.replace(":", ".") or "recall") if out is None else out
     kept = "Nothing is kept: a comparison is written when it is complete"
-    with interruptible(lambda: kept), bar() as show:
-        result = recall_.compare(loaded, plan, show)
-    with interruptible(lambda: f"The files that were complete are kept in {folder}"):
-        files = recall_.save(result, folder, COLUMNS)
+    with locked(folder, tidy=True):
+        with interruptible(lambda: kept), bar() as show:
+            result = recall_.compare(loaded, plan, show)
+        with interruptible(lambda: f"The files that were complete are kept in {folder}"):
+            files = recall_.save(result, folder, COLUMNS)
     if json_:
-        found = {
-            "rows": result.rows,
-            "notes": result.notes,
-            "verdicts": result.verdicts,
-        }
+        found = {"rows": result.rows, "notes": result.notes, "verdicts": result.verdicts}
         typer.echo(json.dumps(found | {"files": [str(path) for path in files]}))
     else:
         _print(result, files)

@@ -17,6 +17,7 @@ Number = int | float | str | bool | None
 DOMAINS = ("bits", "real")
 # So many patterns at most are compared with all others to measure how far the data are apart.
 COMPARED = 1000
+CLOSEST = 0.01
 
 
 class Facts(NamedTuple):
@@ -25,13 +26,19 @@ class Facts(NamedTuple):
     Attributes:
         patterns: m, the number of patterns to store.
         dim: n, the length of a pattern.
-        gap: the median over patterns x of x.x - max x.y over the other patterns y, in units of the
-            dot product.
+        gap: the median over patterns of half the squared distance to the nearest other, in units of
+            the similarity ``closeness``; for patterns of one length, in units of the dot product.
+        closest: the same at the closest hundredth of the patterns.
+        angle: 1 - cosine to the nearest other in direction, at the closest hundredth, too.
+        binary: whether the patterns are -1/+1, and so of one length.
     """
 
     patterns: int
     dim: int
     gap: float
+    closest: float = 1.0
+    angle: float = 1.0
+    binary: bool = True
 
 
 class Parameter(NamedTuple):
@@ -124,12 +131,20 @@ def measure(x: "torch.Tensor", seed: int = 0) -> Facts:
 
     draw = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(x), generator=draw)[:COMPARED]
-    dots = x[rows] @ x.T
-    own = dots.gather(1, rows[:, None])
+    squares = x.square().sum(-1)
+    own, dots = squares[rows, None], x[rows] @ x.T
+    apart = (own - 2 * dots + squares) / 2
     # The pattern itself and its duplicates are not neighbours.
-    apart = x[rows].square().sum(-1)[:, None] - 2 * dots + x.square().sum(-1)
-    others = dots.masked_fill(apart <= 1e-6 * own.abs(), -math.inf)
-    gaps = (own - others.amax(1, keepdim=True)).flatten()
-    gaps = gaps[gaps.isfinite() & (gaps > 0)]
-    gap = float(gaps.median()) if len(gaps) else float(own.abs().mean()) or 1.0
-    return Facts(len(x), x.shape[1], gap)
+    others = apart.masked_fill(apart <= 5e-7 * own, math.inf)
+    some = float(own.mean()) or 1.0
+    turned = 1 - dots / (own * squares).sqrt().clamp_min(1e-30)
+    angle = _apart(turned.masked_fill(turned <= 1e-6, math.inf), CLOSEST) or 1.0
+    gap, closest = _apart(others, 0.5) or some, _apart(others, CLOSEST) or some
+    return Facts(len(x), x.shape[1], gap, closest, angle, bool((x.abs() == 1).all()))
+
+
+def _apart(apart: "torch.Tensor", share: float) -> float | None:
+    """Return a quantile over rows of the least entry, without the infinite ones."""
+    least = apart.amin(1)
+    least = least[least.isfinite()].sort().values
+    return float(least[int(share * (len(least) - 1))]) if len(least) else None

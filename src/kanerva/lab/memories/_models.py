@@ -12,6 +12,8 @@ __all__ = ["ENTRIES", "table"]
 
 # The counters of a location store take at most so many bytes, unless locations are given.
 COUNTERS = 32 * 2**20
+# Of the memories that store real numbers.
+SIMILARITIES = ("closeness", "cosine", "dot")
 
 
 def _value(chosen: Chosen, entry: str, name: str) -> int | float | None:
@@ -41,20 +43,41 @@ def _exponential(facts: Facts, chosen: Chosen) -> list[Parameter]:
     return [Parameter("beta", 1.0, "as in the paper")]
 
 
-def _beta(facts: Facts) -> float:
-    """Return the beta at which the others together weigh 1 %, at the median pattern."""
-    beta = math.log(100 * max(facts.patterns - 1, 1)) / facts.gap
-    return float(f"{beta:.3g}")
+def _similarity(facts: Facts, chosen: Chosen) -> Parameter:
+    """Choose how queries are compared with patterns."""
+    given = next((one.value for one in chosen["given"] if one.name == "similarity"), None)
+    if given is not None:
+        return Parameter("similarity", checks.choice("similarity", given, SIMILARITIES), "given")
+    if facts.binary:
+        return Parameter("similarity", "dot", "as in the paper")
+    why = "minus half the squared Euclidean distance: the nearest wins, not the longest"
+    return Parameter("similarity", "closeness", why)
+
+
+def _beta(facts: Facts, similarity: Parameter) -> Parameter:
+    """Choose the beta at which the others together weigh 1 %.
+
+    Real patterns may lie much closer to each other than at the median, and must come back, too.
+    """
+    apart, where = facts.gap, "at the median pattern"
+    if not facts.binary:
+        apart, where = facts.closest, "at 99 % of the patterns"
+    if similarity.value == "cosine":
+        apart = facts.angle
+    beta = math.log(100 * max(facts.patterns - 1, 1)) / apart
+    why = f"leaves all other patterns at most 1 % of the weight, {where}"
+    return Parameter("beta", float(f"{beta:.3g}"), why)
 
 
 def _modern(facts: Facts, chosen: Chosen) -> list[Parameter]:
-    why = "leaves all other patterns at most 1 % of the weight, at the median pattern"
-    return [Parameter("beta", _beta(facts), why)]
+    similarity = _similarity(facts, chosen)
+    return [_beta(facts, similarity), similarity]
 
 
 def _sparse(facts: Facts, chosen: Chosen) -> list[Parameter]:
-    beta = Parameter("beta", _beta(facts), "that of the modern Hopfield network")
-    return [beta, Parameter("alpha", 2.0, "sparsemax, as in the paper")]
+    similarity = _similarity(facts, chosen)
+    beta = _beta(facts, similarity)._replace(why="that of the modern Hopfield network")
+    return [beta, Parameter("alpha", 2.0, "sparsemax, as in the paper"), similarity]
 
 
 def _sdm(facts: Facts, chosen: Chosen) -> list[Parameter]:
@@ -103,22 +126,37 @@ def _constructor(name: str) -> Callable[..., Any]:
     return construct
 
 
+def _comparing(name: str) -> Callable[..., Any]:
+    """Return a constructor of ``kanerva.models`` whose memory compares by a named similarity."""
+
+    def construct(dim: int, similarity: str = "dot", **parameters: Number) -> Any:
+        from kanerva import Patterns, models
+        from kanerva import similarity as similarities
+
+        built = getattr(models, name)(dim, **parameters)
+        compare = getattr(similarities, checks.choice("similarity", similarity, SIMILARITIES))
+        return Patterns(dim, similarity=compare, separation=built.separation)
+
+    return construct
+
+
 def _model(
     constructor: str,
     title: str,
     domains: tuple[str, ...],
     pick: Callable[[Facts, Chosen], list[Parameter]],
+    construct: Callable[[str], Callable[..., Any]] = _constructor,
 ) -> Entry:
     """Make the entry of a constructor of ``kanerva.models``."""
-    return Entry(title, domains, MEMORIES[constructor], pick, _constructor(constructor))
+    return Entry(title, domains, MEMORIES[constructor], pick, construct(constructor))
 
 
 ENTRIES: dict[str, Entry] = {
     "hopfield": _model("hopfield", "Hopfield", ("bits",), _hopfield),
     "dense": _model("dense", "Dense", ("bits",), _dense),
     "exponential": _model("exponential", "Exponential", ("bits",), _exponential),
-    "modern_hopfield": _model("modern_hopfield", "Modern Hopfield", DOMAINS, _modern),
-    "sparse_hopfield": _model("sparse_hopfield", "Sparse Hopfield", DOMAINS, _sparse),
+    "modern_hopfield": _model("modern_hopfield", "Modern Hopfield", DOMAINS, _modern, _comparing),
+    "sparse_hopfield": _model("sparse_hopfield", "Sparse Hopfield", DOMAINS, _sparse, _comparing),
     "sdm": _model("sdm", "SDM, neurons", ("bits",), _sdm),
     "sdm_patterns": _model("sdm_patterns", "SDM, patterns", ("bits",), _sdm_patterns),
     "attention": _model("sdm_attention", "SDM, attention", ("bits",), _attention),

@@ -12,14 +12,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 import kanerva
-from kanerva import theory
 from kanerva._core import checks
 from kanerva._core.errors import InputError, describe, door, refuse
 from kanerva._core.settings import settings
 from kanerva.lab.data import DataSet, damage
 from kanerva.lab.memories import Entry, Facts, Parameter, blamed, measure, prepare, spared
+from kanerva.lab.recall._notes import example, longest, notes
 from kanerva.lab.recall._plan import Plan
-from kanerva.lab.recall._scorer import RIGHT, Scorer
+from kanerva.lab.recall._scorer import Scorer
 from kanerva.lab.recall._summary import verdicts
 from kanerva.memory import Memory
 
@@ -30,6 +30,8 @@ BASELINES = {"cue": "The cue itself", "nearest": "Nearest neighbour"}
 CURVES = ("sdm", "sdm_patterns", "attention")
 # Cues of each level and seed whose weights are measured, and patterns that are drawn.
 EXPLAINED, SHOWN = 10, 8
+# Patterns whose weights are looked at for a longer one.
+COMPARED = 100
 
 Row = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -48,6 +50,10 @@ class Comparison(NamedTuple):
         notes: what was done to the data, and how to read the numbers.
         verdicts: a sentence for each memory.
         manifest: versions, seeds and settings.
+        found: a dict for each cue of each memory, level and seed: ``stored``, the row of the
+            pattern that was damaged, and ``found``, that of the stored pattern nearest to the
+            result (None where the result is empty), counted from 0 in the order of storing; where
+            there are classes, ``stored_class`` and ``found_class``, too.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Comparison(NamedTuple):
     notes: list[str]
     verdicts: list[str]
     manifest: dict[str, Any]
+    found: list[Row]
 
 
 class Trial(NamedTuple):
@@ -110,12 +117,10 @@ def compare(data: DataSet, plan: Plan, progress: Progress | None = None) -> Comp
         with spared(name, plan.entries[name], needed):
             run.measure(name, plan.entries[name], memory)
             parameters[name] = chosen
-    notes = [*data.notes, *_notes(data, plan, facts)]
+    words = [*data.notes, *notes(data, plan, facts), *run.warnings, run.example()]
     manifest = _manifest(data, plan, facts, time.perf_counter() - start)
-    found = verdicts(run.rows)
-    return Comparison(
-        data.name, run.rows, run.weights, run.pictures, parameters, notes, found, manifest
-    )
+    parts = (run.rows, run.weights, run.pictures, parameters, words)
+    return Comparison(data.name, *parts, verdicts(run.rows), manifest, run.found)
 
 
 class _Run:
@@ -132,6 +137,8 @@ class _Run:
         self.rows: list[Row] = []
         self.weights: list[Row] = []
         self.pictures: list[tuple[str, np.ndarray]] = []
+        self.warnings: list[str] = []
+        self.found: list[Row] = []
         self._draw("Original", x[self.drawn.chosen])
 
     def measure(self, name: str, entry: Entry, memory: Memory) -> None:
@@ -139,7 +146,13 @@ class _Run:
 
         Nothing is kept of a memory that fails.
         """
-        parts: tuple[list[Any], ...] = (self.rows, self.weights, self.pictures)
+        parts: tuple[list[Any], ...] = (
+            self.rows,
+            self.weights,
+            self.pictures,
+            self.warnings,
+            self.found,
+        )
         before = [len(part) for part in parts]
         try:
             with blamed(name, entry, "a memory that stores and recalls these patterns"):
@@ -159,6 +172,9 @@ class _Run:
         size = checks.integer("nbytes", memory.nbytes, 0)
         for row, effective in zip(rows, _effective(memory, self.x, self.trials), strict=True):
             row |= {"effective": effective, "bytes": size}
+        if self.plan.domain == "real":
+            winner = _pattern_weights(memory, self.x, self.x[:COMPARED]).argmax(-1)
+            self.warnings += longest(entry.title, winner, self.x.norm(dim=-1))
         if self.plan.domain == "bits" and name in CURVES:
             head = {"memory": name, "title": entry.title}
             self.weights += [head | point for point in _curve(memory, self.x, self.plan.seed)]
@@ -172,8 +188,32 @@ class _Run:
             head |= {"level": trial.level, "seed": trial.seed}
             row, recalled = _recall(name, memory, self.scorer, trial, self.plan.steps)
             self.rows.append(head | row)
+            self.found += self._found(head, trial, recalled)
             if trial is self.drawn:
                 self._draw("Cue" if name == "cue" else title, self.scorer.clean(recalled))
+
+    def _found(self, head: Row, trial: Trial, recalled: Tensor) -> Iterator[Row]:
+        """Name the stored pattern nearest to each recall, and its class."""
+        shared = {key: head[key] for key in ("memory", "level", "seed")}
+        rows = self.scorer.found(recalled, trial.chosen)
+        for stored, found in zip(trial.chosen.tolist(), rows, strict=True):
+            row = shared | {"stored": stored, "found": found}
+            if self.data.labels is not None:
+                row["stored_class"], row["found_class"] = self._class(stored), self._class(found)
+            yield row
+
+    def example(self) -> str:
+        """Say which pattern each memory finds from one of the cues that are drawn."""
+        place = (self.drawn.level, self.drawn.seed)
+        same = [row for row in self.found if (row["level"], row["seed"]) == place]
+        return example(same, {row["memory"]: row["title"] for row in self.rows})
+
+    def _class(self, row: int | None) -> str | None:
+        """Return the name of the class of a pattern."""
+        if row is None or self.data.labels is None:
+            return None
+        label = int(self.data.labels[row])
+        return self.data.classes[label] if self.data.classes else str(label)
 
     def _draw(self, title: str, x: Tensor) -> None:
         """Keep some vectors as pictures, where the data are pictures; ink is drawn dark."""
@@ -206,9 +246,9 @@ def _recall(
     taken: Tensor | None = None
     converged: Tensor | None = None
     if memory is not None:
-        recalled, taken, converged = memory.settle(trial.cue, steps=steps)
+        recalled, taken, converged, _ = memory.settle(trial.cue, steps=steps)
     elif name == "nearest":
-        recalled = scorer.x[scorer.closeness(trial.cue).argmax(-1)]
+        recalled = scorer.x[scorer.nearest(trial.cue)]
     else:
         recalled = trial.cue
     seconds = (time.perf_counter() - start) / len(trial.cue)
@@ -259,38 +299,6 @@ def _curve(memory: Memory, x: Tensor, seed: int) -> Iterator[Row]:
     shares = weights / weights[0] if weights[0] else weights
     for distance, weight in enumerate(shares.tolist()):
         yield {"distance": distance, "weight": weight}
-
-
-def _notes(data: DataSet, plan: Plan, facts: Facts) -> list[str]:
-    """Describe what was stored, and how to read the numbers."""
-    kind = "bits" if plan.domain == "bits" else "numbers"
-    notes = [f"{facts.patterns:,} patterns of {facts.dim:,} {kind} were stored in every memory."]
-    if plan.domain == "bits":
-        notes += _crowded(facts)
-    if data.duplicates:
-        twins = f"{data.duplicates} patterns equal an earlier one"
-        notes.append(f"{twins}; a recall of either counts as right.")
-    if data.constant:
-        notes.append(f"{data.constant} coordinates are the same in all patterns.")
-    if plan.domain == "bits":
-        notes.append("Of memories that return real numbers the signs are taken.")
-    else:
-        notes.append(f"A number counts as right within {RIGHT:.0%} of its range.")
-    notes.append("Means are over cues and seeds; error bars are the standard deviation over seeds.")
-    return notes
-
-
-def _crowded(facts: Facts) -> list[str]:
-    """Note where the patterns are much nearer to each other than random ones."""
-    # The distance within which one other pattern is expected, if all were random.
-    random = theory.radius.quantile(facts.dim, 1 / facts.patterns)
-    if facts.gap / 2 >= 0.75 * random:
-        return []
-    return [
-        f"The nearest other pattern is {facts.gap / 2:.0f} bits away at the median; of random "
-        f"patterns it would be about {random}. The parameters that theory gives are for random "
-        "patterns: try others with --set."
-    ]
 
 
 def _manifest(data: DataSet, plan: Plan, facts: Facts, seconds: float) -> dict[str, Any]:

@@ -68,8 +68,8 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
 
 
 def _tables(result: Comparison, folder: Path) -> list[Path]:
-    """Write the rows, the weights and the manifest."""
-    tables = {"table.csv": result.rows, "weights.csv": result.weights}
+    """Write the rows, the weights, the patterns that were found, and the manifest."""
+    tables = {"table.csv": result.rows, "weights.csv": result.weights, "found.csv": result.found}
     written = [folder / name for name, rows in tables.items() if rows]
     for path in written:
         report.write_csv(tables[path.name], path)
@@ -77,11 +77,7 @@ def _tables(result: Comparison, folder: Path) -> list[Path]:
         name: [parameter._asdict() for parameter in chosen]
         for name, chosen in result.parameters.items()
     }
-    texts = {
-        "parameters": parameters,
-        "notes": result.notes,
-        "verdicts": result.verdicts,
-    }
+    texts = {"parameters": parameters, "notes": result.notes, "verdicts": result.verdicts}
     written.append(folder / "manifest.json")
     report.write_json(result.manifest | texts, written[-1])
     return written

@@ -6,6 +6,7 @@ Repaired coordinates, broken coordinates and unchanged cues are therefore counte
 
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
@@ -39,6 +40,8 @@ class Scorer:
     ) -> None:
         self.x, self.labels, self.binary = x, labels, domain == "bits"
         self._half = x.square().sum(-1) / 2
+        _, group, sizes = torch.unique(x, dim=0, return_inverse=True, return_counts=True)
+        self._copies = sizes[group]
 
     def clean(self, state: Float[Tensor, "cues n"]) -> Float[Tensor, "cues n"]:
         """Take the signs of a recall, where bits were stored; zeros of an empty read stay zeros."""
@@ -53,6 +56,28 @@ class Scorer:
     def closeness(self, state: Float[Tensor, "cues n"]) -> Float[Tensor, "cues m"]:
         """Score how near a recall is to every stored pattern; of bits exactly."""
         return state @ self.x.T - self._half
+
+    def best(self, near: Float[Tensor, "cues m"]) -> Bool[Tensor, "cues m"]:
+        """Mark the patterns that are nearest, of real numbers up to rounding."""
+        return near >= near.amax(-1, keepdim=True) - (0 if self.binary else 1e-5)
+
+    def nearest(self, state: Float[Tensor, "cues n"]) -> Int64[Tensor, "cues"]:
+        """Look up the nearest pattern; among equally near ones the commonest, then the first."""
+        return torch.where(self.best(self.closeness(state)), self._copies, 0).argmax(-1)
+
+    def found(
+        self, recalled: Float[Tensor, "cues n"], chosen: Int64[Tensor, "cues"]
+    ) -> list[int | None]:
+        """Return the row of ``x`` nearest to each recall; None for zeros, which are near to all.
+
+        Of equal rows it is the one that was damaged, ``chosen``, where that is among them.
+        """
+        state = self.clean(recalled)
+        rows = self.nearest(state)
+        rows = torch.where((self.x[rows] == self.x[chosen]).all(-1), chosen, rows)
+        empty = (state == 0).all(-1) & self.binary
+        pairs = zip(rows.tolist(), empty.tolist(), strict=True)
+        return [None if lost else row for row, lost in pairs]
 
     def score(
         self,
@@ -76,7 +101,7 @@ class Scorer:
         truth, cue, state = self.x[chosen], self.clean(cue), self.clean(recalled)
         right, before = self.right(state, truth), self.right(cue, truth)
         near = self.closeness(state)
-        best = near >= near.amax(-1, keepdim=True) - (0 if self.binary else 1e-5)
+        best = self.best(near)
         # Among equally near patterns a random choice finds the original with this probability.
         own = (best & self._twins(chosen)).sum(-1) / best.sum(-1)
         hurt = ~before.all(-1)

@@ -2,9 +2,7 @@
 
 import json
 import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,37 +11,9 @@ from kanerva._core.errors import InputFileError, refuse
 from kanerva.lab.recipe import Cell, Row
 from kanerva.lab.runner import _rows
 
-__all__ = ["JOURNAL", "MANIFEST", "TABLE", "Journal", "locked"]
+__all__ = ["JOURNAL", "MANIFEST", "TABLE", "Journal"]
 
 TABLE, JOURNAL, MANIFEST = "table.csv", "unfinished.jsonl", "manifest.json"
-
-
-@contextmanager
-def locked(folder: Path | None) -> Iterator[Path | None]:
-    """Make a folder and lock it against other runs; the lock ends with the process."""
-    if folder is None:
-        yield None
-        return
-    files.folder(folder)
-    with files.writing(folder), tempfile.TemporaryFile(dir=folder):
-        pass
-    try:
-        import fcntl
-    except ImportError:  # a system without such locks
-        yield folder
-        return
-    place = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            do = "wait for it to end, or choose another --out"
-            _refuse(f"{str(folder)!r}, where another run is at work", do)
-        except OSError:  # a file system without such locks
-            pass
-        yield folder
-    finally:
-        os.close(place)
 
 
 class Journal:

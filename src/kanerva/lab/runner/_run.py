@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 from kanerva._core import checks
 from kanerva._core.errors import InputFileError, door, refuse
+from kanerva._core.locks import locked
 from kanerva.lab import plot, plugins, report
 from kanerva.lab.recipe import Cell, Recipe, Row, Value, Verdict
 from kanerva.lab.runner import _rows
-from kanerva.lab.runner._journal import JOURNAL, MANIFEST, TABLE, Journal, locked
+from kanerva.lab.runner._journal import JOURNAL, MANIFEST, TABLE, Journal
 
 __all__ = ["Result", "read", "run"]
 
@@ -187,10 +188,7 @@ def _measured(
                 joblib.delayed(_cell)(recipe, place, cells[place]) for place in places
             )
         except BrokenExecutor:
-            must, got = (
-                "few enough for the memory of this machine",
-                "and one of them was killed",
-            )
+            must, got = "few enough for the memory of this machine", "and one of them was killed"
             do = "give fewer, or ask for less; the same command goes on from there"
             refuse("jobs", must=must, got=f"{jobs}, {got}", do=do)
 
@@ -200,12 +198,7 @@ def _cell(recipe: Recipe, place: int, cell: Cell) -> tuple[int, list[Row]]:
     with _one_thread(), _blamed(recipe, "a generator of rows that raises no error"):
         rows = recipe.measure(**cell)
         if not isinstance(rows, Iterable):
-            refuse(
-                "rows",
-                rows,
-                must="yielded by a generator",
-                do='yield {"column": value}',
-            )
+            refuse("rows", rows, must="yielded by a generator", do='yield {"column": value}')
         return place, [_rows.complete(row, cell) for row in rows]
 
 
@@ -242,11 +235,7 @@ def _manifest(recipe: Recipe, request: dict[str, Any], counts: dict[str, Any]) -
 
 
 def _finish(
-    recipe: Recipe,
-    folder: Path,
-    rows: list[Row],
-    verdicts: list[Verdict],
-    manifest: dict[str, Any],
+    recipe: Recipe, folder: Path, rows: list[Row], verdicts: list[Verdict], manifest: dict[str, Any]
 ) -> list[Path]:
     """Write the figure, the table in order and the manifest; then remove the journal."""
     files = [folder / TABLE, folder / MANIFEST]
@@ -255,12 +244,7 @@ def _finish(
         with _blamed(recipe, "one whose draw makes a figure of the rows", do):
             figure = recipe.draw([dict(row) for row in rows])
             if not hasattr(figure, "savefig"):
-                refuse(
-                    "draw",
-                    figure,
-                    must="a function that returns a matplotlib figure",
-                    do=do,
-                )
+                refuse("draw", figure, must="a function that returns a matplotlib figure", do=do)
             files += plot.save(figure, folder, "figure")
     report.write_csv(rows, files[0])
     report.write_json(manifest | {"checks": [verdict._asdict() for verdict in verdicts]}, files[1])
