@@ -92,7 +92,7 @@ def _named(columns: Sequence[Column], name: Any, argument: str) -> Column:
     return found[0]
 
 
-def _dropped(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
+def _dropped(columns: Sequence[Column], names: Sequence[Any]) -> list[Column]:
     return [_named(columns, name, "drop") for name in dict.fromkeys(names)]
 
 

@@ -17,7 +17,7 @@ __all__ = ["read_folder"]
 COMMON = (".png", ".jpg", ".jpeg")
 SUFFIXES = (*COMMON, ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm")
 Size = tuple[int, int]
-Grey = Float64[np.ndarray, "height width"]
+Grey = Float64[np.ndarray, "_ _"]
 SIDE = 32  # pixels: 1,024 numbers a pattern at most
 DO = f"put pictures ({', '.join(COMMON)} ...) in it, or one folder of them a class"
 
