@@ -45,7 +45,10 @@ def tables(recipe, folder, runs, given=None):
 @pytest.mark.parametrize(
     ("name", "given"),
     [
-        ("sdm.finite_locations", {"algorithm": "sdm_rounded", "radius": 15, "cues": 1024, "levels": 1}),
+        (
+            "sdm.finite_locations",
+            {"algorithm": "sdm_rounded", "radius": 15, "cues": 1024, "levels": 1},
+        ),
         ("sdm.images", {"activation": 1e-9, "queries": 100}),
         ("sdm.projection", {"radius": 9, "epochs": 2, "queries": 30}),
     ],
@@ -60,6 +63,34 @@ def test_a_table_is_the_same_on_any_number_of_threads(name, given, tmp_path):
 def test_every_table_is_the_same_on_any_number_of_threads_and_jobs(name, tmp_path):
     one, two, parallel = tables(RECIPES[name], tmp_path, ((1, 1), (2, 1), (3, 2)))
     assert one == two == parallel
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "argument"),
+    [
+        ("sdm.convergence", {"patterns": -1}, "patterns"),
+        ("sdm.convergence", {"patterns": 2**40}, "patterns"),
+        ("sdm.convergence", {"levels": 2**40}, "levels"),
+        ("kanerva.overlap", {"draws": 0}, "draws"),
+        ("kanerva.overlap", {"seed": 2**70}, "seed"),
+        ("kanerva.nearest", {"locations": 0}, "locations"),
+        ("kanerva.nearest", {"radius": 2**70}, "radius"),
+        ("kanerva.critical_distance", {"step": 0}, "step"),
+        ("kanerva.alphabet", {"cues": -1}, "cues"),
+        ("jaeckel.designs", {"draws": 0}, "draws"),
+        ("jaeckel.designs", {"patterns": 0}, "patterns"),
+        ("sdm.images", {"queries": 0}, "queries"),
+    ],
+)
+def test_a_parameter_out_of_range_gets_the_sentence(name, given, argument):
+    with pytest.raises(kanerva.InputError, match=f"{argument} must be") as error:
+        runner.run(RECIPES[name], given=given)
+    assert error.value.argument == argument
+
+
+def test_circles_that_share_nothing_have_no_deviation():
+    _, row, *_ = RECIPES["kanerva.overlap"].measure(8, 100, 0, 0.01, draws=5)
+    assert row["deviation"] is None
 
 
 @pytest.mark.parametrize("name", RECIPES)

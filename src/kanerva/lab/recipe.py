@@ -283,7 +283,7 @@ class Recipe:
             for chosen in grid(**sweeps):
                 whole = defaults | cell | chosen
                 if "seed" in whole:
-                    whole["seed"] = seed + int(whole["seed"] or 0)
+                    whole["seed"] = integer("seed", seed + int(whole["seed"] or 0), 0, 2**62)
                 found[tuple(whole.values())] = whole
         return list(found.values())
 

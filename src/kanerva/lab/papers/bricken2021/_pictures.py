@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from kanerva import dynamics, theory
+from kanerva._core import checks
 from kanerva.lab import data
 from kanerva.nn import projection
 
@@ -30,6 +31,7 @@ def load(source: str, count: int, seed: int) -> Tensor:
 
 def choose(pictures: Tensor, count: int, seed: int) -> Tensor:
     """Choose the indices of pictures that are recalled."""
+    checks.integer("queries", count, 1)
     return torch.randperm(len(pictures), generator=torch.Generator().manual_seed(seed))[:count]
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 import kanerva
 from kanerva import Memory, bits, theory
-from kanerva._core import checks
+from kanerva._core import checks, machine
 from kanerva._core.errors import refuse
 from kanerva.activation import Sign, Unit
 from kanerva.lab.papers.bricken2021 import _memories
@@ -73,6 +73,8 @@ def build(algorithm: str, bits: int, radius: int, locations: float, seed: int) -
 
 def patterns(count: int, bits: int, seed: int, directions: bool) -> Tensor:
     """Draw coordinates uniformly from -1 to 1; return their signs, or the vectors' directions."""
+    checks.integer("patterns", count, 1)
+    machine.fit("patterns", 16 * count * bits, str(count), "store fewer")
     source = np.random.default_rng(seed)
     signs = source.integers(0, 2, (count, bits)) * 2.0 - 1
     lengths = source.random((count, bits)) if directions else 1.0
@@ -82,7 +84,8 @@ def patterns(count: int, bits: int, seed: int, directions: bool) -> Tensor:
 
 def levels(farthest: int, count: int) -> list[int]:
     """Return distances from 0 to the farthest at equal intervals, rounded down."""
-    return np.linspace(0, farthest, checks.integer("levels", count, 1)).astype(int).tolist()
+    count = checks.integer("levels", count, 1, 10**6)
+    return np.linspace(0, farthest, count).astype(int).tolist()
 
 
 def cues(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from kanerva import theory
+from kanerva._core import checks
 from kanerva.lab import plot
 from kanerva.lab.papers._common import COMPUTED, INTEGERS, Bits, Locations, Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
@@ -118,6 +119,8 @@ def designs(
 
     from kanerva.lab.papers.jaeckel1989 import _memories
 
+    checks.integer("patterns", patterns, 2)
+    checks.integer("draws", draws, 1)
     logs, chance = log_shares(design, size, bits, ones), chances(design, bits, ones)
     shares, fit = np.exp(logs), theory.beta.of(logs)
     source = torch.Generator().manual_seed(seed)
@@ -147,7 +150,7 @@ def designs(
             "beta": fit.beta,
             "tangent": tangent,
             "signal_to_noise": expected,
-            "ratio": measured / expected,
+            "ratio": measured / expected if math.isfinite(measured) else None,
         }
 
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Annotated, Any
 
 from kanerva import theory
+from kanerva._core import checks
 from kanerva.lab import plot
 from kanerva.lab.papers._common import COMPUTED, Bits, Locations, Patterns, Radius, Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
@@ -130,6 +131,9 @@ def critical_distance(
     from kanerva.lab.papers.kanerva1988 import _simulation
 
     memory = (bits, radius, patterns, locations)
+    checks.integer("bits", bits, 1, checks.BITS)
+    checks.integer("step", step, 1)
+    checks.integer("targets", targets, 0)
     distances = range(0, bits * 3 // 5 + 1, step)
     expected = theory.critical.curve(*memory, noise=noise)
     means: list[Any] = [None] * len(distances)

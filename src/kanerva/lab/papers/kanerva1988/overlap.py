@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import kanerva
 from kanerva import theory
+from kanerva._core import checks
 from kanerva.lab import plot
 from kanerva.lab.papers._common import CODE, INTEGERS, Bits, Locations, Radius, Seed, table
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
@@ -150,6 +151,7 @@ def overlap(
 
     from kanerva.lab.papers.kanerva1988 import _simulation
 
+    checks.integer("draws", draws, 1)
     exact = theory.circle.overlap(bits, radius, locations)
     points = theory.circle.intersection(bits, radius)
     formula = theory.circle.overlap(bits, radius, locations, "kanerva1988", activation=activation)
@@ -160,7 +162,7 @@ def overlap(
         if distance in MEASURED:
             measured = _simulation.shared(addresses, radius, distance, draws, source)
             error = math.sqrt(exact[distance] * (1 - exact[distance] / locations) / draws)
-            deviation = abs(measured - exact[distance]) / error
+            deviation = abs(measured - exact[distance]) / error if error > 0 else None
         lost = float(points[max(distance - 1, 0)] - points[distance])
         yield {
             "distance": distance,
@@ -241,6 +243,9 @@ def nearest(
 
     from kanerva.lab.papers.kanerva1988 import _simulation
 
+    checks.integer("radius", radius, 0, bits)
+    checks.integer("locations", locations, 1)
+    checks.integer("points", points, 2)
     source = torch.Generator().manual_seed(seed)
     addresses = kanerva.bits.Packed.random(locations, bits, seed=source)
     distance, alike = _simulation.nearest(addresses, radius, points, source)

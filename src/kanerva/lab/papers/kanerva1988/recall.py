@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import kanerva
 from kanerva import theory
+from kanerva._core import checks
 from kanerva.lab import plot
 from kanerva.lab.papers._common import Bits, Locations, Patterns, Radius, Seed, table
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
@@ -178,6 +179,7 @@ def alphabet(
     import torch
 
     source = torch.Generator().manual_seed(seed)
+    checks.integer("cues", cues, 1, 10**6)
     memory = kanerva.sdm(bits, locations, radius, seed=seed)
     letters = kanerva.bits.random(26, bits, seed=source)
     memory.write(letters[:-1], letters[1:])
