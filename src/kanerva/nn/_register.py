@@ -76,7 +76,9 @@ def register(name: str, separation: Separation, similarity: str = "dot") -> str:
         refuse("transformers", got=got, must=must, do='install it: pip install "kanerva[hf]"')
     # A model builds its masks by the function registered under the same name; without one, padding
     # would be attended to.
-    AttentionMaskInterface.register(full, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+    # The eager masks are numbers, as modules that attend by themselves take them, and are never left
+    # out where a module is known to be causal, which not all declare.
+    AttentionMaskInterface.register(full, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
     AttentionInterface.register(full, _attention_function(full, separation, similarity))
     return full
 

@@ -7,12 +7,13 @@ any other module, the calls of ``torch.nn.functional.scaled_dot_product_attentio
 ``multi_head_attention_forward`` are intercepted, which also keeps torch off its fused kernels.
 """
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -28,6 +29,9 @@ __all__ = ["intercepted", "recomputed"]
 
 # Takes an attention, its call and its output (b, q, h, e); returns a new output, or None.
 Handler = Callable[[Site, Call, Tensor], Tensor | None]
+
+
+EAGER = "eager_attention_forward"
 
 
 class _Target(NamedTuple):
@@ -155,9 +159,7 @@ def _registered(original: str) -> str:
         attention_mask: Any = None,
         **more: Any,
     ) -> Any:
-        scope = vars(sys.modules[type(module).__module__])
-        eager = original == "eager"
-        function = scope["eager_attention_forward"] if eager else scope[REGISTRY][original]
+        function = _function(module, original)
         output, weights = function(module, query, key, value, attention_mask, **more)
         if module in _targets:
             call = of_registry(module, original, query, key, value, attention_mask, more)
@@ -168,6 +170,17 @@ def _registered(original: str) -> str:
     if original in ALL_MASK_ATTENTION_FUNCTIONS:
         AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS[original])
     return name
+
+
+def _function(module: nn.Module, name: str) -> Callable[..., Any]:
+    """Return the attention function of a module, as its forward pass looks it up."""
+    forward: Any = inspect.unwrap(type(module).forward)
+    scope = vars(sys.modules[type(module).__module__]) | forward.__globals__
+    if name != "eager":
+        return cast(Callable[..., Any], scope[REGISTRY][name])
+    # Modules of a vision or an audio part may have another one beside that of the text.
+    own = [one for one in forward.__code__.co_names if one.endswith(EAGER)]
+    return cast(Callable[..., Any], scope[(own or [EAGER])[0]])
 
 
 class _FunctionMode(TorchFunctionMode):
