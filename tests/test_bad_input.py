@@ -671,11 +671,11 @@ REFUSED = {
         "Patterns.read: query must be a float32 tensor of shape (..., 4)",
     ),
     "a list": (
-        lambda: auto().read([1.0] * 4),
-        "Patterns.read: query must be a float32 tensor of shape (..., 4), but it was [1.0, 1.0",
+        lambda: auto().read([0.1] * 4),  # float32 has no 0.1
+        "Patterns.read: query must be a float32 tensor of shape (..., 4), but it was [0.1, 0.1",
     ),
     "an array": (
-        lambda: auto().read(np.ones(4)),
+        lambda: auto().read(np.full(4, 0.1)),
         "Patterns.read: query must be a float32 tensor of shape (..., 4), but it was float64 of",
     ),
     "float64": (
@@ -975,7 +975,7 @@ REFUSED = {
     ),
     "too many locations": (
         lambda: kanerva.sdm(2**20, 2**30, 2**19),
-        "sdm: locations must be small enough for the memory of this machine",
+        "sdm: locations must be small enough for the memory at hand",
     ),
     "budget": (
         lambda: setattr(kanerva.settings, "budget", 0),

@@ -1,4 +1,4 @@
-"""What a read does with the weighted sum of values: nothing, its sign, or its direction."""
+"""What a read does with the weighted sum of values: nothing, its sign, direction or winners."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from kanerva import bits
 from kanerva._core import arrays, checks
 from kanerva._core.errors import door, refuse
 
-__all__ = ["Activation", "Identity", "Sign", "Unit"]
+__all__ = ["Activation", "Identity", "Sign", "Unit", "Winners"]
 
 Field = Float[Tensor, "*batch e"]
 Query = Float[Tensor, "*batch d"]
@@ -156,7 +156,7 @@ class Sign(Activation):
     def forward(self, field: Field, query: Query) -> Field:
         """Return the signs of ``field``, none of them zero."""
         tied = field == 0
-        if not torch.compiler.is_compiling() and not tied.any():
+        if not arrays.tracing() and not tied.any():
             return field.sign()
         return torch.where(tied, self._tie(field, query), field.sign())
 
@@ -169,3 +169,33 @@ class Sign(Activation):
             coin = bits.mix(bits.fingerprint(query, self.seed).unsqueeze(-1) + place)
             return torch.where(coin < 0, -1.0, 1.0).to(field.dtype)
         return torch.full_like(field, 1.0 if self.tie == "plus" else -1.0)
+
+
+@dataclass(frozen=True)
+class Winners(Activation):
+    """Activates the k coordinates with the largest field: +1 there, and -1 elsewhere.
+
+    It recalls codes with exactly k ones, however much of a cue is missing or added to it. Of equal
+    fields at the k-th place those of the first coordinates win.
+
+    Args:
+        count: k >= 1; at least as many coordinates are all +1.
+
+    Example:
+        >>> import torch
+        >>> from kanerva.activation import Winners
+        >>> Winners(2)(torch.tensor([0.1, 3.0, -1.0, 2.0]), torch.zeros(4)).tolist()
+        [-1.0, 1.0, -1.0, 1.0]
+    """
+
+    count: int
+    bits = True
+
+    @door
+    def __post_init__(self) -> None:
+        checks.keep(self, count=checks.integer("count", self.count, 1, checks.LONGEST))
+
+    def forward(self, field: Field, query: Query) -> Field:
+        """Return +1 at the largest of ``field``, and -1 elsewhere."""
+        order = field.argsort(dim=-1, descending=True, stable=True)
+        return torch.full_like(field, -1.0).scatter(-1, order[..., : self.count], 1.0)

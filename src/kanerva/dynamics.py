@@ -27,11 +27,14 @@ class Settled(NamedTuple):
         steps: ``(...)`` int64, the number of steps, including the last one, which changed nothing.
         converged: ``(...)`` bool, True where the last step changed the state by no more than the
             tolerance.
+        swings: ``(...)`` bool, True where the last step went back to the state before the previous
+            one: further steps alternate between these two states.
     """
 
     state: Float[Tensor, "*batch d"]
     steps: Int64[Tensor, "*batch"]
     converged: Bool[Tensor, "*batch"]
+    swings: Bool[Tensor, "*batch"]
 
 
 class Path(NamedTuple):
@@ -138,6 +141,7 @@ def _states(
     context: tuple[Tensor, ...],
 ) -> Iterator[Settled]:
     """Check the arguments of ``settle`` and ``trace``, and iterate."""
+    _vet_step(step)
     arrays.finite("query", arrays.floats("query", query))
     checked = rules(steps, rate, tolerance, context, count=query[..., 0].numel())
     return iterate(step, query, checked)
@@ -181,12 +185,14 @@ def iterate(step: Step, query: Tensor, rules: Rules) -> Iterator[Settled]:
     batch, state = query.shape[:-1], query.reshape(-1, query.shape[-1])
     moving = torch.ones(len(state), dtype=torch.bool, device=state.device)
     count = torch.zeros(len(state), dtype=torch.int64, device=state.device)
+    swings, before = torch.zeros_like(moving), state
 
     def current() -> Settled:
-        return Settled(state.reshape(query.shape), count.reshape(batch), ~moving.reshape(batch))
+        numbers = (part.reshape(batch) for part in (count, ~moving, swings))
+        return Settled(state.reshape(query.shape), *numbers)
 
     yield current()
-    for _ in range(rules.steps):
+    for turn in range(rules.steps):
         rows = slice(None) if arrays.tracing() or moving.all() else moving.nonzero().squeeze(-1)
         if not arrays.tracing() and not moving.any():
             return
@@ -197,13 +203,16 @@ def iterate(step: Step, query: Tensor, rules: Rules) -> Iterator[Settled]:
         if rules.tolerance:
             allowed = rules.tolerance * old.abs().amax(-1).clamp_min(1)
         changed = (new - old).abs().amax(-1) > allowed
+        returned = changed & (new == before[rows]).all(-1) if turn else swings[rows]
+        before = state
         if isinstance(rows, slice):
             state = torch.where(moving.unsqueeze(-1), new, old)
-            count = count + moving
+            count, swings = count + moving, returned & moving
             moving = moving & changed
         else:
             state = state.index_put((rows,), new)
             count = count.index_add(0, rows, torch.ones_like(rows))
+            swings = swings.index_put((rows,), returned)
             moving = moving.index_put((rows,), changed)
         yield current()
 
@@ -237,17 +246,22 @@ def chain(
 
     Source: Kanerva 1988, on sequences.
     """
+    _vet_step(step)
     links = [arrays.finite("query", arrays.floats("query", query))]
     for _ in range(checks.integer("length", length, 0, checks.LONGEST)):
         links.append(_applied(step, links[-1]))
     return torch.stack(links)
 
 
-def _applied(step: Step, state: Tensor, *context: Tensor) -> Tensor:
-    """Apply a step; refuse a result that cannot be the next query."""
+def _vet_step(step: Step) -> None:
+    """Refuse what is no function, before any step."""
     if not callable(step):
         do = "give the read of a memory, or any function from queries to queries"
         refuse("step", step, must="a function of the query", do=do, error=InputTypeError)
+
+
+def _applied(step: Step, state: Tensor, *context: Tensor) -> Tensor:
+    """Apply a step; refuse a result that cannot be the next query."""
     new = step(state, *context)
     if (
         not isinstance(new, Tensor)
@@ -312,34 +326,55 @@ def flips(
     """
     arrays.bipolar("keys", arrays.floats("keys", arrays.rows("keys", keys)))
     arrays.bipolar("query", arrays.vectors("query", query, keys.shape[-1], keys.dtype))
-    draw, sweeps = arrays.generator(seed), checks.integer("sweeps", sweeps, 0, checks.LONGEST)
-    state = query.reshape(-1, query.shape[-1]).clone()
-    score = state @ keys.T
+    count = checks.integer("sweeps", sweeps, 0, checks.LONGEST)
+    if not callable(potential):
+        do = "give the potential of a separation"
+        must = "a function from scores (b, m) to (b,)"
+        refuse("potential", potential, must=must, do=do, error=InputTypeError)
+    *_, last = iterate_flips(potential, query, keys, count, arrays.generator(seed))
+    return last
+
+
+def iterate_flips(
+    potential: Callable[[Tensor], Tensor],
+    query: Tensor,
+    keys: Tensor,
+    count: int,
+    source: torch.Generator,
+) -> Iterator[Settled]:
+    """Yield the states before the first sweep and after each, without checks."""
+    state, keys = query.reshape(-1, query.shape[-1]).clone(), keys.to(query.dtype)
+    # Scores and potentials of bits are whole numbers for most rules: float64 keeps them exact.
+    score = (state @ keys.mT).double()
     level = _level(potential, score)
     moving = torch.ones(len(state), dtype=torch.bool, device=state.device)
-    count = torch.zeros(len(state), dtype=torch.int64, device=state.device)
-    for _ in range(sweeps):
+    taken = torch.zeros(len(state), dtype=torch.int64, device=state.device)
+    batch = query.shape[:-1]
+
+    def current() -> Settled:
+        numbers = (part.reshape(batch) for part in (taken, ~moving, torch.zeros_like(moving)))
+        return Settled(state.clone().reshape(query.shape), *numbers)
+
+    yield current()
+    for _ in range(count):
         if not moving.any():
-            break
-        count += moving
+            return
+        taken += moving
         before = state.clone()
-        for j in torch.randperm(state.shape[-1], generator=draw).tolist():
-            flipped = score - 2 * state[:, j : j + 1] * keys[:, j]
+        for j in torch.randperm(state.shape[-1], generator=source).tolist():
+            flipped = score - 2 * (state[:, j : j + 1] * keys[:, j]).double()
             other = _level(potential, flipped)
             better = other > level
             state[:, j] = torch.where(better, -state[:, j], state[:, j])
             score = torch.where(better.unsqueeze(-1), flipped, score)
             level = torch.where(better, other, level)
         moving = moving & (state != before).any(-1)
-    batch = query.shape[:-1]
-    return Settled(state.reshape(query.shape), count.reshape(batch), ~moving.reshape(batch))
+        yield current()
 
 
 def _level(potential: Callable[[Tensor], Tensor], score: Tensor) -> Tensor:
     """Return the potential of every query; infinite values cannot be compared and are refused."""
     must, do = "a function from scores (b, m) to (b,)", "give the potential of a separation"
-    if not callable(potential):
-        refuse("potential", potential, must=must, do=do, error=InputTypeError)
     level = potential(score)
     if not isinstance(level, Tensor) or level.shape != score.shape[:-1]:
         refuse("potential", must=must, got=_returned(level), do=do)

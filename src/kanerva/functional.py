@@ -399,7 +399,7 @@ def _field(
     _check(query, keys, similarity, separation=separation, values=values)
     batch, rows = query.shape[:-1], _rows(query)
     kept = rows_of(mask, batch, keys.shape[0])
-    value, empty = routes.field(rows, keys, values, similarity, separation, kept)
+    value, empty, _ = routes.field(rows, keys, values, similarity, separation, kept)
     if empty is None:
         empty = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
     return Field(value.reshape(*batch, values.shape[-1]), empty.reshape(batch))

@@ -10,6 +10,8 @@ attribute of the function:
 * ``length``: the length of the vectors that it is made for; None by default, for any;
 * ``regulariser``: R in the energy E(q) = R(q) - Phi(s(q)), a function from queries ``(..., d)`` to
   ``(...)``; None by default: a memory that compares by it has no energy;
+* ``product``: the score is the scalar product, so that a flip of one bit changes it by that bit of
+  the key; False by default;
 * ``transparent``: a query that is not finite has no finite score, so that it shows in the result;
   False by default: the query is checked first;
 * ``unchecked``: the same function without checks of its input, for callers that have checked it.
@@ -70,7 +72,7 @@ def _similarity(**facts: Any) -> Callable[[Similarity], Similarity]:
     return checked
 
 
-@_similarity(regulariser=_half_square)
+@_similarity(regulariser=_half_square, product=True)
 def dot(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[Tensor, "*batch m"]:
     r"""Score by the scalar product.
 
@@ -261,6 +263,8 @@ class Overlap:
             must = f"{self.bits} bits of -1/+1, as the keys are"
             do = "turn 0/1 into -1/+1 with kanerva.bits.from_binary"
             refuse("query", query, must=must, do=do)
+        # A traced graph cannot refuse other numbers than bits: they must not index the tables.
+        distance = distance.clamp(0, self.bits) if arrays.tracing() else distance
         pair = bits.mix(bits.fingerprint(query, self.seed)).unsqueeze(-1)
         pair = pair + bits.mix(bits.fingerprint(keys, self.seed))
         return self._quantile(distance, bits.uniform(bits.mix(pair))).to(query.dtype)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kanerva._core.checks import integer
@@ -22,17 +23,49 @@ SIGNED = frozenset((*FLOATS, *INTEGERS))
 PLAIN = frozenset((*FLOATS, *INTEGERS, torch.uint8, torch.bool))
 
 
+# Numbers that are given as something else than a tensor.
+Listed = NDArray[Any] | Sequence[Any]
+
+
+def listed(value: Any, dtype: torch.dtype, device: torch.device) -> Any:
+    """Return an array or a list as a tensor with the same numbers, in ``dtype`` or of bool.
+
+    What is no array of numbers, or would lose digits, is returned as it is.
+    """
+    if isinstance(value, Tensor | np.ma.MaskedArray):
+        return value
+    if not isinstance(value, list | tuple) and not hasattr(value, "__array__"):
+        return value
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        return value
+    if array.dtype.kind == "b":
+        return torch.tensor(array, device=device)
+    if array.dtype.kind not in "iuf":
+        return value
+    # NumPy compares whole numbers and floats exactly up to 2^53.
+    exact = array.astype(np.float64)
+    kept = torch.tensor(exact).to(dtype)
+    same = np.array_equal(kept.double().numpy(), exact, equal_nan=True)
+    return kept.to(device) if same and np.array_equal(exact, array, equal_nan=True) else value
+
+
 def tracing() -> bool:
     """Return whether the numbers in a tensor cannot be read, as while torch traces a graph.
 
     Forward-mode derivatives count too, because only the plain computation supports them.
     """
-    forward = torch.autograd.forward_ad._current_level >= 0
     return (
         torch.compiler.is_compiling()
-        or forward
+        or torch.autograd.forward_ad._current_level >= 0
         or torch._C._functorch.peek_interpreter_stack() is not None
     )
+
+
+def forward() -> bool:
+    """Return whether forward-mode derivatives are computed."""
+    return not torch.compiler.is_compiling() and torch.autograd.forward_ad._current_level >= 0
 
 
 def floating(dtype: Any) -> torch.dtype:

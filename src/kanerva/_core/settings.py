@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from kanerva._core import checks
@@ -14,8 +15,15 @@ ENGINES = ("auto", "torch", "numpy", "numba", "triton")
 Progress = Callable[[int, int], None]
 
 
+# What ``settings.use`` changed in this thread or task.
+_local: ContextVar[dict[str, Any]] = ContextVar("kanerva.settings")
+
+
 class Settings:
     """The settings that every read and write uses; unknown names are refused.
+
+    An assignment holds for the whole process. ``use`` holds for its ``with`` block, in its own
+    thread or asynchronous task.
 
     * ``budget``: the bytes of temporary arrays that one read or write may allocate at a time; 256
       MiB by default. The queries are processed in blocks that fit. A block has at least one query,
@@ -42,30 +50,33 @@ class Settings:
         self._progress: Progress | None = None
 
     def __repr__(self) -> str:
-        return f"Settings(budget={self._budget}, engine={self._engine!r})"
+        return f"Settings(budget={self.budget}, engine={self.engine!r})"
 
     @property
     def budget(self) -> int:
-        return self._budget
+        local = _local.get(None)
+        return self._budget if local is None else local.get("budget", self._budget)
 
     @budget.setter
     @door("settings")
     def budget(self, value: int) -> None:
         do = "give the bytes that a read may use, such as 256 * 2**20"
-        self._budget = checks.integer("budget", value, 1, None, do)
+        self._set("budget", checks.integer("budget", value, 1, None, do))
 
     @property
     def engine(self) -> str:
-        return self._engine
+        local = _local.get(None)
+        return self._engine if local is None else local.get("engine", self._engine)
 
     @engine.setter
     @door("settings")
     def engine(self, value: str) -> None:
-        self._engine = checks.choice("engine", value, ENGINES)
+        self._set("engine", checks.choice("engine", value, ENGINES))
 
     @property
     def progress(self) -> Progress | None:
-        return self._progress
+        local = _local.get(None)
+        return self._progress if local is None else local.get("progress", self._progress)
 
     @progress.setter
     @door("settings")
@@ -73,12 +84,20 @@ class Settings:
         if value is not None and not callable(value):
             do = "give a function of two numbers, rows read and all rows"
             refuse("progress", value, must="a function or None", do=do, error=InputTypeError)
-        self._progress = value
+        self._set("progress", value)
+
+    def _set(self, name: str, value: Any) -> None:
+        """Change a setting: within ``use`` where that changed it, else for the whole process."""
+        local = _local.get(None)
+        if local is not None and name in local:
+            local[name] = value
+        else:
+            setattr(self, f"_{name}", value)
 
     @contextmanager
     @door("settings.use")
     def use(self, **values: Any) -> Iterator["Settings"]:
-        """Change settings within a ``with`` block, and restore them after it.
+        """Change settings within a ``with`` block, for its thread or asynchronous task alone.
 
         Args:
             **values: ``budget``, ``engine`` or ``progress``.
@@ -91,14 +110,15 @@ class Settings:
         """
         for name in values:
             checks.choice("name", name, ("budget", "engine", "progress"))
-        before = {name: getattr(self, name) for name in values}
+        # The setting is known as local first, so that its setter changes it here.
+        changed = {name: getattr(self, name) for name in values}
+        token = _local.set((_local.get(None) or {}) | changed)
         try:
             for name, value in values.items():
                 setattr(self, name, value)
             yield self
         finally:
-            for name, value in before.items():
-                setattr(self, name, value)
+            _local.reset(token)
 
 
 settings = Settings()

@@ -69,7 +69,9 @@ def settle(query: Tensor, keys: Tensor, separation: Separation, rules: Rules) ->
     left = (1 - rate) ** taken.to(start.dtype)
     state = torch.where(taken[:, None] > 0, left[:, None] * start + summed @ keys, start)
     finite(state, query, keys)
-    return Settled(state.reshape(query.shape), taken.reshape(batch), ~moving.reshape(batch))
+    # Real states approach a fixed point: none returns to an earlier state exactly.
+    numbers = (part.reshape(batch) for part in (taken, ~moving, torch.zeros_like(moving)))
+    return Settled(state.reshape(query.shape), *numbers)
 
 
 def _state(start: Tensor, keys: Tensor, summed: Tensor, left: float) -> Tensor:

@@ -56,10 +56,13 @@ class Field(NamedTuple):
     Attributes:
         value: ``(..., e)`` in float32 or wider.
         empty: ``(...)`` True where every weight is zero; None where none can be.
+        size: ``(...)`` the sum of the absolute weights, up to the factor that ``value`` has too; 0
+            where ``value`` is exact; None for weights that add up to one.
     """
 
     value: Float[Tensor, "*batch e"]
     empty: Bool[Tensor, "*batch"] | None
+    size: Float[Tensor, "*batch"] | None = None
 
 
 @unmixed
@@ -122,7 +125,8 @@ def _direct(
     if scans(keys, values, similarity, separation):
         # The kernel cuts the queries itself: it keeps one bit for a score.
         assert isinstance(values, Tensor)
-        return Field(*packed.gather(query, keys, values, radius(keys, separation)))
+        value, empty = packed.gather(query, keys, values, radius(keys, separation))
+        return Field(value, empty, value.new_zeros(len(value)))
     if reports:
         return None
     softmax = _softmax(separation) if similarity is dot else None
@@ -259,19 +263,19 @@ def _mended(
         chunks(query[rows], len(keys), mask_of(mask, rows)),
     )
     again = _all([_whole(part, *given, some) for part, some in cut])
-    assert field.empty is not None
-    assert again.empty is not None
-    value = field.value.index_copy(0, rows, again.value)
-    return Field(value, field.empty.index_copy(0, rows, again.empty))
+    parts = [
+        old if old is None or new is None else old.index_copy(0, rows, new)
+        for old, new in zip(field, again, strict=True)
+    ]
+    return Field(field.value.index_copy(0, rows, again.value), *parts[1:])
 
 
 def _all(parts: list[Field]) -> Field:
     """Put the fields of several queries together."""
     if len(parts) == 1:
         return parts[0]
-    value = torch.cat([part.value for part in parts])
-    empty = [part.empty for part in parts if part.empty is not None]
-    return Field(value, torch.cat(empty) if empty else None)
+    value, *more = zip(*parts, strict=True)
+    return Field(torch.cat(value), *(None if each[0] is None else torch.cat(each) for each in more))
 
 
 def _streams(values: Rows) -> bool:
@@ -295,14 +299,20 @@ def _whole(
     part = separation.partial(compared, kept) if separation.coupled else None
     if part is None or part.coupling is None:
         weight = separation.unchecked_weights(compared, kept)
+        value = _sum(weight, values)
         # Softmax gives every key some weight, unless a mask leaves none.
-        never = type(separation) is Softmax and kept is None
-        return Field(_sum(weight, values), None if never else _zero(weight))
+        if type(separation) is Softmax and kept is None:
+            return Field(value, None)
+        size = weight.detach().abs().sum(-1)
+        return Field(value, size == 0, size)
     value = _sum(part.weights, values) - part.coupling * query.to(part.weights.dtype)
+    size = part.weights.abs().sum(-1, keepdim=True) + part.coupling.abs()
     if part.mass is not None:
-        value = value / torch.where(part.mass == 0, 1.0, part.mass)
+        mass = torch.where(part.mass == 0, 1.0, part.mass)
+        value, size = value / mass, size / mass
     # A rule that compares both values of a bit has an answer also where both are worth the same.
-    return Field(value, None if kept is None else ~kept.any(-1).expand(len(query)))
+    empty = None if kept is None else ~kept.any(-1).expand(len(query))
+    return Field(value, empty, size.squeeze(-1).detach())
 
 
 def _sum(weight: Tensor, values: Rows) -> Tensor:
@@ -313,12 +323,6 @@ def _sum(weight: Tensor, values: Rows) -> Tensor:
     parts = pieces(*values.shape)
     summed = [weight[:, rows].to(exact) @ values[rows].to(exact) for rows in parts]
     return torch.stack(summed).sum(0).to(weight.dtype)
-
-
-def _zero(weight: Tensor) -> Tensor:
-    """Return which rows of weights are all zero: the largest and the smallest are."""
-    known = weight.detach()
-    return (known.amax(-1) == 0) & (known.amin(-1) == 0)
 
 
 def _softmax(separation: Separation) -> Softmax | None:

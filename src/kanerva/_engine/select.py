@@ -128,8 +128,8 @@ def _highest(parts: Sequence["_Kept"]) -> Tensor:
     return torch.stack([kept.floor for kept in parts if kept.floor is not None]).amax(0)
 
 
-def read(found: Found, values: Rows, separation: Separation) -> tuple[Tensor, Tensor]:
-    """Return the weighted sums ``(b, e)`` of what was found, and which are empty ``(b,)``."""
+def read(found: Found, values: Rows, separation: Separation) -> tuple[Tensor, Tensor, Tensor]:
+    """Return weighted sums ``(b, e)``, which are empty ``(b,)``, and the sizes of the weights."""
     there = found.scores > -torch.inf
     weights = separation.unchecked_weights(found.scores.masked_fill(~there, 0.0), there)
     value = weights.new_zeros(len(weights), values.shape[1])
@@ -139,7 +139,8 @@ def read(found: Found, values: Rows, separation: Separation) -> tuple[Tensor, Te
         rows, columns = part.nonzero(as_tuple=True)
         picked = take(values, found.places[some][rows, columns]).to(part.dtype)
         value[some].index_add_(0, rows, picked * part[rows, columns, None])
-    return value, (weights == 0).all(-1)
+    size = weights.abs().sum(-1)
+    return value, size == 0, size
 
 
 def take(rows: Rows, places: Tensor) -> Tensor:

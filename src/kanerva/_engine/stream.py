@@ -55,6 +55,7 @@ class Sums(NamedTuple):
         shift: ``(b, 1)`` logarithm of the factor; -inf for a sum of no terms.
         mass: ``(b, 1)`` the divisor; None for no division.
         coupling: ``(b, 1)`` the self-coupling of the query; None for none.
+        size: ``(b, 1)`` the sum of the absolute weights and couplings.
         some: ``(b, 1)`` whether any key has a weight.
     """
 
@@ -62,6 +63,7 @@ class Sums(NamedTuple):
     shift: Tensor
     mass: Tensor | None
     coupling: Tensor | None
+    size: Tensor
     some: Tensor
 
 
@@ -72,8 +74,8 @@ def summed(
     similarity: Similarity,
     separation: Separation,
     mask: Mask,
-) -> tuple[Tensor, Tensor] | None:
-    """Return the weighted sums ``(b, e)``, and which of them are empty ``(b,)``.
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Return the weighted sums ``(b, e)``, which are empty ``(b,)``, and the sizes of the weights.
 
     None where the rule does not weigh block by block, or scores are not finite.
     """
@@ -89,12 +91,12 @@ def summed(
     done = []
     spanned = zip(*threads.share(work, spans(keys, query)), strict=True)
     for part, sums in zip(parts, spanned, strict=True):
-        total = _total(sums)
+        total = joined(sums)
         if total is None:
             return None
         done.append(_finished(total, query[part]))
-    value, empty = together(done)
-    return value, empty
+    value, empty, size = together(done)
+    return value, empty, size
 
 
 def learned(
@@ -104,7 +106,7 @@ def learned(
     similarity: Similarity,
     separation: Separation,
     mask: Mask,
-) -> tuple[Tensor, Tensor] | None:
+) -> tuple[Tensor, Tensor, Tensor] | None:
     """Return what ``summed`` does, with gradients: the backward pass weighs each block again."""
     query = query.to(wide(query.dtype))
 
@@ -119,20 +121,20 @@ def learned(
     done = []
     for part in steps(query, MANY):
         some = query[part]
-        size = max(1, settings.budget // (SCORE_BYTES * max(1, len(some))))
+        width = max(1, settings.budget // (SCORE_BYTES * max(1, len(some))))
         sums: list[Sums | None] = []
-        for start in range(0, len(keys), size):
-            rows = slice(start, start + size)
+        for start in range(0, len(keys), width):
+            rows = slice(start, start + width)
             given = (part_of(keys, rows), part_of(values, rows), tile(mask, part, rows))
             found = anew(block, some, *given)
             if found is None:
                 return None
             sums.append(Sums(*found))
-        total = _total(sums)
+        total = joined(sums)
         assert total is not None
         done.append(_finished(total, some))
-    value, empty = together(done)
-    return value, empty
+    value, empty, size = together(done)
+    return value, empty, size
 
 
 def anew(work: Callable[..., Any], *given: Any) -> Any:
@@ -157,7 +159,7 @@ def potential(
         return None
     query = query.to(wide(query.dtype))
 
-    def joined(parts: list[Tensor]) -> Tensor:
+    def whole_of(parts: list[Tensor]) -> Tensor:
         whole = separation.join(torch.stack(parts))
         assert whole is not None
         return whole
@@ -169,9 +171,9 @@ def potential(
             given = (tiles.numbers(block, query.dtype), similarity, separation)
             for part, values in zip(parts, found, strict=True):
                 values.append(_potential(query[part], *given, tile(mask, part, rows)))
-        return torch.cat([joined(values) for values in found])
+        return torch.cat([whole_of(values) for values in found])
 
-    return joined(threads.share(of_span, spans(keys, query)))
+    return whole_of(threads.share(of_span, spans(keys, query)))
 
 
 def _potential(
@@ -205,30 +207,32 @@ def _gather(
             weighed = tiles.weigh(separation, scores, kept) if arrays.sound(scores) else None
             if weighed is None:
                 return None
-            total = _zeros(query, values.shape[1], weighed) if total is None else total
-            _add(_rows_of(total, part), weighed, value, left(kept))
+            total = zeros(query, values.shape[1], weighed) if total is None else total
+            add(_rows_of(total, part), weighed, value, left(kept))
         report(rows.stop - rows.start)
     return total
 
 
-def _zeros(query: Tensor, width: int, like: Partial) -> Sums:
+def zeros(query: Tensor, width: int, like: Partial) -> Sums:
     """Return sums of no terms, with the fields that ``like`` has."""
     value, column = query.new_zeros(len(query), width), query.new_zeros(len(query), 1)
     mass = None if like.mass is None else torch.zeros_like(column)
     coupling = None if like.coupling is None else torch.zeros_like(column)
     shift, some = torch.full_like(column, -torch.inf), torch.zeros_like(column, dtype=torch.bool)
-    return Sums(value, shift, mass, coupling, some)
+    return Sums(value, shift, mass, coupling, torch.zeros_like(column), some)
 
 
 def _rows_of(sums: Sums, rows: slice) -> Sums:
     """Return a view of the sums of some queries."""
     mass, coupling = (None if part is None else part[rows] for part in (sums.mass, sums.coupling))
-    return Sums(sums.value[rows], sums.shift[rows], mass, coupling, sums.some[rows])
+    size, some = sums.size[rows], sums.some[rows]
+    return Sums(sums.value[rows], sums.shift[rows], mass, coupling, size, some)
 
 
-def _add(total: Sums, part: Partial, values: Tensor, kept: Tensor | None) -> None:
+def add(total: Sums, part: Partial, values: Tensor, kept: Tensor | None) -> None:
     """Add the sums of a block, in place."""
-    total.some.logical_or_(_some(part, kept))
+    size = _size(part)
+    total.some.logical_or_(_some(part, kept, size))
     factor = None
     if part.shift is None:
         total.shift.zero_()
@@ -239,7 +243,8 @@ def _add(total: Sums, part: Partial, values: Tensor, kept: Tensor | None) -> Non
         before, factor = (total.shift - base).exp_(), (part.shift - base).exp_()
         total.value.mul_(before).addcmul_(part.weights @ values, factor)
         total.shift.copy_(shift)
-    for sums, more in ((total.mass, part.mass), (total.coupling, part.coupling)):
+    pairs = ((total.mass, part.mass), (total.coupling, part.coupling), (total.size, size))
+    for sums, more in pairs:
         if sums is not None and more is not None:
             sums.add_(more) if factor is None else sums.mul_(before).addcmul_(more, factor)
 
@@ -247,10 +252,11 @@ def _add(total: Sums, part: Partial, values: Tensor, kept: Tensor | None) -> Non
 def _sums(part: Partial, values: Tensor, kept: Tensor | None) -> Sums:
     """Return the sums of one block."""
     shift = torch.zeros_like(part.weights[:, :1]) if part.shift is None else part.shift
-    return Sums(part.weights @ values, shift, part.mass, part.coupling, _some(part, kept))
+    value, size = part.weights @ values, _size(part)
+    return Sums(value, shift, part.mass, part.coupling, size, _some(part, kept, size))
 
 
-def _total(parts: Sequence[Sums | None]) -> Sums | None:
+def joined(parts: Sequence[Sums | None]) -> Sums | None:
     """Add the sums over different keys; None where one is missing."""
     total = parts[0]
     for other in parts[1:]:
@@ -263,22 +269,46 @@ def _total(parts: Sequence[Sums | None]) -> Sums | None:
             mass = total.mass * first + other.mass * second
         if total.coupling is not None and other.coupling is not None:
             coupling = total.coupling * first + other.coupling * second
-        value = total.value * first + other.value * second
-        total = Sums(value, shift, mass, coupling, total.some | other.some)
+        value, size = (
+            one * first + more * second
+            for one, more in ((total.value, other.value), (total.size, other.size))
+        )
+        total = Sums(value, shift, mass, coupling, size, total.some | other.some)
     return total
 
 
-def _finished(total: Sums, query: Tensor) -> tuple[Tensor, Tensor]:
+def stacked(parts: Sequence[Sums]) -> Sums:
+    """Return the sums of different queries as one."""
+
+    def column(name: str) -> Any:
+        same = [getattr(part, name) for part in parts]
+        return None if same[0] is None else torch.cat(same)
+
+    return Sums(*map(column, Sums._fields))
+
+
+def _finished(total: Sums, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Subtract the self-coupling of the query, and divide by the mass, where the rule has them."""
     value = total.value if total.coupling is None else total.value - total.coupling * query
+    size = total.size
     if total.mass is not None:
-        value = value / torch.where(total.mass == 0, 1.0, total.mass)
+        mass = torch.where(total.mass == 0, 1.0, total.mass)
+        value, size = value / mass, size / mass
     elif total.coupling is None:
-        value = value * total.shift.exp()
-    return value, ~total.some.squeeze(-1)
+        factor = total.shift.exp()
+        value, size = value * factor, size * factor
+    return value, ~total.some.squeeze(-1), size.squeeze(-1)
 
 
-def _some(part: Partial, kept: Tensor | None) -> Tensor:
+def _size(part: Partial) -> Tensor:
+    """Return the sum of the absolute weights of a block, and of its self-coupling."""
+    if part.mass is not None and part.coupling is None:
+        return part.mass.detach()
+    size = part.weights.detach().abs().sum(-1, keepdim=True)
+    return size if part.coupling is None else size + part.coupling.detach().abs()
+
+
+def _some(part: Partial, kept: Tensor | None, size: Tensor) -> Tensor:
     """Return where a block has any weight.
 
     A rule with a self-coupling compares both values of a bit: it has a result for every key.
@@ -286,8 +316,7 @@ def _some(part: Partial, kept: Tensor | None) -> Tensor:
     if part.coupling is not None:
         there = torch.ones_like(part.coupling, dtype=torch.bool)
         return there if kept is None else there & kept.any(-1, keepdim=True)
-    known = part.mass if part.mass is not None else part.weights.abs().amax(-1, keepdim=True)
-    return known.detach() != 0
+    return size != 0
 
 
 def _base(shift: Tensor) -> Tensor:

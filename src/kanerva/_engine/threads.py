@@ -7,6 +7,7 @@ the threads here meet only at the end of the work.
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import cache
 from threading import Barrier
 from typing import TypeVar
@@ -40,8 +41,11 @@ def share(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]
         with torch.inference_mode(inferring), torch.set_grad_enabled(graded and not inferring):
             return work(item)
 
+    # The settings of this thread hold in the others too.
+    contexts = [copy_context() for _ in items]
     # Threads do not survive a fork: a forked process, such as one that loads data, gets its own.
-    return list(_pool(len(items), os.getpid()).map(alike, items))
+    pool = _pool(len(items), os.getpid())
+    return list(pool.map(lambda context, item: context.run(alike, item), contexts, items))
 
 
 @cache

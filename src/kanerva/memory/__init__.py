@@ -2,9 +2,21 @@
 
 from kanerva.memory._associative import Associative
 from kanerva.memory._base import Memory
+from kanerva.memory._connections import Clipped, Covariance
 from kanerva.memory._explanation import Explanation
 from kanerva.memory._load import load
 from kanerva.memory._locations import Locations
+from kanerva.memory._near import Nearest
 from kanerva.memory._patterns import Patterns
 
-__all__ = ["Associative", "Explanation", "Locations", "Memory", "Patterns", "load"]
+__all__ = [
+    "Associative",
+    "Clipped",
+    "Covariance",
+    "Explanation",
+    "Locations",
+    "Memory",
+    "Nearest",
+    "Patterns",
+    "load",
+]

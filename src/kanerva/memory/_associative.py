@@ -115,8 +115,22 @@ class Associative(nn.Module, ABC):
         config, extra, _ = _parts.describe_memory(self)
         archive.write(where, dict(self.state_dict()) | extra, config)
 
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a buffer that can be changed outside inference mode too."""
+        kept = None if tensor is None else normal(tensor)
+        super().register_buffer(name, kept, persistent)
+
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         with within(f"{type(self).__name__}.to"):
             probe = torch.empty(0, dtype=self.dtype, device=self.device)
             arrays.floating(fn(probe).dtype)
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        with torch.inference_mode(False):
+            return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+
+def normal(tensor: Tensor) -> Tensor:
+    """Return a tensor that can be changed, and trained through, outside inference mode."""
+    if not tensor.is_inference():
+        return tensor
+    with torch.inference_mode(False):
+        return tensor.clone()

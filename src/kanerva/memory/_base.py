@@ -8,29 +8,27 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from kanerva import dynamics
 from kanerva._core import arrays, checks
+from kanerva._core.arrays import Listed
 from kanerva._core.errors import InputError, describe, door, refuse
-from kanerva._core.settings import settings
-from kanerva._engine import routes
+from kanerva._engine import routes, votes
 from kanerva._engine.routes import Field
-from kanerva._engine.scores import narrow, rows_of
+from kanerva._engine.scores import narrow
 from kanerva.activation import Activation
 from kanerva.bits import Packed
-from kanerva.dynamics import Path, Rules, Settled
 from kanerva.memory import _parts, _state
-from kanerva.memory._associative import Associative
 from kanerva.memory._explanation import Explanation, explained
+from kanerva.memory._inputs import Given, Mask, afford
+from kanerva.memory._recall import Recalls
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity
 
 __all__ = ["Memory"]
 
-Mask = Shaped[Tensor, "*_mask"] | None
 EMPTY = ("zero", "keep", "raise")
 
 
-class Memory(Associative):
+class Memory(Recalls):
     r"""A content-addressable memory that compares a query with keys, weighs them, and sums values.
 
     .. math:: s_i = \text{similarity}(q, k_i), \quad w = \text{separation}(s), \quad
@@ -58,12 +56,7 @@ class Memory(Associative):
         [0, 0, 0, 0, 0]
     """
 
-    keys: Any
     beta: nn.Parameter | None
-    # Every store sets the length of its keys, and registers a buffer with the dtype and the device
-    # of queries.
-    _dim: int
-    _unit: Tensor
 
     @door
     def __init__(
@@ -152,7 +145,7 @@ class Memory(Associative):
 
     @door
     def scores(
-        self, query: Float[Tensor, "*batch d"], mask: Mask = None
+        self, query: Float[Tensor, "*batch d"] | Listed, mask: Mask = None
     ) -> Float[Tensor, "*batch m"]:
         """Compare queries with every key.
 
@@ -164,14 +157,14 @@ class Memory(Associative):
         Returns:
             ``(..., m)``, larger is nearer.
         """
-        rows, kept = self._given(query, mask)
-        self._afford(query)
-        found = routes.scores(rows, self.keys, self.similarity, kept)
-        return found.reshape(*query.shape[:-1], self.keys.shape[0])
+        given = self._given(query, mask)
+        afford(given, self.dtype)
+        found = routes.scores(given.rows, given.keys, self.similarity, given.kept)
+        return found.reshape(*given.batch, found.shape[-1])
 
     @door
     def weights(
-        self, query: Float[Tensor, "*batch d"], mask: Mask = None
+        self, query: Float[Tensor, "*batch d"] | Listed, mask: Mask = None
     ) -> Float[Tensor, "*batch m"]:
         """Weigh every key.
 
@@ -182,14 +175,13 @@ class Memory(Associative):
         Returns:
             ``(..., m)``.
         """
-        rows, kept = self._given(query, mask)
-        self._afford(query)
-        found = routes.weights(rows, self.keys, self.similarity, self.separation, kept)
-        return found.reshape(*query.shape[:-1], self.keys.shape[0])
+        given = self._given(query, mask)
+        afford(given, self.dtype)
+        return self._weights(given).reshape(*given.batch, given.keys.shape[0])
 
     @door
     def read(
-        self, query: Float[Tensor, "*batch d"], mask: Mask = None
+        self, query: Float[Tensor, "*batch d"] | Listed, mask: Mask = None
     ) -> Float[Tensor, "*batch e"]:
         """Read once.
 
@@ -206,96 +198,19 @@ class Memory(Associative):
             InputError: a query of another length, with other numbers than bits where bits are
                 needed, or not finite.
         """
-        rows, kept = self._given(query, mask)
-        value = self._read(rows, kept)
-        return value if query.ndim == 2 else value.reshape(*query.shape[:-1], value.shape[-1])
+        given = self._given(query, mask)
+        value = self._read(given)
+        return value if len(given.batch) == 1 else value.reshape(*given.batch, value.shape[-1])
 
     def forward(
-        self, query: Float[Tensor, "*batch d"], mask: Mask = None
+        self, query: Float[Tensor, "*batch d"] | Listed, mask: Mask = None
     ) -> Float[Tensor, "*batch e"]:
         """Read once, as ``read`` does."""
         return self.read(query, mask)
 
     @door
-    def recall(
-        self,
-        query: Float[Tensor, "*batch d"],
-        *,
-        steps: int = 100,
-        rate: float = 1.0,
-        tolerance: float | None = None,
-        mask: Mask = None,
-    ) -> Float[Tensor, "*batch d"]:
-        """Read repeatedly until nothing changes, each query on its own.
-
-        Args:
-            query: ``(..., d)``.
-            steps: at most so many reads.
-            rate: share of each step that is taken, in (0, 1]; bits take whole steps only.
-            tolerance: rest is a change of no more than this share of the largest coordinate; None:
-                exact rest for bits, else the dtype's resolution to the power 3/4.
-            mask: as in ``read``.
-
-        Returns:
-            the last states ``(..., d)``; ``settle`` also returns which of them came to rest.
-        """
-        return self._settled(query, self._iteration(query, steps, rate, tolerance, mask)).state
-
-    @door
-    def settle(
-        self,
-        query: Float[Tensor, "*batch d"],
-        *,
-        steps: int = 100,
-        rate: float = 1.0,
-        tolerance: float | None = None,
-        mask: Mask = None,
-    ) -> Settled:
-        """Recall, and return how many reads each query took and whether it came to rest.
-
-        Args:
-            query: ``(..., d)``.
-            steps: at most so many reads.
-            rate: share of each step that is taken.
-            tolerance: as in ``recall``.
-            mask: as in ``read``.
-
-        Returns:
-            last states, reads made, and whether the last one changed nothing.
-        """
-        return self._settled(query, self._iteration(query, steps, rate, tolerance, mask))
-
-    @door
-    def trace(
-        self,
-        query: Float[Tensor, "*batch d"],
-        *,
-        steps: int = 100,
-        rate: float = 1.0,
-        tolerance: float | None = None,
-        mask: Mask = None,
-    ) -> Path:
-        """Recall, and return every state on the way with its energy.
-
-        Args:
-            query: ``(..., d)``.
-            steps: at most so many reads.
-            rate: share of each step that is taken.
-            tolerance: as in ``recall``.
-            mask: as in ``read``.
-
-        Returns:
-            the path: states, energies (None where the memory has none), steps taken, and whether
-            each query came to rest.
-        """
-        rules = self._iteration(query, steps, rate, tolerance, mask)
-        moments = list(dynamics.iterate(self._again, query, rules))
-        states, last = torch.stack([moment.state for moment in moments]), moments[-1]
-        return Path(states, self._energies(states, mask), last.steps, last.converged)
-
-    @door
     def energy(
-        self, query: Float[Tensor, "*batch d"], mask: Mask = None
+        self, query: Float[Tensor, "*batch d"] | Listed, mask: Mask = None
     ) -> Float[Tensor, "*batch"]:
         r"""Return the energy that a read lowers.
 
@@ -320,12 +235,11 @@ class Memory(Associative):
             got = f"a memory of {self.dim} -> {self.value_dim} with values of its own"
             do = "build it without value_dim"
             refuse("memory", got=got, must="auto-associative, its values the keys", do=do)
-        rows, kept = self._given(query, mask)
-        found = routes.energy(rows, self.keys, self.similarity, self.separation, kept)
-        return found.reshape(query.shape[:-1])
+        given = self._given(query, mask)
+        return self._energy(given).reshape(given.batch)
 
     @door
-    def explain(self, query: Float[Tensor, "*batch d"], mask: Mask = None) -> Explanation:
+    def explain(self, query: Float[Tensor, "*batch d"] | Listed, mask: Mask = None) -> Explanation:
         """Read once, and return what the read is made of.
 
         Args:
@@ -339,16 +253,34 @@ class Memory(Associative):
         Raises:
             InputError: the weights of all queries together would exceed ``settings.budget``.
         """
-        weights = self.weights(query, mask)
-        rows, kept = self._given(query, mask)
-        batch = query.shape[:-1]
-        value = self._read(rows, kept).reshape(*batch, self.value_dim)
-        vote = self._field(rows, kept).value.abs().amin(-1).reshape(batch)
-        bits, energy = self.value_bits, self._energies(query, mask)
-        return explained(value, weights, self._mass(weights), vote if bits else None, energy)
+        given = self._given(query, mask)
+        afford(given, self.dtype)
+        batch, weights = given.batch, self._weights(given)
+        value = self._read(given).reshape(*batch, self.value_dim)
+        vote = self._field(given).value.abs().amin(-1).reshape(batch) if self.value_bits else None
+        energy, mass = self._energies(given), self._mass(weights, given).reshape(batch)
+        weights = weights.reshape(*batch, weights.shape[-1])
+        return explained(value, weights, mass, vote, energy)
+
+    @door
+    def nearest(
+        self, query: Float[Tensor, "*batch d"] | Listed, k: int = 1, mask: Mask = None
+    ) -> Any:
+        """Return which stored rows are nearest to a query, for a store that keeps its rows.
+
+        Args:
+            query: ``(..., d)``.
+            k: how many rows.
+            mask: as in ``read``.
+
+        Raises:
+            InputError: the memory keeps no rows.
+        """
+        do = "store the patterns in a kanerva.Patterns too, and take the nearest of these"
+        refuse("memory", got=type(self).__name__, must="one that keeps its rows", do=do)
 
     def pattern_weights(
-        self, query: Float[Tensor, "*batch d"], patterns: Float[Tensor, "n d"]
+        self, query: Float[Tensor, "*batch d"] | Listed, patterns: Float[Tensor, "n d"] | Listed
     ) -> Float[Tensor, "*batch n"]:
         """Return how much each stored pattern counts in a read.
 
@@ -361,70 +293,6 @@ class Memory(Associative):
         """
         return self.weights(query)
 
-    def _given(self, query: Tensor, mask: Mask) -> tuple[Tensor, Tensor | None]:
-        """Check a query and a mask, and return them as rows."""
-        self._vectors("query", query, self._dim)
-        if self._bits:
-            arrays.bipolar("query", query)
-        elif mask is not None or not self._shows:
-            arrays.finite("query", query)
-        rows = query if query.ndim == 2 else query.reshape(-1, query.shape[-1])
-        return rows, self._kept(mask, query.shape[:-1])
-
-    def _kept(self, mask: Mask, batch: torch.Size) -> Tensor | None:
-        """Check a mask, lay it out as rows, and add the bias of the keys."""
-        kept = None if mask is None else rows_of(mask, batch, self.keys.shape[0])
-        bias = self.bias()
-        return kept if bias is None else _biased(kept, self._vetted(bias))
-
-    def _vetted(self, bias: Any) -> Tensor:
-        """Refuse a bias that is not one number for each key."""
-        must = f"{self.dtype} of shape ({self.keys.shape[0]},), finite or -inf"
-        do = "return one number for each key"
-        fits = arrays.dense("bias", bias, must).shape == self.keys.shape[:1]
-        if not fits or bias.dtype != self.dtype or bias.device != self.device:
-            refuse("bias", bias, must=must, do=do)
-        if not arrays.sound(bias) and not (bias.detach() < torch.inf).all():
-            refuse("bias", bias, must=must, do=do)
-        return bias
-
-    def _vectors(self, name: str, rows: Tensor, dim: int) -> None:
-        """Refuse vectors of another length, dtype or device."""
-        unit: Any = self._buffers["_unit"]
-        if (
-            isinstance(rows, Tensor)
-            and not rows.is_nested
-            and rows.dtype is unit.dtype
-            and rows.device == unit.device
-            and rows.layout is torch.strided
-            and rows.ndim
-            and rows.shape[-1] == dim
-        ):
-            return
-        arrays.vectors(name, rows, dim, unit.dtype)
-        if rows.device != unit.device:
-            home = str(unit.device)
-            do = f"move it with {name}.to({home!r})"
-            refuse(name, got=f"on {rows.device}", must=f"on {home}", do=do)
-
-    def _rows(self, name: str, rows: Tensor, dim: int, bits: bool) -> Tensor:
-        """Refuse vectors that cannot be stored."""
-        self._vectors(name, rows, dim)
-        return arrays.bipolar(name, rows) if bits else arrays.finite(name, rows)
-
-    def _payload(self, keys: Tensor, values: Tensor | None) -> Tensor:
-        """Return the values that go with ``keys``, one row each: the keys where none are given."""
-        if values is None and self.value_dim != self.dim:
-            must = f"a tensor of shape (..., {self.value_dim})"
-            refuse("values", got="left out", must=must, do="give one value for each key")
-        given = keys if values is None else values
-        self._rows("values", given, self.value_dim, self.value_bits)
-        if given.shape[:-1] != keys.shape[:-1]:
-            got = f"of shape {tuple(given.shape)} for keys of shape {tuple(keys.shape)}"
-            do = "give both the same leading dimensions"
-            refuse("values", got=got, must="one for each key", do=do)
-        return given.reshape(-1, self.value_dim)
-
     @property
     def _descends(self) -> bool:
         """Whether the values are the keys, so that a read may descend an energy."""
@@ -433,33 +301,51 @@ class Memory(Associative):
             return self.autoassociative and keys.words is values.words
         return self.autoassociative and keys is values
 
-    def _afford(self, query: Tensor) -> None:
-        """Refuse weights of more bytes than the budget: they are returned whole."""
-        queries, keys = query[..., 0].numel(), self.keys.shape[0]
-        size = queries * keys * max(4, query.element_size())
-        if size > settings.budget and queries > 1:
-            must = f"few enough for {settings.budget} bytes of weights"
-            got = f"{tuple(query.shape)} against {keys} keys: {size} bytes"
-            do = "give fewer at a time, or raise kanerva.settings.budget"
-            refuse("query", got=got, must=must, do=do)
+    def _weights(self, given: Given) -> Tensor:
+        """Weigh every key for checked queries."""
+        rule = self.separation
+        return routes.weights(given.rows, given.keys, self.similarity, rule, given.kept)
 
-    def _field(self, rows: Tensor, kept: Tensor | None) -> Field:
-        """Sum the values by their weights, for checked queries ``(b, d)``."""
-        return routes.field(rows, self.keys, self.values, self.similarity, self.separation, kept)
+    def _energy(self, given: Given) -> Tensor:
+        """Return the energy of checked queries."""
+        rule = self.separation
+        return routes.energy(given.rows, given.keys, self.similarity, rule, given.kept)
 
-    def _mass(self, weights: Tensor) -> Tensor:
+    def _energies(self, given: Given) -> Tensor | None:
+        """Return the energy; None where the memory has none, or none that is finite."""
+        if self._descends:
+            with suppress(InputError):
+                return self._energy(given).reshape(given.batch)
+        return None
+
+    def _field(self, given: Given) -> Field:
+        """Sum the values by their weights."""
+        engine = votes if self._bits and self.activation.bits else routes
+        rule = self._separation if self._parameters["beta"] is None else self.separation
+        parts = (self.similarity, rule)
+        return engine.field(given.rows, given.keys, given.values, *parts, given.kept)
+
+    def _mass(self, weights: Tensor, given: Given) -> Tensor:
         """Return how much weight a read has."""
         return weights.abs().sum(-1)
 
-    def _read(self, rows: Tensor, kept: Tensor | None) -> Tensor:
+    def _read(self, given: Given) -> Tensor:
         """Read checked queries ``(b, d)``."""
-        value, empty = self._field(rows, kept)
+        rows, (value, empty, _) = given.rows, self._field(given)
         if not self.activation.plain:
             value = self._activated(value, rows)
         if value.dtype is not rows.dtype:
             value = narrow(value, rows)
-        if empty is None:
-            return value
+        if empty is not None:
+            value = self._emptied(value, empty, rows)
+        if given.traced:
+            # A traced graph cannot refuse a query: what is not finite, or no bits, has no answer.
+            fits = rows.abs() == 1 if self._bits else rows.isfinite()
+            value = torch.where(fits.all(-1, keepdim=True), value, torch.nan)
+        return value
+
+    def _emptied(self, value: Tensor, empty: Tensor, rows: Tensor) -> Tensor:
+        """Replace what was read where every weight is zero."""
         if self.empty == "raise" and not arrays.tracing() and empty.any():
             got = f"out of reach, {int(empty.sum())} of {empty.numel()} of them"
             do = 'widen the radius, or choose empty="zero" or "keep"'
@@ -478,52 +364,6 @@ class Memory(Associative):
             refuse("activation", got=got, must=must, do=do)
         return value
 
-    def _again(self, state: Tensor, kept: Tensor | None = None) -> Tensor:
-        """Read on from a state. Zeros, which an empty read leaves, are no bits: they stay."""
-        if not self.key_bits:
-            return self._read(state, kept)
-        lost = (state == 0).any(-1, keepdim=True)
-        return torch.where(lost, state, self._read(torch.where(lost, 1.0, state), kept))
-
-    def _settled(self, query: Tensor, rules: Rules) -> Settled:
-        """Read repeatedly."""
-        *_, last = dynamics.iterate(self._again, query, rules)
-        return last
-
-    def _energies(self, states: Tensor, mask: Mask) -> Tensor | None:
-        """Return the energy of states; None where the memory has none, or none that is finite."""
-        if not self._descends:
-            return None
-        with suppress(InputError):
-            rows = states.reshape(-1, states.shape[-1])
-            kept = self._kept(mask, states.shape[:-1])
-            found = routes.energy(rows, self.keys, self.similarity, self.separation, kept)
-            return found.reshape(states.shape[:-1])
-        return None
-
-    def _iteration(
-        self, query: Tensor, steps: int, rate: float, tolerance: float | None, mask: Mask
-    ) -> Rules:
-        """Check a query and how its recall is repeated."""
-        rows, kept = self._given(query, mask)
-        arrays.finite("query", query)
-        if self.value_dim != self.dim:
-            must = "the length of the keys, because a recall reads on from what was read"
-            refuse(
-                "value_dim",
-                got=f"{self.value_dim} for keys of {self.dim}",
-                must=must,
-                do="use read",
-            )
-        if tolerance is None:
-            tolerance = 0.0 if self.value_bits else torch.finfo(self.dtype).eps ** 0.75
-        context = () if kept is None else (kept.expand(len(rows), -1),)
-        rules = dynamics.rules(steps, rate, tolerance, context, len(rows))
-        if self.value_bits and rules.rate != 1:
-            do = "leave it out; bits take whole steps"
-            refuse("rate", got=repr(rate), must="1 where bits are read", do=do)
-        return rules
-
     def _resize(self, state: dict[str, Any], prefix: str, *names: str) -> None:
         """Make buffers as long as those to be loaded, once these are known to be sound."""
         here = {name: rows for name in names if isinstance(rows := self._buffers.get(name), Tensor)}
@@ -533,16 +373,10 @@ class Memory(Associative):
             for name, rows in new.items():
                 if (name == "keys" and self.key_bits) or (name == "_values" and self.value_bits):
                     self._vet_bits(name, rows)
-        for name, rows in new.items():
-            self._buffers[name] = here[name].new_empty(rows.shape)
+        with torch.inference_mode(False):
+            for name, rows in new.items():
+                self._buffers[name] = here[name].new_empty(rows.shape)
 
     def _vet_bits(self, name: str, rows: Tensor) -> None:
         """Refuse rows of a state that are not the bits they must be."""
         arrays.bipolar(name, rows)
-
-
-def _biased(kept: Tensor | None, bias: Tensor) -> Tensor:
-    """Add the bias of the keys to the rows of a mask."""
-    if kept is None:
-        return bias.expand(1, -1)
-    return torch.where(kept, bias, -torch.inf) if kept.dtype == torch.bool else kept + bias

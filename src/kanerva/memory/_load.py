@@ -4,12 +4,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from kanerva._core import archive, arrays, checks
 from kanerva._core.errors import InputError, InputTypeError, describe, door, refuse
 from kanerva.memory._associative import Associative
 from kanerva.memory._base import Memory
+from kanerva.memory._connections import Clipped, Covariance
 from kanerva.memory._file import Record, unsound
 from kanerva.memory._locations import Locations
 from kanerva.memory._parts import Reader, called
@@ -17,7 +19,9 @@ from kanerva.memory._patterns import Patterns
 
 __all__ = ["load"]
 
-STORES: dict[str, type[Associative]] = {"Patterns": Patterns, "Locations": Locations}
+STORES: dict[str, type[Associative]] = {
+    store.__name__: store for store in (Patterns, Locations, Clipped, Covariance)
+}
 
 
 @door
@@ -60,7 +64,8 @@ def load(path: str | Path, allow: Sequence[Any] = ()) -> Memory:
             refuse("allow", one, must="classes and functions", do=do, error=InputTypeError)
     tensors, header = archive.read(checks.path(path))
     try:
-        return _restored(Record(header, tensors), allow)
+        with torch.inference_mode(False):
+            return _restored(Record(header, tensors), allow)
     except InputError as error:
         if not error.function:
             raise

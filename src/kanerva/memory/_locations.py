@@ -7,7 +7,7 @@ from jaxtyping import Float, Int8, Shaped
 from torch import Tensor
 
 from kanerva._core import arrays, checks
-from kanerva._core.arrays import FLOATS
+from kanerva._core.arrays import FLOATS, Listed
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva._core.settings import settings
 from kanerva._engine import routes, writes
@@ -16,6 +16,7 @@ from kanerva.activation import Activation, Sign
 from kanerva.bits import WORD, Packed, pack
 from kanerva.memory._base import Memory
 from kanerva.memory._file import Record, unsound
+from kanerva.memory._inputs import Given, changes
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity, agreement
 
@@ -86,7 +87,8 @@ class Locations(Memory):
         if counters not in (*arrays.FLOATS, *arrays.INTEGERS):
             must, do = "a signed integer or a floating dtype", "choose torch.int32"
             refuse("counters", counters, must=must, do=do, error=InputTypeError)
-        with checks.room("value_dim", f"{width} for each of {len(addresses)} locations"):
+        needed = len(addresses) * (width + 1) * counters.itemsize
+        with checks.room("value_dim", f"{width} for each of {len(addresses)} locations", needed):
             self.register_buffer("counters", torch.zeros(len(addresses), width + 1, dtype=counters))
         self.register_buffer("_stored", torch.zeros((), dtype=torch.int64))
         self.overflow = checks.choice("overflow", overflow, ("raise", "saturate"))
@@ -165,8 +167,11 @@ class Locations(Memory):
         return int(self._stored)
 
     @door
+    @changes
     def write(
-        self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None
+        self,
+        keys: Float[Tensor, "*batch d"] | Listed,
+        values: Float[Tensor, "*batch e"] | Listed | None = None,
     ) -> None:
         """Deposit values at the locations that their keys activate.
 
@@ -180,8 +185,11 @@ class Locations(Memory):
         self._deposit(keys, values, 1)
 
     @door
+    @changes
     def forget(
-        self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None
+        self,
+        keys: Float[Tensor, "*batch d"] | Listed,
+        values: Float[Tensor, "*batch e"] | Listed | None = None,
     ) -> None:
         """Take back what was written by depositing its complement.
 
@@ -196,7 +204,8 @@ class Locations(Memory):
         """
         self._deposit(keys, values, -1)
 
-    @torch.no_grad()
+    @door
+    @changes
     def clear(self) -> None:
         """Set every counter to zero; the addresses stay."""
         self.counters.zero_()
@@ -204,7 +213,7 @@ class Locations(Memory):
         self._peak, self._unseen = 0, 0
 
     @door
-    @torch.no_grad()
+    @changes
     def kill(self, share: float, *, seed: int | torch.Generator) -> int:
         """Destroy a random share of the locations, with their counters.
 
@@ -229,10 +238,9 @@ class Locations(Memory):
         self.counters = self.counters[left]
         return died
 
-    @torch.no_grad()
-    def _deposit(self, keys: Tensor, values: Tensor | None, times: int) -> None:
+    def _deposit(self, keys: Any, values: Any, times: int) -> None:
         """Check everything, then change the counters."""
-        self._rows("keys", keys, self.dim, self.key_bits)
+        keys = self._rows("keys", keys, self.dim, self.key_bits)
         values = self._payload(keys, values)
         count = len(values)
         if times < 0 and count > len(self):
@@ -277,19 +285,24 @@ class Locations(Memory):
                 self.counters[part] = changed.to(self.counters.dtype)
             self._peak = max(self._peak, min(peak, end))
 
-    def _field(self, rows: Tensor, kept: Tensor | None) -> Field:
-        """Sum the counters; the last column tells where nothing was written within reach."""
-        rule = self.separation
-        value, _ = routes.field(rows, self.keys, self.counters, self.similarity, rule, kept)
-        return Field(value[:, :-1], value[:, -1] == 0)
+    def _held(self) -> tuple[Any, Any, Any]:
+        return self.keys, self.counters, self.bias()
 
-    def _mass(self, weights: Tensor) -> Tensor:
+    def _field(self, given: Given) -> Field:
+        """Sum the counters; the last column is 0 where nothing was written within reach."""
+        parts = (given.keys, given.values, self.similarity, self.separation, given.kept)
+        # Writes change the counters in place.
+        with self._alone():
+            found = routes.field(given.rows, *parts)
+        return Field(found.value[:, :-1], found.value[:, -1] == 0, found.size)
+
+    def _mass(self, weights: Tensor, given: Given) -> Tensor:
         """Count the locations shared with everything written."""
-        return (weights.double() @ self.counters[:, -1].double()).to(weights.dtype)
+        return (weights.double() @ given.values[:, -1].double()).to(weights.dtype)
 
     @door
     def pattern_weights(
-        self, query: Float[Tensor, "*batch d"], patterns: Float[Tensor, "n d"]
+        self, query: Float[Tensor, "*batch d"] | Listed, patterns: Float[Tensor, "n d"] | Listed
     ) -> Float[Tensor, "*batch n"]:
         """Return how much each stored pattern counts in a read.
 
@@ -301,16 +314,15 @@ class Locations(Memory):
             ``(..., n)`` how many active locations query and pattern share, or the product of their
             weights where these are not 0 and 1.
         """
-        rows, _ = self._given(query, None)
-        stored, _ = self._given(patterns, None)
-        given = (self.keys, self.similarity, self.separation, None)
-        size = max(1, settings.budget // (64 * len(self.addresses)))
-        active = [routes.weights(part, *given) for part in torch.split(rows, size)]
+        given, stored = self._given(query, None), self._given(patterns, None).rows
+        parts = (given.keys, self.similarity, self.separation, None)
+        size = max(1, settings.budget // (64 * len(given.keys)))
+        active = [routes.weights(part, *parts) for part in torch.split(given.rows, size)]
         columns = []
         for some in torch.split(stored, size):
-            weights = routes.weights(some, *given)
+            weights = routes.weights(some, *parts)
             columns.append(torch.cat([part @ weights.mT for part in active]))
-        return torch.cat(columns, -1).reshape(*query.shape[:-1], len(stored))
+        return torch.cat(columns, -1).reshape(*given.batch, len(stored))
 
     def _config(self) -> dict[str, Any]:
         return {

@@ -8,26 +8,27 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from kanerva._core import arrays, checks
+from kanerva._core.arrays import Listed
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva._core.map import Source
 from kanerva._core.settings import settings
-from kanerva._engine import certify as certify_
-from kanerva._engine import overlaps, prune
-from kanerva._engine.certify import Certified
+from kanerva._engine import overlaps
 from kanerva.activation import Activation, Identity
 from kanerva.bits import WORD, Packed, signs
 from kanerva.dynamics import Rules, Settled
 from kanerva.memory import _over
-from kanerva.memory._base import Mask
+from kanerva.memory._associative import normal
+from kanerva.memory._base import Memory
 from kanerva.memory._file import Record
-from kanerva.memory._rows import Rows
+from kanerva.memory._inputs import Given, Mask, changes
+from kanerva.memory._near import Near
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity, dot
 
 __all__ = ["Patterns"]
 
 
-class Patterns(Rows):
+class Patterns(Near):
     """Keeps every key and value as written, and gives each an id that stays.
 
     Args:
@@ -88,13 +89,12 @@ class Patterns(Rows):
         self.register_buffer("_unit", unit, persistent=False)
         self.storage = self._checked_storage(storage)
         # Not by register_buffer, which does not allow a property of the same name.
-        self._buffers["keys"] = self._none(self._dim)
+        self._buffers["keys"] = normal(self._none(self._dim))
         values = None if self._width is None else self._none(self._width)
         self.register_buffer("_values", values)
         self.register_buffer("ids", torch.empty(0, dtype=torch.int64))
         self.register_buffer("_next", torch.zeros((), dtype=torch.int64))
-        # What ``certify`` prepared, and from which rows in which version.
-        self._near: tuple[list[Tensor], tuple[int, ...], prune.Coarse] | None = None
+        self._near = None
         self._fit()
 
     @classmethod
@@ -189,6 +189,11 @@ class Patterns(Rows):
             return self.keys
         return Packed.wrap(rows, self._width) if rows.dtype == torch.int64 else rows
 
+    def _held(self) -> tuple[Any, Any, Any]:
+        keys = self.keys
+        bias = None if type(self).bias is Memory.bias else self.bias()
+        return keys, keys if self._width is None else self.values, bias
+
     @property
     def dim(self) -> int:
         """Length d of a key."""
@@ -214,7 +219,10 @@ class Patterns(Rows):
 
     @door
     def read(
-        self, query: Float[Tensor, "*batch d"], mask: Mask = None, tolerance: float | None = None
+        self,
+        query: Float[Tensor, "*batch d"] | Listed,
+        mask: Mask = None,
+        tolerance: float | None = None,
     ) -> Float[Tensor, "*batch e"]:
         """Read once.
 
@@ -233,89 +241,33 @@ class Patterns(Rows):
                 takes, or a mask.
         """
         if tolerance is None:
-            rows, kept = self._given(query, mask)
-            value = self._read(rows, kept)
-            return value if query.ndim == 2 else value.reshape(*query.shape[:-1], self.value_dim)
+            given = self._given(query, mask)
+            value = self._read(given)
+            return value if len(given.batch) == 1 else value.reshape(*given.batch, self.value_dim)
         if mask is not None:
             refuse("mask", mask, must="None with a tolerance", do="read without tolerance")
         return self.certify(query, tolerance).value
 
-    @door
-    def certify(self, query: Float[Tensor, "*batch d"], tolerance: float = 1e-6) -> Certified:
-        """Read by softmax of dot products from the few patterns that matter, with an error bound.
-
-        The first call prepares the patterns in low precision, which takes half their memory; after
-        a write they are prepared again.
-
-        Args:
-            query: ``(..., d)``.
-            tolerance: error allowed, as a share of the largest value stored; see
-                ``functional.certify``.
-
-        Returns:
-            values, bounds, and of how many patterns each was made.
-
-        Raises:
-            InputError: another rule than Softmax of dot products, an activation, or rows that are
-                packed or of half precision.
-
-        Example:
-            >>> import torch, kanerva
-            >>> memory = kanerva.modern_hopfield(dim=64, beta=100.0)
-            >>> drawn = torch.randn(5000, 64, generator=torch.Generator().manual_seed(0))
-            >>> ids = memory.write(torch.nn.functional.normalize(drawn, dim=-1))
-            >>> found = memory.certify(memory.keys[:3])
-            >>> found.active.tolist(), bool((found.bound < 1e-6).all())
-            ([1, 1, 1], True)
-        """
-        rule = certify_.vet(self.similarity, self.separation)
-        if not self.activation.plain or self.bias() is not None:
-            got = repr(self.activation) if self.bias() is None else "with a bias of the keys"
-            do = "read without tolerance"
-            refuse("activation", got=got, must="Identity(), without bias", do=do)
-        rows, _ = self._given(query, None)
-        if len(self) == 0:
-            value = self._read(rows, None).reshape(*query.shape[:-1], self.value_dim)
-            nothing = torch.zeros_like(value[..., 0], dtype=torch.int64)
-            return Certified(value, nothing.double(), nothing)
-        return certify_.certify(query, self.keys, self.values, rule, tolerance, self._coarse())
-
-    def _coarse(self) -> prune.Coarse | None:
-        """Return the patterns in low precision, as they are now."""
-        keys, values = self.keys, self.values
-        if isinstance(keys, Packed) or isinstance(values, Packed):
-            return None
-        held = (self._buffers["keys"], self._buffers["_values"])
-        rows = [part for part in held if part is not None]
-        # Tensors made in inference mode have no version: they may have changed.
-        versions = tuple(-1 if part.is_inference() else part._version for part in rows)
-        near = self._near
-        if near is not None and len(near[0]) == len(rows) and near[1] == versions:
-            # The rows themselves are compared: another tensor could lie where they did.
-            same = all(one is other for one, other in zip(near[0], rows, strict=True))
-            if same and -1 not in versions:
-                return near[2]
-        self._near = (rows, versions, prune.coarse(keys.detach(), values.detach()))
-        return self._near[2]
-
-    def _settled(self, query: Tensor, rules: Rules) -> Settled:
-        keys, sums = self.keys, self._descends and self.activation.plain and self.empty == "zero"
+    def _ended(
+        self, given: Given, rules: Rules, order: str, seed: int | torch.Generator
+    ) -> Settled:
+        rule, query = self.separation, given.rows
+        sums = self._descends and self.activation.plain and self.empty == "zero"
         learns = torch.is_grad_enabled() and (query.requires_grad or self.beta is not None)
-        rule = self.separation
-        if not sums or learns or rules.context or self.bias() is not None:
-            return super()._settled(query, rules)
+        whole = sums and not learns and given.kept is None and order == "sync"
         # Few patterns are recalled in the space of their overlaps, which has fewer dimensions.
-        if not overlaps.pays(query, keys, self.similarity, rule, rules.steps):
-            return super()._settled(query, rules)
-        assert isinstance(keys, Tensor)
-        return overlaps.settle(query, keys, rule, rules)
+        if not whole or not overlaps.pays(query, given.keys, self.similarity, rule, rules.steps):
+            return super()._ended(given, rules, order, seed)
+        arrays.generator(seed)
+        query = query.reshape(*given.batch, query.shape[-1])
+        return overlaps.settle(query, given.keys, rule, rules)
 
     @door
-    @torch.no_grad()
+    @changes
     def write(
         self,
-        keys: Float[Tensor, "*batch d"],
-        values: Float[Tensor, "*batch e"] | None = None,
+        keys: Float[Tensor, "*batch d"] | Listed,
+        values: Float[Tensor, "*batch e"] | Listed | None = None,
         **rows: Tensor,
     ) -> Int64[Tensor, "*batch"]:
         """Append keys, and the values to be read from them.
@@ -334,7 +286,7 @@ class Patterns(Rows):
                 written then.
         """
         self._own("build a Patterns and write its rows to that")
-        self._rows("keys", keys, self.dim, self.key_bits)
+        keys = self._rows("keys", keys, self.dim, self.key_bits)
         if self.autoassociative and values is not None:
             do = "leave them out, or build the memory with value_dim"
             refuse("values", values, must="None in an auto-associative memory", do=do)
@@ -348,7 +300,7 @@ class Patterns(Rows):
         return ids.reshape(keys.shape[:-1])
 
     @door
-    @torch.no_grad()
+    @changes
     def forget(self, ids: Int64[Tensor, "*batch"] | Sequence[int]) -> None:
         """Remove what was written under these ids; the others keep theirs.
 
@@ -376,7 +328,7 @@ class Patterns(Rows):
         self._keep(~torch.isin(self.ids, chosen))
 
     @door
-    @torch.no_grad()
+    @changes
     def clear(self) -> None:
         """Remove everything that is stored; ids are not given again."""
         self._own("build a Patterns and write to that")
@@ -439,7 +391,7 @@ class Patterns(Rows):
         return super().__deepcopy__(memo)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_near": None}
+        return super().__getstate__() | {"_near": None}
 
     def _vet_bits(self, name: str, rows: Tensor) -> None:
         if self.storage != "bits":

@@ -1,6 +1,5 @@
 """Buffers with one row a stored item: they grow, shrink, move and are saved together."""
 
-import copy
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
@@ -12,6 +11,7 @@ from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.memory import _state
 from kanerva.memory._base import Memory
+from kanerva.memory._inputs import changes
 
 
 def _held(default: Any, kind: torch.dtype) -> float:
@@ -50,6 +50,7 @@ class Rows(Memory):
     _room: dict[str, Tensor]
 
     @door
+    @changes
     def register_rows(
         self,
         name: str,
@@ -168,12 +169,9 @@ class Rows(Memory):
 
         return super()._apply(move, recurse)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        memo[id(self)] = other = type(self).__new__(type(self))
+    def __getstate__(self) -> dict[str, Any]:
         # The room is not copied: rows are views of it, and would be copied with it.
-        state = {name: part for name, part in self.__dict__.items() if name != "_room"}
-        other.__dict__.update(copy.deepcopy(state, memo), _room={})
-        return other
+        return super().__getstate__() | {"_room": {}}
 
     def _save_to_state_dict(
         self, destination: dict[str, Any], prefix: str, keep_vars: bool
@@ -185,6 +183,7 @@ class Rows(Memory):
                 destination[prefix + name] = destination[prefix + name].clone()
 
     @door("load_state_dict")
+    @changes
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         ids, following = (state_dict.get(prefix + name) for name in ("ids", "_next"))
         if isinstance(ids, Tensor) and isinstance(following, Tensor):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import torch
@@ -47,6 +48,7 @@ def _forget(cls: "type[Separation]") -> None:
     if all(base.__module__ == __name__ for base in parents):
         return  # from a base class of rules, which is made to be filled in
     own, away = vars(cls), {"reach", "join", "phi", "difference", "potential"}
+    away |= {"level_weights", "level_gains"}
     source: type[Separation] = Separation
     if {"forward", "__call__"} & set(own):
         source, away = Sum if issubclass(cls, Sum) else source, away | {"partial", "log_weights"}
@@ -59,7 +61,7 @@ def _forget(cls: "type[Separation]") -> None:
         home = Separation if name in ("join", "phi", "potential") else source
         setattr(cls, name, getattr(home, name))
     facts = {"normalised": source is LogWeights, "gradient": False, "binary": False}
-    facts |= {"compares": True} | ({} if "partial" in own else {"coupled": False})
+    facts |= {"compares": True, "whole": False} | ({} if "partial" in own else {"coupled": False})
     for name, value in facts.items():
         if name not in own:
             setattr(cls, name, value)
@@ -81,6 +83,7 @@ class Separation:
     * ``compares``: scores that are not finite can give finite weights, so they are refused first;
       False where they always show in the weights;
     * ``binary``: every weight is 0 or 1;
+    * ``whole``: the weights of whole scores are whole numbers;
     * ``coupled``: the field is reduced by a self-coupling of the query, which needs values as long
       as the keys;
     * ``bits``: True where keys and queries must be -1/+1; a field of that name has another meaning;
@@ -102,6 +105,7 @@ class Separation:
     convex: bool = True
     compares: bool = True
     binary: bool = False
+    whole: bool = False
     coupled: bool = False
     bits: bool | int = False
     length: int | None = None
@@ -209,6 +213,22 @@ class Separation:
         """Return weights and self-coupling of the flip of one bit, for ``Difference``."""
         do = "choose Linear, Power or Exponential"
         refuse("part", got=repr(self), must="a sum over patterns", do=do)
+
+    def level_weights(self, levels: Sequence[float]) -> list[float] | None:
+        """Return the weights of some scores up to a common factor, as integers where they are.
+
+        For a rule with a self-coupling a score is one from which the bit that is decided is left
+        out. None for a rule whose weights depend on the order of all scores.
+        """
+        part = self.partial(torch.tensor([list(levels)], dtype=torch.float64))
+        if part is None or part.coupling is not None:
+            return None
+        weights: list[float] = part.weights[0].detach().tolist()
+        return weights
+
+    def level_gains(self, levels: Sequence[float]) -> list[float] | None:
+        """Return F(s + 1) - F(s - 1) of some scores, for ``Difference``; None where not known."""
+        return None
 
     def coupling(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch 1"] | None:
         """Return how strongly each coordinate of the query acts on itself; None for not at all."""

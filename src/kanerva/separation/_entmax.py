@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
 from kanerva._core.errors import door
 from kanerva.separation._base import (
     Beta,
@@ -64,6 +64,8 @@ class Entmax(Separation):
             return Softmax(self.beta).forward(scores, mask)
         kept = mask if mask is None else mask | ~mask.any(-1, keepdim=True)
         logits = hide(self.beta * scores, kept, -math.inf)
+        if arrays.forward():
+            return hide(_linear(logits, self.alpha), mask)
         weights: Tensor = _EntmaxFunction.apply(logits, self.alpha)  # type: ignore[no-untyped-call]
         return hide(weights, mask)
 
@@ -124,9 +126,26 @@ class _EntmaxFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (p,) = ctx.saved_tensors
-        u = torch.where(p > 0, torch.where(p > 0, p, 1.0) ** (2 - ctx.alpha), 0.0)
-        mean = (u * grads[0]).sum(-1, keepdim=True) / u.sum(-1, keepdim=True)
-        return u * (grads[0] - mean), None
+        return _turned(p, ctx.alpha, grads[0]), None
+
+
+def _turned(p: Tensor, alpha: float, change: Tensor) -> Tensor:
+    """Multiply by the Jacobian, which is symmetric."""
+    u = torch.where(p > 0, torch.where(p > 0, p, 1.0) ** (2 - alpha), 0.0)
+    mean = (u * change).sum(-1, keepdim=True) / u.sum(-1, keepdim=True)
+    return u * (change - mean)
+
+
+def _linear(logits: Tensor, alpha: float) -> Tensor:
+    """Return entmax as its tangent, for forward-mode derivatives of the first order.
+
+    torch cannot compile a function with a ``jvp`` of its own.
+    """
+    known = logits.detach()
+    p = _EntmaxFunction.forward(known, alpha)
+    # Hidden keys are at -inf, and stay there.
+    change = torch.where(known > -math.inf, logits - known, 0.0)
+    return p + _turned(p, alpha, change)
 
 
 def _threshold_2(z: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class Circle(LogWeights):
         """Turn agreements into whole distances."""
         distance = self.bits - scores.round().long()
         if arrays.tracing() or not distance.numel():
-            return distance
+            return distance.clamp(0, self.bits)
         if not 0 <= distance.amin() <= distance.amax() <= self.bits:
             must, do = f"agreements of {self.bits} bits", "score bits with similarity.agreement"
             refuse("scores", scores, must=must, do=do)

@@ -1,6 +1,7 @@
 """Rules that weigh each score by itself: their potentials are sums over the keys."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +30,7 @@ class Linear(Sum):
     """
 
     compares = False
+    whole = True
 
     def forward(self, scores: Scores, mask: Mask = None) -> Scores:
         """Return the scores."""
@@ -37,6 +39,10 @@ class Linear(Sum):
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return half the sum of squares."""
         return hide(scores, mask).square().sum(-1) / 2
+
+    def level_gains(self, levels: Sequence[float]) -> list[float]:
+        """Return the scores, up to a factor of two."""
+        return list(levels)
 
     def difference(self, scores: Scores, mask: Mask = None) -> Partial:
         """Return the scores, and a self-coupling of one for each pattern.
@@ -92,12 +98,23 @@ class Power(Sum):
     def difference(self, scores: Scores, mask: Mask = None) -> Partial:
         """Return F(s+2) - F(s-2), and F(s+2) - 2F(s) + F(s-2) summed.
 
-        F is the n-th power, over the largest score of the row.
+        F is the n-th power, over a power of two, which rounds nothing, near the largest score.
         """
-        scale = hide(scores, mask).amax(-1, keepdim=True).relu() + 2
+        largest = hide(scores, mask).amax(-1, keepdim=True).relu() + 2
+        scale = largest.detach().log2().ceil().exp2()
         up, here, down = (((scores + by) / scale).relu() ** self.order for by in (2, 0, -2))
         bend = hide(up - 2 * here + down, mask).sum(-1, keepdim=True)
         return Partial(hide(up - down, mask), shift=self.order * scale.log(), coupling=bend)
+
+    def level_weights(self, levels: Sequence[float]) -> list[float]:
+        """Return powers of the positive parts; integers for a whole order and whole scores."""
+        return _powers(levels, self.order - 1, max(levels, default=1.0))
+
+    def level_gains(self, levels: Sequence[float]) -> list[float]:
+        """Return differences of powers; integers for a whole order and whole scores."""
+        top = max(levels, default=0.0) + 1
+        up, down = (_powers([level + by for level in levels], self.order, top) for by in (1, -1))
+        return [high - low for high, low in zip(up, down, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -147,6 +164,11 @@ class Exponential(Sum):
         assert part.mass is not None
         return part._replace(coupling=part.mass * torch.as_tensor(self.beta).to(scores).tanh())
 
+    def level_gains(self, levels: Sequence[float]) -> list[float]:
+        """Return exponentials of the scores, up to a common factor."""
+        beta, top = _number(self.beta), max(levels, default=0.0)
+        return [math.exp(beta * (level - top)) for level in levels]
+
 
 @dataclass(frozen=True)
 class Step(Sum):
@@ -171,6 +193,7 @@ class Step(Sum):
 
     threshold: float
     binary = True
+    whole = True
     _single: float = field(init=False, repr=False, compare=False)
 
     @door
@@ -200,3 +223,15 @@ class Step(Sum):
     def log_weights(self, scores: Scores) -> Scores:
         """Return 0 where active and -inf elsewhere."""
         return self.forward(scores).log()
+
+
+def _powers(levels: Sequence[float], order: float, top: float) -> list[float]:
+    """Return powers of positive parts: integers for whole numbers, else over that of ``top``."""
+    if float(order).is_integer() and all(float(level).is_integer() for level in levels):
+        return [max(0, int(level)) ** int(order) for level in levels]
+    return [(max(0.0, level) / top) ** order if top > 0 else 0.0 for level in levels]
+
+
+def _number(beta: Beta) -> float:
+    """Return an inverse temperature as a number."""
+    return float(beta.detach() if isinstance(beta, Tensor) else beta)

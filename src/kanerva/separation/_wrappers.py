@@ -1,5 +1,6 @@
 """Rules made of another rule."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -79,9 +80,18 @@ class Difference(Wrapper):
         _inner(self.part)
         self.part.difference(torch.zeros(1))
 
+    @property
+    def whole(self) -> bool:  # type: ignore[override]
+        """Whether the weights of whole scores are whole numbers."""
+        return self.part.whole
+
     def partial(self, scores: Scores, mask: Mask = None) -> Partial:
         """Weigh some of the keys, with the self-coupling that these add."""
         return self.part.difference(scores, mask)
+
+    def level_weights(self, levels: Sequence[float]) -> list[float] | None:
+        """Return the gains of the rule inside."""
+        return self.part.level_gains(levels)
 
 
 def _inner(part: Separation) -> None:

@@ -7,10 +7,10 @@
 from kanerva.lab.memories._entry import Entry, Facts, Number, Parameter, measure
 from kanerva.lab.memories._find import (
     GROUP,
-    blamed,
     build,
     choose,
     find,
+    named_errors,
     names,
     prepare,
     spared,
@@ -24,7 +24,7 @@ __all__ = [
     "Facts",
     "Number",
     "Parameter",
-    "blamed",
+    "named_errors",
     "build",
     "choose",
     "find",

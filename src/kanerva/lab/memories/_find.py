@@ -15,7 +15,7 @@ from kanerva.lab import plugins
 from kanerva.lab.memories._entry import DOMAINS, Chosen, Entry, Facts, Number, Parameter
 from kanerva.lab.memories._models import ENTRIES
 
-__all__ = ["GROUP", "blamed", "build", "choose", "find", "names", "prepare", "spared"]
+__all__ = ["GROUP", "named_errors", "build", "choose", "find", "names", "prepare", "spared"]
 
 # The group of entry points under which other packages offer memories.
 GROUP = "kanerva.memories"
@@ -145,7 +145,18 @@ def prepare(
 
 @contextmanager
 def spared(name: str, entry: Entry, needed: Collection[str]) -> Iterator[None]:
-    """Turn an error of an entry from outside that nobody named into a warning: it is left out."""
+    """Turn an error of an entry from outside that nobody named into a warning: it is left out.
+
+    Args:
+        name: of the memory.
+        entry: of the memory.
+        needed: the memories that were named, whose errors are raised.
+
+    Example:
+        >>> from kanerva.lab.memories._models import ENTRIES
+        >>> with spared("hopfield", ENTRIES["hopfield"], ["hopfield"]):
+        ...     pass  # the library's own entries are never left out
+    """
     try:
         yield
     except InputError as error:
@@ -155,10 +166,27 @@ def spared(name: str, entry: Entry, needed: Collection[str]) -> Iterator[None]:
 
 
 @contextmanager
-def blamed(
+def named_errors(
     name: str, entry: Entry, must: str = "a callable that raises no error"
 ) -> Iterator[None]:
-    """Name the memory in the errors of the block, and turn what foreign code raises into one."""
+    """Name the memory in the errors of the block, and turn what foreign code raises into one.
+
+    Args:
+        name: of the memory.
+        entry: of the memory; one with an ``origin`` calls foreign code.
+        must: what the foreign callable must be.
+
+    Example:
+        >>> import kanerva
+        >>> from kanerva.lab.memories._models import ENTRIES
+        >>> entry = ENTRIES["hopfield"]
+        >>> try:
+        ...     with kanerva.lab.memories.named_errors("mine", entry):
+        ...         kanerva.hopfield(bits=0)
+        ... except kanerva.InputError as error:
+        ...     print(str(error)[:45])
+        mine: hopfield: bits must be an integer >= 1,
+    """
     if entry.origin:
         with plugins.foreign("memory", entry.origin, must):
             yield
@@ -192,7 +220,7 @@ def build(name: str, entry: Entry, dim: int, parameters: Sequence[Parameter]) ->
 
     place = entry.origin or name
     keywords = {parameter.name: parameter.value for parameter in parameters}
-    with blamed(name, entry):
+    with named_errors(name, entry):
         memory = entry.build(dim, **keywords)
     if not isinstance(memory, Memory):
         must, got = "a callable that returns a kanerva.Memory", f"{place!r}, which returns "
@@ -224,7 +252,7 @@ def _chosen(
         for key, value in given.items()
         if key.rpartition(".")[0] == name
     ]
-    with blamed(name, entry, "an Entry whose pick raises no error"):
+    with named_errors(name, entry, "an Entry whose pick raises no error"):
         picked = entry.pick(facts, {**before, "given": mine})
     if not isinstance(picked, list | tuple) or not all(map(_is_parameter, picked)):
         must = "an Entry whose pick returns a list of kanerva.lab.memories.Parameter"

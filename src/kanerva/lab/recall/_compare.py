@@ -16,7 +16,7 @@ from kanerva._core import checks
 from kanerva._core.errors import InputError, describe, door, refuse
 from kanerva._core.settings import settings
 from kanerva.lab.data import DataSet, damage
-from kanerva.lab.memories import Entry, Facts, Parameter, blamed, measure, prepare, spared
+from kanerva.lab.memories import Entry, Facts, Parameter, measure, named_errors, prepare, spared
 from kanerva.lab.recall._notes import example, longest, notes
 from kanerva.lab.recall._plan import Plan
 from kanerva.lab.recall._scorer import Scorer
@@ -155,7 +155,7 @@ class _Run:
         )
         before = [len(part) for part in parts]
         try:
-            with blamed(name, entry, "a memory that stores and recalls these patterns"):
+            with named_errors(name, entry, "a memory that stores and recalls these patterns"):
                 self._measure(name, entry, memory)
         except InputError:
             for part, length in zip(parts, before, strict=True):

@@ -1,0 +1,210 @@
+"""Repeated reads: all bits at once, or one bit at a time."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from kanerva import dynamics
+from kanerva._core import arrays, checks
+from kanerva._core.arrays import Listed
+from kanerva._core.errors import door, refuse
+from kanerva._engine.scores import added, left
+from kanerva.dynamics import Path, Rules, Settled
+from kanerva.memory._inputs import Given, Inputs, Mask
+
+ORDERS = ("sync", "async")
+
+
+class Recalls(Inputs):
+    """Recalls by reading repeatedly."""
+
+    similarity: Any
+    separation: Any
+    key_bits: Any
+    _descends: Any
+
+    @door
+    def recall(
+        self,
+        query: Float[Tensor, "*batch d"] | Listed,
+        *,
+        steps: int = 100,
+        rate: float = 1.0,
+        tolerance: float | None = None,
+        mask: Mask = None,
+        order: str = "sync",
+        seed: int | torch.Generator = 0,
+    ) -> Float[Tensor, "*batch d"]:
+        r"""Read repeatedly until nothing changes, each query on its own.
+
+        .. math:: q \leftarrow q + \eta\,(\text{read}(q) - q)
+
+        Args:
+            query: ``(..., d)``.
+            steps: at most so many reads, or sweeps over all bits.
+            rate: share eta of each step that is taken, in (0, 1]; bits take whole steps only.
+            tolerance: rest is a change of no more than this share of the largest coordinate; None:
+                exact rest for bits, else the dtype's resolution to the power 3/4.
+            mask: as in ``read``.
+            order: ``"sync"`` updates all coordinates at once. ``"async"``, for bits with an energy
+                and ``dot`` scores, updates one bit at a time in a random order, where that lowers
+                the energy (Hopfield 1982), so it always comes to rest.
+            seed: an integer >= 0 or a CPU generator, for the order of the bits.
+
+        Returns:
+            the last states ``(..., d)``; ``settle`` also returns which of them came to rest.
+
+        Example:
+            >>> import torch, kanerva
+            >>> memory = kanerva.hopfield(bits=2)
+            >>> ids = memory.write(torch.tensor([[1.0, -1.0]]))
+            >>> memory.settle(torch.tensor([1.0, 1.0])).swings.item()  # between two states
+            True
+            >>> memory.recall(torch.tensor([1.0, 1.0]), order="async").sum().item()
+            0.0
+        """
+        given, rules = self._iteration(query, steps, rate, tolerance, mask)
+        return self._ended(given, rules, order, seed).state
+
+    @door
+    def settle(
+        self,
+        query: Float[Tensor, "*batch d"] | Listed,
+        *,
+        steps: int = 100,
+        rate: float = 1.0,
+        tolerance: float | None = None,
+        mask: Mask = None,
+        order: str = "sync",
+        seed: int | torch.Generator = 0,
+    ) -> Settled:
+        """Recall, and return how many reads each query took and whether it came to rest.
+
+        Args:
+            query: ``(..., d)``.
+            steps: at most so many reads.
+            rate: share of each step that is taken.
+            tolerance: as in ``recall``.
+            mask: as in ``read``.
+            order: as in ``recall``.
+            seed: as in ``recall``.
+
+        Returns:
+            last states, reads made, whether the last one changed nothing, and whether the state
+            swings between two.
+        """
+        given, rules = self._iteration(query, steps, rate, tolerance, mask)
+        return self._ended(given, rules, order, seed)
+
+    @door
+    def trace(
+        self,
+        query: Float[Tensor, "*batch d"] | Listed,
+        *,
+        steps: int = 100,
+        rate: float = 1.0,
+        tolerance: float | None = None,
+        mask: Mask = None,
+        order: str = "sync",
+        seed: int | torch.Generator = 0,
+    ) -> Path:
+        """Recall, and return every state on the way with its energy.
+
+        Args:
+            query: ``(..., d)``.
+            steps: at most so many reads.
+            rate: share of each step that is taken.
+            tolerance: as in ``recall``.
+            mask: as in ``read``.
+            order: as in ``recall``.
+            seed: as in ``recall``.
+
+        Returns:
+            the path: states, energies (None where the memory has none), steps taken, and whether
+            each query came to rest.
+        """
+        given, rules = self._iteration(query, steps, rate, tolerance, mask)
+        moments = list(self._moments(given, rules, order, seed))
+        states, last = torch.stack([moment.state for moment in moments]), moments[-1]
+        kept = None if given.kept is None else given.kept.repeat(len(states), 1)
+        kept = given.kept if given.kept is None or len(given.kept) == 1 else kept
+        rows, batch = states.reshape(-1, states.shape[-1]), states.shape[:-1]
+        energies = self._energies(given._replace(rows=rows, kept=kept, batch=batch))
+        return Path(states, energies, last.steps, last.converged)
+
+    def _moments(
+        self, given: Given, rules: Rules, order: str, seed: int | torch.Generator
+    ) -> Iterator[Settled]:
+        """Yield the states before the first step and after each."""
+        query = given.rows.reshape(*given.batch, given.rows.shape[-1])
+        if checks.choice("order", order, ORDERS) == "async":
+            return self._sweeps(query, given, rules, arrays.generator(seed))
+        arrays.generator(seed)
+        return dynamics.iterate(partial(self._again, given), query, rules)
+
+    def _again(self, given: Given, state: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Read on from a state. Zeros, which an empty read leaves, are no bits: they stay."""
+        given = given._replace(rows=state, kept=kept)
+        if not self.key_bits:
+            return self._read(given)
+        lost = (state == 0).any(-1, keepdim=True)
+        given = given._replace(rows=torch.where(lost, 1.0, state))
+        return torch.where(lost, state, self._read(given))
+
+    def _sweeps(
+        self, query: Tensor, given: Given, rules: Rules, source: torch.Generator
+    ) -> Iterator[Settled]:
+        """Yield the states before the first sweep over all bits and after each."""
+        product = getattr(self.similarity, "product", False)
+        if not (product and self._bits and self.value_bits and self._descends):
+            must = '"sync", unless bits with an energy are compared by dot'
+            refuse("order", got='"async"', must=must, do="leave it out")
+        kept, rule = given.kept, self.separation
+        rule.unchecked_potential(query.new_zeros(1, 1))  # refuses a rule without potential
+
+        def potential(scores: Tensor) -> Tensor:
+            found: Tensor = rule.unchecked_potential(added(scores, kept), left(kept))
+            return found
+
+        keys = given.keys if isinstance(given.keys, Tensor) else given.keys[:]
+        return dynamics.iterate_flips(potential, query, keys, rules.steps, source)
+
+    def _ended(
+        self, given: Given, rules: Rules, order: str, seed: int | torch.Generator
+    ) -> Settled:
+        """Return the last states."""
+        *_, last = self._moments(given, rules, order, seed)
+        return last
+
+    @abstractmethod
+    def _read(self, given: Given) -> Tensor:
+        """Read checked queries."""
+
+    @abstractmethod
+    def _energies(self, given: Given) -> Tensor | None:
+        """Return the energy of checked queries; None where the memory has none."""
+
+    def _iteration(
+        self, query: Any, steps: int, rate: float, tolerance: float | None, mask: Mask
+    ) -> tuple[Given, Rules]:
+        """Check a query and how its recall is repeated."""
+        given = self._given(query, mask)
+        arrays.finite("query", given.rows)
+        if self.value_dim != self.dim:
+            got = f"{self.value_dim} for keys of {self.dim}"
+            must = "the length of the keys, because a recall reads on from what was read"
+            refuse("value_dim", got=got, must=must, do="use read")
+        if tolerance is None:
+            tolerance = 0.0 if self.value_bits else torch.finfo(self.dtype).eps ** 0.75
+        count, kept = len(given.rows), given.kept
+        context = () if kept is None else (kept.expand(count, -1),)
+        rules = dynamics.rules(steps, rate, tolerance, context, count)
+        if self.value_bits and rules.rate != 1:
+            do = "leave it out; bits take whole steps"
+            refuse("rate", got=repr(rate), must="1 where bits are read", do=do)
+        return given, rules

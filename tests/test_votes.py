@@ -1,0 +1,110 @@
+"""Reads of bits against whole-number arithmetic: the signs of sums, ties included."""
+
+import numpy as np
+import pytest
+import torch
+
+import kanerva
+from kanerva import Patterns, activation, bits, similarity
+from kanerva.separation import Circle, Difference, Exponential, Linear, Power, Softmax
+
+N = 64
+
+
+def gains(order):
+    """Return F(s + 1) - F(s - 1) for F = [s]_+^order, as an exact integer."""
+    return lambda s: max(s + 1, 0) ** order - max(s - 1, 0) ** order
+
+
+def exact(keys, query, gain):
+    """Read one query by whole numbers: each bit by the scores from which it is left out."""
+    rows, bit = np.array(keys.tolist(), dtype=int).astype(object), np.array(query.tolist())
+    bit = bit.astype(int).astype(object)
+    scores, read, ties = rows @ bit, [], 0
+    for j in range(len(bit)):
+        others = scores - bit[j] * rows[:, j]
+        total = sum(int(k) * gain(int(s)) for k, s in zip(rows[:, j], others, strict=True))
+        ties += total == 0
+        read.append(int(bit[j]) if total == 0 else 1 if total > 0 else -1)
+    return read, ties
+
+
+def cues(memory, count, flipped, seed):
+    memory.write(bits.random(count, N, seed=seed).to(memory.dtype))
+    return bits.flip(memory.keys[:20], flipped, seed=13)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("order", [2, 3, 4, 7, 30])
+@pytest.mark.parametrize("count", [2, 41, 300])
+def test_powers_are_whole_numbers(order, count, dtype):
+    memory = kanerva.dense(N, order, dtype=dtype)
+    query = cues(memory, count, 22, seed=1006)
+    together = memory.read(query)
+    alone = torch.stack([memory.read(one) for one in query])
+    rows = [exact(memory.keys, one, gains(order)) for one in query]
+    expected = torch.tensor([row for row, _ in rows], dtype=dtype)
+    assert torch.equal(together, alone)
+    assert torch.equal(together, expected)
+    assert order > 2 or count < 300 or sum(ties for _, ties in rows) > 2
+
+
+def test_hebbian_sums_beyond_the_digits_of_float32():
+    memory = kanerva.hopfield(N)
+    memory.write(bits.random(3, N, seed=0).repeat(2**17, 1))
+    query = bits.flip(memory.keys[:3], 10, seed=1)
+    few = kanerva.hopfield(N)
+    few.write(memory.keys[:3])
+    # 2^17 copies of each pattern weigh like one, but for the self-coupling of none.
+    assert torch.equal(memory.read(query), few.read(query))
+
+
+@pytest.mark.parametrize(
+    ("rule", "similar"),
+    [
+        (Softmax(0.3), similarity.dot),
+        (Circle(N, 25), similarity.agreement),
+        (Difference(Exponential(0.4)), similarity.dot),
+        (Difference(Power(2.5)), similarity.dot),
+        (Power(4), similarity.dot),
+        (Linear(), similarity.agreement),
+    ],
+)
+@pytest.mark.parametrize("storage", [None, "bits"])
+def test_opposite_patterns_tie(rule, similar, storage):
+    """Two keys equally near to the query that disagree on a bit leave that bit as it is."""
+    generator = torch.Generator().manual_seed(0)
+    far = bits.random(400, N, seed=5)
+    base = bits.random(1, N, seed=7)
+    # Every key has a mirror image, by exchanging the places of two halves that the query shares.
+    half = torch.randperm(N, generator=generator)
+    query = base.clone()
+    query[:, half[32:]] = query[:, half[:32]]
+    mirror = far.clone()
+    mirror[:, half[:32]], mirror[:, half[32:]] = far[:, half[32:]], far[:, half[:32]]
+    memory = Patterns(
+        N, similarity=similar, separation=rule, activation=activation.Sign("keep"), storage=storage
+    )
+    memory.write(torch.cat([far, mirror]))
+    # The read of a symmetric memory is symmetric.
+    read = memory.read(query)[0]
+    assert torch.equal(read[half[:32]], read[half[32:]])
+
+
+def test_masks_take_part_in_ties():
+    memory = kanerva.dense(N, 3)
+    query = cues(memory, 50, 20, seed=3)
+    kept = torch.arange(50) % 3 > 0
+    part = kanerva.dense(N, 3)
+    part.write(memory.keys[kept])
+    expected = part.read(query)
+    assert torch.equal(memory.read(query, mask=kept), expected)
+    added = torch.where(kept, 0.0, -torch.inf)
+    assert torch.equal(memory.read(query, mask=added), expected)
+
+
+def test_a_read_of_an_exact_tie_returns_the_query():
+    memory = kanerva.dense(4, 3)
+    memory.write(torch.tensor([[1.0, 1, 1, 1], [-1, 1, 1, 1]]))
+    for first in (1.0, -1.0):
+        assert memory.read(torch.tensor([first, -1, 1, 1])).tolist() == [first, 1, 1, 1]
