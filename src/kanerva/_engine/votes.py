@@ -51,7 +51,7 @@ def field(
         # Sums in float64 are exact unless powers are high.
         return routes.field(query.double(), *given, mask)
     found = routes.field(query, *given, mask)
-    if arrays.tracing() or keys.shape[0] == 0:
+    if arrays.tracing() or keys.shape[0] == 0 or _exact(found, separation):
         return found
     unsure = _unsure(found, keys, separation)
     rows = unsure.any(-1).nonzero().squeeze(-1)
@@ -82,6 +82,13 @@ def _narrow(value: Tensor) -> Tensor:
     """Return numbers in float32, none of which becomes zero."""
     least = torch.finfo(torch.float32).tiny
     return (value.sign() * value.abs().clamp_min(least)).float()
+
+
+def _exact(found: Field, separation: Separation) -> bool:
+    """Return whether the sums are of whole numbers, and small enough to be exact."""
+    if not separation.whole or found.size is None:
+        return False
+    return bool((found.size <= 1 / torch.finfo(found.value.dtype).eps).all())
 
 
 def _unsure(found: Field, keys: Rows, separation: Separation) -> Tensor:
