@@ -323,6 +323,12 @@ def test_where_no_key_is_left_the_potential_is_that_of_the_null_pattern():
     potential = Sink(Softmax(0.7), 0.4).potential(normal(4, 9), nothing)
     torch.testing.assert_close(potential, torch.full((4,), 0.4, dtype=torch.float64))
     assert Sink(Argmax(), -2.0).potential(normal(9), nothing).item() == -2
+    for null in (0.7, torch.nn.Parameter(torch.tensor(0.7))):
+        memory = kanerva.Patterns(4, separation=Sink(Softmax(2.0), null))
+        torch.testing.assert_close(memory.energy(torch.ones(3, 4)), torch.full((3,), 2 - 0.7))
+        memory.write(torch.ones(1, 4))
+        left = memory.energy(torch.ones(3, 4), torch.zeros(1, dtype=torch.bool))
+        torch.testing.assert_close(left, torch.full((3,), 2 - 0.7))
 
 
 def test_a_sink_of_each_head_is_that_of_a_transformer():
@@ -353,6 +359,7 @@ def test_the_score_of_a_sink_is_learned():
     assert slope != 0
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("score", [None, "junk", math.nan, math.inf, True, torch.tensor(1)])
 def test_a_sink_refuses(score):
     with pytest.raises(kanerva.InputError, match="Sink: score must be"):

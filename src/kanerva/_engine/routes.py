@@ -189,8 +189,7 @@ def _potential(
         kind = type(separation)
         if kind.phi is Separation.phi and kind.potential is Separation.potential:
             separation.phi(query)  # refuses: there is none
-        worth = -torch.inf if separation.normalised else 0.0
-        return torch.full((len(query),), worth, dtype=wide(query.dtype), device=query.device)
+        return query.new_zeros(len(query), dtype=wide(query.dtype)) + separation.void()
     learned = learns(query, keys, mask, separation.temperature())
     value = None
     if len(query) * count > FEW and not arrays.tracing() and not learned:

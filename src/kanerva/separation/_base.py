@@ -181,6 +181,10 @@ class Separation:
         do = "take a rule with one: theory.beta.fit gives the Softmax nearest to a Circle or a Cap"
         refuse("separation", got=repr(self), must="one with a potential", do=do)
 
+    def void(self) -> float | Tensor:
+        """Return the potential where no key is left."""
+        return -math.inf if self.normalised else 0.0
+
     def unchecked_weights(self, scores: Scores, mask: Mask = None) -> Scores:
         """Weigh scores as a call does, without checks."""
         return self.forward(scores, mask)

@@ -81,6 +81,11 @@ class Sink(Wrapper):
         """Return the potential of all scores and of the null pattern."""
         return self.part.unchecked_potential(*self._with_null(scores, mask))
 
+    def void(self) -> Tensor:
+        """Return the potential of the null pattern alone."""
+        like = self.score if isinstance(self.score, Tensor) else torch.zeros(())
+        return self.phi(like.new_zeros((*like.shape[:-1], 0)))
+
     def join(self, potentials: Float[Tensor, "parts *batch"]) -> None:
         """Return None: the potential of every block contains that of the null pattern."""
         return
