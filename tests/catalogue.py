@@ -78,6 +78,12 @@ CATALOGUE = {
     "sparse_hopfield 1.5": lambda: kanerva.sparse_hopfield(N, 0.2, alpha=1.5),
     "sparse_hopfield 2": lambda: kanerva.sparse_hopfield(N, 0.2),
     "sparse_hopfield learned": lambda: kanerva.sparse_hopfield(N, learned(0.2), alpha=1.5),
+    # Sparse codes.
+    "willshaw": lambda: kanerva.willshaw(N),
+    "willshaw hetero": lambda: kanerva.willshaw(N, value_bits=33, winners=5),
+    "covariance": lambda: kanerva.covariance(N, 0.4),
+    "covariance hetero": lambda: kanerva.covariance(N, 0.3, 33, value_activity=0.5, threshold=0.2),
+    "covariance winners": lambda: kanerva.covariance(N, 0.5, winners=32, empty="keep"),
     # Patterns stored in fewer bytes.
     "sdm_patterns bits": lambda: kanerva.sdm_patterns(N, 20, storage="bits"),
     "sdm_patterns bits hetero": lambda: kanerva.sdm_patterns(

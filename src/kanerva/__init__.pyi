@@ -21,6 +21,7 @@ from .memory import Memory as Memory
 from .memory import Patterns as Patterns
 from .memory import load as load
 from .models import attention as attention
+from .models import covariance as covariance
 from .models import dense as dense
 from .models import exponential as exponential
 from .models import hopfield as hopfield
@@ -34,5 +35,6 @@ from .models import sdm_hyperplane as sdm_hyperplane
 from .models import sdm_patterns as sdm_patterns
 from .models import sdm_selected as sdm_selected
 from .models import sparse_hopfield as sparse_hopfield
+from .models import willshaw as willshaw
 
 __version__: str

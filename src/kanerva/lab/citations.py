@@ -129,6 +129,22 @@ SOURCES = {
         "Proceedings of the National Academy of Sciences",
         {"volume": "79", "number": "8", "pages": "2554--2558"},
     ),
+    "willshaw1969": Source(
+        "article",
+        "Willshaw, David J. and Buneman, O. Peter and Longuet-Higgins, H. Christopher",
+        "Non-Holographic Associative Memory",
+        1969,
+        "Nature",
+        {"volume": "222", "pages": "960--962"},
+    ),
+    "tsodyks1988": Source(
+        "article",
+        "Tsodyks, Misha V. and Feigel'man, Mikhail V.",
+        "The Enhanced Storage Capacity in Neural Networks with Low Activity Level",
+        1988,
+        "Europhysics Letters",
+        {"volume": "6", "number": "2", "pages": "101--105"},
+    ),
     "krotov2016": Source(
         "inproceedings",
         "Krotov, Dmitry and Hopfield, John J.",
@@ -206,6 +222,8 @@ MEMORIES: dict[str, tuple[str, ...]] = {
     "hopfield": ("hopfield1982",),
     "dense": ("krotov2016",),
     "exponential": ("demircigil2017",),
+    "willshaw": ("willshaw1969",),
+    "covariance": ("tsodyks1988",),
 }
 
 

@@ -6,6 +6,7 @@ beta (inverse temperature).
 """
 
 from kanerva.models._attention import attention, modern_hopfield, sparse_hopfield
+from kanerva.models._codes import covariance, willshaw
 from kanerva.models._continuous import (
     sdm_continuous,
     sdm_continuous_attention,
@@ -17,6 +18,7 @@ from kanerva.models._sdm import sdm, sdm_attention, sdm_patterns
 
 __all__ = [
     "attention",
+    "covariance",
     "dense",
     "exponential",
     "hopfield",
@@ -30,4 +32,5 @@ __all__ = [
     "sdm_patterns",
     "sdm_selected",
     "sparse_hopfield",
+    "willshaw",
 ]

@@ -210,6 +210,13 @@ ROWS = (
     Row(("hopfield",), "outer products of bits, diagonal zero or kept", "dot", "Linear"),
     Row(("dense",), "polynomial interactions", "dot", "Power"),
     Row(("exponential",), "exponential interactions", "dot", "Exponential"),
+    Row(
+        ("willshaw",),
+        "clipped sums of outer products, for codes in which few bits are +1",
+        "dot",
+        "Step",
+    ),
+    Row(("covariance",), "outer products less the mean activity, for sparse codes", "dot", "Step"),
 )
 
 
@@ -218,7 +225,7 @@ def table() -> list[str]:
 
     Example:
         >>> from kanerva.lab import memories
-        >>> memories.table()[-2]
+        >>> memories.table()[-4]
         '| `dense` | polynomial interactions | dot | Power | Krotov and Hopfield 2016 |'
     """
     return [_line(row) for row in ROWS]
