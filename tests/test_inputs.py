@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import kanerva
-from kanerva import Patterns, bits, dynamics
-from kanerva.separation import Entmax, Softmax
+from kanerva import Patterns, bits, dynamics, similarity
+from kanerva.separation import Cap, Entmax, Softmax
 
 # Array-likes
 
@@ -324,10 +324,14 @@ def test_a_read_maps_over_queries(name):
 
 @pytest.mark.untyped
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own
-@pytest.mark.parametrize("alpha", [1.0, 1.3, 1.5, 2.0, 3.0])
-def test_forward_derivatives_of_entmax(alpha):
+@pytest.mark.parametrize(
+    ("similar", "rule"),
+    [(similarity.dot, Entmax(alpha, 0.7)) for alpha in (1.0, 1.3, 1.5, 2.0, 3.0)]
+    + [(similarity.cosine, Cap(4, 1.8))],
+)
+def test_forward_derivatives(similar, rule):
     source = torch.Generator().manual_seed(0)
-    memory = Patterns(4, separation=Entmax(alpha, 0.7), dtype=torch.float64)
+    memory = Patterns(4, similarity=similar, separation=rule, dtype=torch.float64)
     memory.write(torch.randn(6, 4, generator=source).double())
     query, turn = (torch.randn(3, 4, generator=source).double() for _ in range(2))
     _, slope = torch.func.jvp(memory.read, (query,), (turn,))
@@ -355,3 +359,29 @@ def test_a_compiled_read_of_no_bits_is_nan(name, bad):
     read = torch.compile(memory.read, backend="eager")(query)
     assert read[0].isnan().all()
     assert torch.equal(read[1:], memory.read(x)[1:])
+
+
+# What is shown
+
+
+def test_an_explanation_fits_on_a_screen():
+    memory = kanerva.hopfield(64)
+    memory.write(bits.random(5, 64, seed=0))
+    for count in (1, 20):
+        shown = str(memory.explain(bits.random(count, 64, seed=1)))
+        lines = shown.splitlines()
+        assert len(lines) <= 11
+        assert max(map(len, lines)) <= 80
+        assert lines[0].startswith(f"{count} read")
+        assert lines[1].split() == ["mass", "active", "effective", "entropy", "margin", "energy"]
+    found = memory.explain(bits.random(1, 64, seed=1))
+    assert float(str(found).split()[-1]) == pytest.approx(found.energy.item(), rel=1e-3)
+
+
+def test_the_energy_of_the_textbook():
+    x, query = bits.random(5, 32, seed=0).double(), bits.random(7, 32, seed=1).double()
+    memory = kanerva.hopfield(32, dtype=torch.float64)
+    memory.write(x)
+    weights = (x.mT @ x).fill_diagonal_(0)
+    textbook = -torch.einsum("bi,ij,bj->b", query, weights, query) / 2
+    torch.testing.assert_close(memory.energy(query), textbook - (5 - 1) * 32 / 2)

@@ -16,7 +16,14 @@ Progress = Callable[[int, int], None]
 
 
 # What ``settings.use`` changed in this thread or task.
-_local: ContextVar[dict[str, Any]] = ContextVar("kanerva.settings")
+_local: ContextVar[dict[str, Any]] = ContextVar("kanerva.settings", default={})  # noqa: B039
+
+
+def _changed() -> dict[str, Any]:
+    """Return what ``settings.use`` changed; nothing while torch traces a graph, which cannot."""
+    from torch.compiler import is_compiling
+
+    return {} if is_compiling() else _local.get()
 
 
 class Settings:
@@ -54,8 +61,7 @@ class Settings:
 
     @property
     def budget(self) -> int:
-        local = _local.get(None)
-        return self._budget if local is None else local.get("budget", self._budget)
+        return _changed().get("budget", self._budget)
 
     @budget.setter
     @door("settings")
@@ -65,8 +71,7 @@ class Settings:
 
     @property
     def engine(self) -> str:
-        local = _local.get(None)
-        return self._engine if local is None else local.get("engine", self._engine)
+        return _changed().get("engine", self._engine)
 
     @engine.setter
     @door("settings")
@@ -75,8 +80,7 @@ class Settings:
 
     @property
     def progress(self) -> Progress | None:
-        local = _local.get(None)
-        return self._progress if local is None else local.get("progress", self._progress)
+        return _changed().get("progress", self._progress)
 
     @progress.setter
     @door("settings")
@@ -88,8 +92,8 @@ class Settings:
 
     def _set(self, name: str, value: Any) -> None:
         """Change a setting: within ``use`` where that changed it, else for the whole process."""
-        local = _local.get(None)
-        if local is not None and name in local:
+        local = _local.get()
+        if name in local:
             local[name] = value
         else:
             setattr(self, f"_{name}", value)
@@ -112,7 +116,7 @@ class Settings:
             checks.choice("name", name, ("budget", "engine", "progress"))
         # The setting is known as local first, so that its setter changes it here.
         changed = {name: getattr(self, name) for name in values}
-        token = _local.set((_local.get(None) or {}) | changed)
+        token = _local.set(_local.get() | changed)
         try:
             for name, value in values.items():
                 setattr(self, name, value)

@@ -9,11 +9,14 @@ from torch import Tensor
 from kanerva._core import arrays
 from kanerva._core.errors import refuse
 
+# Queries that are shown of an explanation.
+SHOWN = 8
+
 
 class Explanation(NamedTuple):
     """One read, and what it is made of.
 
-    Every field but ``value`` and ``weights`` has one number for each query.
+    Every field but ``value`` and ``weights`` has one number for each query; ``print`` shows these.
 
     Attributes:
         value: ``(..., e)`` what was read.
@@ -37,6 +40,21 @@ class Explanation(NamedTuple):
     entropy: Float[Tensor, "*batch"]
     margin: Float[Tensor, "*batch"] | None
     energy: Float[Tensor, "*batch"] | None
+
+    def __str__(self) -> str:
+        """Return a table with one row for each of the first queries."""
+        columns = {name: getattr(self, name) for name in self._fields[2:]}
+        known = {name: part for name, part in columns.items() if part is not None}
+        count, keys = self.mass.numel(), self.weights.shape[-1]
+        rows = [list(known)]
+        for place in range(min(count, SHOWN)):
+            rows.append([f"{part.reshape(-1)[place].item():.4g}" for part in known.values()])
+        lines = ["".join(f"{cell:>11}" for cell in row) for row in rows]
+        lines += [f"    ... {count - SHOWN} more"] if count > SHOWN else []
+        head = (
+            f"{count} read{'s' * (count != 1)} of {self.value.shape[-1]} numbers from {keys} keys"
+        )
+        return "\n".join([head, *lines])
 
 
 def explained(

@@ -192,7 +192,8 @@ class Patterns(Near):
     def _held(self) -> tuple[Any, Any, Any]:
         keys = self.keys
         bias = None if type(self).bias is Memory.bias else self.bias()
-        return keys, keys if self._width is None else self.values, bias
+        own = self._width is None and type(self).values is Patterns.values
+        return keys, keys if own else self.values, bias
 
     @property
     def dim(self) -> int:

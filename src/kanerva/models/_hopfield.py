@@ -25,8 +25,14 @@ def hopfield(
         W_{jj} = 0 \text{ with } diagonal = \text{"zero"}
 
     The sum over patterns is taken last, so W is never built. ``recall`` updates all neurons at
-    once, so with a zero diagonal it may alternate between two states; ``dynamics.flips`` updates
-    them one at a time. Where the field of a neuron is zero, the neuron keeps its value.
+    once, so with a zero diagonal it may alternate between two states, which ``settle`` reports;
+    ``order="async"`` updates them one at a time. Where the field of a neuron is zero, the neuron
+    keeps its value.
+
+    The energy of m patterns differs from the textbook's by a constant:
+
+    .. math:: E(q) = \frac n2 - \frac12 \sum_\mu (x_\mu \cdot q)^2
+        = -\frac12 \sum_{i \ne j} W_{ij} q_i q_j - \frac{(m - 1)\, n}2
 
     Args:
         bits: n >= 1, number of neurons.

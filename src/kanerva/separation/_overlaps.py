@@ -162,7 +162,10 @@ class Cap(LogWeights):
         ):
             refuse("scores", scores, must="cosines", do="score vectors with similarity.cosine")
         inside = gap < 2 * self._square
-        logs: Tensor = _CapFunction.apply(torch.where(inside, gap, 0.0), self)  # type: ignore[no-untyped-call]
+        gap = torch.where(inside, gap, 0.0)
+        if arrays.forward():
+            return inside, _linear(gap, self)
+        logs: Tensor = _CapFunction.apply(gap, self)  # type: ignore[no-untyped-call]
         return inside, logs
 
     def _rest(self, place: Any) -> Any:
@@ -201,9 +204,21 @@ class _CapFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         gap, logs = ctx.saved_tensors
-        gap = gap.clamp_min(torch.finfo(gap.dtype).eps)
-        steep = ((ctx.part.dim / 2 - 1) * _log_left(gap, ctx.part) - logs).exp()
-        return -grads[0] * ctx.part._height * steep / (gap * (2 - gap)).sqrt(), None
+        return grads[0] * _slope(gap, logs, ctx.part), None
+
+
+def _slope(gap: Tensor, logs: Tensor, part: Cap) -> Tensor:
+    """Return the derivative of the log of the shared part, ``logs``, with 1 - cosine."""
+    gap = gap.clamp_min(torch.finfo(gap.dtype).eps)
+    steep = ((part.dim / 2 - 1) * _log_left(gap, part) - logs).exp()
+    return -part._height * steep / (gap * (2 - gap)).sqrt()
+
+
+def _linear(gap: Tensor, part: Cap) -> Tensor:
+    """Return the log of the shared part as its tangent, for forward-mode derivatives."""
+    known = gap.detach()
+    logs = _CapFunction.forward(known, part)
+    return logs + _slope(known, logs, part) * (gap - known)
 
 
 def _log_left(gap: Tensor, part: Cap) -> Tensor:

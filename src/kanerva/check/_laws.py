@@ -1,148 +1,34 @@
-"""The contract of a memory as code: laws that hold for every memory, checked on any memory."""
+"""The laws of the contract: each checks one on a sample, and is False where it does not apply."""
 
 import copy
 import io
 import re
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from kanerva import bits
-from kanerva._core import checks
-from kanerva._core.errors import InputError, InputTypeError, describe, door, refuse
+from kanerva._core.errors import InputError, describe
 from kanerva._core.settings import settings
+from kanerva.check._sample import STORED, ContractError, Sample, same, that, tolerance_of
 from kanerva.memory import Memory, load
 from kanerva.memory._parts import describe_memory
-
-__all__ = ["CHECKS", "ContractError", "check_memory"]
-
-STORED = 12
-
-
-class ContractError(AssertionError):
-    """A law that does not hold for a memory; the message names the law and what was found.
-
-    Example:
-        >>> import kanerva
-        >>> issubclass(kanerva.check.ContractError, AssertionError)
-        True
-    """
-
-
-class Sample(NamedTuple):
-    """An empty memory, and keys, values and queries that it accepts, to check a law on."""
-
-    memory: Memory
-    keys: Tensor
-    values: Tensor | None
-    query: Tensor
-
-    def filled(self) -> Memory:
-        """Return a copy of the memory with all keys and values written."""
-        memory = copy.deepcopy(self.memory)
-        memory.write(self.keys, self.values)
-        return memory
-
-
-@door
-def check_memory(memory: Memory) -> list[str]:
-    """Check every law of the contract on a memory, as scikit-learn's ``check_estimator`` does.
-
-    The memory itself is not changed: copies of it are filled with random vectors, read, saved and
-    loaded.
-
-    Args:
-        memory: any ``Memory``, of this library or not, empty or not. The laws that its attribute
-            ``exempt`` names are left out.
-
-    Returns:
-        the names of the laws that apply to it; all of them hold.
-
-    Raises:
-        ContractError: a law that does not hold, and what was found.
-        InputTypeError: not a ``Memory``.
-
-    Example:
-        >>> import kanerva
-        >>> laws = kanerva.check_memory(kanerva.hopfield(bits=32))
-        >>> "a query never depends on its batch mates" in laws
-        True
-    """
-    if not isinstance(memory, Memory):
-        do = "derive it from kanerva.Memory"
-        refuse("memory", memory, must="a kanerva.Memory", do=do, error=InputTypeError)
-    sample = draw(memory)
-    laws = {check: (check.__doc__ or "").rstrip(".") for check in CHECKS}
-    for name in memory.exempt:
-        checks.choice("exempt", name, tuple(laws.values()))
-    kept = [check for check in CHECKS if laws[check] not in memory.exempt]
-    return [laws[check] for check in kept if _holds(check, laws[check], sample)]
-
-
-def _holds(check: Callable[[Sample], bool], law: str, sample: Sample) -> bool:
-    """Run one law; False where it does not apply."""
-    try:
-        return check(sample) is not False
-    except ContractError as error:
-        raise ContractError(f"{law}: {error}") from error.__cause__
-
-
-def draw(memory: Memory, seed: int = 0) -> Sample:
-    """Return an empty copy of a memory, and random vectors that it accepts."""
-    source = torch.Generator().manual_seed(seed)
-    empty = copy.deepcopy(memory)
-    empty.clear()
-    keys = _vectors(STORED, memory.dim, memory.key_bits, memory.dtype, source)
-    values = None
-    if not memory.autoassociative:
-        values = _vectors(STORED, memory.value_dim, memory.value_bits, memory.dtype, source)
-    if memory.key_bits:
-        query = bits.flip(keys, memory.dim // 16, seed=source)
-    else:
-        query = keys + 0.1 * torch.randn(keys.shape, generator=source).to(keys)
-    return Sample(empty, keys, values, query)
-
-
-def _vectors(
-    count: int, dim: int, binary: bool, dtype: torch.dtype, source: torch.Generator
-) -> Tensor:
-    if binary:
-        return bits.random(count, dim, seed=source).to(dtype)
-    return torch.randn(count, dim, generator=source).to(dtype)
-
-
-def _tolerance(dtype: torch.dtype) -> float:
-    return {torch.float64: 1e-9, torch.float32: 1e-4}.get(dtype, 3e-2)
-
-
-def _same(law: str, got: Tensor, expected: Tensor) -> None:
-    """Compare shapes, dtypes, and numbers within the tolerance of their dtype."""
-    kinds = [f"{each.dtype} {tuple(each.shape)}" for each in (got, expected)]
-    _that(law, kinds[0] == kinds[1], f"{kinds[0]} is not {kinds[1]}")
-    tolerance = _tolerance(got.dtype)
-    if not torch.allclose(got, expected, rtol=tolerance, atol=tolerance, equal_nan=False):
-        raise ContractError(f"{law}: results differ by {(got - expected).abs().max():.3g}")
-
-
-def _that(law: str, holds: bool | Tensor, seen: str = "it does not hold") -> None:
-    if not holds:
-        raise ContractError(f"{law}: {seen}")
 
 
 def shapes(sample: Sample) -> bool:
     """Any leading dimensions of a query are kept, and so is its dtype."""
     memory, whole = sample.filled(), sample.query
     read = memory.read(whole)
-    _same("leading dimensions", memory.read(whole[0]), read[0])
-    _same("leading dimensions", memory.read(whole.reshape(3, 2, 2, -1)), read.reshape(3, 2, 2, -1))
-    _same("leading dimensions", memory.read(whole[:0]), read[:0])
-    _that("dtype", read.dtype == whole.dtype == memory.dtype, f"{read.dtype} from {whole.dtype}")
-    _that("weights", memory.weights(whole).shape == (STORED, memory.keys.shape[0]))
-    _same("forward is read", memory(whole), read)
+    same("leading dimensions", memory.read(whole[0]), read[0])
+    same("leading dimensions", memory.read(whole.reshape(3, 2, 2, -1)), read.reshape(3, 2, 2, -1))
+    same("leading dimensions", memory.read(whole[:0]), read[:0])
+    that("dtype", read.dtype == whole.dtype == memory.dtype, f"{read.dtype} from {whole.dtype}")
+    that("weights", memory.weights(whole).shape == (STORED, memory.keys.shape[0]))
+    same("forward is read", memory(whole), read)
     return True
 
 
@@ -150,16 +36,16 @@ def batch_mates(sample: Sample) -> bool:
     """a query never depends on its batch mates."""
     memory, query = sample.filled(), sample.query
     reads = torch.stack([memory.read(one) for one in query])
-    _same("read alone or in a batch", reads, memory.read(query))
+    same("read alone or in a batch", reads, memory.read(query))
     if memory.value_dim != memory.dim:
         return True
     # Few steps, because the states of a linear rule over real numbers grow without bound.
     path = memory.trace(query, steps=3)
     alone = [memory.trace(one, steps=3) for one in query]
     states = torch.stack([one.states[-1] for one in alone])
-    _same("recall alone or in a batch", states, path.states[-1])
+    same("recall alone or in a batch", states, path.states[-1])
     steps, together = [int(one.steps) for one in alone], path.steps.tolist()
-    _that("steps alone or in a batch", steps == together, f"{steps} and {together}")
+    that("steps alone or in a batch", steps == together, f"{steps} and {together}")
     return True
 
 
@@ -168,7 +54,7 @@ def chunks(sample: Sample) -> bool:
     memory = sample.filled()
     whole = memory.read(sample.query)
     with settings.use(budget=1):
-        _same("chunked and whole", memory.read(sample.query), whole)
+        same("chunked and whole", memory.read(sample.query), whole)
     return True
 
 
@@ -177,8 +63,8 @@ def halves(sample: Sample) -> bool:
     once, twice = sample.filled(), copy.deepcopy(sample.memory)
     for half in (slice(None, STORED // 2), slice(STORED // 2, None)):
         twice.write(sample.keys[half], None if sample.values is None else sample.values[half])
-    _same("in halves and at once", twice.read(sample.query), once.read(sample.query))
-    _that("count", len(twice) == len(once) == STORED, f"{len(twice)} and {len(once)} of {STORED}")
+    same("in halves and at once", twice.read(sample.query), once.read(sample.query))
+    that("count", len(twice) == len(once) == STORED, f"{len(twice)} and {len(once)} of {STORED}")
     return True
 
 
@@ -186,7 +72,7 @@ def order(sample: Sample) -> bool:
     """The order of writing leaves a read unchanged."""
     turned = copy.deepcopy(sample.memory)
     turned.write(sample.keys.flip(0), None if sample.values is None else sample.values.flip(0))
-    _same("in another order", turned.read(sample.query), sample.filled().read(sample.query))
+    same("in another order", turned.read(sample.query), sample.filled().read(sample.query))
     return True
 
 
@@ -196,8 +82,8 @@ def empty(sample: Sample) -> bool:
     if memory.empty != "zero":
         return False
     zero = len(memory) == 0 and (memory.read(query) == 0).all()
-    _that("empty memory", zero, "a read is not 0")
-    _that("empty memory", (memory.explain(query).mass == 0).all(), "the mass is not 0")
+    that("empty memory", zero, "a read is not 0")
+    that("empty memory", (memory.explain(query).mass == 0).all(), "the mass is not 0")
     return True
 
 
@@ -205,19 +91,19 @@ def masks(sample: Sample) -> bool:
     """Masks of True, of float zeros and none read alike; with everything masked a read is zero."""
     memory, query = sample.filled(), sample.query
     plain, kept = memory.read(query), torch.ones(memory.keys.shape[0], dtype=torch.bool)
-    _same("mask of True", memory.read(query, kept), plain)
-    _same("mask of float zeros", memory.read(query, torch.zeros(kept.shape)), plain)
+    same("mask of True", memory.read(query, kept), plain)
+    same("mask of float zeros", memory.read(query, torch.zeros(kept.shape)), plain)
     if memory.empty == "zero":
         for none in (~kept, torch.where(kept, -torch.inf, 0.0)):
-            _that("everything masked", (memory.read(query, none) == 0).all(), "a read is not 0")
+            that("everything masked", (memory.read(query, none) == 0).all(), "a read is not 0")
     half = kept.clone()
     half[::2] = False
     added = memory.read(query, torch.where(half, 0.0, -torch.inf))
-    _same("float and bool masks", added, memory.read(query, half))
+    same("float and bool masks", added, memory.read(query, half))
     rows = torch.stack([half if row % 2 else kept for row in range(STORED)])
     each = memory.read(query, rows)
-    _same("one mask for each query", each[0], plain[0])
-    _same("one mask for each query", each[1], memory.read(query[1], half))
+    same("one mask for each query", each[0], plain[0])
+    same("one mask for each query", each[1], memory.read(query[1], half))
     return True
 
 
@@ -227,8 +113,8 @@ def normalised(sample: Sample) -> bool:
     if not memory.separation.normalised:
         return False
     weights = memory.weights(sample.query)
-    _that("weights", (weights >= 0).all(), "one is negative")
-    _same("sum of weights", weights.sum(-1), torch.ones_like(weights[:, 0]))
+    that("weights", (weights >= 0).all(), "one is negative")
+    same("sum of weights", weights.sum(-1), torch.ones_like(weights[:, 0]))
     return True
 
 
@@ -239,7 +125,7 @@ def gradient(sample: Sample) -> bool:
         return False
     scores = memory.scores(sample.query).detach().double().requires_grad_()
     (slope,) = torch.autograd.grad(memory.separation.potential(scores).sum(), scores)
-    _same("gradient of the potential", slope, memory.separation(scores).detach())
+    same("gradient of the potential", slope, memory.separation(scores).detach())
     return True
 
 
@@ -255,7 +141,7 @@ def downhill(sample: Sample) -> bool:
         return False
     query = sample.query.detach().requires_grad_()
     (slope,) = torch.autograd.grad(memory.energy(query).sum(), query)
-    _same("gradient of the energy", slope, (query - memory.read(query)).detach())
+    same("gradient of the energy", slope, (query - memory.read(query)).detach())
     return True
 
 
@@ -294,7 +180,7 @@ def falling(sample: Sample) -> bool:
     if energies is None or not torch.isfinite(energies).all():
         return False
     rise, size = (energies[1:] - energies[:-1]).amax(), energies.abs().amax().clamp_min(1)
-    _that("energy", rise <= _tolerance(memory.dtype) * size, f"it rises by {rise:.3g}")
+    that("energy", rise <= tolerance_of(memory.dtype) * size, f"it rises by {rise:.3g}")
     return True
 
 
@@ -302,13 +188,13 @@ def copies(sample: Sample) -> bool:
     """Copies, state dicts and files read as the memory does."""
     memory = sample.filled()
     expected = memory.read(sample.query)
-    _same("deepcopy", copy.deepcopy(memory).read(sample.query), expected)
+    same("deepcopy", copy.deepcopy(memory).read(sample.query), expected)
     file = io.BytesIO()
     torch.save(memory.state_dict(), file)
     file.seek(0)
     other = copy.deepcopy(sample.memory)
     other.load_state_dict(torch.load(file, weights_only=True))
-    _same("state_dict", other.read(sample.query), expected)
+    same("state_dict", other.read(sample.query), expected)
     try:
         foreign = describe_memory(memory)[2]
     except InputError as error:
@@ -316,10 +202,10 @@ def copies(sample: Sample) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         memory.save(Path(folder, "memory.safetensors"))
         loaded = load(Path(folder, "memory.safetensors"), allow=foreign)
-    _same("save and load", loaded.read(sample.query), expected)
+    same("save and load", loaded.read(sample.query), expected)
     # The default repr of an object holds its address.
     shown = [re.sub(" at 0x[0-9a-f]+", "", repr(each)) for each in (loaded, memory)]
-    _that("save and load", shown[0] == shown[1], "the loaded memory has another repr")
+    that("save and load", shown[0] == shown[1], "the loaded memory has another repr")
     return True
 
 
@@ -328,9 +214,9 @@ def clearing(sample: Sample) -> bool:
     memory = sample.filled()
     expected = memory.read(sample.query)
     memory.clear()
-    _that("cleared", len(memory) == 0, f"{len(memory)} items are left")
+    that("cleared", len(memory) == 0, f"{len(memory)} items are left")
     memory.write(sample.keys, sample.values)
-    _same("cleared and written again", memory.read(sample.query), expected)
+    same("cleared and written again", memory.read(sample.query), expected)
     return True
 
 
@@ -338,8 +224,8 @@ def randomness(sample: Sample) -> bool:
     """The same query gives the same read, and the global generator is not used."""
     state = torch.get_rng_state()
     memory = sample.filled()
-    _same("read twice", memory.read(sample.query), memory.read(sample.query))
-    _that("global generator", torch.equal(state, torch.get_rng_state()), "its state changed")
+    same("read twice", memory.read(sample.query), memory.read(sample.query))
+    that("global generator", torch.equal(state, torch.get_rng_state()), "its state changed")
     return True
 
 
@@ -354,7 +240,43 @@ def backward(sample: Sample) -> bool:
         leaves = [query, *memory.parameters()]
         slopes = torch.autograd.grad(read.sum(), leaves, allow_unused=True)
         finite = all(slope is None or slope.isfinite().all() for slope in slopes)
-        _that("gradient", finite, "it is not finite")
+        that("gradient", finite, "it is not finite")
+    return True
+
+
+def arraylike(sample: Sample) -> bool:
+    """Arrays and lists of numbers read as tensors do."""
+    memory, query = sample.filled(), sample.query
+    read = memory.read(query)
+    same("a list", memory.read(query.tolist()), read)
+    if query.dtype != torch.bfloat16:
+        same("an array", memory.read(query.numpy()), read)
+    return True
+
+
+def transforms(sample: Sample) -> bool:
+    """``torch.func.vmap`` of a read is the read of the batch, and ``jvp`` is finite."""
+    memory, query = sample.filled(), sample.query
+    if memory.empty == "raise":
+        return False
+    same("vmap", torch.func.vmap(memory.read)(query), memory.read(query))
+    if memory.key_bits or memory.dtype not in (torch.float32, torch.float64):
+        return True
+    with warnings.catch_warnings():
+        # The first forward derivative compiles what torch itself has deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        slope = torch.func.jvp(memory.read, (query,), (torch.ones_like(query),))[1]
+    that("jvp", slope.isfinite().all(), "it is not finite")
+    return True
+
+
+def inference(sample: Sample) -> bool:
+    """What is written in inference mode can be changed, and trained through, outside it."""
+    with torch.inference_mode():
+        memory = sample.filled()
+    made = [part for part in memory.buffers() if part.is_inference()]
+    that("inference mode", not made, "a buffer can only be changed in inference mode")
+    memory.write(sample.keys, sample.values)
     return True
 
 
@@ -383,7 +305,7 @@ def _refused(verb: Callable[..., Any], value: Any) -> None:
         verb(value)
     except InputError as error:
         parts = (error.function, error.argument, error.must, error.got, error.do)
-        _that("bad input", all(parts), f"{what} raises an error with an empty part: {error}")
+        that("bad input", all(parts), f"{what} raises an error with an empty part: {error}")
     except Exception as error:
         raise ContractError(f"bad input: {what} raises {type(error).__name__}: {error}") from error
     else:
@@ -406,5 +328,8 @@ CHECKS: tuple[Callable[[Sample], bool], ...] = (
     clearing,
     randomness,
     backward,
+    arraylike,
+    transforms,
+    inference,
     sentences,
 )
