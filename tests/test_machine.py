@@ -1,10 +1,20 @@
-"""The memory at hand, against folders that look as those of Linux do."""
+"""The memory at hand: how it is measured, and what is compared with it before it is built."""
+
+import sys
+import time
+from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
-from kanerva import InputError
+import kanerva
+from kanerva import InputError, bits, nn
 from kanerva._core import machine
+from kanerva.lab import runner
+from kanerva.lab.papers import RECIPES
+from kanerva.nn.projection import Projection
+from kanerva.separation import Step
 
 GIB = 2**30
 
@@ -98,3 +108,113 @@ def test_what_does_not_fit_gets_a_sentence(tree):
 )
 def test_sizes_in_words(count, text):
     assert machine.size(count) == text
+
+
+# What is built compares its size with the memory at hand before it allocates anything.
+
+MOST = 2**31 - 1
+BUILDERS = {
+    "sdm": (lambda n: kanerva.sdm(1000, n, 451), "sdm: locations"),
+    "sdm with wide values": (lambda n: kanerva.sdm(8, 10**6, 2, value_bits=n), "sdm: locations"),
+    "sdm_hyperplane": (lambda n: kanerva.sdm_hyperplane(8, n, 2, 4), "sdm_hyperplane: locations"),
+    "sdm_selected": (lambda n: kanerva.sdm_selected(256, n, 7), "sdm_selected: locations"),
+    "sdm_continuous": (lambda n: kanerva.sdm_continuous(32, n, 9), "sdm_continuous: locations"),
+    "bits.random": (lambda n: bits.random(n, 1000, seed=0), "bits.random: count"),
+    "Packed.random": (lambda n: bits.Packed.random(n, 1000, seed=0), "Packed.random: count"),
+    "bits.unpack": (lambda n: bits.unpack(WORD.expand(n, 1), 64), "bits.unpack: words"),
+    "Locations": (
+        lambda n: kanerva.Locations(torch.ones(2**10, 8), n, separation=Step(1)),
+        "Locations: value_dim",
+    ),
+    "Attention": (lambda n: nn.Attention(8, 4, persistent=n), "Attention: dim"),
+    "LatentAttention": (lambda n: nn.LatentAttention(8, 4, n), "LatentAttention: latents"),
+    "Projection": (lambda n: Projection(n, 1000), "Projection: dim_in"),
+}
+WORD = torch.zeros(1, 1, dtype=torch.int64)
+
+
+@pytest.mark.filterwarnings("ignore:.*locations would be active")
+@pytest.mark.parametrize("name", BUILDERS)
+def test_an_absurd_size_is_refused_at_once(name):
+    build, start = BUILDERS[name]
+    before = time.perf_counter()
+    with pytest.raises(InputError) as caught:
+        build(MOST)
+    assert time.perf_counter() - before < 1
+    assert str(caught.value).startswith(f"{start} must be small enough for the memory at hand, ")
+    assert ", which needs " in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*locations would be active")
+@pytest.mark.parametrize("name", BUILDERS)
+def test_what_is_built_is_compared_with_the_memory_at_hand(name, monkeypatch):
+    """A size that fits is built, and refused where there is less memory than it takes."""
+    build, start = BUILDERS[name]
+    count = 3 if "wide" in name else 40_000
+    build(count)
+    monkeypatch.setattr(machine, "available_bytes", lambda: 2**20)
+    with pytest.raises(InputError, match=f"^{start} must be small enough .*, 1.0 MiB, but"):
+        build(count)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.filterwarnings("ignore:.*locations would be active")
+@pytest.mark.parametrize(
+    "name", [each for each in BUILDERS if each not in ("Locations", "sdm with wide values")]
+)
+def test_no_more_is_taken_than_was_announced(name, monkeypatch):
+    """The bytes that a constructor announces cover its peak, as the kernel counts it."""
+    build, _ = BUILDERS[name]
+    announced = []
+    monkeypatch.setattr(machine, "fit", lambda argument, needed, *rest: announced.append(needed))
+    build(60_000)
+    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    try:
+        reset.write_text("5", encoding="utf-8")
+    except OSError:
+        pytest.skip("the peak cannot be reset here")
+
+    def kilobytes(name):
+        return int(status.read_text(encoding="utf-8").split(f"{name}:")[1].split()[0])
+
+    before = kilobytes("VmRSS")
+    build(60_000)
+    taken = 1024 * (kilobytes("VmHWM") - before)
+    assert announced
+    assert taken <= 1.1 * max(announced) + 8 * 2**20
+
+
+def test_files_are_compared_with_the_memory_at_hand(tmp_path, monkeypatch):
+    memory = kanerva.attention(64)
+    memory.write(torch.ones(10_000, 64))
+    memory.save(tmp_path / "a.safetensors")
+    monkeypatch.setattr(machine, "available_bytes", lambda: 2**20)
+    must = "must be small enough for the memory at hand, 1.0 MiB, but it was"
+    with pytest.raises(InputError, match=f"^load: path {must} a file of 2.5 MiB"):
+        kanerva.load(tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match=f"^save: memory {must} of 2.5 MiB to be written"):
+        memory.save(tmp_path / "b.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.filterwarnings("ignore:.*locations would be active")
+@pytest.mark.parametrize(
+    ("recipe", "given"),
+    [
+        ("kanerva.alphabet", {"locations": MOST}),
+        ("kanerva.fault_tolerance", {"locations": MOST}),
+        ("kanerva.overlap", {"draws": MOST}),
+        ("kanerva.nearest", {"points": MOST}),
+        ("kanerva.critical_distance", {"patterns": MOST}),
+        ("jaeckel.designs", {"locations": MOST}),
+        ("jaeckel.designs", {"patterns": MOST}),
+        ("keeler.hopfield", {"doublings": MOST}),
+        ("keeler.hopfield", {"bits": MOST}),
+        ("sdm.convergence", {"patterns": MOST}),
+        ("sdm.finite_locations", {"patterns": MOST}),
+    ],
+)
+def test_a_recipe_refuses_what_does_not_fit(recipe, given):
+    with pytest.raises(InputError) as caught:
+        runner.run(RECIPES[recipe], given=given)
+    assert "the memory at hand" in str(caught.value) or caught.value.argument in given

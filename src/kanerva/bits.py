@@ -84,8 +84,9 @@ class Packed:
         count = checks.integer("count", count, 0, checks.LONGEST)
         bits = checks.integer("bits", bits, 1, checks.LONGEST)
         source = arrays.generator(seed)
-        with checks.room("count", f"{count} rows of {bits} bits"):
-            words = torch.empty(count, -(-bits // WORD), dtype=torch.int64)
+        width = -(-bits // WORD)
+        with checks.room("count", f"{count} rows of {bits} bits", 8 * count * width):
+            words = torch.empty(count, width, dtype=torch.int64)
         words.random_(-(2**63), None, generator=source)
         if bits % WORD:
             words[:, -1] &= 2 ** (bits % WORD) - 1
@@ -130,9 +131,10 @@ def random(
     count = checks.integer("count", count, 0, checks.LONGEST)
     width = checks.integer("bits", bits, 1, checks.LONGEST)
     source, dtype = arrays.generator(seed), arrays.floating(dtype)
-    with checks.room("count", f"{count} rows of {width} bits"):
+    needed = (1 + dtype.itemsize) * count * width
+    with checks.room("count", f"{count} rows of {width} bits", needed):
         binary = torch.randint(0, 2, (count, width), generator=source, dtype=torch.int8)
-        return binary.to(dtype) * 2 - 1
+        return binary.to(dtype).mul_(2).sub_(1)
 
 
 @door("bits.flip")
@@ -156,9 +158,10 @@ def flip(
         [6, 6, 6]
     """
     arrays.bipolar("x", arrays.floats("x", x))
-    count = checks.integer("count", count, 0, x.shape[-1])
-    order = torch.rand(x.shape, generator=arrays.generator(seed)).argsort(-1)
-    return x * torch.ones_like(x).scatter(-1, order[..., :count].to(x.device), -1)
+    count, source = checks.integer("count", count, 0, x.shape[-1]), arrays.generator(seed)
+    with checks.room("x", f"of shape {tuple(x.shape)}", (16 + 2 * x.itemsize) * x.numel()):
+        order = torch.rand(x.shape, generator=source).argsort(-1)
+        return x * torch.ones_like(x).scatter(-1, order[..., :count].to(x.device), -1)
 
 
 @door("bits.hamming")
@@ -300,7 +303,15 @@ def unpack(
     _hashes("words", arrays.vectors("words", words))
     bits = checks.integer("bits", bits, 1, words.shape[-1] * WORD, "give the width that was packed")
     arrays.floating(dtype)
-    # A table of the 256 octets, for eight bits at a time.
+    if arrays.tracing():
+        return _looked_up(words, bits, dtype)
+    needed = words.numel() * WORD * (1 + dtype.itemsize)
+    with checks.room("words", f"of shape {tuple(words.shape)}", needed):
+        return _looked_up(words, bits, dtype)
+
+
+def _looked_up(words: Tensor, bits: int, dtype: torch.dtype) -> Tensor:
+    """Unpack words by a table of the 256 octets, eight bits at a time."""
     octet = torch.arange(256, device=words.device)[:, None] >> torch.arange(8, device=words.device)
     table = ((octet & 1) * 2 - 1).to(dtype)
     return table[words.contiguous().view(torch.uint8).long()].flatten(-2)[..., :bits]

@@ -8,9 +8,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from kanerva._core import arrays
+from kanerva._core import arrays, checks, machine
 from kanerva._core.errors import InputError, InputFileError, refuse
-from kanerva._core.files import atomic
+from kanerva._core.files import atomic, readable
 
 # Format 2 names the storage of rows; format 3 names classes from elsewhere, arguments or further
 # rows.
@@ -37,9 +37,12 @@ def write(path: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> Non
     """Write tensors with ``config`` in the header; an existing file is replaced atomically."""
     config = {"format": _number(config)} | config
     header = {"kanerva": json.dumps(config, allow_nan=False)}
-    content = save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header
-    )
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    # The bytes of the file are built twice.
+    with checks.room("memory", f"of {machine.size(size)} to be written", 2 * size):
+        content = save(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, header
+        )
     with atomic(path) as temporary:
         temporary.write_bytes(content)
 
@@ -52,8 +55,10 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             got = "a folder" if path.is_dir() else other
             do = f"check the path {str(path)!r}"
             refuse("path", must=f"the file of {MUST}", got=got, do=do, error=InputFileError)
+        size = path.stat().st_size
+        machine.fit("path", size, f"a file of {machine.size(size)}", "read it on a larger machine")
         # The description is checked first, so that no tensor of a foreign file is read.
-        with safe_open(path, framework="pt") as file:
+        with readable(path) as known, safe_open(known, framework="pt") as file:
             header = _header((file.metadata() or {}).get("kanerva"))
             slices = {name: file.get_slice(name) for name in file.keys()[:TENSORS]}
             odd = [name for name, part in slices.items() if part.get_dtype() not in DTYPES]

@@ -10,26 +10,36 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from kanerva._core import machine
 from kanerva._core.errors import InputTypeError, refuse
 
 # No tensor or loop is longer; a larger number is a typing error or comes from a damaged file.
 LONGEST = 2**31 - 1
 # Tables over all distances are built up to this many bits.
 BITS = 2**20
+# Fewer bytes are allocated without a look at the memory at hand.
+FREELY = 2**20
 
 
 @contextmanager
-def room(argument: str, size: str) -> Iterator[None]:
-    """Refuse the argument when what is built inside the block does not fit into memory."""
+def room(argument: str, size: str, needed: int | float = 0) -> Iterator[None]:
+    """Refuse the argument when what is built inside the block does not fit into memory.
+
+    A system that promises more memory than it has kills the process that uses it. Therefore the
+    bytes are compared with the memory at hand before anything is allocated.
+
+    Args:
+        argument: its name.
+        size: what it was, in words.
+        needed: the bytes that the block takes at its peak.
+    """
+    if needed > FREELY:
+        machine.fit(argument, needed, size)
     try:
         yield
     except (MemoryError, RuntimeError):
-        refuse(
-            argument,
-            got=size,
-            must="small enough for the memory of this machine",
-            do="ask for less",
-        )
+        must = "small enough for the memory at hand"
+        refuse(argument, got=size, must=must, do="ask for less")
 
 
 def integer(argument: str, value: Any, low: int, high: int | None = None, do: str = "") -> int:

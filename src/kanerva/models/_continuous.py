@@ -9,7 +9,7 @@ from kanerva._core import arrays, checks
 from kanerva._core.errors import named
 from kanerva.activation import Activation, Unit
 from kanerva.memory import Locations, Patterns
-from kanerva.models._sparse import warn_sparse
+from kanerva.models._sparse import room, warn_sparse
 from kanerva.separation import Cap, Softmax, Step
 from kanerva.similarity import cosine
 
@@ -75,7 +75,7 @@ def sdm_continuous(
     share = theory.cap.activation(dim, radius)
     do = "widen the radius or use sdm_continuous_patterns"
     warn_sparse("sdm_continuous", share, locations, f"at radius {radius:g}", do)
-    with checks.room("locations", f"{locations} of {dim} numbers"):
+    with room(locations, (dim, "numbers"), 8 * dim, value_dim, store, torch.float32):
         addresses = torch.randn(locations, dim, generator=arrays.generator(seed))
         addresses /= addresses.norm(dim=-1, keepdim=True)
     return Locations(

@@ -14,7 +14,7 @@ from kanerva._core import arrays, checks
 from kanerva._core.errors import named
 from kanerva.activation import Sign
 from kanerva.memory import Locations
-from kanerva.models._sparse import warn_sparse
+from kanerva.models._sparse import room, warn_sparse
 from kanerva.separation import Step
 from kanerva.similarity import dot
 
@@ -75,7 +75,7 @@ def sdm_selected(
     share, at = theory.jaeckel.selected_activation(coordinates), f"with {coordinates} coordinates"
     warn_sparse("sdm_selected", share, locations, at, "compare fewer coordinates")
     source = arrays.generator(seed)
-    with checks.room("locations", f"{locations} of {bits} bits"):
+    with room(locations, (bits, "bits"), _needed(bits, coordinates), value_bits, store):
         shape = (locations, coordinates)
         wanted = torch.randint(2, shape, generator=source, dtype=torch.int8) * 2 - 1
         addresses = _addresses(bits, wanted, source)
@@ -151,7 +151,7 @@ def sdm_hyperplane(
     at, do = f"with {coordinates} coordinates", "compare fewer coordinates, or give keys more ones"
     warn_sparse("sdm_hyperplane", share, locations, at, do)
     source = arrays.generator(seed)
-    with checks.room("locations", f"{locations} of {bits} bits"):
+    with room(locations, (bits, "bits"), _needed(bits, coordinates), value_bits, store):
         wanted = torch.ones(locations, coordinates, dtype=torch.int8)
         addresses = _addresses(bits, wanted, source)
     return Locations(
@@ -169,6 +169,11 @@ def _sizes(bits: int, locations: int, coordinates: int, most: int) -> tuple[int,
     bits = checks.integer("bits", bits, 1, checks.BITS)
     locations = checks.integer("locations", locations, 1, checks.LONGEST)
     return bits, locations, checks.integer("coordinates", coordinates, 1, min(bits, most))
+
+
+def _needed(bits: int, coordinates: int) -> int:
+    """Return the bytes that one address takes: those of its draw, and then a second copy."""
+    return bits + max(bits, 10 * coordinates)
 
 
 def _addresses(bits: int, wanted: Tensor, source: torch.Generator) -> Tensor:

@@ -10,9 +10,9 @@ from kanerva import theory
 from kanerva._core import checks
 from kanerva._core.errors import named
 from kanerva.activation import Sign
-from kanerva.bits import Packed
+from kanerva.bits import WORD, Packed
 from kanerva.memory import Locations, Patterns
-from kanerva.models._sparse import warn_sparse
+from kanerva.models._sparse import room, warn_sparse
 from kanerva.separation import Circle, Linear, Softmax, Step
 from kanerva.similarity import Overlap, agreement, cosine
 
@@ -80,8 +80,10 @@ def sdm(
     radius = checks.integer("radius", radius, 0, bits - 1, do)
     share, do = theory.circle.activation(bits, radius), "widen the radius or use sdm_patterns"
     warn_sparse("sdm", share, locations, f"at radius {radius}", do)
+    with room(locations, (bits, "bits"), 8 * -(-bits // WORD), value_bits, store):
+        addresses = Packed.random(locations, bits, seed=seed)
     return Locations(
-        Packed.random(locations, bits, seed=seed),
+        addresses,
         value_bits,
         similarity=agreement,
         separation=Step(bits - radius),

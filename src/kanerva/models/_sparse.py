@@ -1,7 +1,14 @@
-"""The warning of every memory with finitely many locations."""
+"""What memories with finitely many locations check: that they fit, and that some are active."""
 
 import math
 import warnings
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from kanerva._core import checks
 
 __all__: list[str] = []
 
@@ -25,3 +32,32 @@ def warn_sparse(memory: str, share: float, locations: int, at: str, do: str) -> 
         f"it takes {needed:.4g} locations to have one on average; {do}.",
         stacklevel=4,
     )
+
+
+def room(
+    locations: int,
+    address: tuple[int, str],
+    needed: int,
+    value_dim: int | None,
+    store: Mapping[str, Any],
+    counters: torch.dtype = torch.int32,
+) -> AbstractContextManager[None]:
+    """Refuse locations that do not fit into memory with their counters, before any is drawn.
+
+    Args:
+        locations: how many.
+        address: the length of an address, and what it consists of.
+        needed: the bytes that one address takes while it is made.
+        value_dim: the length of a value; None for that of an address.
+        store: the arguments of ``Locations`` that were given; they may name other counters.
+        counters: their dtype otherwise.
+
+    Returns:
+        the block in which the locations are built.
+    """
+    dim, unit = address
+    width = dim if value_dim is None else checks.integer("value_dim", value_dim, 1, checks.LONGEST)
+    given = store.get("counters", counters)
+    counter = given.itemsize if isinstance(given, torch.dtype) else counters.itemsize
+    bytes_ = locations * (needed + counter * (width + 1))
+    return checks.room("locations", f"{locations} of {dim} {unit} with values of {width}", bytes_)

@@ -109,7 +109,8 @@ class Attention(nn.Module):
         self.normalise, bias = checks.flag("normalise", normalise), checks.flag("bias", bias)
         self._set_rule(beta, separation)
         size = f"{self.dim}, with values of {self.value_dim} and {self.persistent} persistent rows"
-        with checks.room("dim", size):
+        numbers = (self.dim + self.value_dim) * (2 * self.dim + self.persistent)
+        with checks.room("dim", size, 8 * numbers):  # as many again while they are drawn
             self.query = _linear(self.dim, self.dim, bias)
             self.key = _linear(self.dim, self.dim, bias)
             self.value = _linear(self.dim, self.value_dim, bias)

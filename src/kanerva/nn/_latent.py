@@ -53,7 +53,7 @@ class LatentAttention(nn.Module):
         checks.keywords(options, *OPTIONS)
         count = checks.integer("latents", latents, 1, checks.LONGEST)
         self.attention = Attention(dim, heads, **options)
-        with checks.room("latents", f"{count} rows of {dim}"):
+        with checks.room("latents", f"{count} rows of {dim}", 12 * count * self.attention.dim):
             self.latents = nn.Parameter(torch.empty(count, self.attention.dim))
             self.reset(0)
 

@@ -58,7 +58,8 @@ class Projection(nn.Module):
         self.dim_in = checks.integer("dim_in", dim_in, 1, checks.LONGEST)
         self.dim_out = checks.integer("dim_out", dim_out, 1, checks.LONGEST)
         source = arrays.generator(seed)
-        with checks.room("dim_in", f"a matrix of {dim_out} by {dim_in}"):
+        needed = 4 * self.dim_in * self.dim_out
+        with checks.room("dim_in", f"a matrix of {dim_out} by {dim_in}", needed):
             self.weight = nn.Parameter(torch.randn(self.dim_out, self.dim_in, generator=source))
 
     @door("Projection")

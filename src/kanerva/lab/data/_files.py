@@ -18,6 +18,7 @@ from safetensors import safe_open
 
 from kanerva._core import machine
 from kanerva._core.errors import InputTypeError, describe, door, refuse
+from kanerva._core.files import readable
 from kanerva.lab.data._columns import numbered
 from kanerva.lab.data._pictures import read_folder
 from kanerva.lab.data._raw import PLAIN, Raw, Reading, checked, failing, own, refuse_file
@@ -189,7 +190,7 @@ def _one(path: Path, kind: str, names: list[str], name: str | None) -> str:
 def _safetensors(path: Path, name: str | None, reading: Reading) -> Raw:
     must, do = "a safetensors file", "write it again with safetensors.torch.save_file"
     kind = "tensor of two dimensions or more"
-    with failing(path, must, do), safe_open(path, framework="pt") as file:
+    with failing(path, must, do), readable(path) as known, safe_open(known, framework="pt") as file:
         shapes = {each: tuple(file.get_slice(each).get_shape()) for each in file.keys()}  # noqa: SIM118
         wide = [each for each, shape in shapes.items() if len(shape) >= 2]
         chosen = _one(path, kind, wide if name is None else list(shapes), name)

@@ -66,10 +66,11 @@ def read_parquet(path: Path, name: str | None, reading: Reading) -> Raw:
     """Read a table from a Parquet file; one that pandas wrote gives its index back, too."""
     what = f"'{path}', a Parquet file"
     pandas, parquet = extra("pandas", "pandas", what), extra("pyarrow.parquet", "pyarrow", what)
-    with failing(path, "a Parquet file", "write it again with pandas.DataFrame.to_parquet"):
-        held = parquet.ParquetFile(path).metadata
+    do = "write it again with pandas.DataFrame.to_parquet"
+    with failing(path, "a Parquet file", do), path.open("rb") as file:
+        held = parquet.ParquetFile(file).metadata
         checked((held.num_rows, held.num_columns), partial(refuse_file, path))
-        frame = pandas.read_parquet(path)
+        frame = pandas.read_parquet(file)
     notes: tuple[str, ...] = ()
     if not isinstance(frame.index, pandas.RangeIndex):
         notes = ("the index of the table was left out",)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import kanerva
+from kanerva._core import checks, machine
 from kanerva.lab import plot
 from kanerva.lab.papers._common import Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
@@ -97,6 +98,7 @@ def hopfield(
 
     from kanerva.lab.papers.keeler1988 import _networks
 
+    _fit(memory, bits, doublings)
     source = torch.Generator().manual_seed(seed)
     for count in (2**power for power in range(1, doublings + 1)):
         patterns = kanerva.bits.random(count, bits, seed=source)
@@ -118,6 +120,15 @@ def hopfield(
             "field_difference": field,
             "bits_different": different,
         }
+
+
+def _fit(memory: str, bits: int, doublings: int) -> None:
+    """Refuse more patterns, or a larger network of outer products, than fit into memory."""
+    bits = checks.integer("bits", bits, 1, checks.LONGEST)
+    doublings = checks.integer("doublings", doublings, 1, 30)
+    machine.fit("doublings", 16 * bits * 2**doublings, str(doublings), "store fewer patterns")
+    if memory == "hopfield":
+        machine.fit("bits", 8 * bits**2, str(bits), "take a smaller network")
 
 
 def clean_error(bits: int, patterns: int) -> float:
