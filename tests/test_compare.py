@@ -40,9 +40,14 @@ def mean(result, memory, level, column="exact"):
     return sum(found) / len(found)
 
 
+# Those for sparse codes take part only where bits are unbalanced.
+BALANCED = [name for name, entry in memories.ENTRIES.items() if entry.suits is None]
+
+
 def test_every_memory_that_fits_takes_part(letters):
     names = list(dict.fromkeys(row["memory"] for row in letters.rows))
-    assert names == ["cue", "nearest", *memories.ENTRIES]
+    assert names == ["cue", "nearest", *BALANCED]
+    assert [name for name in memories.ENTRIES if name not in BALANCED] == ["willshaw", "covariance"]
     assert all(list(row)[:5] == KEYS for row in letters.rows)
     assert len(letters.rows) == len(names) * 3 * 2
 
@@ -63,7 +68,7 @@ def test_nothing_beats_the_nearest_neighbour_on_flips():
         for level in (0.1, 0.2, 0.3):
             best = mean(result, "nearest", level)
             noise = 3 * math.sqrt(max(best * (1 - best), 0.01) / 300)
-            for memory in memories.ENTRIES:
+            for memory in BALANCED:
                 assert mean(result, memory, level) <= best + noise, (name, memory, level)
 
 
@@ -72,7 +77,7 @@ def test_recall_of_random_patterns_is_what_theory_says():
     few = recall.compare(
         data.load("random", patterns=10), recall.Plan(levels=(0.1,), seeds=2, cues=10)
     )
-    for memory in memories.ENTRIES:
+    for memory in BALANCED:
         assert mean(few, memory, 0.1) >= 0.95, memory
     # 300 patterns of 256 bits, where a Hopfield network holds 0.14 n = 36.
     plan = recall.Plan(memories=("hopfield", "dense", "exponential"), levels=(0.1,), seeds=1)
@@ -80,6 +85,47 @@ def test_recall_of_random_patterns_is_what_theory_says():
     assert mean(many, "hopfield", 0.1) == 0.0
     assert mean(many, "dense", 0.1) >= 0.99
     assert mean(many, "exponential", 0.1) >= 0.99
+
+
+def sparse(count, n, ones):
+    """Draw a data set of 0/1 codes with so many ones."""
+    draw = torch.rand(count, n, generator=torch.Generator().manual_seed(0)).argsort(-1)
+    return data.DataSet.of((draw < ones).double().numpy(), name="sparse")
+
+
+def test_sparse_codes_get_memories_of_their_own_and_words():
+    """Of 100 codes of 400 bits with 20 on, memories that sum what is common recall none."""
+    result = recall.compare(sparse(100, 400, 20), recall.Plan(levels=(0.0, 0.05), seeds=1, cues=50))
+    for name in ("willshaw", "covariance"):
+        assert mean(result, name, 0.0) == mean(result, name, 0.05) == 1.0
+    for name in ("hopfield", "dense", "sdm"):
+        assert mean(result, name, 0.0) == 0.0
+    words = next(note for note in result.notes if "unbalanced" in note)
+    assert "5.0% are +1, 20 of 400 in every pattern" in words
+    assert "cannot recall such patterns" in words
+    chosen = {
+        name: [(one.name, one.value) for one in part] for name, part in result.parameters.items()
+    }
+    assert chosen["willshaw"] == [("winners", 20)]
+    assert chosen["covariance"] == [("activity", 0.05), ("winners", 20)]
+
+
+def test_balanced_bits_get_no_words_and_a_memory_that_is_named_takes_part():
+    loaded = data.load("random", patterns=10)
+    plan = recall.Plan(memories=("covariance",), levels=(0.1,), seeds=1, cues=10)
+    result = recall.compare(loaded, plan)
+    assert mean(result, "covariance", 0.1) >= 0.95
+    assert not any("unbalanced" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(("share", "names"), [(0.2, 2), (0.26, 0), (0.5, 0), (0.8, 1), (1.0, 0)])
+def test_memories_for_sparse_codes_are_chosen_by_the_share_of_ones(share, names):
+    x = torch.where(torch.arange(100) < round(100 * share), 1.0, -1.0).expand(3, 100)
+    facts = memories.measure(x)
+    assert facts.activity == pytest.approx(share)
+    assert facts.ones == round(100 * share)
+    suited = [one for one in memories.ENTRIES.values() if one.suits and one.suits(facts)]
+    assert len(suited) == names
 
 
 def test_scores_are_those_of_a_plain_loop():

@@ -15,6 +15,8 @@ __all__ = ["DOMAINS", "Chosen", "Entry", "Facts", "Number", "Parameter", "measur
 
 Number = int | float | str | bool | None
 DOMAINS = ("bits", "real")
+# Bits are unbalanced where at most this share of them, or all but this share, is +1.
+SPARSE = 0.25
 # So many patterns at most are compared with all others to measure how far the data are apart.
 COMPARED = 1000
 CLOSEST = 0.01
@@ -31,6 +33,8 @@ class Facts(NamedTuple):
         closest: the same at the closest hundredth of the patterns.
         angle: 1 - cosine to the nearest other in direction, at the closest hundredth, too.
         binary: whether the patterns are -1/+1, and so of one length.
+        activity: f, the share of +1 among all bits; of real numbers the share above zero.
+        ones: k, the number of +1 in every pattern; None where it differs.
     """
 
     patterns: int
@@ -39,6 +43,13 @@ class Facts(NamedTuple):
     closest: float = 1.0
     angle: float = 1.0
     binary: bool = True
+    activity: float = 0.5
+    ones: int | None = None
+
+    @property
+    def unbalanced(self) -> bool:
+        """Whether far fewer bits are of one kind than of the other."""
+        return self.binary and min(self.activity, 1 - self.activity) <= SPARSE
 
 
 class Parameter(NamedTuple):
@@ -72,6 +83,8 @@ class Entry:
     * ``fill``: a function of the memory and the data, which stores ``data.real`` where ``write``
       alone does not, as for linked or fitted rows; ``data.labels`` are their classes. None calls
       ``memory.write``.
+    * ``suits``: a function of the facts: whether the memory takes part where nobody names it; None
+      for always.
     * ``origin``: ``module:NAME`` of an entry from outside the library, for errors; ``find`` sets
       it.
 
@@ -91,16 +104,17 @@ class Entry:
     pick: Callable[[Facts, Chosen], list[Parameter]]
     build: Callable[..., Any]
     fill: Callable[[Any, Any], object] | None = None
+    suits: Callable[[Facts], bool] | None = field(default=None, kw_only=True)
     origin: str = field(default="", kw_only=True)
 
     @door
     def __post_init__(self) -> None:
         if not isinstance(self.title, str) or not self.title.strip():
             refuse("title", self.title, must="a few words", do="name the memory")
-        for name in ("pick", "build", "fill"):
-            function = getattr(self, name)
-            if not (callable(function) or (name == "fill" and function is None)):
-                must = "a function" if name != "fill" else "a function, or None"
+        for name in ("pick", "build", "fill", "suits"):
+            function, free = getattr(self, name), name in ("fill", "suits")
+            if not (callable(function) or (free and function is None)):
+                must = "a function, or None" if free else "a function"
                 refuse(name, function, must=must, do="see the fields of Entry")
         if not self.domains or not set(self.domains) <= set(DOMAINS):
             must = 'a tuple of "bits", "real" or both'
@@ -140,7 +154,10 @@ def measure(x: "torch.Tensor", seed: int = 0) -> Facts:
     turned = 1 - dots / (own * squares).sqrt().clamp_min(1e-30)
     angle = _apart(turned.masked_fill(turned <= 1e-6, math.inf), CLOSEST) or 1.0
     gap, closest = _apart(others, 0.5) or some, _apart(others, CLOSEST) or some
-    return Facts(len(x), x.shape[1], gap, closest, angle, bool((x.abs() == 1).all()))
+    counts = (x > 0).sum(-1)
+    ones = int(counts[0]) if bool((counts == counts[0]).all()) else None
+    share, binary = float(counts.double().mean()) / x.shape[1], bool((x.abs() == 1).all())
+    return Facts(len(x), x.shape[1], gap, closest, angle, binary, share, ones)
 
 
 def _apart(apart: "torch.Tensor", share: float) -> float | None:

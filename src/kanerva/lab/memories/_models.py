@@ -115,6 +115,22 @@ def _attention(facts: Facts, chosen: Chosen) -> list[Parameter]:
     return [Parameter("radius", radius, why)]
 
 
+def _winners(facts: Facts) -> Parameter:
+    """Choose how many units are active in a read."""
+    if facts.ones is None:
+        return Parameter("winners", None, "the number of +1 differs: each unit has a threshold")
+    return Parameter("winners", facts.ones, "the number of +1 in every pattern")
+
+
+def _willshaw(facts: Facts, chosen: Chosen) -> list[Parameter]:
+    return [_winners(facts)]
+
+
+def _covariance(facts: Facts, chosen: Chosen) -> list[Parameter]:
+    share = float(f"{facts.activity:.4g}")
+    return [Parameter("activity", share, "the share of +1 among the bits"), _winners(facts)]
+
+
 def _constructor(name: str) -> Callable[..., Any]:
     """Return a constructor of ``kanerva.models``, which is imported when it is first called."""
 
@@ -146,9 +162,20 @@ def _model(
     domains: tuple[str, ...],
     pick: Callable[[Facts, Chosen], list[Parameter]],
     construct: Callable[[str], Callable[..., Any]] = _constructor,
+    suits: Callable[[Facts], bool] | None = None,
 ) -> Entry:
     """Make the entry of a constructor of ``kanerva.models``."""
-    return Entry(title, domains, MEMORIES[constructor], pick, construct(constructor))
+    return Entry(title, domains, MEMORIES[constructor], pick, construct(constructor), suits=suits)
+
+
+def _is_sparse(facts: Facts) -> bool:
+    """Return whether few bits are +1."""
+    return facts.unbalanced and 0 < facts.activity < 0.5
+
+
+def _is_unbalanced(facts: Facts) -> bool:
+    """Return whether few bits are +1, or few are -1."""
+    return facts.unbalanced and 0 < facts.activity < 1
 
 
 ENTRIES: dict[str, Entry] = {
@@ -160,6 +187,8 @@ ENTRIES: dict[str, Entry] = {
     "sdm": _model("sdm", "SDM, neurons", ("bits",), _sdm),
     "sdm_patterns": _model("sdm_patterns", "SDM, patterns", ("bits",), _sdm_patterns),
     "attention": _model("sdm_attention", "SDM, attention", ("bits",), _attention),
+    "willshaw": _model("willshaw", "Willshaw", ("bits",), _willshaw, suits=_is_sparse),
+    "covariance": _model("covariance", "Covariance", ("bits",), _covariance, suits=_is_unbalanced),
 }
 
 

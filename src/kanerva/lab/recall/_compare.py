@@ -107,9 +107,9 @@ def compare(data: DataSet, plan: Plan, progress: Progress | None = None) -> Comp
     facts = measure(x, plan.seed)
     # All memories are built before any is read, so that a wrong parameter is found at once.
     needed = plan.needed()
-    built = prepare(plan.entries, facts, plan.given, needed)
+    built = prepare(plan.suited(facts), facts, plan.given, needed)
     parameters: dict[str, list[Parameter]] = {}
-    run = _Run(x, data, plan, progress)
+    run = _Run(x, data, plan, len(built), progress)
     for name, title in BASELINES.items():
         run.recall(name, title, None)
     for name in tuple(built):
@@ -127,13 +127,18 @@ class _Run:
     """The trials of a comparison, and the rows, weights and pictures that they yield."""
 
     def __init__(
-        self, x: Float[Tensor, "m n"], data: DataSet, plan: Plan, progress: Progress | None
+        self,
+        x: Float[Tensor, "m n"],
+        data: DataSet,
+        plan: Plan,
+        count: int,
+        progress: Progress | None,
     ) -> None:
         self.x, self.data, self.plan, self.progress = x, data, plan, progress
         self.scorer = Scorer(x, data.labels, plan.domain)
         self.trials = list(_trials(x, plan, data.shape))
         self.drawn = _drawn_trial(self.trials)
-        self.total = (len(plan.entries) + len(BASELINES)) * len(self.trials)
+        self.total = (count + len(BASELINES)) * len(self.trials)
         self.rows: list[Row] = []
         self.weights: list[Row] = []
         self.pictures: list[tuple[str, np.ndarray]] = []

@@ -22,7 +22,7 @@ def notes(data: DataSet, plan: Plan, facts: Facts) -> list[str]:
     kind = "bits" if plan.domain == "bits" else "numbers"
     found = [f"{facts.patterns:,} patterns of {facts.dim:,} {kind} were stored in every memory."]
     if plan.domain == "bits":
-        found += _crowded(facts)
+        found += [*_unbalanced(facts), *_crowded(facts)]
     if data.duplicates and plan.domain == "bits":
         found.append(
             "Looking up the nearest pattern takes the commonest of equally near ones. Where "
@@ -40,6 +40,19 @@ def notes(data: DataSet, plan: Plan, facts: Facts) -> list[str]:
         found.append(f"A number counts as right within {RIGHT:.0%} of its range.")
     found.append("Means are over cues and seeds; error bars are the standard deviation over seeds.")
     return found
+
+
+def _unbalanced(facts: Facts) -> list[str]:
+    """Note where few bits are +1, or few are -1."""
+    if not facts.unbalanced:
+        return []
+    each = "" if facts.ones is None else f", {facts.ones:,} of {facts.dim:,} in every pattern"
+    return [
+        f"The bits are unbalanced: {facts.activity:.1%} are +1{each}. Memories for balanced bits "
+        "that add all patterns up, such as Hopfield, Dense and SDM with neurons, keep what the "
+        "patterns have in common, and cannot recall such patterns unless they are few; willshaw "
+        "and covariance are made for them."
+    ]
 
 
 def _crowded(facts: Facts) -> list[str]:

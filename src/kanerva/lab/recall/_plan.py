@@ -7,7 +7,7 @@ from functools import cached_property
 from kanerva._core import checks
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.lab.data import KINDS
-from kanerva.lab.memories import Entry, Number, find
+from kanerva.lab.memories import Entry, Facts, Number, find
 
 __all__ = ["Plan"]
 
@@ -23,7 +23,7 @@ class Plan:
     """What to compare, and with how much damage.
 
     * ``memories``: names as ``kanerva.lab.memories.find`` takes them; empty for all memories that
-      store the domain.
+      store the domain and suit the data.
     * ``kind``: of damage: ``"flip"``, ``"occlude"``, ``"gaussian"`` or ``"mask"``.
     * ``levels``: of damage, as ``kanerva.lab.data.damage`` takes them; empty for a sweep that suits
       the kind.
@@ -88,6 +88,15 @@ class Plan:
         if self.memories:
             return found
         return {name: entry for name, entry in found.items() if self.domain in entry.domains}
+
+    def suited(self, facts: Facts) -> dict[str, Entry]:
+        """Return the memories that suit the data, and those that the user named."""
+        named = self.needed()
+        return {
+            name: entry
+            for name, entry in self.entries.items()
+            if name in named or entry.suits is None or entry.suits(facts)
+        }
 
     def needed(self) -> set[str]:
         """Return the names of the memories that were asked for; others may be left out."""
