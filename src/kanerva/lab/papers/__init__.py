@@ -23,6 +23,7 @@ from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
 from kanerva.lab.papers.keeler1988 import hopfield
+from kanerva.lab.papers.willshaw1969 import sparse
 from kanerva.lab.recipe import Recipe
 
 __all__ = ["ABSENT", "RECIPES", "recipes"]
@@ -73,6 +74,7 @@ MODULES = (
     capacity,
     designs,
     hopfield,
+    sparse,
     images,
     projection,
     regimes,
