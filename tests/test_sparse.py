@@ -52,7 +52,7 @@ def test_memories_for_balanced_bits_lose_sparse_codes():
 @pytest.mark.parametrize("law", check.CHECKS, ids=lambda law: law.__name__)
 @pytest.mark.untyped
 def test_laws_on_sparse_codes(law, name):
-    memory, x = MEMORIES[name](100, 8), codes(check.STORED, 100, 8)
+    memory, x = MEMORIES[name](100, 8), codes(check._sample.STORED, 100, 8)
     law(check.Sample(memory, x, None, bits.flip(x, 4, seed=3)))
 
 
