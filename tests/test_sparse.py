@@ -248,5 +248,6 @@ def test_codes_of_zero_and_one_get_the_hint():
 
 
 def test_winners_of_equal_fields_are_the_first():
-    found = activation.Winners(2)(torch.tensor([[1.0, 2.0, 1.0], [0.0, 0.0, 0.0]]), torch.zeros(3))
+    field = torch.tensor([[1.0, 2.0, 1.0], [0.0, 0.0, 0.0]])
+    found = activation.Winners(2)(field, torch.zeros(2, 3))
     assert found.tolist() == [[1.0, 1.0, -1.0], [1.0, 1.0, -1.0]]

@@ -35,16 +35,15 @@ def draw(count: int, bits: int, ones: int, source: torch.Generator) -> Tensor:
 def clean(memory: str, bits: int, ones: int, patterns: int, source: torch.Generator) -> Read:
     """Store random values under random keys, and read them from their keys."""
     keys, values = (draw(patterns, bits, ones, source) for _ in range(2))
+    store: kanerva.Locations
     if memory == "willshaw":
         store = kanerva.willshaw(bits, value_bits=bits)
-        store.write(keys, values)
-        fill = store.fill
     else:
         # Values one bit longer than keys have no diagonal, which would be left out.
         values = torch.nn.functional.pad(values, (0, 1), value=-1.0)
-        other = kanerva.covariance(bits, ones / bits, value_bits=bits + 1)
-        other.write(keys, values)
-        store, fill = other, None
+        store = kanerva.covariance(bits, ones / bits, value_bits=bits + 1)
+    store.write(keys, values)
+    fill = getattr(store, "fill", None)
     wrong = (store.read(keys) != values)[:, :bits].sum(-1)
     return Read(fill, wrong.double().mean().item(), (wrong == 0).double().mean().item())
 
