@@ -169,11 +169,14 @@ def hamming(a: Shaped[Tensor, "*a bits"], b: Shaped[Tensor, "*b bits"]) -> Int64
     """Return the Hamming distance: the number of coordinates in which two vectors differ.
 
     Args:
-        a: ``(..., bits)``.
-        b: ``(..., bits)``; the leading dimensions of both broadcast.
+        a: ``(..., bits)`` of -1/+1, or of 0/1.
+        b: ``(..., bits)`` likewise; the leading dimensions of both broadcast.
 
     Returns:
         ``(...)`` int64.
+
+    Raises:
+        InputError: other numbers, whose distance would be no number of bits.
 
     Example:
         >>> import torch
@@ -187,6 +190,10 @@ def hamming(a: Shaped[Tensor, "*a bits"], b: Shaped[Tensor, "*b bits"]) -> Int64
         must = f"of a shape that broadcasts with {tuple(a.shape)}"
         do = "give both the same leading dimensions, or none to one"
         refuse("b", must=must, got=f"of shape {tuple(b.shape)}", do=do)
+    for name, x in (("a", a), ("b", b)):
+        # A read may hold zeros beside -1/+1, where nothing is stored within reach.
+        if not arrays.tracing() and not ((x == 0) | (x == 1) | (x == -1)).all():
+            refuse(name, x, must="bits, -1/+1 or 0/1", do="take the signs first, with x.sign()")
     return (a != b).sum(-1)
 
 

@@ -239,6 +239,10 @@ def certify(
         ([1, 1, 1], True)
     """
     _check(query, keys, dot, separation=separation, values=values)
+    if near is not None:
+        checks.instance(
+            "near", near, Coarse, "give the result of functional.coarse, or leave it out"
+        )
     rule = certify_.vet(dot, separation)
     return certify_.certify(query, keys, values, rule, tolerance, near)
 
@@ -267,7 +271,7 @@ def coarse(keys: Keys, values: Values) -> Coarse:
         if isinstance(rows, Packed):
             must, do = "floating rows", "read without tolerance"
             refuse(name, got="bits.Packed", must=must, do=do, error=InputTypeError)
-        arrays.finite(name, arrays.rows(name, rows, len(keys)))
+        arrays.finite(name, arrays.rows(name, rows, None if rows is keys else len(keys)))
     assert isinstance(keys, Tensor)
     assert isinstance(values, Tensor)
     if len(keys) == 0:

@@ -122,10 +122,23 @@ def flag(argument: str, value: Any) -> bool:
     return bool(value)
 
 
+def instance(argument: str, value: Any, kind: type, do: str, must: str = "") -> None:
+    """Refuse a value that is not of a class."""
+    if not isinstance(value, kind):
+        must = must or f"a {kind.__name__}"
+        refuse(argument, value, must=must, do=do, error=InputTypeError)
+
+
+def function(argument: str, value: Any, do: str) -> None:
+    """Refuse what is neither a function nor None."""
+    if value is not None and not callable(value):
+        refuse(argument, value, must="a function or None", do=do, error=InputTypeError)
+
+
 def several(argument: str, value: Any, must: str) -> tuple[Any, ...]:
     """Return a collection as a tuple; a single text is refused, as it would be taken by letters."""
     if isinstance(value, Collection) and not isinstance(value, str | bytes | Mapping):
-        with suppress(TypeError):  # an array without axes
+        with suppress(TypeError, RuntimeError):  # an array without axes, a nested tensor
             return tuple(value)
     refuse(argument, value, must=must, do=f"give {must}", error=InputTypeError)
 

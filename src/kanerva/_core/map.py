@@ -8,6 +8,7 @@ import math
 import mmap
 import os
 import sys
+import tokenize
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
@@ -33,6 +34,16 @@ SAFE = {
     "F64": torch.float64,
     "I64": torch.int64,
 }
+# NumPy raises errors of many kinds for an inconsistent header.
+DAMAGED = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    MemoryError,
+    RecursionError,
+    LookupError,
+    tokenize.TokenError,
+)
 # The limit of safetensors itself for the length of a header.
 HEADER = 100_000_000
 # The mmap module has this flag only from Python 3.13 on. Without it Linux counts a private map
@@ -109,8 +120,7 @@ def _npy(place: Place, file: BinaryIO, name: str | None) -> Layout:
         if version not in HEADERS:
             raise ValueError(f"of version {version}")
         shape, columns, dtype = HEADERS[version](file)
-    # NumPy raises errors of many kinds for an inconsistent header.
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, LookupError) as error:
+    except DAMAGED as error:
         got = f"a damaged .npy file ({' '.join(str(error).split())[:120]})"
         place.refuse(got, "save it again with numpy.save")
     if dtype.hasobject:

@@ -272,6 +272,7 @@ def is_bibtex(source: object) -> bool:
     return isinstance(source, str) and source.lstrip().startswith("@")
 
 
+@door
 def short(source: str) -> str:
     """Name a source in running text.
 
@@ -285,4 +286,4 @@ def short(source: str) -> str:
     """
     if is_bibtex(source):
         return source.partition("{")[2].partition(",")[0].strip()
-    return SOURCES[source].short()
+    return SOURCES[checks.choice("source", source, tuple(SOURCES))].short()

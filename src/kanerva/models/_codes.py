@@ -56,7 +56,8 @@ def willshaw(
     """
     checks.keywords(store, "empty")
     bits = checks.integer("bits", bits, 1, checks.LONGEST)
-    return Clipped(bits, value_bits, activation=_threshold(winners, value_bits or bits), **store)
+    width = _width(bits, value_bits)
+    return Clipped(bits, value_bits, activation=_threshold(winners, width), **store)
 
 
 @named(dim="bits", value_dim="value_bits")
@@ -119,9 +120,16 @@ def covariance(
         value_bits,
         value_activity=value_activity,
         threshold=threshold,
-        activation=_threshold(winners, value_bits or bits),
+        activation=_threshold(winners, _width(bits, value_bits)),
         **store,
     )
+
+
+def _width(bits: int, value_bits: int | None) -> int:
+    """Return the length of a value."""
+    if value_bits is None:
+        return bits
+    return checks.integer("value_dim", value_bits, 1, checks.LONGEST)
 
 
 def _threshold(winners: int | None, length: int) -> Activation:

@@ -43,7 +43,7 @@ def sdm(
         locations: M >= 1, number of hard locations.
         radius: r in bits, 0 to ``bits - 1``; None for the radius with the best signal-to-noise
             ratio for this number of ``patterns``.
-        patterns: the number of patterns to be stored; needed without ``radius``, else unused.
+        patterns: the number of patterns to be stored, >= 1; needed without ``radius``, else unused.
         value_bits: length of a value; None for ``bits``.
         seed: an integer >= 0, of the addresses and of the random bits that settle ties.
         tie: the rule for a tied vote: ``"random"``, ``"keep"``, ``"plus"`` or ``"minus"``.
@@ -72,10 +72,12 @@ def sdm(
     checks.keywords(store, "empty", "counters", "overflow")
     bits = checks.integer("bits", bits, 1, checks.BITS)
     locations = checks.integer("locations", locations, 1, checks.LONGEST)
-    if radius is None:
+    if radius is None or patterns is not None:
         do = "give the number of patterns to be stored, or the radius itself"
-        count = checks.integer("patterns", patterns, 1, do=do)
-        radius = theory.radius.optimal(bits, count, locations).radius
+        patterns = checks.integer("patterns", patterns, 1, do=do)
+    if radius is None:
+        assert patterns is not None
+        radius = theory.radius.optimal(bits, patterns, locations).radius
     do = "give a Hamming distance that leaves some bits out"
     radius = checks.integer("radius", radius, 0, bits - 1, do)
     share, do = theory.circle.activation(bits, radius), "widen the radius or use sdm_patterns"

@@ -201,7 +201,8 @@ class Step(Sum):
         threshold = checks.plain("threshold", self.threshold)
         # The least number of float32 that reaches the threshold: rounded down, it would be passed
         # by scores below it.
-        single = np.float32(threshold)
+        with np.errstate(over="ignore"):  # beyond the range of float32 lies infinity
+            single = np.float32(threshold)
         if float(single) < threshold:
             single = np.nextafter(single, np.float32(np.inf))
         checks.keep(self, threshold=threshold, _single=float(single))

@@ -243,6 +243,7 @@ def locations(
     """
     log_share = circle.log_activation(bits, radius)
     unit = checks.choice("unit", unit, UNITS)
+    checks.number("fidelity", fidelity, 0, 1)
     if patterns is None:
         return _count(unit, -log_share)
     patterns = checks.integer("patterns", patterns, 1, _inputs.PATTERNS)

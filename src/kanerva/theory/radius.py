@@ -122,6 +122,7 @@ def optimal(
     patterns = checks.integer("patterns", patterns, 1, _inputs.PATTERNS)
     criterion = checks.choice("criterion", criterion, CRITERIA)
     log_locations = _inputs.log_locations(bits, locations)
+    checks.number("fidelity", fidelity, 0, 1)
     if criterion == "noise":
         return _noise(bits, patterns, locations)
     if criterion == "capacity":

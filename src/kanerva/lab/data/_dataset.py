@@ -104,7 +104,12 @@ class DataSet:
             [[-1.0, 1.0, -1.0, 1.0], [1.0, 1.0, -1.0, -1.0]]
         """
         checks.choice("scale", scale, SCALES)
-        raw = of_array(_array(values), str(name), _refuse_values)
+        checks.instance("name", name, str, "give a word", "a text")
+        sizes = checks.several("shape", shape, "a tuple of sizes")
+        shape = tuple(checks.integer("shape", each, 1, checks.LONGEST) for each in sizes)
+        classes = checks.several("classes", classes, "a sequence of names")
+        checks.flag("ink", ink)
+        raw = of_array(_array(values), name, _refuse_values)
         if shape:
             colours(shape, raw.values.shape[1])
         number = None if labels is None else _labels(labels, len(raw.values), len(classes))

@@ -100,6 +100,9 @@ def compare(data: DataSet, plan: Plan, progress: Progress | None = None) -> Comp
         [1.0]
     """
     start = time.perf_counter()
+    checks.instance("data", data, DataSet, "load some with data.load")
+    checks.instance("plan", plan, Plan, "give recall.Plan()")
+    checks.function("progress", progress, "give one of a text and two numbers")
     x = data.real if plan.domain == "real" else data.bits
     if x is None:
         got = "'bits', of data loaded as real numbers"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from kanerva._core import files
-from kanerva._core.errors import door
+from kanerva._core import checks, files
+from kanerva._core.errors import door, refuse
 from kanerva.lab import plot, report
 from kanerva.lab.memories import Number
 from kanerva.lab.recall._compare import Comparison
@@ -42,6 +42,10 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
         ...     save(result, folder, ["exact"])[-1].name
         'report.html'
     """
+    checks.instance("result", result, Comparison, "give the result of recall.compare")
+    columns = checks.several("columns", columns, "a sequence of measures")
+    if not columns or not all(isinstance(name, str) for name in columns):
+        refuse("columns", columns, must="the names of measures", do="give ['exact']")
     folder = files.folder(folder)
     written = _tables(result, folder)
     if not all(map(find_spec, ("matplotlib", "jinja2"))):

@@ -101,6 +101,12 @@ def run(
         True
     """
     start = time.perf_counter()
+    checks.instance("recipe", recipe, Recipe, "take one of kanerva.lab.papers.RECIPES")
+    checks.function("progress", progress, "give one of a name and two numbers")
+    if given is not None:
+        must, do = "a dict from parameters to values", "write {'radius': 11}"
+        checks.instance("given", given, Mapping, do, must)
+    where = None if folder is None else checks.path(folder, "folder", "the name of a folder")
     cells = recipe.cells(size, seed, given)
     if jobs is not None and checks.integer("jobs", jobs, -1) == 0:
         must = "1 or more, or -1 for one a core"
@@ -112,7 +118,7 @@ def run(
         "seed": seed,
         "given": dict(given or {}),
     }
-    with locked(None if folder is None else Path(folder)) as home:
+    with locked(where) as home:
         journal = Journal(home, request, cells)
         report_progress = progress or (lambda *_: None)
         report_progress(recipe.name, len(journal.done), len(cells))
@@ -156,7 +162,9 @@ def read(recipe: Recipe, folder: str | Path) -> Result:
         ...     runner.read(recipe, folder).rows == rows
         True
     """
-    table, manifest_path = Path(folder, TABLE), Path(folder, MANIFEST)
+    checks.instance("recipe", recipe, Recipe, "take one of kanerva.lab.papers.RECIPES")
+    home = checks.path(folder, "folder", "the name of a folder")
+    table, manifest_path = home / TABLE, home / MANIFEST
     try:
         manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
         rows = _rows.parse(table.read_bytes().decode())
