@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 
 import kanerva
-from kanerva import bits, cli
+from kanerva import bits
 from kanerva._core import files
 from kanerva.lab import data
 
@@ -248,6 +248,7 @@ def test_data_are_loaded(ending, odd):
     assert data.load(path).real.shape[1] == 12
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     "command",
     [
@@ -260,6 +261,8 @@ def test_data_are_loaded(ending, odd):
     ],
 )
 def test_a_command_ends_well_or_in_one_sentence(command, odd, monkeypatch, capsys):
+    from kanerva import cli
+
     monkeypatch.setattr(sys, "argv", ["kanerva", *command, str(odd)])
     try:
         cli.main()

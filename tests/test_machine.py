@@ -137,10 +137,11 @@ WORD = torch.zeros(1, 1, dtype=torch.int64)
 @pytest.mark.parametrize("name", BUILDERS)
 def test_an_absurd_size_is_refused_at_once(name):
     build, start = BUILDERS[name]
-    before = time.perf_counter()
+    build(8)  # what is imported at the first use is not counted
+    before = time.process_time()
     with pytest.raises(InputError) as caught:
         build(MOST)
-    assert time.perf_counter() - before < 1
+    assert time.process_time() - before < 1
     assert str(caught.value).startswith(f"{start} must be small enough for the memory at hand, ")
     assert ", which needs " in str(caught.value)
 
