@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from typing import Any
 
 __all__ = ["OutputError", "output"]
 
@@ -16,7 +16,7 @@ class OutputError(Exception):
 class Output:
     """A text stream that raises ``OutputError`` where the operating system refuses a write."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self.stream = stream
 
     def write(self, text: str) -> int:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Column, Table
@@ -34,7 +34,9 @@ class Grid(Table):
     which begins with the first column, of names. No line ends with blanks.
     """
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType | Segment]:
         """Lay the table out."""
         heads = [_head(column, options) for column in self.columns]
         cells = [list(column.cells) for column in self.columns]

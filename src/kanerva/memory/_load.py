@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kanerva._core import archive, arrays, checks
 from kanerva._core.errors import InputError, InputTypeError, describe, door, refuse
@@ -54,7 +54,7 @@ def load(path: str | Path, allow: Sequence[Any] = ()) -> Memory:
         ...     len(kanerva.load(pathlib.Path(folder, "memory.safetensors")))
         1
     """
-    if isinstance(allow, type) or not isinstance(allow, Iterable):
+    if isinstance(allow, type | Tensor) or not isinstance(allow, Iterable):
         do = "give them in a list, allow=[...]"
         refuse("allow", allow, must="a sequence of classes and functions", do=do)
     allow = tuple(allow)

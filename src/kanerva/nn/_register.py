@@ -75,9 +75,8 @@ def register(name: str, separation: Separation, similarity: str = "dot") -> str:
         must, got = "installed, in version 4.56 or newer", "missing or older"
         refuse("transformers", got=got, must=must, do='install it: pip install "kanerva[hf]"')
     # A model builds its masks by the function registered under the same name; without one, padding
-    # would be attended to.
-    # The eager masks are numbers, as modules that attend by themselves take them, and are never left
-    # out where a module is known to be causal, which not all declare.
+    # would be attended to. The eager masks are numbers, as modules that attend by themselves take
+    # them, and are never left out where a module is known to be causal, which not all declare.
     AttentionMaskInterface.register(full, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
     AttentionInterface.register(full, _attention_function(full, separation, similarity))
     return full
