@@ -355,7 +355,8 @@ def test_an_attention_from_the_hub_is_not_downloaded(command, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(record))
     code, _, error = command(tmp_path)
     assert code == 2
-    assert "one that takes 'someone/kernel'" in " ".join(error.split())
+    if int(transformers.__version__.split(".")[0]) >= 5:  # older ones take no name from a file
+        assert "one that takes 'someone/kernel'" in " ".join(error.split())
 
 
 @pytest.mark.untyped

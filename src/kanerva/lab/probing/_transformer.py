@@ -89,7 +89,9 @@ def _loaded(folder: str, local: bool, pickles: bool) -> tuple[Any, Any]:
     _check_kernels(config)
     language = any(kind.endswith(LANGUAGE) for kind in config.architectures or ())
     kind = AutoModelForCausalLM if language else AutoModel
-    model = kind.from_pretrained(folder, use_safetensors=None if pickles else True, **options)
+    # Some versions draw initial weights, which those of the file then replace.
+    with torch.random.fork_rng(devices=[]):
+        model = kind.from_pretrained(folder, use_safetensors=None if pickles else True, **options)
     taken = getattr(model, "main_input_name", "input_ids")
     if taken != "input_ids":
         do = "call it in Python on inputs of your own, inside kanerva.probe.watch"
