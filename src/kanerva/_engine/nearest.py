@@ -25,9 +25,6 @@ from kanerva._engine.stream import Sums
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity
 
-# Queries that are compared at a time.
-MANY = 4096
-
 
 class Best(NamedTuple):
     """The highest scores ``(b, k)`` in falling order, and the places of their keys.
@@ -52,7 +49,7 @@ def nearest(
     """Return places, scores and weights ``(b, k)`` of the nearest keys; -inf and 0 where masked."""
     query = query.to(wide(query.dtype))
     done = []
-    for part in stream.steps(query, MANY):
+    for part in stream.steps(query, stream.MANY):
         rows, kept = query[part], mask_of(mask, part)
         best, total = _scan(rows, keys, similarity, separation, kept, k)
         weights = _weights(rows, keys, similarity, separation, kept, best, total)

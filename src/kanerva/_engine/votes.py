@@ -51,7 +51,9 @@ def field(
         # Sums in float64 are exact unless powers are high.
         return routes.field(query.double(), *given, mask)
     found = routes.field(query, *given, mask)
-    if arrays.tracing() or keys.shape[0] == 0 or _exact(found, separation):
+    if arrays.tracing() or keys.shape[0] == 0:
+        return found
+    if separation.whole and found.size is not None and bool(_exact(found.size).all()):
         return found
     unsure = _unsure(found, keys, separation)
     rows = unsure.any(-1).nonzero().squeeze(-1)
@@ -63,7 +65,9 @@ def field(
         again = field(part.double(), *given, kept).value
         return found._replace(value=found.value.detach().index_copy(0, rows, _narrow(again)))
     value = found.value.detach().clone()
-    for some, columns in _doubts(unsure[rows], max(1, settings.budget // _cost(keys))):
+    for some, columns in _doubts(
+        unsure[rows], max(1, settings.budget // (SCORE_BYTES * keys.shape[0]))
+    ):
         signs = _signs(part, *given, kept, some, columns)
         if signs is None:
             return found
@@ -84,11 +88,9 @@ def _narrow(value: Tensor) -> Tensor:
     return (value.sign() * value.abs().clamp_min(least)).float()
 
 
-def _exact(found: Field, separation: Separation) -> bool:
-    """Return whether the sums are of whole numbers, and small enough to be exact."""
-    if not separation.whole or found.size is None:
-        return False
-    return bool((found.size <= 1 / torch.finfo(found.value.dtype).eps).all())
+def _exact(size: Tensor) -> Tensor:
+    """Return which sums of whole numbers are small enough to be exact; they are up to 2 / eps."""
+    return size <= 1 / torch.finfo(size.dtype).eps
 
 
 def _unsure(found: Field, keys: Rows, separation: Separation) -> Tensor:
@@ -101,14 +103,8 @@ def _unsure(found: Field, keys: Rows, separation: Separation) -> Tensor:
     spread = 2 * known * keys.shape[1]
     bound = eps * (count + MARGIN + spread) * size
     if separation.whole:
-        # Sums of whole numbers are exact up to 2 / eps.
-        bound = torch.where(size <= 1 / eps, 0.0, bound)
+        bound = torch.where(_exact(size), 0.0, bound)
     return value.abs() < bound.unsqueeze(-1)
-
-
-def _cost(keys: Rows) -> int:
-    """Return the bytes that one doubtful coordinate may cost."""
-    return SCORE_BYTES * (keys.shape[0] + 1)
 
 
 def _signs(

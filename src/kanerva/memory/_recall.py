@@ -131,8 +131,9 @@ class Recalls(Inputs):
         given, rules = self._iteration(query, steps, rate, tolerance, mask)
         moments = list(self._moments(given, rules, order, seed))
         states, last = torch.stack([moment.state for moment in moments]), moments[-1]
-        kept = None if given.kept is None else given.kept.repeat(len(states), 1)
-        kept = given.kept if given.kept is None or len(given.kept) == 1 else kept
+        kept = given.kept
+        if kept is not None and len(kept) > 1:  # one row stands for all
+            kept = kept.repeat(len(states), 1)
         rows, batch = states.reshape(-1, states.shape[-1]), states.shape[:-1]
         energies = self._energies(given._replace(rows=rows, kept=kept, batch=batch))
         return Path(states, energies, last.steps, last.converged)
