@@ -15,6 +15,9 @@ hypothesis.settings.load_profile("steady")
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 
+# The width of the terminal in which the tests run; a test of a narrow terminal sets its own.
+os.environ.pop("COLUMNS", None)
+
 
 @pytest.fixture(autouse=True)
 def fresh_settings() -> Iterator[None]:

@@ -140,7 +140,8 @@ def run(
         return Result(size, tuple(names), machine, limits.plain(), rows, notes, took)
 
     with _threads(threads):
-        machine, limits = _machine.describe(threads), _limits.measure(min(8.0, 4 * sizes.seconds))
+        machine = _machine.describe(threads)
+        limits = _limits.measure(min(8.0, 4 * sizes.seconds), sizes.side)
         try:
             for name in dict.fromkeys(names):
                 for more, failures in _measured(name, sizes, limits):

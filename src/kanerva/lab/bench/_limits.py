@@ -19,6 +19,8 @@ __all__ = ["Limits", "measure"]
 
 # Bytes that are read: in the cache of a core, in a shared cache, and in main memory.
 SIZES = (2**20, 2**23, 2**25, 2**28)
+# The numbers that are multiplied.
+DTYPES = (torch.float32, torch.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,10 @@ class Limits:
         return asdict(self) | {"bandwidth": bandwidth}
 
 
-def measure(seconds: float) -> Limits:
+def measure(seconds: float, side: int) -> Limits:
     """Measure the limits within so many seconds, with all threads and with one.
+
+    The products are of square matrices with ``side`` rows.
 
     The better rate counts, since small work may be faster on one thread.
     """
@@ -86,7 +90,7 @@ def measure(seconds: float) -> Limits:
             numbers = torch.linspace(-1, 0, 2**17)
             out = torch.empty_like(numbers)
             exponentials = _best(partial(torch.exp, numbers, out=out), share, len(numbers))
-            products = (_product(dtype, share) for dtype in (torch.float32, torch.bfloat16))
+            products = (_product(dtype, side, share) for dtype in DTYPES)
             found.append((*products, exponentials, *(_bandwidth(size, share) for size in SIZES)))
     finally:
         torch.set_num_threads(threads)
@@ -106,9 +110,8 @@ def _best(call: Callable[[], Any], seconds: float, work: float) -> float:
     return work / best
 
 
-def _product(dtype: torch.dtype, seconds: float) -> float:
+def _product(dtype: torch.dtype, side: int, seconds: float) -> float:
     """Return the floating-point operations per second of a product of square matrices."""
-    side = 1024
     left = torch.linspace(0, 1, side * side).reshape(side, side).to(dtype)
     right = left.T.contiguous()
     return _best(lambda: left @ right, seconds, 2 * side**3)

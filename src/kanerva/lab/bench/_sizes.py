@@ -17,6 +17,7 @@ class Sizes:
     * ``million``: the numbers of patterns and cues of the large recall.
     * ``growth``: the numbers of locations or patterns.
     * ``starts``: how many processes are started.
+    * ``side``: the rows of the square matrices whose product measures the machine.
     * ``seconds``: the approximate time for each case.
     """
 
@@ -31,6 +32,7 @@ class Sizes:
     million: tuple[int, int]
     growth: tuple[int, ...]
     starts: int
+    side: int
     seconds: float
 
 
@@ -47,6 +49,7 @@ SIZES = {
         million=(600, 20),
         growth=(100, 1000),
         starts=1,
+        side=128,
         seconds=0.02,
     ),
     "quick": Sizes(
@@ -61,6 +64,7 @@ SIZES = {
         million=(1_000_000, 1000),
         growth=(1000, 10_000, 100_000),
         starts=1,
+        side=1024,
         seconds=0.6,
     ),
     "full": Sizes(
@@ -75,6 +79,7 @@ SIZES = {
         million=(1_000_000, 1000),
         growth=(1000, 3162, 10_000, 31_623, 100_000, 316_228, 1_000_000),
         starts=3,
+        side=1024,
         seconds=2.0,
     ),
 }
