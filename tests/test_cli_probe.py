@@ -136,6 +136,24 @@ def test_an_encoder(command, bert, texts, tmp_path):
     assert len(heads) == 1 + small.LAYERS * small.HEADS
 
 
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("examine", "Nothing is kept: an examination is written when it is complete"),
+        ("save", "The files that were complete are kept in o"),
+    ],
+)
+def test_an_interrupted_probe_says_what_is_kept(command, monkeypatch, bert, texts, name, kept):
+    def interrupted(*given, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(probing, name, interrupted)
+    line = (bert, "--text", texts, "--out", "o", "--no-sweep", "--no-controls", "--layers", "0")
+    code, out, error = command(*line, "--replace", "uniform")
+    assert (code, out) == (130, "")
+    assert " ".join(error.split()).endswith(f"kanerva: interrupted. {kept}.")
+
+
 @pytest.fixture
 def plain(monkeypatch):
     """Do without figures, which take seconds."""

@@ -154,6 +154,10 @@ def test_the_table_of_recall_shows_damage(command):
     assert (code, error) == (0, "")
     assert "letters at flip 0.9\n" in out
     assert "letters at flip 0\n" in command(*QUICK, "--levels", "0")[1]
+    # A level at which no bit is flipped is shown neither in the table nor in the words.
+    few = command(*QUICK, "--levels", "0.001,0.3")[1]
+    assert "letters at flip 0.3\n" in few
+    assert "Most is recalled at 30% damage" in few
     assert "letters at flip 0.1\n" in command(*QUICK, "--levels", "0,0.1,0.3")[1]
 
 

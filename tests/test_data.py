@@ -970,3 +970,29 @@ class TestOf:
         argument = next(iter(options))
         with pytest.raises(InputError, match=rf"^DataSet\.of: {argument} must be "):
             data.DataSet.of(grid, name="x", **options)
+
+
+def by_hand(**changed):
+    """Build a set of five patterns from its fields."""
+    x = bits.random(5, 8, seed=0)
+    fields = {"name": "mine", "bits": x, "real": x, "labels": None, "classes": (), "shape": ()}
+    return data.DataSet(**fields | {"duplicates": 0, "constant": 0, "notes": ()} | changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "argument"),
+    [
+        ({"bits": bits.random(3, 8, seed=0)}, "bits"),
+        ({"bits": torch.zeros(5, 8)}, "bits"),
+        ({"bits": None, "real": torch.full((5, 8), torch.nan)}, "real"),
+        ({"bits": None, "real": torch.ones(1, 8)}, "real"),
+        ({"labels": torch.tensor([0, 1])}, "labels"),
+        ({"labels": torch.arange(5), "classes": ("a", "b")}, "labels"),
+    ],
+)
+@pytest.mark.untyped
+def test_fields_that_do_not_fit_each_other_are_refused(changed, argument):
+    assert len(by_hand().real) == 5
+    with pytest.raises(InputError) as error:
+        by_hand(**changed)
+    assert error.value.argument == argument

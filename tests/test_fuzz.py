@@ -280,6 +280,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "lab.citations.short": {"source": "kanerva1988"},
     "DataSet.of": {"values": np.eye(4), "name": "eye"},
     "memory.forget": {"ids": [0]},
+    "memory.pattern_weights": {"query": B, "patterns": CORNERS},
     "memory.save": {"path": "memory.safetensors"},
     "counters.save": {"path": "counters.safetensors"},
     **{
@@ -292,7 +293,6 @@ OTHERS: dict[str, dict[str, Any]] = {
 ANYTHING = {
     "kanerva.probe": "probes are context managers, checked in tests/test_probe_junk.py",
     "lab.citations.is_bibtex": "says of any object whether it is an entry",
-    "memory.pattern_weights": "weights have been taken by id since the rows are kept",
 }
 
 

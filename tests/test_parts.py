@@ -360,6 +360,16 @@ def test_pattern_weights_of_locations_count_shared_locations():
         assert torch.equal(memory.pattern_weights(query, patterns).double(), shared)
 
 
+def test_pattern_weights_of_rows_are_those_of_the_stored_patterns():
+    memory, patterns = kanerva.modern_hopfield(dim=8, beta=1.0), bits.random(5, 8, seed=0)
+    memory.write(patterns)
+    query = bits.flip(patterns[:3], 1, seed=1)
+    expected = (query @ patterns.T).softmax(-1)
+    assert torch.allclose(memory.pattern_weights(query, patterns), expected)
+    with pytest.raises(kanerva.InputError, match="patterns must be the 5 patterns that are stored"):
+        memory.pattern_weights(query, patterns[:2])
+
+
 def test_cleared_memories_are_empty():
     for memory in (kanerva.sdm(64, 500, 26), kanerva.hopfield(64)):
         held = memory.nbytes

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kanerva._core import checks
 from kanerva._core.errors import InputFileError, door, refuse
-from kanerva.cli._app import app, bar
+from kanerva.cli._app import app, bar, interruptible
 from kanerva.cli._tables import console, grid
 
 __all__: list[str] = []  # the command is the interface
@@ -92,10 +92,12 @@ def probe(
     )
     sentences = _texts(text)[: checks.integer("texts", texts, 0) or None]
     loaded = probing.load(model, device, allow_pickle=allow_pickle)
-    with bar() as show:
-        result = probing.examine(loaded, sentences, plan, show)
     folder = Path("runs", f"probe-{Path(model).name}") if out is None else out
-    files = probing.save(result, folder)
+    kept = "Nothing is kept: an examination is written when it is complete"
+    with interruptible(lambda: kept), bar() as show:
+        result = probing.examine(loaded, sentences, plan, show)
+    with interruptible(lambda: f"The files that were complete are kept in {folder}"):
+        files = probing.save(result, folder)
     if json_:
         typer.echo(json.dumps(result._asdict() | {"files": [str(path) for path in files]}))
     else:

@@ -125,9 +125,10 @@ def recall(
 
 def _print(result: Any, files: list[Path]) -> None:
     """Print notes, the table at one level, verdicts, and the name of the report."""
+    from kanerva.lab import recall as recall_
     from kanerva.lab import report
 
-    console, level = terminal(), _level(result.rows)
+    console, level = terminal(), recall_.shown_level(result.rows)
     console.print(*(Text(f"· {note}") for note in result.notes), sep="\n")
     console.print()
     console.print(Text(f"{result.name} at {result.manifest['damage']} {level:g}", style="bold"))
@@ -140,13 +141,6 @@ def _print(result: Any, files: list[Path]) -> None:
     else:
         extra = 'For figures and a report: pip install "kanerva[plot]"'
         console.print(Text(f"Table: {files[0]}. {extra}"))
-
-
-def _level(rows: list[dict[str, Any]]) -> float:
-    """Choose the level nearest to a tenth among those at which some cue was damaged."""
-    hurt = {row["level"] for row in rows if row["memory"] == "cue" and row["exact"] < 1}
-    levels = hurt or {row["level"] for row in rows}
-    return min(levels, key=lambda one: (abs(one - 0.1), one))
 
 
 def _levels(text: str) -> tuple[float, ...]:

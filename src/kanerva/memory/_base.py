@@ -279,6 +279,7 @@ class Memory(Recalls):
         do = "store the patterns in a kanerva.Patterns too, and take the nearest of these"
         refuse("memory", got=type(self).__name__, must="one that keeps its rows", do=do)
 
+    @door
     def pattern_weights(
         self, query: Float[Tensor, "*batch d"] | Listed, patterns: Float[Tensor, "n d"] | Listed
     ) -> Float[Tensor, "*batch n"]:
@@ -290,7 +291,14 @@ class Memory(Recalls):
 
         Returns:
             ``(..., n)``: here the weights of the rows, which are the patterns.
+
+        Raises:
+            InputError: other than as many patterns as rows.
         """
+        stored, rows = self._rows("patterns", patterns, self.dim, self.key_bits), len(self)
+        if stored.shape[:-1] != (rows,):
+            must, do = f"the {rows} patterns that are stored", "give those that were written"
+            refuse("patterns", stored, must=must, do=do)
         return self.weights(query)
 
     @property

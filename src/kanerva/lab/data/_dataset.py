@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, describe, door, refuse
 from kanerva.lab.data._raw import Raw, colours, of_array, rng
 from kanerva.lab.data._scale import cut, scaled
@@ -59,6 +59,18 @@ class DataSet:
     notes: tuple[str, ...]
     ink: bool = False
     lost: int = 0
+
+    @door("DataSet")
+    def __post_init__(self) -> None:
+        """Refuse tensors that are no patterns, or that do not fit each other."""
+        real = arrays.finite("real", arrays.rows("real", self.real))
+        if len(real) < 2:
+            must, do = "two patterns or more", "give more, or build the set with DataSet.of"
+            refuse("real", real, must=must, do=do)
+        if self.bits is not None:
+            arrays.bipolar("bits", arrays.rows("bits", self.bits, *real.shape))
+        if self.labels is not None:
+            _labels(self.labels, len(real), len(self.classes))
 
     @classmethod
     @door("DataSet.of")

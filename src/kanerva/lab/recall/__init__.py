@@ -4,5 +4,6 @@ from kanerva.lab.recall._compare import Comparison, compare
 from kanerva.lab.recall._plan import Plan
 from kanerva.lab.recall._save import save
 from kanerva.lab.recall._scorer import Scorer
+from kanerva.lab.recall._summary import shown_level
 
-__all__ = ["Comparison", "Plan", "Scorer", "compare", "save"]
+__all__ = ["Comparison", "Plan", "Scorer", "compare", "save", "shown_level"]

@@ -61,8 +61,9 @@ def _crowded(facts: Facts) -> list[str]:
     random = theory.radius.quantile(facts.dim, 1 / facts.patterns)
     if facts.gap / 2 >= 0.75 * random:
         return []
+    apart = "1 bit" if round(facts.gap / 2) == 1 else f"{facts.gap / 2:.0f} bits"
     return [
-        f"The nearest other pattern is {facts.gap / 2:.0f} bits away at the median; of random "
+        f"The nearest other pattern is {apart} away at the median; of random "
         f"patterns it would be about {random}. The parameters that theory gives are for random "
         "patterns: try others with --set."
     ]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["verdicts"]
+__all__ = ["shown_level", "verdicts"]
 
 Row = Mapping[str, Any]
 Means = Mapping[float, Mapping[str, float]]
@@ -33,6 +33,17 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
     return [*_best(rows, means), *(_verdict(rows, name, means[name]) for name in names)]
 
 
+def shown_level(rows: Sequence[Row]) -> float:
+    """Return the level nearest to a tenth among those at which some cue was damaged.
+
+    Args:
+        rows: as for ``verdicts``.
+    """
+    hurt = {row["level"] for row in rows if row["memory"] == "cue" and row["exact"] < 1}
+    levels = hurt or {row["level"] for row in rows}
+    return min(levels, key=lambda one: (abs(one - 0.1), one))
+
+
 def _levels(rows: Sequence[Row]) -> dict[float, dict[str, float]]:
     """Average each measure over the seeds at each level, without missing values."""
     found: dict[float, dict[str, float]] = {}
@@ -47,10 +58,10 @@ def _levels(rows: Sequence[Row]) -> dict[float, dict[str, float]]:
 
 
 def _best(rows: Sequence[Row], means: Mapping[str, Means]) -> Iterator[str]:
-    """Name the memories that recall most at the level nearest to a tenth."""
+    """Name the memories that recall most at the level that is shown."""
     if not {"nearest"} < set(means):
         return
-    level = min(means["nearest"], key=lambda one: (abs(one - 0.1), one))
+    level = shown_level(rows)
     shares = {name: levels[level]["exact"] for name, levels in means.items()}
     limit = f"looking up the nearest pattern recalls {_percent(shares.pop('nearest'))}"
     most = max(shares.values())
