@@ -27,7 +27,8 @@ def hopfield(
     The sum over patterns is taken last, so W is never built. ``recall`` updates all neurons at
     once, so with a zero diagonal it may alternate between two states, which ``settle`` reports;
     ``order="async"`` updates them one at a time. Where the field of a neuron is zero, the neuron
-    keeps its value.
+    keeps its value. Where every weight is zero, as for a query that is orthogonal to all patterns,
+    a read with the diagonal kept is zeros, unless ``empty`` is ``"keep"``.
 
     The energy of m patterns differs from the textbook's by a constant:
 

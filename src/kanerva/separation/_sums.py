@@ -162,7 +162,9 @@ class Exponential(Sum):
         """
         part = of_logs(self.beta * scores, mask, scores.dtype)
         assert part.mass is not None
-        return part._replace(coupling=part.mass * torch.as_tensor(self.beta).to(scores).tanh())
+        # A number is not rounded to torch's default dtype on its way.
+        beta = torch.as_tensor(self.beta, dtype=scores.dtype, device=scores.device)
+        return part._replace(coupling=part.mass * beta.tanh())
 
     def level_gains(self, levels: Sequence[float]) -> list[float]:
         """Return exponentials of the scores, up to a common factor."""
