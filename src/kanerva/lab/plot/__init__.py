@@ -1,6 +1,7 @@
 """Figures from plain rows, in one style, as matplotlib objects that belong to the caller."""
 
 from kanerva.lab.plot._style import png, save, svg
+from kanerva.lab.plot.capacity import capacity_curves
 from kanerva.lab.plot.correspondence import correspondence
 from kanerva.lab.plot.heads import agreement_curves, beta_histogram, layer_histograms
 from kanerva.lab.plot.lines import Frame, lines
@@ -14,6 +15,7 @@ __all__ = [
     "Frame",
     "agreement_curves",
     "beta_histogram",
+    "capacity_curves",
     "correspondence",
     "gallery",
     "head_maps",
