@@ -55,16 +55,31 @@ def made_up(memories=tuple(TITLES), seeds=3, **changes):
     ]
 
 
+def parameter(**changes):
+    """Return a parameter of a page."""
+    return {
+        "memory": "sdm",
+        "title": "SDM (1988)",
+        "codec": "none",
+        "name": "radius",
+        "value": 103,
+        "why": "one location in a thousand",
+        "theory": 103,
+        "tuned": None,
+        "gain": None,
+    } | changes
+
+
 def page(**changes):
     drawing = plot.svg(plot.recall_curves(made_up()))
+    numbers = {"rows": made_up(), "columns": COLUMNS, "parameters": [parameter()]}
+    numbers |= {name: changes.pop(name) for name in report.Numbers._fields if name in changes}
     given = {
         "heading": ("Digits", "A lead."),
         "verdicts": ["SDM wins."],
-        "rows": made_up(),
-        "columns": COLUMNS,
+        "numbers": report.Numbers(**numbers),
         "figures": [("Recall", drawing, drawing), ("Again", drawing)],
         "notes": ["A note."],
-        "parameters": [("SDM (1988)", "radius", 103, "one location in a thousand")],
         "manifest": {"seeds": [0, 1], "versions": {"kanerva": "0.1"}},
     }
     return report.page(**(given | changes))
@@ -298,7 +313,7 @@ def test_page_escapes_all_text():
         columns=["exact"],
         figures=[(evil, plot.svg(plot.recall_curves(rows)))],
         notes=[evil],
-        parameters=[(evil, evil, evil, evil)],
+        parameters=[parameter(title=evil, name=evil, value=evil, why=evil)],
         manifest={evil: {evil: [evil]}},
     )
     reader = Reader(text)

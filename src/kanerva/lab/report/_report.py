@@ -13,53 +13,13 @@ from rich.text import Text
 
 from kanerva._core import checks, files
 from kanerva._core.errors import InputError, InputTypeError, door, refuse
-from kanerva.lab.report._page import Column, Grid, Section, article, figure, flat, template, written
+from kanerva.lab.report._columns import BASELINES, Row, Value, cell, column, number, require
+from kanerva.lab.report._page import figure, flat, template
+from kanerva.lab.report._recall import Numbers, full, held, pivot, reasons
 
-__all__ = [
-    "Column",
-    "Grid",
-    "Section",
-    "article",
-    "page",
-    "summarise",
-    "table",
-    "write_csv",
-    "write_json",
-]
+__all__ = ["page", "summarise", "table", "write_csv", "write_json"]
 
-Value = str | int | float | None
-Row = Mapping[str, Value]
-
-COLUMNS = {
-    "title": Column("memory", "text", "the memory that stored the patterns"),
-    "memory": Column("name", "text", "the name of the memory in kanerva"),
-    "damage": Column("damage", "text", "how the cues were damaged"),
-    "level": Column("damage", "share", "the amount of damage to a cue"),
-    "seed": Column("seed", "count", "the seed of the damage and of every random choice"),
-    "seeds": Column("seeds", "count", "the number of seeds of a mean"),
-    "cues": Column("cues", "count", "the number of cues"),
-    "exact": Column("exact", "share", "cues recalled without a single wrong bit"),
-    "nearest": Column("nearest", "share", "recalls whose nearest stored pattern is their original"),
-    "repaired": Column("repaired", "share", "wrong bits of the cue that the recall corrected"),
-    "broken": Column("broken", "share", "correct bits of the cue that the recall made wrong"),
-    "echoed": Column("echoed", "share", "damaged cues returned unchanged"),
-    "lost": Column("no answer", "share", "cues without a stored pattern within reach"),
-    "stored": Column("stored", "share", "recalls that are a stored pattern, the right one or not"),
-    "class_kept": Column("class kept", "share", "recalls nearest to a pattern of the right class"),
-    "effective": Column("memories read", "number", "effective number of patterns in a read, 1/Σw²"),
-    "steps": Column("steps", "number", "reads until the state no longer changed"),
-    "converged": Column("at rest", "share", "recalls that converged within the steps allowed"),
-    "seconds": Column("time", "seconds", "time of the recall of one cue"),
-    "bytes": Column("size", "bytes", "the size of the memory"),
-}
 KEYS = ("memory", "title", "damage", "level", "seed")
-BASELINES = ("cue", "nearest")
-DAMAGES = {
-    "flip": "bits flipped",
-    "occlude": "picture covered",
-    "mask": "bits unknown",
-    "gaussian": "strength of the noise",
-}
 
 
 @door("report.page")
@@ -67,11 +27,9 @@ def page(
     *,
     heading: tuple[str, str],
     verdicts: Sequence[str],
-    rows: Sequence[Row],
-    columns: Sequence[str],
+    numbers: Numbers,
     figures: Sequence[tuple[str, *tuple[str, ...]]],
     notes: Sequence[str],
-    parameters: Sequence[tuple[str, str, Value, str]],
     manifest: Mapping[str, Any],
 ) -> str:
     """Return a comparison as one self-contained HTML page, without scripts, fonts or network.
@@ -79,13 +37,10 @@ def page(
     Args:
         heading: the title, and a sentence or two below it.
         verdicts: the findings, one sentence each.
-        rows: a dict for each (memory, level, seed) with ``memory``, ``title``, ``damage``,
-            ``level``, ``seed`` and ``columns``.
-        columns: the measures; the first one is that of the table of memories by levels.
+        numbers: of the tables: rows, capacity and parameters.
         figures: a caption and a drawing as SVG text each, and optionally a second drawing for
             narrow screens.
         notes: remarks, a sentence or two each.
-        parameters: memory, name, value, and the reason for the value.
         manifest: versions, seeds and command of the run. Nested dicts are written as ``a.b``.
 
     Returns:
@@ -93,33 +48,40 @@ def page(
 
     Raises:
         InputError: there are no rows or columns, a row lacks a column or contains NaN, there is
-            more than one kind of damage, or a drawing is no SVG.
+            more than one kind of damage, ``share`` is not in (0, 1], or a drawing is no SVG.
 
     Example:
+        >>> from kanerva.lab.report import Numbers
         >>> row = dict(memory="sdm", title="SDM", damage="flip", level=0.1, seed=0, exact=0.75)
-        >>> empty = dict(verdicts=[], figures=[], notes=[], parameters=[], manifest={})
-        >>> text = page(heading=("Digits", ""), rows=[row], columns=["exact"], **empty)
+        >>> empty = dict(verdicts=[], figures=[], notes=[], manifest={})
+        >>> text = page(heading=("Digits", ""), numbers=Numbers([row], ["exact"]), **empty)
         >>> "75.0%" in text
         True
     """
+    rows, columns = numbers.rows, numbers.columns
     if not columns:
         refuse("columns", must="one measure or more", got="empty", do="give ['exact']")
+    checks.number("share", numbers.share, 0, 1, open_low=True)
     levels = _levels(rows, columns)
+    capacity = held(numbers)
+    several = len(numbers.codecs()) > 1
     summaries = {level: summarise(rows, level) for level in levels}
+    heads = [column(name) for name in columns]
     return template("recall").render(
         title=heading[0],
         lead=heading[1],
         verdicts=list(verdicts),
-        pivot=_pivot(summaries, columns[0], str(rows[0]["damage"])),
+        several=several,
+        code=column("codec"),
+        pivot=pivot(summaries, columns[0], str(rows[0]["damage"])),
+        capacity=capacity,
         figures=[figure(index, *one) for index, one in enumerate(figures)],
-        heads=[_column(name) for name in columns],
-        full=[
-            (_cell("level", level), [_line(row, columns) for row in summary])
-            for level, summary in summaries.items()
-        ],
+        heads=heads,
+        full=full(summaries, columns),
         seeds=len({row["seed"] for row in rows}),
         notes=list(notes),
-        parameters=_grouped(parameters),
+        parameters=reasons(numbers.parameters, several),
+        tuned=any(row["gain"] is not None for row in numbers.parameters),
         manifest=list(flat(manifest)),
     )
 
@@ -129,14 +91,15 @@ def summarise(rows: Sequence[Row], level: int | float) -> list[dict[str, Value]]
     """Average over seeds at one level of damage.
 
     Args:
-        rows: a dict for each (memory, level, seed).
+        rows: a dict for each (memory, code, level, seed); ``codec``, the name of the code, is
+            ``"none"`` where it is absent.
         level: one of the levels in ``rows``.
 
     Returns:
-        a dict for each memory, in the order of ``rows``: ``memory``, ``title``, ``damage``,
-        ``level``, ``seeds`` (their number), and for every other column its mean and, as
-        ``column + "_sd"``, its standard deviation over seeds, None for fewer than two seeds. None
-        values are left out of a mean; the mean of no values is None.
+        a dict for each memory and code, in the order of ``rows``: ``memory``, ``title``,
+        ``codec``, ``damage``, ``level``, ``seeds`` (their number), and for every other column its
+        mean and, as ``column + "_sd"``, its standard deviation over seeds, None for fewer than two
+        seeds. None values are left out of a mean; the mean of no values is None.
 
     Raises:
         InputError: there are no rows, a row lacks a key, a value is NaN or text in place of a
@@ -153,17 +116,10 @@ def summarise(rows: Sequence[Row], level: int | float) -> list[dict[str, Value]]
     if not near:
         known = ", ".join(f"{known:g}" for known in levels)
         refuse("level", must=f"one of {known}", got=f"{level:g}", do="choose one of those")
-    lines: list[dict[str, Value]] = []
-    for memory in dict.fromkeys(row["memory"] for row in near):
-        group = [row for row in near if row["memory"] == memory]
-        line: dict[str, Value] = {name: group[0][name] for name in KEYS if name != "seed"}
-        line["seeds"] = len({row["seed"] for row in group})
-        for name in dict.fromkeys(name for row in group for name in row if name not in KEYS):
-            values = [_number(name, row[name]) for row in group if row.get(name) is not None]
-            line[name] = statistics.fmean(values) if values else None
-            line[f"{name}_sd"] = statistics.stdev(values) if len(values) > 1 else None
-        lines.append(line)
-    return lines
+    groups: dict[tuple[Value, Value], list[Row]] = {}
+    for row in near:
+        groups.setdefault((row["memory"], row.get("codec", "none")), []).append(row)
+    return [_mean(group, codec) for (_, codec), group in groups.items()]
 
 
 def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
@@ -184,8 +140,8 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
 
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in columns:
-        head, kind, _ = _column(name)
-        words = [*head.split(), *(_cell(name, row.get(name)) for row in rows)]
+        head, kind, _ = column(name)
+        words = [*head.split(), *(cell(name, row.get(name)) for row in rows)]
         width = max(map(len, words))
         if kind == "text":
             grid.add_column(Text(head), overflow="fold", min_width=min(width, 14))
@@ -193,7 +149,7 @@ def table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
             grid.add_column(Text(head), justify="right", overflow="fold", min_width=width)
     for row in rows:
         style = "dim" if row.get("memory") in BASELINES else None
-        grid.add_row(*(Text(_cell(name, row.get(name))) for name in columns), style=style)
+        grid.add_row(*(Text(cell(name, row.get(name))) for name in columns), style=style)
     return grid
 
 
@@ -265,77 +221,26 @@ def _levels(rows: Sequence[Row], columns: Sequence[str]) -> list[float]:
     """Check the rows and return their levels in increasing order."""
     if not rows:
         refuse("rows", must="one row or more", got="empty", do="run the comparison first")
-    for row in rows:
-        for name in (*KEYS, *columns):
-            if name not in row:
-                got = f"a row with {', '.join(map(repr, row))}"
-                refuse("rows", must=f"dicts with the key {name!r}", got=got, do="add it")
+    require(rows, (*KEYS, *columns))
     damages = list(dict.fromkeys(str(row["damage"]) for row in rows))
     if len(damages) > 1:
         got = " and ".join(damages)
         refuse("rows", must="of one kind of damage", got=got, do="summarise each separately")
-    return sorted({_number("level", row["level"]) for row in rows})
+    return sorted({number("level", row["level"]) for row in rows})
 
 
-def _number(name: str, value: Value) -> float:
-    return checks.number(f"rows, column {name!r},", value)
-
-
-def _column(name: str) -> Column:
-    return COLUMNS.get(name, Column(name.replace("_", " "), "number", ""))
-
-
-def _cell(name: str, value: Value) -> str:
-    """Format a value by the kind of its column."""
-    kind = _column(name).kind
-    if name == "level" and isinstance(value, int | float):
-        return f"{100 * value:.4g}%"
-    return written(value, kind)
-
-
-def _pivot(summaries: Mapping[float, Sequence[Row]], column: str, damage: str) -> dict[str, Any]:
-    """Return one measure as a table of memories by levels."""
-    titles = {row["memory"]: row["title"] for summary in summaries.values() for row in summary}
-    found = {(row["memory"], level): row for level, summary in summaries.items() for row in summary}
-    lines = []
-    for memory, name in titles.items():
-        cells = []
-        for level in summaries:
-            row = found.get((memory, level), {})
-            value, spread = row.get(column), _spread(column, row.get(f"{column}_sd"))
-            share = value if _column(column).kind == "share" else None
-            cells.append({"text": _cell(column, value), "spread": spread, "share": share})
-        lines.append({"title": name, "baseline": memory in BASELINES, "cells": cells})
-    return {
-        "column": _column(column),
-        "damage": DAMAGES.get(damage, damage),
-        "levels": [_cell("level", level) for level in summaries],
-        "lines": lines,
-    }
-
-
-def _spread(column: str, spread: Value) -> str:
-    """Format a standard deviation; that of a share without the percent sign."""
-    if spread is None:
-        return ""
-    text = _cell(column, spread)
-    return "±" + (text.removesuffix("%") if _column(column).kind == "share" else text)
-
-
-def _line(row: Row, columns: Sequence[str]) -> dict[str, Any]:
-    cells = [_cell(name, row.get(name)) for name in columns]
-    return {"title": row["title"], "baseline": row["memory"] in BASELINES, "cells": cells}
-
-
-def _grouped(
-    parameters: Sequence[tuple[str, str, Value, str]],
-) -> dict[str, list[tuple[str, str, str]]]:
-    """Return name, value and reason of the parameters of each memory."""
-    groups: dict[str, list[tuple[str, str, str]]] = {}
-    for memory, name, value, reason in parameters:
-        text = f"{value:.6g}" if isinstance(value, float) else str(value)
-        groups.setdefault(memory, []).append((name, "–" if value is None else text, reason))
-    return groups
+def _mean(rows: Sequence[Row], codec: Value) -> dict[str, Value]:
+    """Average the rows of one memory, code and level over their seeds."""
+    first = rows[0]
+    line: dict[str, Value] = {"memory": first["memory"], "title": first["title"], "codec": codec}
+    line |= {"damage": first["damage"], "level": first["level"]}
+    line["seeds"] = len({row["seed"] for row in rows})
+    keys = (*KEYS, "codec")
+    for name in dict.fromkeys(name for row in rows for name in row if name not in keys):
+        values = [number(name, row[name]) for row in rows if row.get(name) is not None]
+        line[name] = statistics.fmean(values) if values else None
+        line[f"{name}_sd"] = statistics.stdev(values) if len(values) > 1 else None
+    return line
 
 
 def _plain(value: Any) -> Any:
