@@ -314,3 +314,39 @@ def test_a_kept_diagonal_always_converges(rule):
     memory = kanerva.Patterns(30, separation=rule, activation=kanerva.activation.Sign("keep"))
     memory.write(bits.random(12, 30, seed=1))
     assert memory.trace(bits.random(300, 30, seed=2), steps=200).converged.all()
+
+
+@pytest.mark.parametrize("steps", [2, 3, 8, 9])
+@pytest.mark.parametrize(
+    "memory",
+    [kanerva.hopfield(40), kanerva.dense(40, 3), kanerva.sdm(40, locations=300, radius=16)],
+    ids=["hopfield", "dense", "sdm"],
+)
+def test_states_that_swing_are_those_of_plain_reads(memory, steps):
+    memory.clear()
+    memory.write(bits.random(30, 40, seed=0))
+    query = bits.flip(bits.random(30, 40, seed=0).repeat(4, 1), 8, seed=1)
+    path = memory.trace(query, steps=steps)
+    state = query
+    for row in path.states[1:]:
+        state = torch.where((state == 0).any(-1, keepdim=True), state, memory.read(state))
+        assert torch.equal(row, state)
+    settled = memory.settle(query, steps=steps)
+    assert torch.equal(settled.state, path.states[-1])
+    assert int(settled.steps.max()) <= steps
+    assert torch.equal(
+        settled.steps[settled.swings], torch.full_like(settled.steps, steps)[settled.swings]
+    )
+    assert not bool((settled.swings & settled.converged).any())
+
+
+def test_a_state_that_swings_is_read_no_further(monkeypatch):
+    memory = kanerva.hopfield(2)
+    memory.write(torch.tensor([[1.0, -1.0]]))
+    reads = []
+    plain = type(memory)._read
+    monkeypatch.setattr(
+        type(memory), "_read", lambda self, given: (reads.append(1), plain(self, given))[1]
+    )
+    assert memory.settle(torch.tensor([1.0, 1.0]), steps=100).swings.item()
+    assert len(reads) == 2

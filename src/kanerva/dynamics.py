@@ -155,12 +155,15 @@ class Rules(NamedTuple):
         rate: eta in (0, 1].
         tolerance: epsilon >= 0.
         context: tensors with one row for each query.
+        repeats: whether a step gives equal states for equal states, bit by bit. Then a query that
+            swings between two states is computed no further: its states alternate.
     """
 
     steps: int
     rate: float
     tolerance: float
     context: tuple[Tensor, ...] = ()
+    repeats: bool = False
 
 
 def rules(
@@ -180,22 +183,32 @@ def rules(
 def iterate(step: Step, query: Tensor, rules: Rules) -> Iterator[Settled]:
     """Yield the state of all queries before the first step and after each, without checks.
 
-    A step is computed only for the queries that have not converged.
+    A step is computed only for the queries whose next state is not known.
     """
     batch, state = query.shape[:-1], query.reshape(-1, query.shape[-1])
     moving = torch.ones(len(state), dtype=torch.bool, device=state.device)
     count = torch.zeros(len(state), dtype=torch.int64, device=state.device)
     swings, before = torch.zeros_like(moving), state
+    tracing = arrays.tracing()
+    known = rules.repeats and not tracing
 
     def current() -> Settled:
-        numbers = (part.reshape(batch) for part in (count, ~moving, swings))
+        numbers = (part.reshape(batch) for part in (count, ~(moving | swings), swings))
         return Settled(state.reshape(query.shape), *numbers)
 
     yield current()
     for turn in range(rules.steps):
-        rows = slice(None) if arrays.tracing() or moving.all() else moving.nonzero().squeeze(-1)
-        if not arrays.tracing() and not moving.any():
-            return
+        alternate = known and bool(swings.any())
+        if alternate:
+            back = swings.unsqueeze(-1)
+            before, state = torch.where(back, state, before), torch.where(back, before, state)
+            count = count + swings
+        if not tracing and not moving.any():
+            if not alternate:
+                return
+            yield current()
+            continue
+        rows = slice(None) if tracing or moving.all() else moving.nonzero().squeeze(-1)
         old = state[rows]
         new = _applied(step, old, *(part[rows] for part in rules.context))
         new = new if rules.rate == 1 else old + rules.rate * (new - old)
@@ -204,7 +217,7 @@ def iterate(step: Step, query: Tensor, rules: Rules) -> Iterator[Settled]:
             allowed = rules.tolerance * old.abs().amax(-1).clamp_min(1)
         changed = (new - old).abs().amax(-1) > allowed
         returned = changed & (new == before[rows]).all(-1) if turn else swings[rows]
-        before = state
+        before = torch.where(swings.unsqueeze(-1), before, state) if alternate else state
         if isinstance(rows, slice):
             state = torch.where(moving.unsqueeze(-1), new, old)
             count, swings = count + moving, returned & moving
@@ -214,6 +227,8 @@ def iterate(step: Step, query: Tensor, rules: Rules) -> Iterator[Settled]:
             count = count.index_add(0, rows, torch.ones_like(rows))
             swings = swings.index_put((rows,), returned)
             moving = moving.index_put((rows,), changed)
+        if known:
+            moving = moving & ~swings
         yield current()
 
 

@@ -205,6 +205,7 @@ class Recalls(Inputs):
         count, kept = len(given.rows), given.kept
         context = () if kept is None else (kept.expand(count, -1),)
         rules = dynamics.rules(steps, rate, tolerance, context, count)
+        rules = rules._replace(repeats=self.value_bits)
         if self.value_bits and rules.rate != 1:
             do = "leave it out; bits take whole steps"
             refuse("rate", got=repr(rate), must="1 where bits are read", do=do)
