@@ -20,7 +20,6 @@ FORMAT = 3
 DTYPES = ("F16", "BF16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "BOOL")
 TENSORS = 256
 
-MUST = "a memory saved by kanerva"
 # The reader of the format raises errors of many kinds for an inconsistent file.
 DAMAGED = (
     SafetensorError,
@@ -47,19 +46,25 @@ def write(path: Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> Non
         temporary.write_bytes(content)
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the tensors and the description of a file of ``write``; refuse any other file."""
+def read(path: Path, kind: str = "memory") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the tensors and the description of a file of ``write``; refuse any other file.
+
+    Args:
+        path: the file.
+        kind: what the file holds, for errors.
+    """
+    must = f"a {kind} saved by kanerva"
     try:
         if not path.is_file():
             other = "a device" if path.exists() else "not there"
             got = "a folder" if path.is_dir() else other
             do = f"check the path {str(path)!r}"
-            refuse("path", must=f"the file of {MUST}", got=got, do=do, error=InputFileError)
+            refuse("path", must=f"the file of {must}", got=got, do=do, error=InputFileError)
         size = path.stat().st_size
         machine.fit("path", size, f"a file of {machine.size(size)}", "read it on a larger machine")
         # The description is checked first, so that no tensor of a foreign file is read.
         with readable(path) as known, safe_open(known, framework="pt") as file:
-            header = _header((file.metadata() or {}).get("kanerva"))
+            header = _header((file.metadata() or {}).get("kanerva"), kind)
             slices = {name: file.get_slice(name) for name in file.keys()[:TENSORS]}
             odd = [name for name, part in slices.items() if part.get_dtype() not in DTYPES]
             tensors = {} if odd else {name: file.get_tensor(name) for name in slices}
@@ -68,12 +73,12 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except OSError as error:
         got = f"not readable ({(error.strerror or type(error).__name__).lower()})"
         do = f"check the path {str(path)!r}"
-        refuse("path", must=f"the file of {MUST}", got=got, do=do, error=InputFileError)
+        refuse("path", must=f"the file of {must}", got=got, do=do, error=InputFileError)
     except DAMAGED as error:
         got = f"a damaged or foreign file ({' '.join(str(error).split())[:120]})"
-        do = "give a whole file that memory.save wrote"
-        refuse("path", must=MUST, got=got, do=do, error=InputFileError)
-    again = "save the memory again"
+        do = f"give a whole file that {kind}.save wrote"
+        refuse("path", must=must, got=got, do=do, error=InputFileError)
+    again = f"save the {kind} again"
     if odd:
         must = f"one of {', '.join(DTYPES)}"
         refuse(f"tensor {odd[0]!r} of the file", must=must, got="of another dtype", do=again)
@@ -84,19 +89,23 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, header
 
 
-def _header(text: str | None) -> dict[str, Any]:
-    """Return the description of the memory, if this version can read it."""
+def _header(text: str | None, kind: str) -> dict[str, Any]:
+    """Return the description of what was saved, if this version can read it."""
     header = None if text is None else json.loads(text)
     number = header.get("format") if isinstance(header, dict) else None
     if not isinstance(header, dict) or type(number) is not int or number < 1:
-        do, got = "give a file that memory.save wrote", "a safetensors file without its description"
-        refuse("path", must=MUST, got=got, do=do, error=InputFileError)
+        do, got = (
+            f"give a file that {kind}.save wrote",
+            "a safetensors file without its description",
+        )
+        must = f"a {kind} saved by kanerva"
+        refuse("path", must=must, got=got, do=do, error=InputFileError)
     if number > FORMAT:
         must, got = f"of format {FORMAT} or older", f"of format {number}"
         refuse("path", must=must, got=got, do="update kanerva to read it")
     if number != _number(header):
         got = f"of format {number} with the contents of format {_number(header)}"
-        refuse("path", must="a sound file", got=got, do="save the memory again")
+        refuse("path", must="a sound file", got=got, do=f"save the {kind} again")
     return header
 
 

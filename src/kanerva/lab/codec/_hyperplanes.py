@@ -1,0 +1,150 @@
+"""Codes of random hyperplanes: each bit says on which side of one a pattern lies."""
+
+import math
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from kanerva._core import arrays, checks, machine
+from kanerva._core.errors import door
+from kanerva.lab.codec._codec import Codec
+
+__all__ = ["Hyperplanes"]
+
+# Numbers in one block of codes.
+BLOCK = 2**22
+# A float32 sum whose size is within so many standard deviations of its rounding is computed again.
+SURE = 8.0
+# The ridge of the regression that decodes, as a share of the length of a code.
+RIDGE = 1e-3
+
+
+class Hyperplanes(Codec):
+    r"""Bits that say on which side of random hyperplanes through the mean a pattern lies.
+
+    .. math::
+
+        c(x) = \mathrm{sign}\big((x - \bar x)\, W\big), \quad
+        W = (\Sigma + w)^{-1/2} R, \quad R_{ij} \sim N(0, 1)
+
+    Without whitening W is R. The share of differing bits of two codes is angle / pi on average,
+    where the angle is that between both vectors less the mean; its standard deviation over R is
+    sqrt(p (1 - p) / k) for p = angle / pi and k bits. Proof: only the part of a normal in the plane
+    of both vectors counts, and its direction there is uniform. The two signs differ where the
+    normal's perpendicular lies between the vectors, which is the share angle / pi of all
+    directions.
+
+    ``decode`` is a ridge regression from the codes of the fitted patterns to the patterns.
+
+    Args:
+        bits: k >= 1, the length of a code.
+        whiten: w >= 0, in squared units of the data. Above 0, each principal direction of the data
+            is divided by sqrt(variance + w), so that directions of small variance count more.
+        seed: an integer >= 0, for R.
+
+    Raises:
+        InputError: an argument out of range; in ``fit``, codes that do not fit into memory.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import bits
+        >>> from kanerva.lab import codec
+        >>> x = torch.tensor([[1.0, 0.0], [1.0, 1.0], [-2.0, -1.0]])  # of mean 0
+        >>> code = codec.Hyperplanes(bits=4096, seed=1).fit(x).encode(x)
+        >>> round(bits.hamming(code[0], code[1]).item() / 4096, 2)  # 45 of 180 degrees
+        0.25
+
+    Source:
+        Charikar (2002), Similarity estimation techniques from rounding algorithms.
+    """
+
+    domain = "bits"
+
+    @door("Hyperplanes")
+    def __init__(self, bits: int = 2048, whiten: float = 0.0, seed: int = 0) -> None:
+        self.bits = checks.integer("bits", bits, 1, checks.LONGEST)
+        self.whiten = checks.number("whiten", whiten, 0.0)
+        self.seed = checks.integer("seed", seed, 0)
+        super().__init__(bits=self.bits, whiten=self.whiten, seed=self.seed)
+        self.name = f"bits:{self.bits}" + (f":{self.whiten:g}" if self.whiten else "")
+        whitened = f" of whitened data (w = {self.whiten:g})" if self.whiten else ""
+        self.about = f"{self.bits:,} signs of random projections{whitened}, seed {self.seed}"
+
+    @property
+    def length(self) -> int | None:
+        """The number of bits of a code."""
+        return self.bits
+
+    def _fit(self, x: Float[Tensor, "m n"], labels: Tensor | None) -> dict[str, Tensor]:
+        m, n = x.shape
+        # Numbers of W, of the codes, and, in float64, of the regression.
+        needed = 4 * (n + 2 * m) * self.bits + 8 * (2 * min(m, self.bits) ** 2 + n * self.bits)
+        machine.fit("bits", needed, f"{self.bits:,} for {m:,} patterns")
+        draw = arrays.generator(self.seed)
+        normals = torch.randn(n, self.bits, generator=draw)
+        if self.whiten:
+            normals = (_root(x, self.whiten) @ normals.double()).float()
+        self.fitted = {"mean": x.double().mean(0), "normals": normals}
+        code = self._encode(x)
+        centre = code.double().mean(0)
+        map_ = _ridge(code, centre, x.double() - self.fitted["mean"], RIDGE * self.bits)
+        return {"normals": normals, "centre": centre, "map": map_}
+
+    def _shapes(self, n: int) -> dict[str, tuple[int, ...]]:
+        return {"normals": (n, self.bits), "centre": (self.bits,), "map": (self.bits, n)}
+
+    def _encode(self, x: Float[Tensor, "rows n"]) -> Float[Tensor, "rows code"]:
+        mean, normals = self.fitted["mean"].float(), self.fitted["normals"]
+        code = x.new_empty(len(x), self.bits)
+        rows = max(1, BLOCK // self.bits)
+        # The standard deviation of the rounding of a sum of n products, at most; see Higham and
+        # Mary (2019), A new approach to probabilistic rounding error analysis.
+        unit = SURE * math.sqrt(x.shape[1]) * torch.finfo(x.dtype).eps * normals.norm(dim=0).max()
+        for start in range(0, len(x), rows):
+            part = x[start : start + rows] - mean
+            sums = part @ normals
+            doubtful = (sums.abs() <= unit * part.norm(dim=-1, keepdim=True)).nonzero()
+            out = code[start : start + rows]
+            torch.sign(sums, out=out)  # a zero is doubtful
+            if len(doubtful):
+                out[*doubtful.T] = _again(part, normals, doubtful)
+        return code
+
+    def _decode(self, code: Float[Tensor, "rows code"]) -> Float64[Tensor, "rows n"]:
+        return self.fitted["mean"] + (code.double() - self.fitted["centre"]) @ self.fitted["map"]
+
+
+def _again(
+    part: Float[Tensor, "rows n"], normals: Float[Tensor, "n code"], places: Tensor
+) -> Float[Tensor, "places"]:
+    """Compute the signs of single sums in float64, each in the same order whatever the batch."""
+    signs = []
+    for some in torch.split(places, max(1, BLOCK // part.shape[1])):
+        row, column = some.T
+        sums = (part[row].double() * normals.T[column].double()).sum(-1)
+        signs.append(torch.where(sums >= 0, 1.0, -1.0))
+    return torch.cat(signs).to(part.dtype)
+
+
+def _root(x: Float[Tensor, "m n"], whiten: float) -> Float64[Tensor, "n n"]:
+    """Return the inverse square root of the covariance plus ``whiten`` on its diagonal."""
+    centred = x.double() - x.double().mean(0)
+    variance, directions = torch.linalg.eigh(centred.T @ centred / len(x))
+    return (directions / (variance.clamp_min(0) + whiten).sqrt()) @ directions.T
+
+
+def _ridge(
+    code: Float[Tensor, "m code"],
+    centre: Float64[Tensor, "code"],
+    data: Float64[Tensor, "m n"],
+    ridge: float,
+) -> Float64[Tensor, "code n"]:
+    """Fit a ridge regression from centred codes to centred data, in the smaller of both spaces."""
+    m, k = code.shape
+    centred = code.double() - centre
+    if m <= k:
+        gram = centred @ centred.T
+        return centred.T @ torch.linalg.solve(gram + ridge * torch.eye(m).to(gram), data)
+    gram = centred.T @ centred
+    return torch.linalg.solve(gram + ridge * torch.eye(k).to(gram), centred.T @ data)
