@@ -16,6 +16,13 @@ export PIP_CONSTRAINT := constraints.txt
 export PIP_BUILD_CONSTRAINT := constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Compiled modules are kept even where the environment forbids it: both runs of the tests, and the processes that they start,
+# would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Half of the tests to each of two processes, in their order, so that a fixture of a module is made once; the rest is shared.
+PARALLEL := -n 2 --dist worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint slow oldest triton recipes docs bench format pins clean
 
@@ -28,8 +35,8 @@ demo: $(READY)  ## Recall damaged digits with every memory and write a report
 	@echo "The report lies in runs/demo/report.html; open it in a browser."
 
 test: lint  ## Run the checks and the tests, cheapest first
-	$(BIN)/pytest -n 2 --jaxtyping-packages=kanerva,typed.check -m "not untyped and not slow"
-	$(BIN)/pytest -n 2 -m "untyped and not slow"
+	$(BIN)/pytest $(PARALLEL) --jaxtyping-packages=kanerva,typed.check -m "not untyped and not slow"
+	$(BIN)/pytest $(PARALLEL) -m "untyped and not slow"
 
 lint: $(READY)  ## Run the checks that need no test: style, types, floors
 	$(BIN)/ruff check
