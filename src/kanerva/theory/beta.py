@@ -12,6 +12,7 @@ their dot product, n cos, takes beta / n.
 import math
 from bisect import bisect_left
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -204,6 +205,7 @@ def radius(
     do = f"give at most the beta of radius {least}, the smallest that {method!r} fits, or more bits"
     beta = checks.number("beta", beta, 0.0, largest, do=do)
 
+    @cache
     def fitted(size: int) -> BetaFit:
         return fit(bits, size, method, space=space)
 
