@@ -410,21 +410,18 @@ def test_selected_by_hand(counters):
     assert (memory.counters == 0).all()
 
 
-def shared(memory, query, other):
-    """Count the locations that two queries activate both, over all pairs."""
-    return (memory.weights(query).double() * memory.weights(other)).sum().item()
-
-
 def test_selected_coordinates_share_a_power():
     """The share is C(n - d, q) / C(n, q), about (1 - d / n)^q, here for n = 1000 and q = 10."""
     memory = kanerva.sdm_selected(1000, 20_000, 10, 1)
     query = bits.random(400, 1000, seed=1)
+    active = memory.weights(query)
     expected = 400 * 20_000 / 1024
     curve = theory.jaeckel.selected_log_fraction(1000, 10)
     shares = {0: 1.0, 10: 0.903968, 50: 0.597311, 100: 0.346928, 200: 0.106164, 500: 0.000933}
     for distance, share in shares.items():
         mean = expected * share
-        found = shared(memory, query, bits.flip(query, distance, seed=2))
+        other = bits.flip(query, distance, seed=2)
+        found = (active * memory.weights(other)).sum(dtype=torch.float64).item()
         assert abs(found - mean) < 4 * math.sqrt(mean) + 1, distance
         assert math.exp(curve[distance] - curve[0]) == pytest.approx(share, abs=6e-7)
 
@@ -439,11 +436,13 @@ def test_hyperplanes_share_combinations():
     """The share is C(L, q) / C(n, q) for L common ones, here for n = 1000, N = 100 and q = 3."""
     memory = kanerva.sdm_hyperplane(1000, 20_000, 3, ones=100, value_bits=1)
     query, order = sparse(400, 1000, 100, seed=1)
+    active = memory.weights(query)
     for common, share in {100: 9.73e-4, 90: 7.07e-4, 50: 1.18e-4}.items():
         other = torch.where((order >= 100 - common) & (order < 200 - common), 1.0, -1.0)
         assert ((query + other == 2).sum(-1) == common).all()
         mean = 400 * 20_000 * share
-        assert abs(shared(memory, query, other) - mean) < 4 * math.sqrt(mean) + 0.005 * mean, common
+        found = (active * memory.weights(other)).sum(dtype=torch.float64).item()
+        assert abs(found - mean) < 4 * math.sqrt(mean) + 0.005 * mean, common
 
 
 def test_selected_coordinates_become_their_pattern_view():

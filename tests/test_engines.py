@@ -45,8 +45,7 @@ def case(n, count=150, queries=6, width=5, dtype=torch.int32, seed=0):
 
 def by_hand(query, places, radius):
     """Return which places are within the radius of each query, bit by bit."""
-    distance = [[(np.asarray(q) != np.asarray(place)).sum() for place in places] for q in query]
-    return np.array(distance) <= radius
+    return (query.numpy()[:, None] != places.numpy()).sum(-1) <= radius
 
 
 def rule(n, radius):
@@ -71,6 +70,7 @@ def test_activation_is_the_count_by_hand(n, engine):
         assert [one.tolist() for one in near] == [np.flatnonzero(row).tolist() for row in expected]
 
 
+@pytest.mark.untyped  # the checks take longer than the work
 @pytest.mark.parametrize("budget", [1, 2**14, 2**28])
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("n", WIDTHS)
@@ -114,6 +114,7 @@ def test_more_than_a_block_of_locations(n):
     assert_all_equal(results)
 
 
+@pytest.mark.untyped  # the checks take longer than the work
 @trials(max_examples=30)
 @given(
     n=st.integers(1, 200),

@@ -87,8 +87,14 @@ def written(folder, **changes):
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    return written(tmp_path_factory.mktemp("page"))
+def saved(tmp_path_factory):
+    """Save an examination with everything in it; return the paths."""
+    return probing.save(made_up(), tmp_path_factory.mktemp("page") / "new" / "folder")
+
+
+@pytest.fixture(scope="module")
+def text(saved):
+    return saved[-1].read_text(encoding="utf-8")
 
 
 LEAST = {
@@ -108,9 +114,8 @@ LEAST = {
 }
 
 
-def test_every_table_and_figure_is_written_and_the_report_last(tmp_path):
-    paths = probing.save(made_up(), tmp_path / "new" / "folder")
-    assert all(path.is_file() for path in paths)
+def test_every_table_and_figure_is_written_and_the_report_last(saved):
+    assert all(path.is_file() for path in saved)
     tables = [
         f"{name}.csv"
         for name in ("heads", "agreement", "effects", "sweep", "controls", "values", "stores")
@@ -120,18 +125,18 @@ def test_every_table_and_figure_is_written_and_the_report_last(tmp_path):
         for name in ("replacements", "sweep", "betas", "heads", "agreement", "histograms")
         for end in (".svg", ".png")
     ]
-    assert [path.name for path in paths] == [*tables, "manifest.json", *figures, "report.html"]
-    assert sorted(os.listdir(paths[0].parent)) == sorted(path.name for path in paths)
+    assert [path.name for path in saved] == [*tables, "manifest.json", *figures, "report.html"]
+    assert sorted(os.listdir(saved[0].parent)) == sorted(path.name for path in saved)
 
 
-def test_tables_hold_the_rows(tmp_path):
-    probing.save(made_up(), tmp_path)
-    with open(tmp_path / "heads.csv", encoding="utf-8", newline="") as file:
+def test_tables_hold_the_rows(saved):
+    folder = saved[0].parent
+    with open(folder / "heads.csv", encoding="utf-8", newline="") as file:
         back = list(csv.DictReader(file))
     assert [(int(row["layer"]), int(row["index"]), float(row["beta"])) for row in back] == [
         (layer, head, 3.0 + head) for layer in range(2) for head in range(3)
     ]
-    record = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    record = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert record["model"] == "toy"
     assert record["optima"]["snr"] == 8.3
     assert (record["verdicts"], record["notes"]) == (["Six heads."], ["One text was cut."])
@@ -272,13 +277,13 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
 
 def test_files_of_an_earlier_examination_are_removed(tmp_path):
     (tmp_path / "sweep.csv").write_text("somebody's own")
-    probing.save(made_up(sweep=[]), tmp_path)
+    probing.save(made_up(**LEAST), tmp_path)
     assert (
         tmp_path / "sweep.csv"
     ).read_text() == "somebody's own"  # nothing was examined there before
     probing.save(made_up(), tmp_path)
     (tmp_path / "notes.txt").write_text("kept")
-    written = probing.save(made_up(sweep=[], effects=[], curves=[]), tmp_path)
+    written = probing.save(made_up(**LEAST), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in written} | {
         "notes.txt"
     }

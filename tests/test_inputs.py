@@ -16,6 +16,7 @@ from kanerva.separation import Cap, Entmax, Softmax
 # Array-likes
 
 
+@pytest.mark.untyped  # the checks take longer than the work
 @pytest.mark.parametrize("kind", [np.int8, np.int64, np.float16, np.float32, np.float64])
 def test_arrays_and_lists_of_bits(kind):
     x = bits.random(3, 16, seed=0)

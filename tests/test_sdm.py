@@ -27,16 +27,15 @@ class ByHand:
         self.written = np.zeros(len(self.addresses), int)
 
     def active(self, key):
-        distances = [(address != key).sum() for address in self.addresses]
-        return [place for place, distance in enumerate(distances) if distance <= self.radius]
+        return np.flatnonzero((self.addresses != key).sum(1) <= self.radius)
 
     def write(self, key, value, end=None):
-        for place in self.active(np.asarray(key)):
-            self.counters[place] += np.asarray(value).astype(int)
-            self.written[place] += 1
-            if end is not None:
-                self.counters[place] = self.counters[place].clip(-end, end)
-                self.written[place] = self.written[place].clip(-end, end)
+        near = self.active(np.asarray(key))
+        self.counters[near] += np.asarray(value).astype(int)
+        self.written[near] += 1
+        if end is not None:
+            self.counters.clip(-end, end, out=self.counters)
+            self.written.clip(-end, end, out=self.written)
 
     def sums(self, query):
         near = self.active(np.asarray(query))
@@ -221,6 +220,7 @@ def test_only_a_counter_that_overflows_is_refused():
     assert torch.equal(memory.counters.int(), wide.counters)
 
 
+@pytest.mark.untyped  # the checks take longer than the work
 @pytest.mark.parametrize("budget", [2**12, 2**28])
 @pytest.mark.parametrize("engine", ["torch", "auto", "numpy"])
 def test_saturation_is_clamping_one_by_one(engine, budget):

@@ -395,7 +395,7 @@ def test_radius_is_the_nearest_of_all(bits, space, method):
     )
     assert (betas[2:] <= betas[:-2] + 1e-9).all()
     assert betas.max() == betas[0]
-    for value in np.concatenate([betas[:6], betas[6::9], betas[0] * np.linspace(0, 1, 9)]):
+    for value in np.concatenate([betas[:3], betas[6::18], betas[0] * np.linspace(0, 1, 5)]):
         found = beta.radius(bits, float(value), method, space=space)
         assert abs(found.fit.beta - value) <= np.abs(betas - value).min() + 1e-9
         assert found.fit == beta.fit(bits, found.radius, method, space=space)
