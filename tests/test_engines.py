@@ -233,7 +233,8 @@ def test_nothing_larger_than_the_budget_is_built(engine):
     memory.write(patterns)
     known = memory.counters, memory.addresses
     with settings.use(engine=engine, budget=budget), Largest(*known) as largest:
-        tracemalloc.start()
+        if engine != "torch":  # the other engines allocate where a mode of torch sees nothing
+            tracemalloc.start()
         try:
             memory.read(patterns)
             memory.write(patterns)
