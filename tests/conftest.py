@@ -1,5 +1,6 @@
 """Fixtures of all tests: default settings, fixed examples, and untouched global generators."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -57,3 +58,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker("untyped")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave what was imported and collected out of every later search for garbage."""
+    gc.collect()
+    gc.freeze()
