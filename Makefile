@@ -30,7 +30,7 @@ help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY)  ## Recall damaged digits with every memory and write a report
-	$(BIN)/kanerva recall digits --out runs/demo
+	$(BIN)/kanerva recall digits --tune --cues 50 --out runs/demo
 	@test -s runs/demo/report.html
 	@echo "The report lies in runs/demo/report.html; open it in a browser."
 

@@ -103,6 +103,7 @@ def test_without_the_plot_extra_the_table_still_comes(tmp_path):
     assert run.returncode == 0, run.stderr
     assert 'pip install "kanerva[plot]"' in " ".join(run.stdout.split())
     assert sorted(path.name for path in (tmp_path / "runs" / "letters").iterdir()) == [
+        "capacity.csv",
         "found.csv",
         "manifest.json",
         "table.csv",

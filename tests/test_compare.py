@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -21,14 +22,34 @@ PHOTOGRAPHS = (
     "astronaut.png brick.png camera.png chelsea.png coffee.png coins.png grass.png gravel.png "
     "moon.png rocket.jpg"
 )
-KEYS = ["memory", "title", "damage", "level", "seed"]
+KEYS = ["memory", "title", "codec", "damage", "level", "seed"]
+
+
+class Choice(NamedTuple):
+    """A parameter of a memory in a result."""
+
+    name: str
+    value: object
+    why: str
+
+
+def chosen_of(result):
+    """Return the parameters of each memory."""
+    found = {}
+    for one in result.parameters:
+        choice = Choice(one["name"], one["value"], one["why"])
+        found.setdefault(one["memory"], []).append(choice)
+    return found
+
+
+def plan_of(**given):
+    """Return a plan without a code and without the measurement of capacities."""
+    return recall.Plan(**{"codecs": ("none",), "capacity": False, "steps": 50} | given)
 
 
 @pytest.fixture(scope="module")
 def letters():
-    return recall.compare(
-        data.load("letters"), recall.Plan(levels=(0.0, 0.1, 0.3), seeds=2, cues=26)
-    )
+    return recall.compare(data.load("letters"), plan_of(levels=(0.0, 0.1, 0.3), seeds=2, cues=26))
 
 
 def rows(result, memory, level):
@@ -48,7 +69,7 @@ def test_every_memory_that_fits_takes_part(letters):
     names = list(dict.fromkeys(row["memory"] for row in letters.rows))
     assert names == ["cue", "nearest", *BALANCED]
     assert [name for name in memories.ENTRIES if name not in BALANCED] == ["willshaw", "covariance"]
-    assert all(list(row)[:5] == KEYS for row in letters.rows)
+    assert all(list(row)[:6] == KEYS for row in letters.rows)
     assert len(letters.rows) == len(names) * 3 * 2
 
 
@@ -64,7 +85,7 @@ def test_nothing_beats_the_nearest_neighbour_on_flips():
     """Of uniform flips of equally likely patterns the nearest pattern is the likeliest."""
     for name in ("digits", "random"):
         loaded = data.load(name, patterns=300)
-        result = recall.compare(loaded, recall.Plan(levels=(0.1, 0.2, 0.3), seeds=2, cues=150))
+        result = recall.compare(loaded, plan_of(levels=(0.1, 0.2, 0.3), seeds=2, cues=150))
         for level in (0.1, 0.2, 0.3):
             best = mean(result, "nearest", level)
             noise = 3 * math.sqrt(max(best * (1 - best), 0.01) / 300)
@@ -74,13 +95,11 @@ def test_nothing_beats_the_nearest_neighbour_on_flips():
 
 def test_recall_of_random_patterns_is_what_theory_says():
     """Every memory recalls a few patterns; beyond its capacity a Hopfield network recalls none."""
-    few = recall.compare(
-        data.load("random", patterns=10), recall.Plan(levels=(0.1,), seeds=2, cues=10)
-    )
+    few = recall.compare(data.load("random", patterns=10), plan_of(levels=(0.1,), seeds=2, cues=10))
     for memory in BALANCED:
         assert mean(few, memory, 0.1) >= 0.95, memory
     # 300 patterns of 256 bits, where a Hopfield network holds 0.14 n = 36.
-    plan = recall.Plan(memories=("hopfield", "dense", "exponential"), levels=(0.1,), seeds=1)
+    plan = plan_of(memories=("hopfield", "dense", "exponential"), levels=(0.1,), seeds=1)
     many = recall.compare(data.load("random", patterns=300), plan)
     assert mean(many, "hopfield", 0.1) == 0.0
     assert mean(many, "dense", 0.1) >= 0.99
@@ -95,7 +114,7 @@ def sparse(count, n, ones):
 
 def test_sparse_codes_get_memories_of_their_own_and_words():
     """Of 100 codes of 400 bits with 20 on, memories that sum what is common recall none."""
-    result = recall.compare(sparse(100, 400, 20), recall.Plan(levels=(0.0, 0.05), seeds=1, cues=50))
+    result = recall.compare(sparse(100, 400, 20), plan_of(levels=(0.0, 0.05), seeds=1, cues=50))
     for name in ("willshaw", "covariance"):
         assert mean(result, name, 0.0) == mean(result, name, 0.05) == 1.0
     for name in ("hopfield", "dense", "sdm"):
@@ -104,7 +123,7 @@ def test_sparse_codes_get_memories_of_their_own_and_words():
     assert "5.0% are +1, 20 of 400 in every pattern" in words
     assert "cannot recall such patterns" in words
     chosen = {
-        name: [(one.name, one.value) for one in part] for name, part in result.parameters.items()
+        name: [(one.name, one.value) for one in part] for name, part in chosen_of(result).items()
     }
     assert chosen["willshaw"] == [("winners", 20)]
     assert chosen["covariance"] == [("activity", 0.05), ("winners", 20)]
@@ -112,7 +131,7 @@ def test_sparse_codes_get_memories_of_their_own_and_words():
 
 def test_balanced_bits_get_no_words_and_a_memory_that_is_named_takes_part():
     loaded = data.load("random", patterns=10)
-    plan = recall.Plan(memories=("covariance",), levels=(0.1,), seeds=1, cues=10)
+    plan = plan_of(memories=("covariance",), levels=(0.1,), seeds=1, cues=10)
     result = recall.compare(loaded, plan)
     assert mean(result, "covariance", 0.1) >= 0.95
     assert not any("unbalanced" in note for note in result.notes)
@@ -222,13 +241,13 @@ def test_weights_against_distance_are_the_circle_and_the_fitted_exponential():
     loaded = data.load("random", patterns=50)
     result = recall.compare(
         loaded,
-        recall.Plan(memories=("sdm", "sdm_patterns", "attention"), levels=(0.1,), seeds=1, cues=5),
+        plan_of(memories=("sdm", "sdm_patterns", "attention"), levels=(0.1,), seeds=1, cues=5),
     )
     curves = {
         name: [row["weight"] for row in result.weights if row["memory"] == name]
         for name in ("sdm", "sdm_patterns", "attention")
     }
-    radius = result.parameters["sdm_patterns"][0].value
+    radius = chosen_of(result)["sdm_patterns"][0].value
     counts = kanerva.theory.circle.intersection(256, radius)
     assert curves["sdm_patterns"][:40] == pytest.approx(
         [count / counts[0] for count in counts][:40], rel=1e-5
@@ -238,7 +257,7 @@ def test_weights_against_distance_are_the_circle_and_the_fitted_exponential():
         [math.exp(-2 * beta * d / 256) for d in range(40)], rel=1e-4
     )
     assert curves["sdm"][0] == 1.0
-    locations, near = (choice.value for choice in result.parameters["sdm"])
+    locations, near = (choice.value for choice in chosen_of(result)["sdm"])
     expected = kanerva.theory.circle.overlap(256, near, locations)
     assert curves["sdm"][10] == pytest.approx(expected[10] / expected[0], abs=0.15)
 
@@ -259,7 +278,9 @@ def test_saved_files_hold_what_was_found(letters, tmp_path):
     assert len(table) == len(letters.rows)
     assert float(table[0]["exact"]) == letters.rows[0]["exact"]
     record = json.loads((written[0].parent / "manifest.json").read_text())
-    assert record["parameters"]["sdm_patterns"][0]["name"] == "radius"
+    assert {"memory": "sdm_patterns", "name": "radius"}.items() <= next(
+        one for one in record["parameters"] if one["memory"] == "sdm_patterns"
+    ).items()
     assert record["seeds"] == [0, 1]
     page = written[-1].read_text()
     assert all(sentence.split(":")[0] in page for sentence in letters.verdicts)
@@ -317,7 +338,7 @@ def test_nothing_beats_the_nearest_neighbour_on_data_with_copies():
     from sklearn.datasets import load_wine
 
     names = ("dense", "exponential", "modern_hopfield", "sparse_hopfield", "sdm_patterns")
-    plan = recall.Plan(memories=names, levels=(0.1,), seeds=1, cues=178)
+    plan = plan_of(memories=names, levels=(0.1,), seeds=1, cues=178)
     for scale in ("whole", "columns"):
         wine = data.DataSet.of(load_wine().data, name="wine", scale=scale)
         result = recall.compare(wine, plan)
@@ -355,11 +376,11 @@ def unequal():
 
 
 def test_real_numbers_are_compared_by_closeness(unequal):
-    plan = recall.Plan(levels=(0.0,), seeds=1, domain="real")
+    plan = plan_of(levels=(0.0,), seeds=1, domain="real")
     result = recall.compare(unequal, plan)
     for name in ("modern_hopfield", "sparse_hopfield"):
         assert mean(result, name, 0.0) == 1.0
-        chosen = {one.name: one for one in result.parameters[name]}
+        chosen = {one.name: one for one in chosen_of(result)[name]}
         assert chosen["similarity"].value == "closeness"
         assert "Euclidean distance" in chosen["similarity"].why
     assert not any("longest" in note for note in result.notes)
@@ -367,7 +388,7 @@ def test_real_numbers_are_compared_by_closeness(unequal):
 
 @pytest.mark.parametrize("similarity", ["dot", "cosine", "closeness"])
 def test_the_similarity_can_be_given_and_the_longest_is_named(unequal, similarity):
-    plan = recall.Plan(
+    plan = plan_of(
         memories=("modern_hopfield",),
         levels=(0.0,),
         seeds=1,
@@ -375,7 +396,7 @@ def test_the_similarity_can_be_given_and_the_longest_is_named(unequal, similarit
         given={"modern_hopfield.similarity": similarity},
     )
     result = recall.compare(unequal, plan)
-    assert result.parameters["modern_hopfield"][1].value == similarity
+    assert chosen_of(result)["modern_hopfield"][1].value == similarity
     said = [note for note in result.notes if "the longest pattern wins" in note]
     assert len(said) == (similarity == "dot")
     assert (mean(result, "modern_hopfield", 0.0) == 1.0) == (similarity != "dot")
@@ -389,7 +410,7 @@ def test_ten_photographs_come_back(tmp_path):
         shutil.copy(home / name, tmp_path)
     photographs = data.load(tmp_path, domain="real", crop=True)
     assert len(photographs.real) == 10
-    result = recall.compare(photographs, recall.Plan(levels=(0.0,), seeds=1, domain="real"))
+    result = recall.compare(photographs, plan_of(levels=(0.0,), seeds=1, domain="real"))
     for name in ("modern_hopfield", "sparse_hopfield"):
         assert mean(result, name, 0.0) == 1.0
 
@@ -413,9 +434,7 @@ def test_real_facts_are_those_of_a_plain_loop(unequal):
 
 
 def test_same_seed_gives_the_same_table(letters):
-    again = recall.compare(
-        data.load("letters"), recall.Plan(levels=(0.0, 0.1, 0.3), seeds=2, cues=26)
-    )
+    again = recall.compare(data.load("letters"), plan_of(levels=(0.0, 0.1, 0.3), seeds=2, cues=26))
     timeless = [
         [{key: value for key, value in row.items() if key != "seconds"} for row in result.rows]
         for result in (letters, again)
@@ -493,7 +512,7 @@ def test_verdicts_follow_from_the_numbers():
 )
 def test_a_plan_that_does_not_fit_gets_a_sentence(plan, sentence):
     with pytest.raises(kanerva.InputError, match=sentence):
-        recall.compare(data.load("letters"), recall.Plan(**({"seeds": 1, "cues": 3} | plan)))
+        recall.compare(data.load("letters"), plan_of(**({"seeds": 1, "cues": 3} | plan)))
 
 
 def test_the_readme_holds_the_table_of_memories():

@@ -20,7 +20,7 @@ __all__: list[str] = []  # the command is the interface
 MEASURES = ("exact", "nearest", "repaired", "broken", "echoed", "lost", "stored", "class_kept")
 COLUMNS = (*MEASURES, "effective", "steps", "seconds", "bytes")
 WORDS = {"true": True, "false": False, "none": None}
-TERMINAL = ("title", "exact", "nearest", "repaired", "broken", "effective", "seconds")
+TERMINAL = ("title", "codec", "parameter", "holds", "exact", "repaired", "broken", "seconds")
 
 DATA = (
     "{} (mnist and cifar10 are downloaded); module:NAME of a function that returns a DataSet; "
@@ -37,6 +37,14 @@ SET = "A parameter of a memory, such as sdm.radius=24: a number, true, false, no
 LABEL = "The column of a table, or the array of a .npz file, that holds the class of each pattern"
 DROP = "A column of a table to leave out. Give the option again for more"
 CROP = "Keep the middle of pictures of unlike shape, which are refused otherwise"
+CODEC = (
+    "A code in which the data are stored: none, or bits:LENGTH[:WHITENING]. Give the option again "
+    "for more  [default: none and, of bits, bits:2048]"
+)
+TUNE = "Fit the parameters of each memory to the data"
+CAPACITY = "Measure how many patterns each memory holds"
+AT = "Damage at which memories are tuned and counted  [default: the middle level]"
+SHARE = "Share of the cues that must be recalled for a memory to hold its patterns"
 SCALE = "Scale and threshold your own data as one, or each column by itself: whole or columns"
 OUT = "Folder for the report and its table  [default: runs/DATA]"
 
@@ -75,7 +83,12 @@ def recall(
     drop: Annotated[list[str] | None, typer.Option(help=DROP, metavar="COLUMN")] = None,
     crop: Annotated[bool, typer.Option("--crop", help=CROP)] = False,
     scale: Annotated[str, typer.Option(help=SCALE)] = "auto",
-    steps: Annotated[int, typer.Option(help="The largest number of reads in a recall")] = 50,
+    codec: Annotated[list[str] | None, typer.Option(help=CODEC, metavar="CODEC")] = None,
+    tune: Annotated[bool, typer.Option("--tune/--no-tune", help=TUNE)] = False,
+    capacity: Annotated[bool, typer.Option("--capacity/--no-capacity", help=CAPACITY)] = True,
+    capacity_level: Annotated[float | None, typer.Option(help=AT)] = None,
+    share: Annotated[float, typer.Option(help=SHARE)] = 0.95,
+    steps: Annotated[int, typer.Option(help="The largest number of reads in a recall")] = 20,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help=SET, metavar="NAME.PARAMETER=VALUE")
     ] = None,
@@ -96,6 +109,11 @@ def recall(
         given=dict(map(_given, set_ or [])),
         seed=seed,
         domain=domain,
+        codecs=tuple(codec or ()),
+        tune=tune,
+        capacity=capacity,
+        level=capacity_level,
+        share=share,
     )
     wanted = "real" if domain == "real" else "auto"
     loaded = data.load(
@@ -117,24 +135,29 @@ def recall(
         with interruptible(lambda: f"The files that were complete are kept in {folder}"):
             files = recall_.save(result, folder, COLUMNS)
     if json_:
-        found = {"rows": result.rows, "notes": result.notes, "verdicts": result.verdicts}
+        names = ("rows", "capacity", "parameters", "notes", "best", "verdicts")
+        found = {name: getattr(result, name) for name in names}
         typer.echo(json.dumps(found | {"files": [str(path) for path in files]}))
     else:
         _print(result, files)
 
 
 def _print(result: Any, files: list[Path]) -> None:
-    """Print notes, the table at one level, verdicts, and the name of the report."""
+    """Print the best memories, the table at one level, the findings, and where the report is."""
     from kanerva.lab import recall as recall_
     from kanerva.lab import report
 
     console, level = terminal(), recall_.shown_level(result.rows)
-    console.print(*(Text(f"· {note}") for note in result.notes), sep="\n")
+    if result.best:
+        console.print(*(Text(f"· {sentence}") for sentence in result.best), sep="\n")
     console.print()
     console.print(Text(f"{result.name} at {result.manifest['damage']} {level:g}", style="bold"))
-    console.print(fitted(report.table(report.summarise(result.rows, level), TERMINAL)))
+    lines = recall_.overview(result, level)
+    console.print(fitted(report.table(lines, [name for name in TERMINAL if name in lines[0]])))
     console.print()
     console.print(*(Text(f"· {sentence}") for sentence in result.verdicts), sep="\n")
+    console.print()
+    console.print(*(Text(f"· {note}") for note in result.notes), sep="\n")
     console.print()
     if files[-1].suffix == ".html":
         console.print(Text(f"Report: {files[-1]}"))

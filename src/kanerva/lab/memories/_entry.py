@@ -53,17 +53,28 @@ class Facts(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """One parameter of a memory, and the reason for its value.
+    """One parameter of a memory, the reason for its value, and the values it can have.
 
     Attributes:
         name: the keyword of the constructor.
         value: its value.
         why: the reason, in words.
+        low, high: the range of a number; a whole number where ``value`` is one. None where it has
+            no range.
+        scale: ``"linear"`` or ``"log"``, along which the range is divided.
+        choices: the values of a parameter that is no number.
+        tuned: whether the value can be fitted to the data, over ``low`` to ``high`` or over
+            ``choices``.
     """
 
     name: str
     value: Number
     why: str
+    low: float | None = None
+    high: float | None = None
+    scale: str = "linear"
+    choices: tuple[Number, ...] = ()
+    tuned: bool = False
 
 
 Chosen = Mapping[str, list[Parameter]]
@@ -85,6 +96,8 @@ class Entry:
       ``memory.write``.
     * ``suits``: a function of the facts: whether the memory takes part where nobody names it; None
       for always.
+    * ``theory``: a function of the facts and of the parameters by name: how many random patterns of
+      that length theory says the memory stores, or None; None where there is no formula.
     * ``origin``: ``module:NAME`` of an entry from outside the library, for errors; ``find`` sets
       it.
 
@@ -105,14 +118,17 @@ class Entry:
     build: Callable[..., Any]
     fill: Callable[[Any, Any], object] | None = None
     suits: Callable[[Facts], bool] | None = field(default=None, kw_only=True)
+    theory: Callable[[Facts, Mapping[str, Any]], float | None] | None = field(
+        default=None, kw_only=True
+    )
     origin: str = field(default="", kw_only=True)
 
     @door
     def __post_init__(self) -> None:
         if not isinstance(self.title, str) or not self.title.strip():
             refuse("title", self.title, must="a few words", do="name the memory")
-        for name in ("pick", "build", "fill", "suits"):
-            function, free = getattr(self, name), name in ("fill", "suits")
+        for name in ("pick", "build", "fill", "suits", "theory"):
+            function, free = getattr(self, name), name not in ("pick", "build")
             if not (callable(function) or (free and function is None)):
                 must = "a function, or None" if free else "a function"
                 refuse(name, function, must=must, do="see the fields of Entry")

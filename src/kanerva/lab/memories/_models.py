@@ -1,7 +1,7 @@
 """The memories of this library: how a comparison chooses their parameters, and what they are."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from kanerva._core import checks
@@ -10,8 +10,12 @@ from kanerva.lab.memories._entry import DOMAINS, Chosen, Entry, Facts, Number, P
 
 __all__ = ["ENTRIES", "table"]
 
+Values = Mapping[str, Any]
+
 # The counters of a location store take at most so many bytes, unless locations are given.
 COUNTERS = 32 * 2**20
+# The share of patterns that are recalled at what theory calls the capacity.
+RECALLED = 0.95
 # Of the memories that store real numbers.
 SIMILARITIES = ("closeness", "cosine", "dot")
 
@@ -36,11 +40,12 @@ def _dense(facts: Facts, chosen: Chosen) -> list[Parameter]:
         order += 1
         odd *= 2 * order - 3
     why = f"the least, from 3, that holds {facts.patterns} random patterns without error"
-    return [Parameter("order", order, why)]
+    return [Parameter("order", order, why, 2, 60, "log", tuned=True)]
 
 
 def _exponential(facts: Facts, chosen: Chosen) -> list[Parameter]:
-    return [Parameter("beta", 1.0, "as in the paper")]
+    low, high = 2 / facts.dim, 4.0
+    return [Parameter("beta", 1.0, "as in the paper", low, high, "log", tuned=True)]
 
 
 def _similarity(facts: Facts, chosen: Chosen) -> Parameter:
@@ -66,7 +71,8 @@ def _beta(facts: Facts, similarity: Parameter) -> Parameter:
         apart = facts.angle
     beta = math.log(100 * max(facts.patterns - 1, 1)) / apart
     why = f"leaves all other patterns at most 1 % of the weight, {where}"
-    return Parameter("beta", float(f"{beta:.3g}"), why)
+    beta = float(f"{beta:.3g}")
+    return Parameter("beta", beta, why, beta / 16, 16 * beta, "log", tuned=True)
 
 
 def _modern(facts: Facts, chosen: Chosen) -> list[Parameter]:
@@ -93,7 +99,9 @@ def _sdm(facts: Facts, chosen: Chosen) -> list[Parameter]:
         f"best signal to noise for {facts.patterns} random patterns, p = (2 M T)^(-1/3); "
         f"activates {best.activation * locations:.0f}"
     )
-    return [Parameter("locations", locations, size), Parameter("radius", best.radius, why)]
+    # A smaller radius activates less than one location on average.
+    low = theory.radius.quantile(facts.dim, 1 / locations)
+    return [Parameter("locations", locations, size), _radius(facts, best.radius, why, low)]
 
 
 def _sdm_patterns(facts: Facts, chosen: Chosen) -> list[Parameter]:
@@ -101,7 +109,7 @@ def _sdm_patterns(facts: Facts, chosen: Chosen) -> list[Parameter]:
 
     best = theory.radius.optimal(facts.dim, facts.patterns)
     stored = f"{facts.patterns} random patterns and unlimited locations"
-    return [Parameter("radius", best.radius, f"best signal to noise for {stored}")]
+    return [_radius(facts, best.radius, f"best signal to noise for {stored}")]
 
 
 def _attention(facts: Facts, chosen: Chosen) -> list[Parameter]:
@@ -112,7 +120,15 @@ def _attention(facts: Facts, chosen: Chosen) -> list[Parameter]:
     radius = next((one for one in (given, matched) if one is not None), best)
     beta = theory.beta.fit(facts.dim, int(radius)).beta
     why = f"that of the SDM it matches; the fitted beta is {beta:.3g} per unit of cosine"
-    return [Parameter("radius", radius, why)]
+    return [_radius(facts, int(radius), why)]
+
+
+def _radius(facts: Facts, radius: int, why: str, low: int = 1) -> Parameter:
+    """Return a radius in bits, from 16 to 1 standard deviations below the mean distance, n / 2."""
+    deviation = math.sqrt(facts.dim) / 2
+    low = max(low, round(facts.dim / 2 - 16 * deviation))
+    high = max(low, round(facts.dim / 2 - deviation))
+    return Parameter("radius", radius, why, low, high, tuned=True)
 
 
 def _winners(facts: Facts) -> Parameter:
@@ -129,6 +145,52 @@ def _willshaw(facts: Facts, chosen: Chosen) -> list[Parameter]:
 def _covariance(facts: Facts, chosen: Chosen) -> list[Parameter]:
     share = float(f"{facts.activity:.4g}")
     return [Parameter("activity", share, "the share of +1 among the bits"), _winners(facts)]
+
+
+def _hopfield_holds(facts: Facts, given: Values) -> float:
+    from kanerva.theory import capacity
+
+    return capacity.hopfield(facts.dim)
+
+
+def _dense_holds(facts: Facts, given: Values) -> float:
+    from kanerva.theory import capacity
+
+    return capacity.dense(facts.dim, given["order"])
+
+
+def _exponential_holds(facts: Facts, given: Values) -> float:
+    from kanerva.theory import capacity
+
+    return capacity.exponential(facts.dim)
+
+
+def _modern_holds(facts: Facts, given: Values) -> float | None:
+    from kanerva.theory import capacity
+
+    if not facts.binary or given["similarity"] != "dot":
+        return None
+    scale = math.sqrt(facts.dim / (facts.dim - 1))
+    return capacity.modern(facts.dim, given["beta"], scale, 1 - RECALLED).patterns
+
+
+def _sdm_holds(facts: Facts, given: Values) -> float:
+    from kanerva.theory import capacity
+
+    locations = given.get("locations", math.inf)
+    return capacity.patterns(facts.dim, given["radius"], locations, RECALLED)
+
+
+def _willshaw_holds(facts: Facts, given: Values) -> float | None:
+    from kanerva.theory import capacity
+
+    return facts.ones and capacity.willshaw(facts.dim, facts.ones).patterns
+
+
+def _covariance_holds(facts: Facts, given: Values) -> float:
+    from kanerva.theory import capacity
+
+    return capacity.covariance(facts.dim, facts.activity)
 
 
 def _constructor(name: str) -> Callable[..., Any]:
@@ -162,10 +224,10 @@ def _model(
     domains: tuple[str, ...],
     pick: Callable[[Facts, Chosen], list[Parameter]],
     construct: Callable[[str], Callable[..., Any]] = _constructor,
-    suits: Callable[[Facts], bool] | None = None,
+    **more: Any,  # further fields of Entry
 ) -> Entry:
     """Make the entry of a constructor of ``kanerva.models``."""
-    return Entry(title, domains, MEMORIES[constructor], pick, construct(constructor), suits=suits)
+    return Entry(title, domains, MEMORIES[constructor], pick, construct(constructor), **more)
 
 
 def _is_sparse(facts: Facts) -> bool:
@@ -179,16 +241,31 @@ def _is_unbalanced(facts: Facts) -> bool:
 
 
 ENTRIES: dict[str, Entry] = {
-    "hopfield": _model("hopfield", "Hopfield", ("bits",), _hopfield),
-    "dense": _model("dense", "Dense", ("bits",), _dense),
-    "exponential": _model("exponential", "Exponential", ("bits",), _exponential),
-    "modern_hopfield": _model("modern_hopfield", "Modern Hopfield", DOMAINS, _modern, _comparing),
+    "hopfield": _model("hopfield", "Hopfield", ("bits",), _hopfield, theory=_hopfield_holds),
+    "dense": _model("dense", "Dense", ("bits",), _dense, theory=_dense_holds),
+    "exponential": _model(
+        "exponential", "Exponential", ("bits",), _exponential, theory=_exponential_holds
+    ),
+    "modern_hopfield": _model(
+        "modern_hopfield", "Modern Hopfield", DOMAINS, _modern, _comparing, theory=_modern_holds
+    ),
     "sparse_hopfield": _model("sparse_hopfield", "Sparse Hopfield", DOMAINS, _sparse, _comparing),
-    "sdm": _model("sdm", "SDM, neurons", ("bits",), _sdm),
-    "sdm_patterns": _model("sdm_patterns", "SDM, patterns", ("bits",), _sdm_patterns),
+    "sdm": _model("sdm", "SDM, neurons", ("bits",), _sdm, theory=_sdm_holds),
+    "sdm_patterns": _model(
+        "sdm_patterns", "SDM, patterns", ("bits",), _sdm_patterns, theory=_sdm_holds
+    ),
     "attention": _model("sdm_attention", "SDM, attention", ("bits",), _attention),
-    "willshaw": _model("willshaw", "Willshaw", ("bits",), _willshaw, suits=_is_sparse),
-    "covariance": _model("covariance", "Covariance", ("bits",), _covariance, suits=_is_unbalanced),
+    "willshaw": _model(
+        "willshaw", "Willshaw", ("bits",), _willshaw, suits=_is_sparse, theory=_willshaw_holds
+    ),
+    "covariance": _model(
+        "covariance",
+        "Covariance",
+        ("bits",),
+        _covariance,
+        suits=_is_unbalanced,
+        theory=_covariance_holds,
+    ),
 }
 
 

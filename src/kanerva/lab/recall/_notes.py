@@ -9,6 +9,7 @@ from torch import Tensor
 from kanerva import theory
 from kanerva.lab.data import DataSet
 from kanerva.lab.memories import Facts
+from kanerva.lab.recall._coded import Coded
 from kanerva.lab.recall._plan import Plan
 from kanerva.lab.recall._scorer import RIGHT
 
@@ -17,12 +18,20 @@ __all__ = ["example", "longest", "notes"]
 Row = Mapping[str, Any]
 
 
-def notes(data: DataSet, plan: Plan, facts: Facts) -> list[str]:
+def notes(data: DataSet, plan: Plan, codes: Sequence[Coded]) -> list[str]:
     """Describe what was stored, and how to read the numbers."""
     kind = "bits" if plan.domain == "bits" else "numbers"
-    found = [f"{facts.patterns:,} patterns of {facts.dim:,} {kind} were stored in every memory."]
-    if plan.domain == "bits":
-        found += [*_unbalanced(facts), *_crowded(facts)]
+    patterns, dim = data.real.shape
+    found = [f"{patterns:,} patterns of {dim:,} {kind} were stored in every memory."]
+    for coded in codes:
+        if coded.plain and plan.domain == "bits":
+            found += [*_unbalanced(coded.facts), *_crowded(coded.facts)]
+        if not coded.plain:
+            found.append(
+                f"The code {coded.name} is {coded.codec.about}. Cues are damaged first and then "
+                "encoded; a recall is exact where its code is, and repaired and broken "
+                "coordinates are counted after decoding."
+            )
     if data.duplicates and plan.domain == "bits":
         found.append(
             "Looking up the nearest pattern takes the commonest of equally near ones. Where "

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from kanerva._core import checks
 from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva.lab import codec
 from kanerva.lab.data import KINDS
 from kanerva.lab.memories import Entry, Facts, Number, find
 
@@ -13,8 +14,12 @@ __all__ = ["Plan"]
 
 LEVELS = {
     "gaussian": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5),
-    "flip": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4),
+    "flip": (0.0, 0.05, 0.1, 0.2, 0.3),
 }
+# Codes of bits, unless given, and of real numbers.
+CODECS = {"bits": ("none", "bits:2048"), "real": ("none",)}
+# The damage of the curves of capacity where no level damages anything.
+DAMAGED = 0.1
 WORDS = {"bits": "bits", "real": "real numbers"}
 
 
@@ -33,15 +38,24 @@ class Plan:
     * ``given``: parameters to take instead of those chosen by theory, such as
       ``{"sdm.radius": 24}``.
     * ``seed``: the first seed, an integer >= 0.
-    * ``domain``: ``"bits"`` or ``"real"``.
+    * ``domain``: ``"bits"`` or ``"real"``, of the data.
+    * ``codecs``: codes in which the data are stored, as ``kanerva.lab.codec.named`` takes them;
+      empty for the data as they are and, of bits, also for a code of 2,048 bits.
+    * ``tune``: whether the parameters of each memory that can be fitted to the data are.
+    * ``capacity``: whether it is measured how many patterns each memory holds.
+    * ``level``: the damage at which memories are tuned and their capacity is measured; None for the
+      middle one of ``levels``.
+    * ``share``: of the cues that must be recalled for a memory to hold its patterns, above 0 and up
+      to 1.
 
     Raises:
-        InputError: an unknown memory, one that does not store the domain, or a number out of range.
+        InputError: an unknown memory or codec, a memory that stores none of the codes, or a number
+            out of range.
 
     Example:
         >>> from kanerva.lab.recall import Plan
         >>> Plan(kind="mask").sweep()
-        (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
+        (0.0, 0.05, 0.1, 0.2, 0.3)
     """
 
     memories: tuple[str, ...] = ()
@@ -49,10 +63,15 @@ class Plan:
     levels: tuple[float, ...] = ()
     seeds: int = 3
     cues: int = 100
-    steps: int = 50
+    steps: int = 20
     given: Mapping[str, Number] = field(default_factory=dict)
     seed: int = 0
     domain: str = "bits"
+    codecs: tuple[str, ...] = ()
+    tune: bool = False
+    capacity: bool = True
+    level: float | None = None
+    share: float = 0.95
 
     @door("recall")
     def __post_init__(self) -> None:
@@ -69,13 +88,22 @@ class Plan:
         ):
             must, do = "a dict from MEMORY.PARAMETER to numbers", "write {'sdm.radius': 24}"
             refuse("given", self.given, must=must, do=do, error=InputTypeError)
-        checks.keep(self, memories=memories, levels=levels)
+        codecs = checks.several("codecs", self.codecs, "a sequence of names of codecs")
+        codecs = tuple(dict.fromkeys(codecs or CODECS[self.domain]))
+        checks.keep(self, memories=memories, levels=levels, codecs=codecs)
+        for name in ("tune", "capacity"):
+            checks.flag(name, getattr(self, name))
+        checks.number("share", self.share, 0, 1, open_low=True)
         for name, low in (("seeds", 1), ("cues", 1), ("steps", 1), ("seed", 0)):
             checks.integer(name, getattr(self, name), low)
         for level in self.levels:
             checks.number("levels", level, 0)
-        for name, entry in self.entries.items():
-            if self.domain not in entry.domains:
+        if self.level is not None:
+            checks.number("level", self.level, 0)
+        codes = {codec.named(name).domain for name in codecs if name != "none"}
+        domains = codes | ({self.domain} if "none" in codecs else set())
+        for name, entry in self.entries.items() if memories else ():
+            if not domains & set(entry.domains):
                 other = entry.domains[0]
                 must = f"one that stores {WORDS[self.domain]}"
                 got, do = f"{name!r}, which stores {WORDS[other]}", f"use --domain {other}"
@@ -83,19 +111,17 @@ class Plan:
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
-        """The memories that take part, by name."""
-        found = find(self.memories)
-        if self.memories:
-            return found
-        return {name: entry for name, entry in found.items() if self.domain in entry.domains}
+        """The memories that can take part, by name."""
+        return find(self.memories)
 
-    def suited(self, facts: Facts) -> dict[str, Entry]:
-        """Return the memories that suit the data, and those that the user named."""
+    def suited(self, facts: Facts, domain: str) -> dict[str, Entry]:
+        """Return the memories that store a code, and suit it or were named by the user."""
         named = self.needed()
         return {
             name: entry
             for name, entry in self.entries.items()
-            if name in named or entry.suits is None or entry.suits(facts)
+            if domain in entry.domains
+            and (name in named or entry.suits is None or entry.suits(facts))
         }
 
     def needed(self) -> set[str]:
@@ -108,6 +134,9 @@ class Plan:
         """Return the levels of damage, rising, each once."""
         return tuple(sorted(set(self.levels or LEVELS.get(self.kind, LEVELS["flip"]))))
 
-    def names(self) -> list[str]:
-        """Return the names of the memories that take part, in the order of their table."""
-        return list(self.entries)
+    def measured(self) -> float:
+        """Return the damage at which memories are tuned and their capacity is measured."""
+        if self.level is not None:
+            return self.level
+        levels = self.sweep()
+        return levels[len(levels) // 2] or DAMAGED

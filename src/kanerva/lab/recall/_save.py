@@ -7,7 +7,6 @@ from pathlib import Path
 from kanerva._core import checks, files
 from kanerva._core.errors import door, refuse
 from kanerva.lab import plot, report
-from kanerva.lab.memories import Number
 from kanerva.lab.recall._compare import Comparison
 
 __all__ = ["save"]
@@ -51,18 +50,17 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
     if not all(map(find_spec, ("matplotlib", "jinja2"))):
         return written
     figures = _figures(result, folder, columns[0], written)
-    stored, memories = f"{result.manifest['patterns']:,}", len(result.parameters)
+    stored = f"{result.manifest['patterns']:,}"
+    memories = len({row["memory"] for row in result.parameters})
     page = report.page(
         heading=(
             f"Recall of {result.name}",
             f"{stored} patterns in {memories} memories, read with damaged cues.",
         ),
-        verdicts=result.verdicts,
-        rows=result.rows,
-        columns=columns,
+        verdicts=[*result.best, *result.verdicts],
+        numbers=_numbers(result, columns),
         figures=figures,
         notes=result.notes,
-        parameters=_parameters(result),
         manifest=result.manifest,
     )
     written.append(folder / "report.html")
@@ -73,18 +71,26 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
 
 def _tables(result: Comparison, folder: Path) -> list[Path]:
     """Write the rows, the weights, the patterns that were found, and the manifest."""
-    tables = {"table.csv": result.rows, "weights.csv": result.weights, "found.csv": result.found}
+    tables = {
+        "table.csv": result.rows,
+        "capacity.csv": result.sizes,
+        "weights.csv": result.weights,
+        "found.csv": result.found,
+    }
     written = [folder / name for name, rows in tables.items() if rows]
     for path in written:
         report.write_csv(tables[path.name], path)
-    parameters = {
-        name: [parameter._asdict() for parameter in chosen]
-        for name, chosen in result.parameters.items()
-    }
-    texts = {"parameters": parameters, "notes": result.notes, "verdicts": result.verdicts}
+    found = {"parameters": result.parameters, "capacity": result.capacity}
+    texts = {name: getattr(result, name) for name in ("notes", "best", "verdicts")}
     written.append(folder / "manifest.json")
-    report.write_json(result.manifest | texts, written[-1])
+    report.write_json(result.manifest | found | texts, written[-1])
     return written
+
+
+def _numbers(result: Comparison, columns: Sequence[str]) -> report.Numbers:
+    """Gather the numbers of the report."""
+    share = result.manifest["share"] or 1.0
+    return report.Numbers(result.rows, columns, result.capacity, result.parameters, share)
 
 
 def _figures(result: Comparison, folder: Path, column: str, written: list[Path]) -> list[Figure]:
@@ -98,19 +104,18 @@ def _figures(result: Comparison, folder: Path, column: str, written: list[Path])
     written += plot.save(curves, folder, "figure")
     narrow = plot.svg(plot.recall_curves(result.rows, column, across=2))
     figures.append(("Recalled exactly, against damage", plot.svg(curves), narrow))
+    if result.sizes:
+        share, level = result.manifest["share"], result.manifest["capacity_level"]
+        counts = plot.capacity_curves(result.sizes, share)
+        written += plot.save(counts, folder, "capacity")
+        narrow = plot.svg(plot.capacity_curves(result.sizes, share, across=2))
+        caption = (
+            f"Recalled exactly at a damage of {level:g}, against the number of patterns stored"
+        )
+        figures.append((caption, plot.svg(counts), narrow))
     if result.weights:
         weights = plot.weight_curves(result.weights)
         written += plot.save(weights, folder, "weights")
         caption = "Weight of a pattern, against its distance from the query"
         figures.append((caption, plot.svg(weights)))
     return figures
-
-
-def _parameters(result: Comparison) -> list[tuple[str, str, Number, str]]:
-    """List the parameters under the titles of their memories."""
-    titles = {row["memory"]: row["title"] for row in result.rows}
-    return [
-        (titles[name], *parameter)
-        for name, chosen in result.parameters.items()
-        for parameter in chosen
-    ]

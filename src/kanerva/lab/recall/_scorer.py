@@ -40,8 +40,8 @@ class Scorer:
     ) -> None:
         self.x, self.labels, self.binary = x, labels, domain == "bits"
         self._half = x.square().sum(-1) / 2
-        _, group, sizes = torch.unique(x, dim=0, return_inverse=True, return_counts=True)
-        self._copies = sizes[group]
+        _, self._group, sizes = torch.unique(x, dim=0, return_inverse=True, return_counts=True)
+        self._copies = sizes[self._group]
 
     def clean(self, state: Float[Tensor, "cues n"]) -> Float[Tensor, "cues n"]:
         """Take the signs of a recall, where bits were stored; zeros of an empty read stay zeros."""
@@ -63,7 +63,37 @@ class Scorer:
 
     def nearest(self, state: Float[Tensor, "cues n"]) -> Int64[Tensor, "cues"]:
         """Look up the nearest pattern; among equally near ones the commonest, then the first."""
-        return torch.where(self.best(self.closeness(state)), self._copies, 0).argmax(-1)
+        return self._commonest(self.closeness(state))
+
+    def _commonest(self, near: Float[Tensor, "cues m"]) -> Int64[Tensor, "cues"]:
+        return torch.where(self.best(near), self._copies, 0).argmax(-1)
+
+    def exact(self, recalled: Float[Tensor, "cues n"], chosen: Int64[Tensor, "cues"]) -> float:
+        """Return the share of recalls without a wrong coordinate."""
+        return self.right(self.clean(recalled), self.x[chosen]).all(-1).double().mean().item()
+
+    def coordinates(
+        self,
+        recalled: Float[Tensor, "cues n"],
+        cue: Float[Tensor, "cues n"],
+        chosen: Int64[Tensor, "cues"],
+    ) -> dict[str, float | None]:
+        """Measure the shares of coordinates that a recall repaired, and that it broke.
+
+        Args:
+            recalled: the results of the recalls.
+            cue: the damaged patterns.
+            chosen: rows of ``x`` that were damaged.
+
+        Returns:
+            ``repaired``, of the wrong coordinates of the cues, and ``broken``, of the right ones;
+            None where there are none.
+        """
+        truth = self.x[chosen]
+        right = self.right(self.clean(recalled), truth)
+        before = self.right(self.clean(cue), truth)
+        repaired, broken = _share(right & ~before, ~before), _share(~right & before, before)
+        return {"repaired": repaired, "broken": broken}
 
     def found(
         self, recalled: Float[Tensor, "cues n"], chosen: Int64[Tensor, "cues"]
@@ -73,7 +103,10 @@ class Scorer:
         Of equal rows it is the one that was damaged, ``chosen``, where that is among them.
         """
         state = self.clean(recalled)
-        rows = self.nearest(state)
+        return self._found(state, self.closeness(state), chosen)
+
+    def _found(self, state: Tensor, near: Tensor, chosen: Tensor) -> list[int | None]:
+        rows = self._commonest(near)
         rows = torch.where((self.x[rows] == self.x[chosen]).all(-1), chosen, rows)
         empty = (state == 0).all(-1) & self.binary
         pairs = zip(rows.tolist(), empty.tolist(), strict=True)
@@ -98,6 +131,15 @@ class Scorer:
             recalls, zeros because nothing was within reach; ``stored``, recalls that are any stored
             pattern; ``class_kept``. None where there is nothing to take a share of.
         """
+        return self.judge(recalled, cue, chosen)[0]
+
+    def judge(
+        self,
+        recalled: Float[Tensor, "cues n"],
+        cue: Float[Tensor, "cues n"],
+        chosen: Int64[Tensor, "cues"],
+    ) -> tuple[dict[str, Any], list[int | None]]:
+        """Return what ``score`` and ``found`` do, at little more than the cost of one."""
         truth, cue, state = self.x[chosen], self.clean(cue), self.clean(recalled)
         right, before = self.right(state, truth), self.right(cue, truth)
         near = self.closeness(state)
@@ -109,8 +151,7 @@ class Scorer:
             "cues": len(truth),
             "exact": right.all(-1).float().mean().item(),
             "nearest": own.mean().item(),
-            "repaired": _share(right & ~before, ~before),
-            "broken": _share(~right & before, before),
+            **self.coordinates(recalled, cue, chosen),
             "echoed": _share((state == cue).all(-1) & hurt, hurt),
             "lost": (state == 0).all(-1).float().mean().item(),
             "stored": self._stored(state, near).float().mean().item(),
@@ -119,12 +160,14 @@ class Scorer:
         if self.labels is not None:
             same = self.labels == self.labels[chosen, None]
             row["class_kept"] = ((best & same).sum(-1) / best.sum(-1)).mean().item()
-        return row
+        return row, self._found(state, near, chosen)
 
     def _twins(self, chosen: Int64[Tensor, "cues"]) -> Bool[Tensor, "cues m"]:
         """Mark the originals and their duplicates."""
+        if self.binary:
+            return self._group == self._group[chosen, None]
         near = self.closeness(self.x[chosen])
-        return near >= near.gather(1, chosen[:, None]) - (0 if self.binary else 1e-5)
+        return near >= near.gather(1, chosen[:, None]) - 1e-5
 
     def _stored(self, state: Tensor, near: Tensor) -> Tensor:
         """Mark the recalls that are some stored pattern, right or wrong."""

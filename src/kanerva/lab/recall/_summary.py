@@ -1,24 +1,33 @@
-"""Describe in words, from the numbers, how far each memory recalls and how it fails beyond that."""
+"""Describe in words, from the numbers, what each memory recalls and holds."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["shown_level", "verdicts"]
+from kanerva._core import machine
+from kanerva._core.errors import door, refuse
+from kanerva.lab.recall._hardware import hardware
+
+__all__ = ["best", "interval", "shown_level", "verdicts"]
 
 Row = Mapping[str, Any]
 Means = Mapping[float, Mapping[str, float]]
+# Standard errors to either side that make an interval of 95 %.
+WIDE = 1.96
 
 
-def verdicts(rows: Sequence[Row]) -> list[str]:
-    """Name the memory that recalls most, and describe how far each recalls and how it fails.
+def verdicts(
+    rows: Sequence[Row], capacity: Sequence[Row] = (), parameters: Sequence[Row] = ()
+) -> list[str]:
+    """Describe for each memory what it recalls and holds, and how it fails.
 
     Args:
-        rows: a dict for each memory, level and seed, with the measures of ``lab.recall.Scorer``;
-            the memories "cue" and "nearest" are the baselines.
+        rows: as for ``best``.
+        capacity: as in ``Comparison``; empty where it was not measured.
+        parameters: as in ``Comparison``.
 
     Returns:
-        a sentence for the best memories, then one for each memory but the cue.
+        a sentence for each memory but the cue, which also has one for each radius.
 
     Example:
         >>> from kanerva.lab.recall._summary import verdicts
@@ -28,20 +37,170 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
         >>> verdicts([good, bad])[-1]
         'SDM: recalls all cues at 0% damage and 20% at 10%, where it finds nothing within reach.'
     """
-    names = [name for name in dict.fromkeys(row["memory"] for row in rows) if name != "cue"]
-    means = {name: _levels([row for row in rows if row["memory"] == name]) for name in names}
-    return [*_best(rows, means), *(_verdict(rows, name, means[name]) for name in names)]
+    groups, several = _groups(rows)
+    holds = {(one["memory"], one["codec"]): one for one in capacity}
+    found: list[str] = []
+    for name in dict.fromkeys(name for name, _ in groups):
+        clauses = []
+        for key, some in groups.items():
+            if key[0] == name:
+                where = f"{_code(key[1])}, it " if several else ""
+                clauses.append(f"{where}{_held(holds.get(key))}{_verdict(some)}")
+        title = next(some[0]["title"] for key, some in groups.items() if key[0] == name)
+        found.append(f"{title}: {'; '.join(clauses)}.")
+        found += hardware(title, [one for one in parameters if one["memory"] == name])
+    return found
 
 
+def best(rows: Sequence[Row]) -> list[str]:
+    """Name the memories that recall most at the level that is shown, and which cost least.
+
+    Args:
+        rows: a dict for each codec, memory, level and seed, with the measures of
+            ``lab.recall.Scorer``; the memories "cue" and "nearest" are the baselines.
+
+    Returns:
+        sentences; empty without memories or without the baseline "nearest".
+    """
+    groups, several = _groups(rows)
+    return list(_best(groups, shown_level(rows), several))
+
+
+def _groups(rows: Sequence[Row]) -> tuple[dict[tuple[str, str], list[Row]], bool]:
+    """Return the rows of each memory and code but the cue, and whether there are several codes."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row["memory"] != "cue":
+            groups.setdefault((row["memory"], row.get("codec", "none")), []).append(row)
+    return groups, len({codec for _, codec in groups}) > 1
+
+
+@door
 def shown_level(rows: Sequence[Row]) -> float:
     """Return the level nearest to a tenth among those at which some cue was damaged.
 
     Args:
-        rows: as for ``verdicts``.
+        rows: as for ``best``.
+
+    Example:
+        >>> from kanerva.lab.recall import shown_level
+        >>> cue = dict(memory="cue", level=0.0, exact=1.0)
+        >>> shown_level([cue, cue | {"level": 0.3, "exact": 0.0}])
+        0.3
     """
+    if isinstance(rows, str) or not all(isinstance(row, Mapping) for row in rows) or not rows:
+        refuse("rows", rows, must="rows of a comparison", do="give Comparison.rows")
     hurt = {row["level"] for row in rows if row["memory"] == "cue" and row["exact"] < 1}
     levels = hurt or {row["level"] for row in rows}
     return min(levels, key=lambda one: (abs(one - 0.1), one))
+
+
+def interval(rows: Sequence[Row]) -> tuple[float, float, float]:
+    """Return the mean share of exact recalls, and the ends of its interval of 95 %.
+
+    It is Wilson's interval for so many independent cues as the rows have in all, which is not
+    empty where all cues or none are recalled.
+
+    Args:
+        rows: of one memory, codec and level, with ``exact`` and ``cues``.
+
+    Example:
+        >>> mean, low, high = interval([{"exact": 0.9, "cues": 100}])
+        >>> round(low, 3), round(high, 3)
+        (0.826, 0.945)
+    """
+    count = sum(row.get("cues", 1) for row in rows)
+    mean = math.fsum(row["exact"] * row.get("cues", 1) for row in rows) / count
+    square = WIDE**2 / count
+    middle = (mean + square / 2) / (1 + square)
+    half = WIDE / (1 + square) * math.sqrt(mean * (1 - mean) / count + square / (4 * count))
+    return mean, max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _best(
+    groups: Mapping[tuple[str, str], Sequence[Row]], level: float, several: bool
+) -> Iterator[str]:
+    """Name the memories that recall most, and of these the smallest and the fastest."""
+    here = {key: [row for row in some if row["level"] == level] for key, some in groups.items()}
+    limits = {codec: some for (name, codec), some in here.items() if name == "nearest"}
+    ours = {key: some for key, some in here.items() if key[0] != "nearest" and some}
+    if not limits or not ours:
+        return
+    found = {key: interval(some) for key, some in ours.items()}
+    most = max(mean for mean, _, _ in found.values())
+    least = max(low for mean, low, _ in found.values() if mean == most)
+    where = _damage(level, next(iter(here.values()))[0]["damage"])
+    ceilings = [
+        _percent(interval(some)[0]) + (f" {_code(codec)}" if several else "")
+        for codec, some in limits.items()
+    ]
+    limit = f"looking up the nearest pattern recalls {_and(ceilings)}"
+    best = [key for key, (mean, _, _) in found.items() if mean == most]
+    named = _and([_named(ours[key], key, several) for key in best])
+    yield f"Most is recalled at {where} by {named}: {_percent(most)} of the cues; {limit}."
+    # Others whose intervals reach into that of the best are not known to be worse.
+    close = [key for key, (mean, _, high) in found.items() if mean < most and high >= least]
+    if close:
+        names = _and([_named(ours[key], key, several) for key in close])
+        yield f"Within the error of so many cues, the same is recalled by {names}."
+    yield from _cheapest({key: ours[key] for key in (*best, *close)}, several)
+
+
+def _cheapest(best: Mapping[tuple[str, str], Sequence[Row]], several: bool) -> Iterator[str]:
+    """Name the smallest and the fastest of the best memories, and those of fixed size."""
+    costs = {
+        key: (int(some[0]["bytes"]), math.fsum(row["seconds"] for row in some) / len(some))
+        for key, some in best.items()
+        if all(row.get("seconds") is not None and row.get("bytes") for row in some)
+    }
+    if len(costs) < 2:
+        return
+    small = min(costs, key=lambda key: costs[key][0])
+    fast = min(costs, key=lambda key: costs[key][1])
+    fixed = [key for key, some in best.items() if all(row.get("growth") == 0 for row in some)]
+    words = (
+        f"Of these the smallest is {_named(best[small], small, several)}, of "
+        f"{machine.size(costs[small][0])}, and the fastest {_named(best[fast], fast, several)}, "
+        f"with {_time(costs[fast][1])} for a cue"
+    )
+    if fixed:
+        names = _and([_named(best[key], key, several) for key in fixed])
+        words += f"; {names} keeps its size however many patterns are stored"
+    yield words + "."
+
+
+def _held(holds: Row | None) -> str:
+    """Say how many patterns a memory holds, of these data and of random ones."""
+    if holds is None:
+        return ""
+    count, low, high, theory = (holds[name] for name in ("holds", "low", "high", "theory"))
+    words = (
+        f"holds {count:,} of these patterns" if count else "holds fewer than 4 of these patterns"
+    )
+    if low != high:
+        words += f" ({low:,} to {high:,} over seeds)"
+    if theory is not None:
+        words += f", where theory says {_count(theory)} of random ones"
+    return f"{words}, and "
+
+
+def _verdict(rows: Sequence[Row]) -> str:
+    """Describe how far one memory recalls, and how it fails where it recalls less than half."""
+    means, kind = _levels(rows), rows[0]["damage"]
+    levels = list(means)
+    bad = next((level for level in levels if means[level]["exact"] < 0.5), None)
+    if bad is None:
+        most, share = _damage(levels[-1], kind), _cues(means[levels[-1]]["exact"])
+        return f"recalls {share} even at {most}, the most that was tried"
+    share, failure = _percent(means[bad]["exact"]), _failure(means[bad])
+    if bad == levels[0]:
+        cues = f"at {_damage(bad, kind)}, the least that was tried" if bad else "of undamaged cues"
+        return f"recalls {share} {cues}: it {failure}"
+    # The last level at which nearly all are recalled, or else the first level.
+    high = (level for level in levels if level < bad and means[level]["exact"] >= 0.9)
+    good = max(high, default=levels[0])
+    start = f"{_cues(means[good]['exact'])} at {_damage(good, kind)}"
+    return f"recalls {start} and {share} at {_level(bad, kind)}, where it {failure}"
 
 
 def _levels(rows: Sequence[Row]) -> dict[float, dict[str, float]]:
@@ -55,39 +214,6 @@ def _levels(rows: Sequence[Row]) -> dict[float, dict[str, float]]:
         }
         found[level] = {name: math.fsum(some) / len(some) for name, some in values.items() if some}
     return found
-
-
-def _best(rows: Sequence[Row], means: Mapping[str, Means]) -> Iterator[str]:
-    """Name the memories that recall most at the level that is shown."""
-    if not {"nearest"} < set(means):
-        return
-    level = shown_level(rows)
-    shares = {name: levels[level]["exact"] for name, levels in means.items()}
-    limit = f"looking up the nearest pattern recalls {_percent(shares.pop('nearest'))}"
-    most = max(shares.values())
-    best = [_title(rows, name) for name, share in shares.items() if share == most]
-    who = best[0] if len(best) == 1 else f"{'; '.join(best[:-1])} and {best[-1]}"
-    where = _damage(level, rows[0]["damage"])
-    yield f"Most is recalled at {where} by {who}: {_percent(most)} of the cues; {limit}."
-
-
-def _verdict(rows: Sequence[Row], name: str, means: Means) -> str:
-    """Describe how far one memory recalls, and how it fails where it recalls less than half."""
-    title, kind = _title(rows, name), rows[0]["damage"]
-    levels = list(means)
-    bad = next((level for level in levels if means[level]["exact"] < 0.5), None)
-    if bad is None:
-        most, share = _damage(levels[-1], kind), _cues(means[levels[-1]]["exact"])
-        return f"{title}: recalls {share} even at {most}, the most that was tried."
-    share, failure = _percent(means[bad]["exact"]), _failure(means[bad])
-    if bad == levels[0]:
-        cues = f"at {_damage(bad, kind)}, the least that was tried" if bad else "of undamaged cues"
-        return f"{title}: recalls {share} {cues}: it {failure}."
-    # The last level at which nearly all are recalled, or else the first level.
-    high = (level for level in levels if level < bad and means[level]["exact"] >= 0.9)
-    good = max(high, default=levels[0])
-    start = f"{_cues(means[good]['exact'])} at {_damage(good, kind)}"
-    return f"{title}: recalls {start} and {share} at {_level(bad, kind)}, where it {failure}."
 
 
 def _failure(mean: Mapping[str, float]) -> str:
@@ -105,8 +231,27 @@ def _failure(mean: Mapping[str, float]) -> str:
     return "ends in states that were never stored"
 
 
-def _title(rows: Sequence[Row], name: str) -> str:
-    return next(str(row["title"]) for row in rows if row["memory"] == name)
+def _named(rows: Sequence[Row], key: tuple[str, str], several: bool) -> str:
+    """Return the title of a memory, with its code where there are several."""
+    return str(rows[0]["title"]) + (f" {_code(key[1])}" if several else "")
+
+
+def _code(codec: str) -> str:
+    return "without a code" if codec == "none" else f"in {codec}"
+
+
+def _and(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{'; '.join(words[:-1])} and {words[-1]}"
+
+
+def _count(number: float) -> str:
+    return (
+        f"{number:,.0f}" if number < 1e6 else f"{number:.1e}".replace("e+0", "e").replace("e+", "e")
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{1e3 * seconds:.2g} ms" if seconds < 1 else f"{seconds:.2g} s"
 
 
 def _percent(share: float) -> str:

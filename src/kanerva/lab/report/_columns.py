@@ -45,6 +45,7 @@ COLUMNS = {
     "converged": Column("at rest", "share", "recalls that converged within the steps allowed"),
     "seconds": Column("time", "seconds", "time of the recall of one cue"),
     "bytes": Column("size", "bytes", "the size of the memory"),
+    "growth": Column("a pattern", "bytes", "what one more pattern adds to the size of the memory"),
 }
 BASELINES = ("cue", "nearest")
 DAMAGES = {

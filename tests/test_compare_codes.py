@@ -1,0 +1,286 @@
+"""Comparisons with codes, fitted parameters and capacities, against what is known beforehand."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import kanerva
+from kanerva.lab import data, memories, recall
+from kanerva.lab.memories import Facts, Parameter
+from kanerva.lab.recall._capacity import sizes
+from kanerva.lab.recall._hardware import hardware
+from kanerva.lab.recall._summary import best, interval
+from kanerva.lab.recall._trials import Cues, trials
+from kanerva.lab.recall._tune import _grids, _value
+
+NAMES = ("dense", "modern_hopfield", "sdm_patterns", "hopfield")
+
+
+@pytest.fixture(scope="module")
+def random():
+    """Compare on 300 random patterns, as they are and in a code, with fitted parameters."""
+    plan = recall.Plan(
+        memories=NAMES,
+        codecs=("none", "bits:1024"),
+        levels=(0.0, 0.1, 0.2),
+        seeds=2,
+        cues=60,
+        tune=True,
+    )
+    return recall.compare(data.load("random", patterns=300), plan)
+
+
+def shares(result, name, level, codec="none"):
+    """Return the mean share of exact recalls."""
+    here = (name, level, codec)
+    found = [
+        row["exact"] for row in result.rows if (row["memory"], row["level"], row["codec"]) == here
+    ]
+    return sum(found) / len(found)
+
+
+def test_every_row_has_its_code(random):
+    assert {row["codec"] for row in random.rows} == {"none", "bits:1024"}
+    assert len(random.rows) == 2 * (len(NAMES) + 2) * 3 * 2
+    for name in ("cue", *NAMES):
+        assert 0 <= shares(random, name, 0.1, "bits:1024") <= 1
+
+
+def test_a_code_does_not_help_on_random_bits(random):
+    for name in (*NAMES, "nearest"):
+        for level in (0.1, 0.2):
+            assert shares(random, name, level, "bits:1024") <= shares(random, name, level) + 0.02
+
+
+def test_nothing_beats_the_nearest_neighbour_of_its_own_code(random):
+    for codec in ("none", "bits:1024"):
+        for name in NAMES:
+            for level in (0.0, 0.1, 0.2):
+                limit = shares(random, "nearest", level, codec)
+                assert shares(random, name, level, codec) <= limit + 0.02
+
+
+def test_a_fitted_parameter_recalls_no_less_on_its_own_cues(random):
+    fitted = [one for one in random.parameters if one["tuned"] is not None]
+    assert {one["memory"] for one in fitted} == {"dense", "modern_hopfield", "sdm_patterns"}
+    for one in fitted:
+        assert one["gain"] >= 0
+        assert one["value"] == one["tuned"]
+    rest = [one for one in random.parameters if one["memory"] == "hopfield"]
+    assert all(one["tuned"] is None and one["theory"] == one["value"] for one in rest)
+
+
+def test_reported_cues_are_never_tuned_on(monkeypatch):
+    """Every cue that tunes has another seed than all that are reported."""
+    seen = []
+    plain = Cues.of
+    monkeypatch.setattr(
+        Cues, "of", lambda self, stored: (seen.append((self.seed, stored)), plain(self, stored))[1]
+    )
+    loaded = data.load("random", patterns=60)
+    plan = recall.Plan(
+        memories=("dense",),
+        codecs=("none",),
+        levels=(0.1,),
+        seeds=2,
+        cues=9,
+        tune=True,
+        capacity=False,
+        seed=5,
+    )
+    recall.compare(loaded, plan)
+    assert {seed for seed, _ in seen} == {7}
+    reported = list(trials(loaded.bits, plan, ()))
+    assert {trial.seed for trial in reported} == {5, 6}
+    tuned = Cues(loaded.bits, plan, (), 7).of(60).cue
+    cues = {tuple(row.tolist()) for trial in reported for row in trial.cue}
+    assert not cues & {tuple(row.tolist()) for row in tuned}
+
+
+def test_the_numbers_of_patterns_are_powers_of_two_and_all():
+    assert sizes(4) == [4]
+    assert sizes(8) == [4, 8]
+    assert sizes(9) == [4, 8, 9]
+    assert sizes(1797) == [4, 8, 16, 32, 64, 128, 256, 512, 1024, 1797]
+
+
+def test_capacity_is_where_the_share_is_lost(random):
+    for one in random.capacity:
+        mine = {"memory": one["memory"], "codec": one["codec"]}
+        rows = [row for row in random.sizes if mine.items() <= row.items()]
+        assert sorted({row["stored"] for row in rows}) == sizes(300)
+        mean = {
+            size: np.mean([row["exact"] for row in rows if row["stored"] == size])
+            for size in sizes(300)
+        }
+        held = [size for size in sizes(300) if mean[size] >= 0.95]
+        assert one["low"] <= one["holds"] <= one["high"]
+        if held:
+            above = min((size for size in sizes(300) if size > max(held)), default=300)
+            assert max(held) <= one["holds"] <= above
+        else:
+            assert one["holds"] == 0
+    nearest = [one["holds"] for one in random.capacity if one["memory"] == "nearest"]
+    assert nearest[0] == 300
+
+
+def test_hopfield_holds_about_what_theory_says_of_random_bits():
+    plan = recall.Plan(memories=("hopfield",), codecs=("none",), levels=(0.05,), seeds=3, share=0.5)
+    result = recall.compare(data.load("random", patterns=100), plan)
+    (held,) = [one for one in result.capacity if one["memory"] == "hopfield"]
+    # 256 bits: n / (2 ln n) is 23 without errors, .138 n is 35 with few.
+    assert held["theory"] == kanerva.theory.capacity.hopfield(256)
+    assert 10 <= held["holds"] <= 40
+
+
+def test_capacity_at_all_patterns_is_the_recall_of_the_table(random):
+    """The last point of the curve stores what the table stores, at the same damage."""
+    for name in NAMES:
+        last = [
+            row["exact"]
+            for row in random.sizes
+            if (row["memory"], row["codec"], row["stored"]) == (name, "none", 300)
+        ]
+        assert sum(last) / len(last) == pytest.approx(shares(random, name, 0.1), abs=0.03)
+
+
+def test_grids_hold_theory_and_stay_in_range():
+    radius = Parameter("radius", 11, "theory", 1, 28, tuned=True)
+    first, second, third = [values for shares in [{}] for values in _tried(radius, shares)]
+    assert first[0] == 11
+    assert {1, 28} <= set(first)
+    assert all(isinstance(value, int) and 1 <= value <= 28 for value in first + second + third)
+    beta = Parameter("beta", 2.0, "theory", 0.125, 32.0, "log", tuned=True)
+    assert _value(beta, math.log(0.125)) == 0.125
+    named = Parameter("rule", "a", "theory", choices=("a", "b"), tuned=True)
+    assert next(_grids(named, {})) == ["a", "b"]
+
+
+def _tried(parameter, shares):
+    """Try every value of a search whose best is 3."""
+    for values in _grids(parameter, shares):
+        yield values
+        shares |= {value: -abs(value - 3) for value in values}
+
+
+def test_a_memory_of_ones_own_is_tuned(monkeypatch):
+    def pick(facts: Facts, chosen):
+        return [Parameter("beta", 1e-4, "mine", 1e-4, 1.0, "log", tuned=True)]
+
+    entry = memories.Entry(
+        "Mine", ("bits",), (), pick, lambda dim, beta: kanerva.modern_hopfield(dim, beta=beta)
+    )
+    facts = memories.measure(data.load("letters").bits)
+    assert memories.choose(["mine"], facts, {}, {"mine": entry})["mine"][0].tuned
+    monkeypatch.setitem(memories.ENTRIES, "mine", entry)
+    plan = recall.Plan(memories=("mine",), codecs=("none",), seeds=1, tune=True, levels=(0.1,))
+    result = recall.compare(data.load("letters"), plan)
+    (one,) = result.parameters
+    assert one["theory"] == 1e-4
+    assert one["tuned"] > 0.01
+    assert one["gain"] > 0.5
+
+
+def test_intervals_are_wilsons():
+    mean, low, high = interval([{"exact": 0.5, "cues": 100}, {"exact": 0.7, "cues": 100}])
+    assert mean == pytest.approx(0.6)
+    # By hand: (p + z^2/2n -+ z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n), z = 1.96, n = 200.
+    assert (low, high) == (pytest.approx(0.5308, abs=1e-4), pytest.approx(0.6654, abs=1e-4))
+    assert interval([{"exact": 1.0, "cues": 30}])[2] == 1.0
+
+
+def test_the_best_are_those_that_the_interval_does_not_tell_apart():
+    base = {"damage": "flip", "level": 0.1, "seed": 0, "codec": "none", "cues": 100}
+    base |= {"seconds": 0.001, "bytes": 2048, "growth": 1.0}
+    rows = [
+        base | {"memory": name, "title": name.upper(), "exact": exact, **more}
+        for name, exact, more in (
+            ("cue", 0.0, {}),
+            ("nearest", 0.95, {}),
+            ("a", 0.9, {}),
+            ("b", 0.87, {"bytes": 1024, "growth": 0.0}),
+            ("c", 0.5, {"seconds": 1e-6}),
+        )
+    ]
+    words = best(rows)
+    assert words[0].startswith("Most is recalled at 10% damage by A: 90% of the cues; looking up")
+    assert "recalled by B." in words[1]
+    assert "smallest is B, of 1.0 KiB" in words[2]
+    assert "B keeps its size" in words[2]
+    assert not any("C" in sentence for sentence in words[1:])
+
+
+def test_hardware_is_the_share_of_the_space():
+    one = {"name": "radius", "value": 3, "codec": "none", "dim": 64}
+    share = sum(math.comb(64, distance) for distance in range(4)) / 2**64
+    (words,) = hardware("SDM", [one])
+    assert f"{share:.2g} of the space" in words
+    (few,) = hardware("SDM", [one, one | {"name": "locations", "value": 1000}])
+    assert few.endswith("and 1,000 are there.")
+
+
+def test_real_data_in_a_code_of_bits_meet_memories_of_both_kinds():
+    plan = recall.Plan(
+        memories=("modern_hopfield", "sdm_patterns"),
+        domain="real",
+        codecs=("none", "bits:256"),
+        levels=(0.1,),
+        seeds=1,
+        cues=20,
+        capacity=False,
+    )
+    result = recall.compare(data.load("digits", patterns=60, domain="real"), plan)
+    met = {(row["memory"], row["codec"]) for row in result.rows}
+    assert ("modern_hopfield", "none") in met
+    assert ("sdm_patterns", "bits:256") in met
+    assert ("sdm_patterns", "none") not in met
+    assert shares(result, "sdm_patterns", 0.1, "bits:256") >= 0.5
+
+
+def test_files_hold_capacities_and_parameters(random, tmp_path):
+    written = {path.name for path in recall.save(random, tmp_path, ["exact"])}
+    assert {"capacity.csv", "capacity.svg", "report.html"} <= written
+    record = json.loads((tmp_path / "manifest.json").read_text())
+    assert record["capacity"] == json.loads(json.dumps(random.capacity))
+    names = {"memory", "codec", "name", "value", "why", "theory", "tuned"}
+    assert all(names <= set(one) for one in record["parameters"])
+    assert list(record["codecs"]) == ["none", "bits:1024"]
+
+
+def test_the_same_seed_gives_the_same_numbers(random):
+    levels, names = (0.0, 0.1, 0.2), ("dense",)
+    plan = recall.Plan(memories=names, codecs=("none",), levels=levels, seeds=2, cues=60, tune=True)
+    again = recall.compare(data.load("random", patterns=300), plan)
+    assert again.sizes == [
+        row
+        for row in random.sizes
+        if row["codec"] == "none" and row["memory"] in ("nearest", "dense")
+    ]
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"codecs": ("bits:0",)}, "codec must be none, or bits:LENGTH"),
+        ({"codecs": ("bits:x",)}, "codec must be none, or bits:LENGTH"),
+        ({"codecs": "none"}, "codecs must be a sequence"),
+        ({"share": 0.0}, "share must be"),
+        ({"share": 1.1}, "share must be"),
+        ({"level": -0.1}, "level must be"),
+        ({"tune": "yes"}, "tune must be"),
+        ({"capacity": 1}, "capacity must be"),
+    ],
+)
+def test_plans_that_cannot_be_are_refused(given, words):
+    with pytest.raises(kanerva.InputError, match=words):
+        recall.Plan(**given)
+
+
+def test_two_patterns_have_no_capacity():
+    two = data.DataSet.of(torch.eye(2, 4), name="two")
+    with pytest.raises(kanerva.InputError, match="patterns must be 4 or more"):
+        recall.compare(two, recall.Plan(memories=("dense",)))
