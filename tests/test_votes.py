@@ -1,5 +1,8 @@
 """Reads of bits against whole-number arithmetic: the signs of sums, ties included."""
 
+import itertools
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pytest
 import torch
@@ -108,3 +111,40 @@ def test_a_read_of_an_exact_tie_returns_the_query():
     memory.write(torch.tensor([[1.0, 1, 1, 1], [-1, 1, 1, 1]]))
     for first in (1.0, -1.0):
         assert memory.read(torch.tensor([first, -1, 1, 1])).tolist() == [first, 1, 1, 1]
+
+
+def exact_exponential(keys, query, beta):
+    """Return the sums that decide the bits of one query, to 400 digits; zero is a tie."""
+    bit, sums, n = query.long(), [], len(query)
+    with localcontext() as digits:
+        digits.prec = 400
+        gain = {score: (Decimal(beta) * score).exp() for score in range(1 - n, n, 2)}
+        for j in range(len(bit)):
+            others = (keys.long() @ bit - keys[:, j].long() * bit[j]).tolist()
+            pairs = zip(keys[:, j].long().tolist(), others, strict=True)
+            total = sum(key * gain[score] for key, score in pairs)
+            # Equal patterns on both sides leave the rounding of the last digits.
+            sums.append(0 if abs(total) < Decimal(10) ** -350 else total)
+        return sums
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("beta", [0.1, 0.3, 0.05, 1 / 3])
+def test_exponential_ties_keep_the_bit(beta, dtype):
+    every = torch.tensor(list(itertools.product((1.0, -1.0), repeat=4)), dtype=dtype)
+    sets = [every, *(bits.random(count, 6, seed=count).to(dtype) for count in (2, 3, 4, 5))]
+    ties = 0
+    for keys in sets:
+        memory = kanerva.exponential(keys.shape[1], beta, dtype=dtype)
+        memory.write(keys)
+        query = bits.random(6, keys.shape[1], seed=9).to(dtype)
+        found = memory.read(query)
+        for one, read in zip(query, found, strict=True):
+            sums = exact_exponential(keys, one, beta)
+            signs = [
+                old if total == 0 else 1 if total > 0 else -1
+                for old, total in zip(one, sums, strict=True)
+            ]
+            assert read.tolist() == [float(sign) for sign in signs]
+            ties += sum(total == 0 for total in sums)
+    assert ties > 20
