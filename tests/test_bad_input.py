@@ -1090,6 +1090,55 @@ def forms(rows: Tensor) -> dict[str, Tensor]:
     }
 
 
+# What is no tensor, and the start of an advice that is not followed by a second refusal.
+UNLIKE = {
+    "float64": (np.random.default_rng(0).random(4), "convert it with torch.as_tensor({0}, dtype="),
+    "list": ([0.1, 0.2, 0.3, 0.4], "convert it with torch.as_tensor({0}, dtype="),
+    "reversed": (np.array([0.1, 0.2, 0.3, 0.4])[::-1], "convert it with torch.as_tensor({0}.asty"),
+    "big endian": (np.array([0.1] * 4, ">f8"), "convert it with torch.as_tensor({0}.astype("),
+    "ragged": ([[1.0], [1.0, 2.0]], "give rows of one length"),
+    "objects": (np.array([None] * 4), "give numbers"),
+    "texts": (["a", "b", "c", "d"], "give numbers"),
+    "complex list": ([1j, 2.0, 3.0, 4.0], "split it into real and imaginary parts"),
+    "complex array": (np.ones(4, complex), "split it into real and imaginary parts"),
+    "huge integer": ([10**400, 1, 1, 1], "give numbers that a float can hold"),
+    "huge float": ([1e300, 1.0, 1.0, 1.0], "give numbers that torch.float32 can hold"),
+    "masked": (np.ma.masked_array(np.ones(4), [1, 0, 0, 0]), "fill its masked entries first"),
+    "tensors": ([torch.ones(4), torch.ones(4)], "join its tensors with torch.stack({0})"),
+    "no numbers": ("text", "give a tensor"),
+}
+
+
+@pytest.mark.parametrize("name", UNLIKE)
+def test_an_advice_is_not_followed_by_a_second_refusal(name):
+    value, advice = UNLIKE[name]
+    memory = kanerva.modern_hopfield(dim=4, beta=1.0)
+    memory.write(torch.eye(4))
+    calls = {"query": memory.read, "scores": Softmax(1.0)}
+    for argument, call in calls.items():
+        if argument == "query" and name == "tensors":
+            continue  # taken as it is
+        with pytest.raises(InputError) as caught:
+            call(value)
+        do = caught.value.do
+        assert do.startswith(advice.format(argument)), do
+        if do.startswith("convert it with "):
+            call(eval(do.removeprefix("convert it with "), {"torch": torch, argument: value}))
+
+
+def test_an_advice_on_bits_and_masks_names_their_dtype():
+    cases = {
+        "x": (partial(bits.flip, count=1, seed=0), [1, 1]),
+        "words": (partial(bits.unpack, bits=3), np.array([5])),
+        "mask": (partial(Softmax(1.0), torch.ones(2)), [True, False]),
+    }
+    for argument, (call, value) in cases.items():
+        with pytest.raises(InputError) as caught:
+            call(value)
+        code = caught.value.do.removeprefix("convert it with ")
+        call(eval(code, {"torch": torch, argument: value}))
+
+
 @pytest.mark.parametrize("make", MEMORIES)
 def test_odd_forms_of_good_tensors_are_written_and_read_alike(make):
     query, values = suits(make), None

@@ -53,7 +53,7 @@ class Packed:
     @door
     def __init__(self, words: Int64[Tensor, "m words"], bits: int) -> None:
         self.bits = checks.integer("bits", bits, 1, checks.LONGEST)
-        self.words = arrays.rows("words", words, dim=-(-self.bits // WORD))
+        self.words = arrays.rows("words", words, dim=-(-self.bits // WORD), advised=torch.int64)
         do = "make them with bits.pack"
         if words.dtype != torch.int64:
             refuse("words", words, must="int64", do=do, error=InputTypeError)
@@ -307,7 +307,7 @@ def unpack(
         >>> bits.unpack(torch.tensor([11]), 4).tolist()
         [1.0, 1.0, -1.0, 1.0]
     """
-    _hashes("words", arrays.vectors("words", words))
+    arrays.vectors("words", _hashes("words", words))
     bits = checks.integer("bits", bits, 1, words.shape[-1] * WORD, "give the width that was packed")
     arrays.floating(dtype)
     if arrays.tracing():
@@ -372,7 +372,7 @@ def uniform(x: Int64[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 def _hashes(argument: str, x: Tensor) -> Tensor:
     """Refuse a tensor that is not int64."""
-    if arrays.dense(argument, x, "an int64 tensor").dtype != torch.int64:
+    if arrays.dense(argument, x, "an int64 tensor", torch.int64).dtype != torch.int64:
         do = "give the result of bits.pack"
         refuse(argument, x, must="int64", do=do, error=InputTypeError)
     return x

@@ -421,7 +421,7 @@ def _check(query: Tensor, keys: Keys, similarity: Similarity, **more: Any) -> No
         words = keys.words
         arrays.bipolar("query", query)
     else:
-        words = arrays.rows("keys", keys, dim=query.shape[-1])
+        words = arrays.rows("keys", keys, dim=query.shape[-1], advised=query.dtype)
         if not getattr(similarity, "transparent", False):
             arrays.finite("query", query)
     if keys.shape[1] != query.shape[-1]:
@@ -432,7 +432,7 @@ def _check(query: Tensor, keys: Keys, similarity: Similarity, **more: Any) -> No
     if "values" in more:
         values = more["values"]
         rows = values.words if isinstance(values, Packed) else values
-        placed["values"] = arrays.rows("values", rows, len(words))
+        placed["values"] = arrays.rows("values", rows, len(words), advised=query.dtype)
     for name, tensor in placed.items():
         if tensor.device != query.device:
             must, got = f"on {query.device}, as the query is", f"on {tensor.device}"

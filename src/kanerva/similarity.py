@@ -170,7 +170,7 @@ def manhattan(
 def _check(query: Tensor, keys: Tensor) -> None:
     """Refuse a query and keys that cannot be compared."""
     arrays.floats("query", query)
-    arrays.rows("keys", keys, dim=query.shape[-1])
+    arrays.rows("keys", keys, dim=query.shape[-1], advised=query.dtype)
     if keys.dtype != query.dtype or keys.device != query.device:
         must = f"{query.dtype} on {query.device}, as the query is"
         got, do = f"{keys.dtype} on {keys.device}", "convert it with keys.to(query)"

@@ -5,7 +5,6 @@ trace, because a traced graph cannot branch on them.
 """
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,13 +75,21 @@ def floating(dtype: Any) -> torch.dtype:
     return dtype
 
 
-def dense(argument: str, value: Any, must: str) -> Tensor:
-    """Return ``value`` if it is a dense tensor of real numbers with data."""
+def dense(
+    argument: str, value: Any, must: str, dtype: torch.dtype | None = torch.float32
+) -> Tensor:
+    """Return ``value`` if it is a dense tensor of real numbers with data.
+
+    Args:
+        argument: its name, for the error.
+        value: what was given.
+        must: what it must be.
+        dtype: into which a list or an array is best converted; None for bool or floating.
+    """
     if _plain(value):
         return value
     if not isinstance(value, Tensor):
-        arrays = isinstance(value, list | tuple | np.ndarray | numbers.Real)
-        do = "wrap it with torch.as_tensor" if arrays else "give a tensor"
+        do = _to_tensor(argument, value, dtype)
     elif value.is_nested:
         do = "pad it first"
     elif value.layout is not torch.strided:
@@ -92,10 +99,42 @@ def dense(argument: str, value: Any, must: str) -> Tensor:
     elif value.is_complex():
         do = "split it into real and imaginary parts"
     else:
-        dtype = "float32" if value.is_floating_point() else "int64"
-        convert = f"convert it with {argument}.to(torch.{dtype})"
+        kind = "float32" if value.is_floating_point() else "int64"
+        convert = f"convert it with {argument}.to(torch.{kind})"
         do = "fill it with numbers first" if value.is_meta else convert
     refuse(argument, value, must=must, do=do, error=InputTypeError)
+
+
+def _to_tensor(argument: str, value: Any, dtype: torch.dtype | None) -> str:
+    """Return how something else than a tensor becomes one that is not refused again."""
+    if isinstance(value, np.ma.MaskedArray):
+        return f"fill its masked entries first, such as with {argument}.filled(0)"
+    held = isinstance(value, list | tuple)
+    if not held and not hasattr(value, "__array__"):
+        return "give a tensor"
+    if held and any(isinstance(part, Tensor) for part in value):
+        return f"join its tensors with torch.stack({argument})"
+    try:
+        array = np.asarray(value)
+    except Exception:  # whatever a stranger's __array__ raises
+        return "give rows of one length" if held else "give a tensor"
+    if array.ndim == 0:
+        return "give a tensor"
+    if array.dtype.kind == "c":
+        return "split it into real and imaginary parts"
+    whole = array.dtype.kind == "O" and all(isinstance(one, int) for one in array.flat)
+    if array.dtype.kind not in "biuf":
+        return "give numbers that a float can hold" if whole else "give numbers"
+    dtype = dtype or (torch.float32 if array.dtype.kind == "f" else torch.bool)
+    source = argument if held or isinstance(value, np.ndarray) else f"numpy.asarray({argument})"
+    try:
+        made = torch.tensor(array, dtype=dtype)
+    except (TypeError, ValueError):  # a byte order, a stride or a precision that torch lacks
+        with np.errstate(over="ignore"):
+            source, made = f'{source}.astype("float64")', torch.tensor(array.astype(np.float64))
+    if bool((np.isfinite(array) & ~made.to(dtype).isfinite().numpy()).any()):
+        return f"give numbers that {dtype} can hold"
+    return f"convert it with torch.as_tensor({source}, dtype={dtype})"
 
 
 def _plain(value: Any) -> bool:
@@ -121,7 +160,7 @@ def vectors(
         return value
     kind = kind if dtype is None else f"{_short(dtype)} {kind}"
     must = f"a {kind} of shape (..., {'d' if dim is None else dim})"
-    dense(argument, value, must)
+    dense(argument, value, must, dtype or torch.float32)
     if fits:
         do = f"convert it with {argument}.to({dtype})"
         refuse(argument, value, must=must, do=do, error=InputTypeError)
@@ -139,13 +178,22 @@ def floats(argument: str, value: Any, dim: int | None = None) -> Tensor:
     return value
 
 
-def rows(argument: str, value: Any, count: int | None = None, dim: int | None = None) -> Tensor:
-    """Return ``value`` if it is a tensor of shape ``(count, dim)``."""
+def rows(
+    argument: str,
+    value: Any,
+    count: int | None = None,
+    dim: int | None = None,
+    advised: torch.dtype = torch.float32,
+) -> Tensor:
+    """Return ``value`` if it is a tensor of shape ``(count, dim)``.
+
+    ``advised`` is the dtype into which a list or an array is best converted.
+    """
     fits = _plain(value) and value.ndim == 2 and count in (None, value.shape[0])
     if fits and value.shape[1] == (dim or max(1, value.shape[1])):
         return value
     must = f"a tensor of shape ({'m' if count is None else count}, {'d' if dim is None else dim})"
-    dense(argument, value, must)
+    dense(argument, value, must, advised)
     do = f"give {count or 'any number of'} rows of {dim or 'one or more'} coordinates"
     refuse(argument, value, must=must, do=do)
 

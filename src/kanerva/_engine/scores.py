@@ -140,7 +140,7 @@ def rows_of(mask: Tensor | None, batch: torch.Size, count: int) -> Tensor | None
         return None
     shape = (*batch, count)
     must = f"a bool (True keeps) or floating tensor that broadcasts to {shape}"
-    arrays.dense("mask", mask, must)
+    arrays.dense("mask", mask, must, None)
     fits = mask.dtype in (torch.bool, *arrays.FLOATS)
     if not fits or arrays.together(mask.shape, shape) != shape:
         refuse("mask", mask, must=must, do="give one entry for each query and stored row")

@@ -119,7 +119,7 @@ class Inputs(Associative):
         """Refuse a bias that is not one number for each key."""
         must = f"{self.dtype} of shape ({count},), finite or -inf"
         do = "return one number for each key"
-        fits = arrays.dense("bias", bias, must).shape == (count,)
+        fits = arrays.dense("bias", bias, must, self.dtype).shape == (count,)
         if not fits or bias.dtype != self.dtype or bias.device != self.device:
             refuse("bias", bias, must=must, do=do)
         if not arrays.sound(bias) and not (bias.detach() < torch.inf).all():

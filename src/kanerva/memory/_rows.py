@@ -123,7 +123,7 @@ class Rows(Memory):
         if value is None and default is not None:
             return torch.full((count, *shape), default, dtype=kind, device=self.device)
         must = f"a tensor of {kind} and of shape {(*batch, *shape)}"
-        rows = arrays.dense(name, value, must)
+        rows = arrays.dense(name, value, must, kind)
         if rows.dtype != kind or rows.shape != (*batch, *shape):
             refuse(name, value, must=must, do="give one row for each key")
         if rows.device != self.device:

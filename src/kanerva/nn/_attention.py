@@ -296,7 +296,7 @@ class Attention(nn.Module):
         """Refuse a mask of the wrong shape or dtype."""
         shapes = ((shape[0], keys), (*shape, keys))
         must = f"a bool tensor of shape {shapes[0]} or {shapes[1]}"
-        if arrays.dense("mask", mask, must).dtype != torch.bool:
+        if arrays.dense("mask", mask, must, torch.bool).dtype != torch.bool:
             do = "give True for what may be attended to"
             refuse("mask", mask, must=must, do=do, error=InputTypeError)
         if tuple(mask.shape) not in shapes:

@@ -203,7 +203,7 @@ def _check_scores(
     """Refuse a mask or a bias that has another dtype or does not broadcast to the scores."""
     kind = "bool" if dtypes == (torch.bool,) else "floating"
     must = f"a {kind} tensor that broadcasts to {shape}"
-    if arrays.dense(name, value, must).dtype not in dtypes:
+    if arrays.dense(name, value, must, dtypes[0]).dtype not in dtypes:
         refuse(name, value, must=must, do=do, error=InputTypeError)
     if arrays.together(value.shape, shape) != shape:
         refuse(name, value, must=must, do="give one entry for each score")

@@ -376,7 +376,7 @@ def _check(rule: Separation, scores: Any, mask: Any) -> None:
     if mask is None:
         return
     must = "a bool tensor"
-    if arrays.dense("mask", mask, must).dtype != torch.bool:
+    if arrays.dense("mask", mask, must, torch.bool).dtype != torch.bool:
         do = "give True for the keys that are there"
         refuse("mask", mask, must=must, do=do, error=InputTypeError)
     if arrays.together(mask.shape, scores.shape) != scores.shape:
