@@ -8,8 +8,8 @@ import torch
 from scipy import stats
 
 import kanerva
-from kanerva import bits, functional, similarity
-from kanerva.separation import Softmax
+from kanerva import InputError, bits, functional, similarity
+from kanerva.separation import Linear, Softmax, TopK
 from kanerva.similarity import Overlap
 
 
@@ -210,3 +210,48 @@ def test_manhattan_of_half_precision(dtype):
     query, keys = torch.tensor([[2.0, 0.0], [1.0, -1.0]], dtype=dtype), torch.eye(2, dtype=dtype)
     expected = torch.tensor([[-1.0, -3.0], [-1.0, -3.0]], dtype=dtype)
     assert torch.equal(similarity.manhattan(query, keys), expected)
+
+
+def short(query, keys):
+    return (query @ keys.mT)[..., :-1]
+
+
+def rising(query, keys):
+    return (query @ keys.mT).double()
+
+
+@pytest.mark.parametrize("own", [torch.dot, short, rising, lambda query, keys: None])
+@pytest.mark.parametrize("rule", [Linear(), Softmax(1.0), TopK(2, 1.0)])
+def test_the_scores_of_an_own_similarity_are_checked(own, rule):
+    memory = kanerva.Patterns(4, separation=rule, similarity=own)
+    memory.write(torch.eye(4))
+    query = torch.ones(2, 4)
+    calls = (memory.read, memory.scores, memory.recall, torch.func.vmap(memory.read))
+    for call in calls:
+        with pytest.raises(InputError, match=r"similarity must be a function .*for each query and"):
+            call(query)
+    with pytest.raises(InputError, match=r"read: similarity must be a function that returns"):
+        functional.read(query, torch.eye(4), torch.eye(4), own, rule)
+
+
+def made(dim, **parts):
+    return kanerva.Patterns(dim, separation=Softmax(1.0), **parts)
+
+
+def test_an_error_of_an_own_similarity_keeps_its_cause():
+    memory = made(4, similarity=torch.dot)
+    memory.write(torch.eye(4))
+    with pytest.raises(InputError, match="1D tensors expected") as caught:
+        memory.read(torch.ones(4))
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_an_own_similarity_is_not_shown_as_one_of_the_library():
+    def dot(query, keys):
+        return query @ keys.mT
+
+    assert ", dot, " in repr(made(4, similarity=similarity.dot))
+    assert ", torch.dot, " in repr(made(4, similarity=torch.dot))
+    assert f", {__name__}.dot, " in repr(made(4, similarity=dot))
+    assert ", short, " in repr(made(4, similarity=short))
+    assert ", Overlap, " in repr(made(9, similarity=Overlap(9, 2, 5.0)))

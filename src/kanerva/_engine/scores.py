@@ -9,7 +9,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from kanerva._core import arrays
-from kanerva._core.errors import InputTypeError, describe, refuse
+from kanerva._core.errors import InputError, InputTypeError, describe, refuse
 from kanerva._core.settings import settings
 from kanerva.bits import Packed
 from kanerva.separation import Separation
@@ -104,17 +104,42 @@ def compare(query: Tensor, keys: Rows, similarity: Similarity, mask: Mask = None
     if score is not None and ready and similarity in WHOLE:
         scores = score(query, keys)
         return scores if mask is None else added(scores, mask)
-    parts = [(score or similarity)(query, block) for block in blocks(keys, query.dtype)]
+    ask = score or _guarded(similarity, (*query.shape[:-1], keys.shape[0]), query.dtype)
+    parts = [ask(query, block) for block in blocks(keys, query.dtype)]
     tensors = all(isinstance(part, Tensor) for part in parts)
     scores = torch.cat(parts, -1) if tensors and len(parts) > 1 else parts[0]
     shape = (*query.shape[:-1], keys.shape[0])
     fits = tensors and scores.shape == shape and scores.dtype == query.dtype
     if score is None and not fits:
-        must = f"a function that returns {query.dtype} for each query and key, {shape}"
-        do = "return query @ keys.mT or the like"
-        got = f"one that returned {describe(scores)}"
-        refuse("similarity", got=got, must=must, do=do, error=InputTypeError)
+        _refuse_scores(f"one that returned {describe(scores)}", shape, query.dtype)
     return added(scores, mask)
+
+
+def _guarded(similarity: Similarity, shape: tuple[int, ...], dtype: torch.dtype) -> Similarity:
+    """Return a user's similarity, whose errors name the argument."""
+    if torch.compiler.is_compiling():
+        return similarity
+
+    def score(query: Tensor, keys: Tensor) -> Tensor:
+        try:
+            return similarity(query, keys)
+        except (InputError, torch.OutOfMemoryError):
+            raise
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            words = " ".join(str(error).split())[:100]
+            got = f"one that raised {type(error).__name__} ({words})"
+            try:
+                _refuse_scores(got, shape, dtype)
+            except InputError as refusal:
+                raise refusal from error  # the traceback shows the line of the user's function
+
+    return score
+
+
+def _refuse_scores(got: str, shape: tuple[int, ...], dtype: torch.dtype) -> NoReturn:
+    must = f"a function that returns {dtype} for each query and key, {shape}"
+    do = "return query @ keys.mT or the like"
+    refuse("similarity", got=got, must=must, do=do, error=InputTypeError)
 
 
 def added(scores: Tensor, mask: Mask) -> Tensor:

@@ -139,7 +139,7 @@ class Memory(Recalls):
         if self.beta is not None:
             with suppress(InputError):  # training may have moved it out of its range
                 separation = separation.with_beta(self.beta.item())
-        parts = [_parts.name(self.similarity), repr(separation), repr(self.activation)]
+        parts = [_parts.title(self.similarity), repr(separation), repr(self.activation)]
         parts += [] if self.beta is None else ["beta is learned"]
         return f"{self.dim} -> {self.value_dim}, {len(self)} stored, {', '.join(parts)}"
 

@@ -41,6 +41,13 @@ def name(part: Any) -> str:
     return getattr(part, "__name__", type(part).__name__)
 
 
+def title(part: Any) -> str:
+    """Return the name of a part, with its module where the library has another of that name."""
+    own = name(part)
+    mine = KNOWN.get(own, part)
+    return own if mine in (part, type(part)) else f"{part.__module__}.{own}"
+
+
 def vet(near: Any, rule: Any, last: Any) -> None:
     """Refuse what are no parts of a memory."""
     kinds = (("separation", rule, Separation), ("activation", last, Activation))
