@@ -1,6 +1,9 @@
 """Capacities and biases against published numbers, simulated memories, enumeration and inverses."""
 
+import itertools
 import math
+import re
+from collections import Counter
 from fractions import Fraction
 
 import numpy as np
@@ -287,6 +290,32 @@ def test_willshaws_memory_meets_its_condition_and_its_limit():
     expected = math.log(2) * (k - math.log2(k) + 1 / math.log(2)) / k
     assert shares[-1] == pytest.approx(expected, rel=0.02)
     assert shares[-1] < math.log(2)
+
+
+def test_willshaw_says_on_which_side_the_ones_are_wrong():
+    def stored(bits, ones, wrong):
+        try:
+            return capacity.willshaw(bits, ones, wrong).patterns
+        except InputError as error:
+            return str(error)
+
+    sides = Counter()
+    for bits, wrong in itertools.product((10, 13, 35, 100), (1.0, 0.001, 3.2e-10, 1e-30)):
+        found = {ones: stored(bits, ones, wrong) for ones in range(1, bits)}
+        enough = [ones for ones, count in found.items() if not isinstance(count, str)]
+        for ones in found.keys() - set(enough):
+            said = re.search(r"give (more|fewer), such as (\d+), or a larger", found[ones])
+            assert (said is None) == (not enough)
+            if said is None:
+                sides["neither"] += 1
+                assert "; give a larger number of wrong ones." in found[ones]
+            else:
+                sides[said[1]] += 1
+                assert int(said[2]) in enough
+                assert said[1] == ("more" if ones < enough[0] else "fewer")
+    assert len(sides) == 3
+    refusals = [stored(10, 9, 1.0), stored(100, 99, 1.0)]
+    assert all("; give fewer, such as" in said for said in refusals)
 
 
 def test_covariance_is_hebb_at_one_half_and_has_its_sparse_limit():

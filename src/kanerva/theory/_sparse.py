@@ -1,9 +1,10 @@
 """The capacity of memories for sparse codes: clipped sums, and the covariance rule."""
 
 import math
+from bisect import bisect_left
 from decimal import Decimal, localcontext
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from jaxtyping import Float64
@@ -150,15 +151,35 @@ def willshaw(bits: int, ones: int, wrong: float = 1.0) -> Willshaw:
     """
     bits, ones = _code(bits, ones)
     wrong = checks.number("wrong", wrong, 0.0, float(bits), open_low=True)
-    log_fill = (math.log(wrong) - math.log(bits)) / ones
-    if log_fill == 0:
+    if math.log(wrong) == math.log(bits):
         refuse("wrong", got=f"{wrong:g}", must=f"below {bits}", do="give fewer, such as 1")
-    off = -math.expm1(log_fill)
-    count = math.log(off) / math.log1p(-((ones / bits) ** 2))
+    count = _stored(bits, ones, wrong)
     if count < 1:
-        do = "give more, or a larger number of wrong ones"
-        refuse("ones", got=str(ones), must="enough of them to store one pattern", do=do)
-    return Willshaw(1 - off, count, count * _log2_codes(bits, ones) / bits**2)
+        _refuse_ones(bits, ones, wrong)
+    share = math.exp((math.log(wrong) - math.log(bits)) / ones)
+    return Willshaw(share, count, count * _log2_codes(bits, ones) / bits**2)
+
+
+def _stored(bits: int, ones: int, wrong: float) -> float:
+    """Return M = ln(1 - p1) / ln(1 - (k / n)^2) for p1 = (wrong / n)^(1 / k)."""
+    off = -math.expm1((math.log(wrong) - math.log(bits)) / ones)
+    return math.log(off) / math.log1p(-((ones / bits) ** 2))
+
+
+def _refuse_ones(bits: int, ones: int, wrong: float) -> NoReturn:
+    """Refuse codes of which not one is stored: they have too few ones, or too many."""
+
+    def falls(ones: int) -> bool:
+        return _stored(bits, ones + 1, wrong) <= _stored(bits, ones, wrong)
+
+    # M rises with the ones up to its maximum, and falls from there on.
+    best = 1 + bisect_left(range(1, bits - 1), True, key=falls)
+    do = "give a larger number of wrong ones"
+    if _stored(bits, best, wrong) >= 1:
+        do = f"give {'more' if ones < best else 'fewer'}, such as {best}, or {do[5:]}"
+    must = "as many as let the memory store one pattern"
+    got = f"{ones} of {bits}, for {_stored(bits, ones, wrong):.2g} patterns"
+    refuse("ones", got=got, must=must, do=do)
 
 
 @door("capacity.covariance")
