@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import kanerva
-from kanerva import Patterns, bits, dynamics, similarity
+from kanerva import InputError, Patterns, bits, dynamics, similarity
+from kanerva.activation import Sign
 from kanerva.separation import Cap, Entmax, Softmax
 
 # Array-likes
@@ -265,6 +266,32 @@ def test_no_flip_raises_the_energy(memory):
         flipped = end.clone()
         flipped[:, j] *= -1
         assert (memory.energy(flipped) >= memory.energy(end) - 1e-3).all()
+
+
+@pytest.mark.parametrize(
+    ("memory", "smaller"),
+    [(kanerva.dense(64, 300), "order of interactions"), (kanerva.exponential(200, 10.0), "beta")],
+)
+def test_asynchronous_updates_whose_energy_overflows_are_refused_in_the_memorys_words(
+    memory, smaller
+):
+    memory.write(kanerva.bits.random(5, memory.dim, seed=0))
+    query = kanerva.bits.flip(memory.keys[:2], 3, seed=1)
+    said = rf'Patterns.recall: order must be "sync" .* overflows float64; .* a smaller {smaller}'
+    with pytest.raises(InputError, match=said):
+        memory.recall(query, order="async")
+    # What is advised works; such energies are left out of a path.
+    assert torch.equal(memory.recall(query, order="sync"), memory.keys[:2])
+    assert memory.trace(query).energies is None
+    with pytest.raises(InputError, match="energy: query must be such that"):
+        memory.energy(query)
+
+
+def test_asynchronous_updates_without_a_pattern_say_so():
+    memory = kanerva.Patterns(4, separation=Softmax(1.0), activation=Sign("keep"))
+    memory.write(torch.ones(1, 4))
+    with pytest.raises(InputError, match=r"order must be .* left by the mask; store a pattern"):
+        memory.recall(torch.ones(4), order="async", mask=torch.tensor([False]))
 
 
 def test_masks_hold_in_asynchronous_updates():

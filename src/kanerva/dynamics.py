@@ -42,7 +42,8 @@ class Path(NamedTuple):
 
     Attributes:
         states: ``(t + 1, ..., d)``, the query first. A query that has converged keeps its state.
-        energies: ``(t + 1, ...)``, or None where the memory has no energy.
+        energies: ``(t + 1, ...)``, or None where the memory has no energy, or where one of them
+            overflows.
         steps: ``(...)`` int64, as in ``Settled``.
         converged: ``(...)``, as in ``Settled``.
     """
@@ -394,6 +395,6 @@ def _level(potential: Callable[[Tensor], Tensor], score: Tensor) -> Tensor:
     if not isinstance(level, Tensor) or level.shape != score.shape[:-1]:
         refuse("potential", must=must, got=_returned(level), do=do)
     if not arrays.sound(level):
-        must, do = "finite for all scores", "choose a smaller beta or order, or store a pattern"
+        must, do = "finite for all scores", "choose one that grows more slowly, or give a key"
         refuse("potential", must=must, got=_returned(level), do=do)
     return level

@@ -320,7 +320,7 @@ class Memory(Recalls):
         return routes.energy(given.rows, given.keys, self.similarity, rule, given.kept)
 
     def _energies(self, given: Given) -> Tensor | None:
-        """Return the energy; None where the memory has none, or none that is finite."""
+        """Return the energy; None where the memory has none, or where one overflows."""
         if self._descends:
             with suppress(InputError):
                 return self._energy(given).reshape(given.batch)

@@ -29,7 +29,7 @@ class Explanation(NamedTuple):
         entropy: of those shares, in nats.
         margin: smallest majority among the bits read, as a share of the mass, in [0, 1]; None where
             no sign is taken.
-        energy: of the query; None where the memory has none.
+        energy: of the query; None where the memory has none, or where one overflows.
     """
 
     value: Float[Tensor, "*batch e"]

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from jaxtyping import Float
@@ -125,8 +125,8 @@ class Recalls(Inputs):
             seed: as in ``recall``.
 
         Returns:
-            the path: states, energies (None where the memory has none), steps taken, and whether
-            each query came to rest.
+            the path: states, energies (None where the memory has none, or where one of them
+            overflows the memory's dtype), steps taken, and whether each query came to rest.
         """
         given, rules = self._iteration(query, steps, rate, tolerance, mask)
         moments = list(self._moments(given, rules, order, seed))
@@ -170,6 +170,8 @@ class Recalls(Inputs):
 
         def potential(scores: Tensor) -> Tensor:
             found: Tensor = rule.unchecked_potential(added(scores, kept), left(kept))
+            if not arrays.sound(found):
+                _refuse_async(rule, found, self.dim)
             return found
 
         keys = given.keys if isinstance(given.keys, Tensor) else given.keys[:]
@@ -210,3 +212,15 @@ class Recalls(Inputs):
             do = "leave it out; bits take whole steps"
             refuse("rate", got=repr(rate), must="1 where bits are read", do=do)
         return given, rules
+
+
+def _refuse_async(rule: Any, potential: Tensor, dim: int) -> NoReturn:
+    """Refuse updates of one bit at a time where energies cannot be compared."""
+    must = '"sync" where the energy is not finite'
+    if not (potential == -torch.inf).any():
+        smaller = "order of interactions" if rule.temperature() is None else "beta"
+        got = f'"async" for {rule} on {dim} bits, whose energy overflows float64'
+        do = f'recall with order="sync", or build the memory with a smaller {smaller}'
+        refuse("order", got=got, must=must, do=do)
+    got = '"async" for a memory with no pattern, or none left by the mask'
+    refuse("order", got=got, must=must, do="store a pattern, or leave one in")
