@@ -445,6 +445,28 @@ def test_a_hub_that_does_not_answer_is_given_up_at_once(monkeypatch):
     assert local == [False, True]
 
 
+@pytest.mark.parametrize(
+    "name", ["./nosuch", "../nosuch", "/nosuch/model", "~/nosuch", "a/b/c", "here/nosuch", "x.txt/"]
+)
+def test_a_path_that_is_not_there_is_not_looked_for_on_the_hub(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.setattr("kanerva.lab.probing._transformer._loaded", None)
+    with pytest.raises(kanerva.InputFileError, match=r"model must be a folder .* is not there; ch"):
+        probing.load(name)
+    (tmp_path / "file.txt").touch()
+    with pytest.raises(kanerva.InputFileError, match=r"file\.txt', which is a file; check"):
+        probing.load("./file.txt")
+
+
+def test_an_owner_and_a_model_are_a_name_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        kanerva.InputFileError, match=r"a name on the hub, but it was 'owner/model'"
+    ):
+        probing.load("owner/model")
+
+
 def test_a_folder_that_is_no_model(command, tmp_path):
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "config.json").write_text("{")

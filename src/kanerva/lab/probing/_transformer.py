@@ -65,6 +65,11 @@ def load(name: str, device: str = "cpu", *, allow_pickle: bool = False) -> Reade
         refuse("model", name, must=must, do=do, error=InputTypeError)
     pickles = checks.flag("allow_pickle", allow_pickle)
     where = _device(device)
+    if _is_path(name) and not os.path.isdir(name):
+        held = "a file" if os.path.exists(name) else "not there"
+        got, do = f"the path {name!r}, which is {held}", "check the path of the folder"
+        must = "a folder with a model and its tokenizer"
+        refuse("model", got=got, must=must, do=do, error=InputFileError)
     folder = _folder(name)
     local = folder != name or os.path.isdir(name) or not _hub_answers()
     try:
@@ -160,6 +165,17 @@ def _hub_answers() -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_path(name: str) -> bool:
+    """Return whether a name can only be a path: those on the hub are ``MODEL`` or ``OWNER/MODEL``.
+
+    A name below a folder that is there is taken as a path too.
+    """
+    parts = name.replace("\\", "/").split("/")
+    if name.startswith((".", "/", "~")) or "\\" in name or len(parts) > 2:
+        return True
+    return len(parts) == 2 and (not parts[1] or os.path.isdir(parts[0]))
 
 
 def _folder(name: str) -> str:
