@@ -528,7 +528,7 @@ class TestCsv:
             ("1,2\n1_000,4\n", "with '1_000' in line 2, column 1"),
             ("1,2\n1;5,4\n", "with '1;5' in line 2, column 1"),
             ("1,2\n3,4,5\n", "with 3 cells in line 2 after 2 in those above"),
-            ("a,b\n1\n", "with 1 cells in line 2 after 2 in those above"),
+            ("a,b\n1\n", "with 1 cell in line 2 after 2 in those above"),
             ("", "which is empty"),
             ("\n\n", "which is empty"),
             ("a,b\n", "which is empty: its shape is (0, 2)"),

@@ -176,6 +176,74 @@ class TestForms:
         assert data.load(path).real.shape == (5, 3)
         assert any("counts 0, 1, 2" in note for note in data.load(path).notes)
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "city,2019,2020\nx,1,2\ny,2,3\nz,3,1\n",
+            ",2019,2020,2022\n0,1,2,5\n1,2,3,3\n2,3,1,1\n",
+            "town;code;1999;2004\nx;a;1,5;2\ny;b;2;3,5\nz;c;3;1\n",
+        ],
+    )
+    def test_words_and_years_are_a_header_and_that_is_said(self, text, tmp_path):
+        path = table(tmp_path, text)
+        drop = [name for name in ("city", "town", "code") if name in text]
+        if drop:
+            assert f"--drop {drop[0]}" in refused("the columns of text are", path).do
+        found = data.load(path, drop=drop)
+        assert len(found.real) == 3
+        assert any("a header and was left out; its years" in note for note in found.notes)
+
+    @lossy
+    @pytest.mark.parametrize(
+        ("text", "options"),
+        [
+            ("2019,2020,2021\n5,1,2\n2,7,3\n3,1,1\n", {}),
+            ("2019,2020,2021\n1,2,3\n2,7,3\n3,1,1\n", {}),
+            ("10,20,30\n5,1,2\n2,7,3\n3,1,1\n", {}),
+            ("city,1,2\nx,5,2\ny,7,3\nz,1,1\n", {"label": 1}),
+            # Years below leave it open what the first line is.
+            ("city,2019,7\nx,1,2\ny,2,3\n", {"drop": [1]}),
+        ],
+    )
+    def test_a_pattern_that_reads_like_a_header_is_said(self, text, options, tmp_path):
+        path = table(tmp_path, text)
+        found = data.load(path, **options)
+        assert len(found.real) == len(text.splitlines())
+        said = any("reads like the names of columns" in note for note in found.notes)
+        assert said == ("2019,7" not in text)
+
+    @lossy
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "1,2,3\n2,3,4\n5,6,7\n",
+            "2001,2002\n2003,2004\n2005,2007\n",
+            "5.1,3.5,2\n7,3,1\n1,2,3\n",
+            "x,2001,2002\ny,2003,2004\n",
+            "x,8,4\ny,2,3\n",
+        ],
+    )
+    def test_a_pattern_like_the_others_is_not(self, text, tmp_path):
+        drop = [1] if text.startswith("x") else []
+        found = data.load(table(tmp_path, text), drop=drop)
+        assert len(found.real) == len(text.splitlines())
+        assert not any("first line" in note for note in found.notes)
+
+    def test_a_word_in_a_first_line_of_numbers_may_be_a_header(self, tmp_path):
+        error = refused("with 'a' in line 1, column 1", table(tmp_path, "a,b,2020\n1,2,3\n4,5,7\n"))
+        assert "if the first line is a header, remove it, or give its columns names" in error.do
+        error = refused("with 'a' in line 2, column 1", table(tmp_path, "1,2\na,3\n"))
+        assert "header" not in error.do
+
+    @pytest.mark.parametrize("text", ["1,2\n3,4\n", "1,2,3\n4,5,6\n7,8,9\n"])
+    def test_a_comment_in_the_first_line_is_named(self, text, tmp_path):
+        error = refused("with a comment in line 1", table(tmp_path, "# made by me\n" + text))
+        assert error.do == "drop line 1"
+
+    def test_a_title_in_the_first_line_is_named(self, tmp_path):
+        path = table(tmp_path, "\nCities\n1,2,3\n4,5,6\n7,8,9\n")
+        assert refused("with 1 cell in line 2 before 3 in those below", path).do.endswith("line 2")
+
     def test_columns_that_count_under_a_name_are_kept_and_said(self, tmp_path):
         found = data.load(table(tmp_path, "id,a,b\n1,0.5,2\n2,1.5,1\n3,2.5,7\n"))
         assert found.real.shape == (3, 3)
@@ -252,6 +320,42 @@ class TestColumns:
     )
     def test_columns_of_no_use(self, text, options, part, tmp_path):
         refused(part, table(tmp_path, text), **options)
+
+    def test_options_in_advice_are_written_for_a_shell(self, tmp_path):
+        path = table(tmp_path, "my town,b,c\nx,1,2\ny,2,7\n")
+        do = refused("the columns of text are 'my town'", path).do
+        assert "--label 'my town', leave a column out with --drop 'my town'" in do
+        path = table(tmp_path, "row id,b,c\n1,1,9\n2,7,4\n3,2,2\n")
+        assert any("--drop 'row id'" in note for note in data.load(path).notes)
+        path = table(tmp_path, "target,class,$x,a\n1,1,2,0\n2,2,7,4\n")
+        assert "--label target," in refused("could all be it", path).do
+
+    def test_of_two_columns_of_one_name_the_place_is_advised(self, tmp_path):
+        path = table(tmp_path, "a,b,b\n1,x,2\n5,y,7\n")
+        assert "--label 2, leave a column out with --drop 2" in refused("text are 'b'", path).do
+        assert refused("the name of 2 columns", path, drop=["b"]).do.endswith("2 or 3")
+        path = table(tmp_path, "b,id,id\n9,1,2\n5,2,7\n6,3,1\n")
+        assert any(note.endswith("--drop 2") for note in data.load(path).notes)
+
+    @pytest.mark.parametrize(
+        ("options", "left"),
+        [
+            ({"drop": ["a", "b"]}, "'c'"),
+            ({"drop": ["a"], "label": "b"}, "'c'"),
+            ({"drop": [1, 2, 3]}, "none"),
+        ],
+    )
+    def test_one_column_that_is_left_is_too_few(self, options, left, tmp_path):
+        path = table(tmp_path, "a,b,c\n1,2,3\n4,5,7\n")
+        error = refused(f"two or more columns of numbers, but it was '{path}'", path, **options)
+        assert f"with {left} left of 3" in str(error)
+        assert error.do.startswith("leave fewer columns out")
+
+    def test_a_label_that_was_dropped_is_said(self, tmp_path):
+        path = table(tmp_path, "a,town,c,d\n1,x,3,2\n4,y,7,9\n")
+        part = "it was '2', the column 'town', which drop leaves out"
+        refused(part, path, label=2, drop=["town"])
+        refused("it was 'town', which drop leaves out", path, label="town", drop=[2])
 
     @pytest.mark.untyped
     @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Tell the columns of a table apart: numbers to store, labels, an index, text."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,8 @@ class Column(NamedTuple):
 class Table:
     """Columns, sentences on how they were read, and where a row stands in the file.
 
+    ``header`` says what to do where the first row is a header that was taken for a pattern.
+
     ``where`` returns the place of a row in words, and its cells as they are written there.
     ``uneven`` refuses a file whose lines differ in length: its empty cells are not missing values.
     """
@@ -45,6 +48,7 @@ class Table:
     notes: tuple[str, ...]
     where: Callable[[int], tuple[str, list[str]]]
     uneven: Callable[[], None]
+    header: str = ""
 
 
 def of_table(path: Path, table: Table, reading: Reading) -> Raw:
@@ -61,7 +65,11 @@ def of_table(path: Path, table: Table, reading: Reading) -> Raw:
         left = left[1:]
         notes.append(f"the unnamed first column counts {_start(first.cells)}: an index, left out")
     values = _values(path, table, left)
-    notes += [*words, *_described(left)]
+    if len(left) < 2 <= len(table.columns):
+        got = f"with {_listed(left) or 'none'} left of {len(table.columns)}"
+        do = "leave fewer columns out, or take another column as labels"
+        refuse_file(path, "a table of two or more columns of numbers", got, do)
+    notes += [*words, *_described(left, table.columns)]
     raw = own(path, values, notes=tuple(notes))
     numbers, classes = (None, ()) if label is None else _classes(table, label)
     return replace(raw, labels=numbers, classes=classes, columns=reading.scale != "whole")
@@ -80,16 +88,45 @@ def numbered(
     return numbers.reshape(-1).astype(np.int64), tuple(map(str, names.tolist()))
 
 
-def _named(columns: Sequence[Column], name: Any, argument: str) -> Column:
-    """Return the column of a name, or else of a place that is counted from 1."""
-    found = [column for column in columns if column.name and column.name == str(name).strip()]
-    found = found or [column for column in columns if str(column.place) == str(name).strip()]
+def _named(
+    columns: Sequence[Column], name: Any, argument: str, every: Sequence[Column] = ()
+) -> Column:
+    """Return the column of a name, or else of a place that is counted from 1.
+
+    ``every`` are the columns of the file, of which some were left out.
+    """
+    found = _called(columns, name)
     if len(found) != 1:
         must = f"a column of the file: {_listed(columns)}"
-        got = f"{str(name)!r}, the name of {len(found)} columns" if found else f"{str(name)!r}"
-        do = "give its place, counted from 1" if found else "check its name"
+        got, do = f"{str(name)!r}", "check its name"
+        if found:
+            got += f", the name of {len(found)} columns"
+            do = f"give its place, {' or '.join(str(one.place) for one in found)}"
+        elif len(_called(every, name)) == 1:
+            column = _called(every, name)[0]
+            by_place = column.name not in ("", str(name).strip())
+            got += f", the column {column.title}" if by_place else ""
+            got, do = f"{got}, which drop leaves out", "drop it no more, or name another"
         refuse(argument, must=must, got=got, do=do)
     return found[0]
+
+
+def _called(columns: Sequence[Column], name: Any) -> list[Column]:
+    """Return the columns of a name, or else that of a place."""
+    text = str(name).strip()
+    found = [column for column in columns if column.name and column.name == text]
+    return found or [column for column in columns if str(column.place) == text]
+
+
+def _option(column: Column, columns: Sequence[Column]) -> str:
+    """Write a column as the value of an option in a shell: its name if it can be given, or place.
+
+    A name that several columns of the file have does not say which.
+    """
+    name = column.name
+    alone = [other.name for other in columns].count(name) == 1
+    given = name.isprintable() and name == name.strip() != "" and alone
+    return shlex.quote(name) if given else str(column.place)
 
 
 def _dropped(columns: Sequence[Column], names: Sequence[Any]) -> list[Column]:
@@ -100,7 +137,7 @@ def _label(table: Table, left: Sequence[Column], name: Any) -> tuple[Column | No
     """Choose the column of the labels, as asked or by its name, and say so."""
     own_names = [column for column in left if column.name.strip().lower() in LABELS]
     if name is not None:
-        chosen = _named(left, name, "label")
+        chosen = _named(left, name, "label", table.columns)
         kept = [column for column in own_names if column is not chosen]
         words = [f"the column {column.title} was kept as a measurement" for column in kept]
         return chosen, [_said(table, chosen, "as asked"), *words]
@@ -111,7 +148,8 @@ def _label(table: Table, left: Sequence[Column], name: Any) -> tuple[Column | No
         if column not in whole
     ]
     if len(whole) > 1:
-        do = f"choose one with --label {whole[0].name}, and leave the rest out with --drop"
+        option = _option(whole[0], table.columns)
+        do = f"choose one with --label {option}, and leave the rest out with --drop"
         got = f"left out, where {_listed(whole)} could all be it"
         refuse("label", must="one column", got=got, do=do)
     if not whole:
@@ -230,21 +268,23 @@ def _refuse_cell(
     if lacking:
         got += f"; values are missing or infinite in {_joined(lacking)}"
     named = text[0] if text else columns[next(iter(faults))]
-    option = named.name if named.name and " " not in named.name else named.place
+    option = _option(named, table.columns)
     do = f"leave a column out with --drop {option}, drop that line, or fill in a number"
     if text:
         do = f"take a column as labels with --label {option}, " + do
+    if text and row == 0 and table.header:
+        do += f"; {table.header}"
     refuse_file(path, "a table of finite numbers below an optional header", got, do)
 
 
-def _described(columns: Sequence[Column]) -> list[str]:
+def _described(columns: Sequence[Column], every: Sequence[Column]) -> list[str]:
     """Name the columns that are stored, and those that seem to number the rows."""
     notes = []
     if any(column.name for column in columns):
         notes.append(f"{len(columns)} columns of numbers: {_listed(columns)}")
     notes += [
         f"the column {column.title} counts {_start(column.cells)} and was kept; leave it out with "
-        f"--drop {column.name or column.place}"
+        f"--drop {_option(column, every)}"
         for column in columns
         if _counts(column.cells)
     ]

@@ -34,12 +34,20 @@ MUST = "a text file of numbers, one pattern a line"
 WIDTH = "a table with as many cells in every line"
 
 
+YEARS = range(1800, 2101)
+HEADER = "if the first line is a header, remove it, or give its columns names that are words"
+
+
 class Form(NamedTuple):
-    """How the lines of a text are cut into cells: the separator, and the header if there is one."""
+    """How the lines of a text are cut into cells: the separator, and the header if there is one.
+
+    ``notes`` say so where the first line may have been taken for what it is not.
+    """
 
     mark: str
     header: list[str] | None
     first: list[str]
+    notes: tuple[str, ...] = ()
 
 
 def read_text(path: Path, name: str | None, reading: Reading) -> Raw:
@@ -89,10 +97,18 @@ def _form(path: Path, stream: IO[str]) -> Form:
     lines = [line for line in itertools.islice(stream, 20) if line.strip()]
     mark = "\t" if tabs else _mark(lines)
     stream.seek(0)
-    first = next((cells for _, cells in _records(stream, mark)), [])
+    first, *below = [cells for _, cells in itertools.islice(_records(stream, mark), 20)] or [[]]
     stream.seek(0)
-    header = [cell.strip() for cell in first] if _is_header(first) else None
-    return Form(mark, header, first)
+    if _is_header(first) or _names_years(first, below):
+        note = "the first line is a header and was left out"
+        if not _is_header(first):
+            note += "; its years are taken for names, because no line below has years there"
+        return Form(mark, [cell.strip() for cell in first], first, (note,))
+    notes: tuple[str, ...] = ()
+    if _may_be_header(first, below):
+        kind = "counts 0, 1, 2, ..." if _counts_up(first) else "reads like the names of columns"
+        notes = (f"the first line {kind} and was taken for a pattern; {HEADER}",)
+    return Form(mark, None, first, notes)
 
 
 def _mark(lines: list[str]) -> str:
@@ -122,6 +138,61 @@ def _is_header(cells: list[str]) -> bool:
     if not counted:
         return not set(words) <= set(MISSING)
     return len(counted) > 2 or set(words) <= {"", *LABELS}
+
+
+def _names_years(first: list[str], below: list[list[str]]) -> bool:
+    """Return whether a first line names columns by words and years, as in ``city,2019,2020``.
+
+    The years rise, there are two or more, and no line below has years in their columns.
+    """
+    words = [cell.strip().lower() for cell in first if _number(cell) is None]
+    named = words == [""] or not set(words) <= set(MISSING)
+    places = _numbered(first)
+    if not named or len(places) < 2 or not below:
+        return False
+    return _years(first, places) and not any(_years(cells, places) for cells in below)
+
+
+def _may_be_header(first: list[str], below: list[list[str]]) -> bool:
+    """Return whether the numbers of a line that is no header look like names of columns.
+
+    They are years, or whole numbers in equal steps, and no line below has such numbers there.
+    """
+    if _counts_up(first):
+        return True
+    places = _numbered(first)
+    alone = len(places) == 1 and len(first) > 1  # a year among words
+    if not below or not (len(places) > 1 or alone):
+        return False
+    looks = (_years,) if alone else (_years, _even)
+    return any(
+        look(first, places) and not any(look(cells, places) for cells in below) for look in looks
+    )
+
+
+def _numbered(cells: list[str]) -> list[int]:
+    """Return the places of the numbers in a line."""
+    return [place for place, cell in enumerate(cells) if _number(cell) is not None]
+
+
+def _whole(cells: list[str], places: list[int]) -> list[int] | None:
+    """Return the numbers of a line at some places; None where they are not all whole."""
+    texts = [cells[place].strip() for place in places if place < len(cells)]
+    fits = len(texts) == len(places) and all(text.isdecimal() and len(text) < 16 for text in texts)
+    return [int(text) for text in texts] if fits else None
+
+
+def _years(cells: list[str], places: list[int]) -> bool:
+    """Return whether the numbers of a line are years, each after the one before."""
+    found = _whole(cells, places)
+    return found is not None and set(found) <= set(YEARS) and found == sorted(set(found))
+
+
+def _even(cells: list[str], places: list[int]) -> bool:
+    """Return whether the numbers of a line rise in equal steps; two of them in a step of one."""
+    found = _whole(cells, places) or [0]
+    steps = {after - before for before, after in itertools.pairwise(found)}
+    return len(steps) == 1 and min(steps) > 0 and (len(found) > 2 or steps == {1})
 
 
 def _records(stream: Iterable[str], mark: str) -> Iterator[tuple[int, list[str]]]:
@@ -167,10 +238,7 @@ def _table(path: Path, stream: IO[str], form: Form, frame: Any, comma: bool) -> 
     uneven = partial(_refuse_uneven, path, stream, form)
     if len(form.first) != frame.shape[1]:
         uneven()
-    notes = [] if form.header is None else ["the first line is a header and was left out"]
-    if form.header is None and _counts_up(form.first):
-        taken = "the first line counts 0, 1, 2, ... and was taken for a pattern"
-        notes.append(f"{taken}; if it is a header, remove it")
+    notes = list(form.notes)
     if comma:
         notes.append(f"cells between {MARKS[form.mark]}, with decimal commas")
 
@@ -180,7 +248,8 @@ def _table(path: Path, stream: IO[str], form: Form, frame: Any, comma: bool) -> 
         line, cells = next(itertools.islice(_records(stream, form.mark), below, None))
         return f"line {line}", cells
 
-    return Table(_columns(frame, form.header), tuple(notes), where, uneven)
+    advice = HEADER if form.header is None else ""
+    return Table(_columns(frame, form.header), tuple(notes), where, uneven, advice)
 
 
 def _columns(frame: Any, heads: Iterable[object] | None) -> list[Column]:
@@ -194,12 +263,27 @@ def _counts_up(cells: list[str]) -> bool:
 
 
 def _refuse_uneven(path: Path, stream: IO[str], form: Form) -> None:
-    """Refuse the first line with fewer or more cells than the first."""
+    """Refuse the first line with fewer or more cells than the first, or the first one itself."""
     stream.seek(0)
-    for line, cells in _records(stream, form.mark):
-        if len(cells) != len(form.first):
-            got = f"with {len(cells)} cells in line {line} after {len(form.first)} in those above"
-            refuse_file(path, WIDTH, got, "fill or drop that line")
+    records, width = _records(stream, form.mark), len(form.first)
+    start, _ = next(records)
+    for place, (line, cells) in enumerate(records):
+        count = len(cells)
+        if count == width:
+            continue
+        more = {len(others) for _, others in itertools.islice(records, 20)}
+        got = f"with {_cells(count)} in line {line} after {width} in those above"
+        do = "fill or drop that line"
+        if form.first[0].lstrip().startswith("#"):
+            got, do = f"with a comment in line {start}", f"drop line {start}"
+        elif place == 0 and more == {count}:
+            got = f"with {_cells(width)} in line {start} before {count} in those below"
+            do = f"fill or drop line {start}"
+        refuse_file(path, WIDTH, got, do)
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
 
 
 def _is_words(dtype: Any) -> bool:
