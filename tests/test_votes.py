@@ -148,3 +148,28 @@ def test_exponential_ties_keep_the_bit(beta, dtype):
             assert read.tolist() == [float(sign) for sign in signs]
             ties += sum(total == 0 for total in sums)
     assert ties > 20
+
+
+@pytest.mark.parametrize("empty", ["zero", "keep", "raise"])
+def test_a_query_without_any_weight_follows_the_policy_of_the_memory_not_that_of_ties(empty):
+    query = torch.tensor([1.0, -1, 1, 1])
+    opposite, orthogonal = -query, query * torch.tensor([1.0, 1, -1, -1])
+    cases = (
+        (kanerva.sdm_patterns(4, 1, empty=empty), opposite),
+        (kanerva.hopfield(4, diagonal="kept", empty=empty), orthogonal),
+        (kanerva.dense(4, 3, empty=empty), None),
+    )
+    for memory, key in cases:
+        if key is not None:
+            memory.write(key)
+        assert not memory.weights(query).any()
+        if empty == "raise":
+            with pytest.raises(kanerva.InputError, match="near something that is stored"):
+                memory.read(query)
+        else:
+            assert torch.equal(memory.read(query), query if empty == "keep" else 0 * query)
+    # A rule that compares both values of a bit has a tie in place of no weight.
+    memory = kanerva.dense(4, 3, empty=empty)
+    memory.write(opposite)
+    assert not memory.weights(query).any()
+    assert torch.equal(memory.read(query), query)
