@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
@@ -513,6 +514,40 @@ def test_verdicts_follow_from_the_numbers():
 def test_a_plan_that_does_not_fit_gets_a_sentence(plan, sentence):
     with pytest.raises(kanerva.InputError, match=sentence):
         recall.compare(data.load("letters"), plan_of(**({"seeds": 1, "cues": 3} | plan)))
+
+
+@pytest.mark.parametrize(
+    ("given", "do"),
+    [
+        ("dens.order", "write 'dense', or name a memory that takes part"),
+        ("order", "name a memory that takes part"),
+        ("zzz.order", "name a memory that takes part"),
+    ],
+)
+def test_the_nearest_memory_of_a_given_parameter_is_named(given, do):
+    with pytest.raises(kanerva.InputError, match=r"set must be NAME\.PARAMETER=VALUE") as caught:
+        recall.compare(data.load("letters"), recall.Plan(seeds=1, cues=3, given={given: 3}))
+    assert caught.value.do == do
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            [[0, 1, 5, 1], [1, 0, 5, 0], [1, 0, 5, 0]],
+            ["1 pattern equals an earlier one;", "1 coordinate is the same in"],
+        ),
+        (
+            [[0, 1, 1, 1], [1, 0, 1, 1], [1, 0, 1, 1], [1, 0, 1, 1]],
+            ["2 patterns equal an earlier one;", "2 coordinates are the same in"],
+        ),
+    ],
+)
+def test_counts_in_notes_are_grammatical(values, said):
+    found = data.DataSet.of(np.array(values, dtype=float), name="few")
+    result = recall.compare(found, recall.Plan(memories=("hopfield",), seeds=1, cues=2))
+    for words in said:
+        assert any(note.startswith(words) for note in result.notes), result.notes
 
 
 def test_the_readme_holds_the_table_of_memories():

@@ -238,9 +238,12 @@ def build(name: str, entry: Entry, dim: int, parameters: Sequence[Parameter]) ->
 def _check_given(given: Mapping[str, Number], names: Collection[str]) -> None:
     """Refuse parameters of memories that take no part."""
     for key in given:
-        if key.rpartition(".")[0] not in names:
+        name = key.rpartition(".")[0]
+        if name not in names:
             must = f"NAME.PARAMETER=VALUE with a name among {', '.join(names)}"
-            refuse("set", must=must, got=key, do="name a memory that takes part")
+            do = checks.nearest(name, tuple(names), "")
+            do = f"{do}, or " * bool(do) + "name a memory that takes part"
+            refuse("set", must=must, got=key, do=do)
 
 
 def _chosen(

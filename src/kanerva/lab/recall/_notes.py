@@ -39,10 +39,11 @@ def notes(data: DataSet, plan: Plan, codes: Sequence[Coded]) -> list[str]:
             "farther away can be likelier than a rare one near by."
         )
     if data.duplicates:
-        twins = f"{data.duplicates} patterns equal an earlier one"
-        found.append(f"{twins}; a recall of either counts as right.")
+        twins = "1 pattern equals" if data.duplicates == 1 else f"{data.duplicates} patterns equal"
+        found.append(f"{twins} an earlier one; a recall of either counts as right.")
     if data.constant:
-        found.append(f"{data.constant} coordinates are the same in all patterns.")
+        same = "1 coordinate is" if data.constant == 1 else f"{data.constant} coordinates are"
+        found.append(f"{same} the same in all patterns.")
     if plan.domain == "bits":
         found.append("Of memories that return real numbers the signs are taken.")
     else:
