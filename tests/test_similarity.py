@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 import kanerva
-from kanerva import InputError, bits, functional, similarity
+from kanerva import InputError, bits, functional, settings, similarity
 from kanerva.separation import Linear, Softmax, TopK
 from kanerva.similarity import Overlap
 
@@ -236,6 +236,18 @@ def test_the_scores_of_an_own_similarity_are_checked(own, rule):
 
 def made(dim, **parts):
     return kanerva.Patterns(dim, separation=Softmax(1.0), **parts)
+
+
+def test_scores_of_blocks_that_cannot_be_joined_are_checked():
+    with settings.use(budget=256):
+        for own in (
+            lambda query, keys: (query @ keys.mT).sum(),
+            lambda query, keys: keys @ query.mT,
+        ):
+            memory = made(4, similarity=own, storage=torch.float64)
+            memory.write(torch.eye(4).repeat(20_000, 1))
+            with pytest.raises(InputError, match="similarity must be a function that returns"):
+                memory.read(torch.ones(3, 4))
 
 
 def test_an_error_of_an_own_similarity_keeps_its_cause():

@@ -106,7 +106,9 @@ def compare(query: Tensor, keys: Rows, similarity: Similarity, mask: Mask = None
         return scores if mask is None else added(scores, mask)
     ask = score or _guarded(similarity, (*query.shape[:-1], keys.shape[0]), query.dtype)
     parts = [ask(query, block) for block in blocks(keys, query.dtype)]
-    tensors = all(isinstance(part, Tensor) for part in parts)
+    # Blocks of other leading dimensions cannot be joined.
+    tensors = all(isinstance(part, Tensor) and part.ndim == query.ndim for part in parts)
+    tensors = tensors and all(part.shape[:-1] == query.shape[:-1] for part in parts)
     scores = torch.cat(parts, -1) if tensors and len(parts) > 1 else parts[0]
     shape = (*query.shape[:-1], keys.shape[0])
     fits = tensors and scores.shape == shape and scores.dtype == query.dtype
@@ -120,7 +122,7 @@ def _guarded(similarity: Similarity, shape: tuple[int, ...], dtype: torch.dtype)
     if torch.compiler.is_compiling():
         return similarity
 
-    def score(query: Tensor, keys: Tensor) -> Tensor:
+    def score(query: Tensor, keys: Tensor) -> Any:  # checked by the caller
         try:
             return similarity(query, keys)
         except (InputError, torch.OutOfMemoryError):
