@@ -138,13 +138,37 @@ def test_hopfield_holds_about_what_theory_says_of_random_bits():
 
 def test_capacity_at_all_patterns_is_the_recall_of_the_table(random):
     """The last point of the curve stores what the table stores, at the same damage."""
-    for name in NAMES:
-        last = [
-            row["exact"]
-            for row in random.sizes
-            if (row["memory"], row["codec"], row["stored"]) == (name, "none", 300)
-        ]
-        assert sum(last) / len(last) == pytest.approx(shares(random, name, 0.1), abs=0.03)
+    for name in ("nearest", *NAMES):
+        for codec in ("none", "bits:1024"):
+            last = [
+                row["exact"]
+                for row in random.sizes
+                if (row["memory"], row["codec"], row["stored"]) == (name, codec, 300)
+            ]
+            expected = shares(random, name, 0.1, codec)
+            assert sum(last) / len(last) == pytest.approx(expected, abs=1e-6)
+
+
+def test_fewer_patterns_are_recalled_no_worse_than_all(random):
+    for name in ("nearest", "modern_hopfield"):
+        for codec in ("none", "bits:1024"):
+            few = [
+                row["exact"]
+                for row in random.sizes
+                if (row["memory"], row["codec"], row["stored"]) == (name, codec, 4)
+            ]
+            assert min(few) == 1.0
+
+
+def test_more_cues_than_patterns_are_damaged_repeatedly_for_the_capacity():
+    names, codecs = ("modern_hopfield",), ("none", "bits:512")
+    plan = recall.Plan(memories=names, codecs=codecs, levels=(0.05,), seeds=1, cues=70)
+    result = recall.compare(data.load("letters"), plan)
+    assert {row["cues"] for row in result.rows} == {26}
+    assert {row["stored"] for row in result.sizes} == {4, 8, 16, 26}
+    for codec in codecs:
+        assert shares(result, "nearest", 0.05, codec) >= 0.95
+        assert all(one["holds"] == 26 for one in result.capacity if one["memory"] == "nearest")
 
 
 def test_grids_hold_theory_and_stay_in_range():

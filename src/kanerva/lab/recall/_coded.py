@@ -44,15 +44,16 @@ class Coded:
         self.x = x if self.plain else self.codec.encode(x)
         self.facts: Facts = measure(self.x, plan.seed)
         self.scorer = data if self.plain else Scorer(self.x, labels, self.domain)
-        self._cues: dict[int, Tensor] = {}
+        self._cues: dict[tuple[float, int, int, int], Tensor] = {}
 
     def cue(self, trial: Trial) -> Float[Tensor, "cues code"]:
         """Return the codes of the cues of a trial, computed once."""
         if self.plain:
             return trial.cue
-        if id(trial) not in self._cues:
-            self._cues[id(trial)] = self.codec.encode(trial.cue)
-        return self._cues[id(trial)]
+        key = (trial.level, trial.seed, trial.stored, len(trial.chosen))
+        if key not in self._cues:
+            self._cues[key] = self.codec.encode(trial.cue)
+        return self._cues[key]
 
     def decode(self, recalled: Float[Tensor, "cues code"]) -> Float[Tensor, "cues n"]:
         """Return recalls as data; an empty read, all zeros, stays empty."""

@@ -19,12 +19,14 @@ class Trial(NamedTuple):
     Attributes:
         level: of damage.
         seed: of the choice and of the damage.
+        stored: how many patterns are stored, from which the cues are chosen.
         chosen: the rows of the data that were damaged.
         cue: the damaged rows.
     """
 
     level: float
     seed: int
+    stored: int
     chosen: Int64[Tensor, "cues"]
     cue: Float[Tensor, "cues n"]
 
@@ -52,8 +54,8 @@ class Cues:
             stored: how many patterns of the order are stored.
         """
         chosen = self.order[torch.arange(self.plan.cues) % stored]
-        level = self.plan.measured()
-        return _trial(self.x, self.plan, self.shape, (level, self.seed), chosen)
+        place = (self.plan.measured(), self.seed, stored)
+        return _trial(self.x, self.plan, self.shape, place, chosen)
 
 
 def trials(x: Float[Tensor, "m n"], plan: Plan, shape: tuple[int, ...]) -> Iterator[Trial]:
@@ -61,7 +63,7 @@ def trials(x: Float[Tensor, "m n"], plan: Plan, shape: tuple[int, ...]) -> Itera
     for seed in range(plan.seed, plan.seed + plan.seeds):
         chosen = _order(len(x), seed)[: plan.cues]
         for level in plan.sweep():
-            yield _trial(x, plan, shape, (level, seed), chosen)
+            yield _trial(x, plan, shape, (level, seed, len(x)), chosen)
 
 
 def drawn_trial(trials: Sequence[Trial]) -> Trial:
@@ -75,8 +77,8 @@ def _order(count: int, seed: int) -> Int64[Tensor, "count"]:
 
 
 def _trial(
-    x: Tensor, plan: Plan, shape: tuple[int, ...], place: tuple[float, int], chosen: Tensor
+    x: Tensor, plan: Plan, shape: tuple[int, ...], place: tuple[float, int, int], chosen: Tensor
 ) -> Trial:
-    level, seed = place
+    level, seed, stored = place
     cue = damage(x[chosen], plan.kind, level, seed=seed, shape=shape, domain=plan.domain)
-    return Trial(level, seed, chosen, cue)
+    return Trial(level, seed, stored, chosen, cue)
