@@ -545,7 +545,7 @@ def test_the_nearest_memory_of_a_given_parameter_is_named(given, do):
 )
 def test_counts_in_notes_are_grammatical(values, said):
     found = data.DataSet.of(np.array(values, dtype=float), name="few")
-    result = recall.compare(found, recall.Plan(memories=("hopfield",), seeds=1, cues=2))
+    result = recall.compare(found, plan_of(memories=("hopfield",), seeds=1, cues=2))
     for words in said:
         assert any(note.startswith(words) for note in result.notes), result.notes
 

@@ -238,7 +238,7 @@ def test_the_best_are_those_that_the_interval_does_not_tell_apart():
 
 
 def test_hardware_is_the_share_of_the_space():
-    one = {"name": "radius", "value": 3, "codec": "none", "dim": 64}
+    one = {"memory": "sdm", "name": "radius", "value": 3, "codec": "none", "dim": 64}
     share = sum(math.comb(64, distance) for distance in range(4)) / 2**64
     (words,) = hardware("SDM", [one])
     assert f"{share:.2g} of the space" in words

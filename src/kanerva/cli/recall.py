@@ -20,7 +20,7 @@ __all__: list[str] = []  # the command is the interface
 MEASURES = ("exact", "nearest", "repaired", "broken", "echoed", "lost", "stored", "class_kept")
 COLUMNS = (*MEASURES, "effective", "steps", "seconds", "bytes")
 WORDS = {"true": True, "false": False, "none": None}
-TERMINAL = ("title", "codec", "parameter", "holds", "exact", "repaired", "broken", "seconds")
+TERMINAL = ("title", "parameter", "holds", "exact", "repaired", "broken", "seconds")
 
 DATA = (
     "{} (mnist and cifar10 are downloaded); module:NAME of a function that returns a DataSet; "
@@ -128,18 +128,27 @@ def recall(
         scale=scale,
     )
     folder = Path("runs", Path(source).stem.replace(":", ".") or "recall") if out is None else out
+    show = _print_json if json_ else _print
+    show(*_run(loaded, plan, folder))
+
+
+def _run(loaded: Any, plan: Any, folder: Path) -> tuple[Any, list[Path]]:
+    """Run a comparison and write its files, while no other process writes to the folder."""
+    from kanerva.lab import recall as recall_
+
     kept = "Nothing is kept: a comparison is written when it is complete"
     with locked(folder, tidy=True):
         with interruptible(lambda: kept), bar() as show:
             result = recall_.compare(loaded, plan, show)
         with interruptible(lambda: f"The files that were complete are kept in {folder}"):
-            files = recall_.save(result, folder, COLUMNS)
-    if json_:
-        names = ("rows", "capacity", "parameters", "notes", "best", "verdicts")
-        found = {name: getattr(result, name) for name in names}
-        typer.echo(json.dumps(found | {"files": [str(path) for path in files]}))
-    else:
-        _print(result, files)
+            return result, recall_.save(result, folder, COLUMNS)
+
+
+def _print_json(result: Any, files: list[Path]) -> None:
+    """Print the numbers and the words as JSON."""
+    names = ("rows", "capacity", "parameters", "notes", "best", "verdicts")
+    found = {name: getattr(result, name) for name in names}
+    typer.echo(json.dumps(found | {"files": [str(path) for path in files]}))
 
 
 def _print(result: Any, files: list[Path]) -> None:

@@ -8,6 +8,7 @@ import lazy_loader
 NAMES = (
     "bench",
     "citations",
+    "codec",
     "data",
     "memories",
     "pages",

@@ -129,6 +129,14 @@ SOURCES = {
         "Proceedings of the National Academy of Sciences",
         {"volume": "79", "number": "8", "pages": "2554--2558"},
     ),
+    "charikar2002": Source(
+        "inproceedings",
+        "Charikar, Moses S.",
+        "Similarity Estimation Techniques from Rounding Algorithms",
+        2002,
+        "Proceedings of the 34th Annual ACM Symposium on Theory of Computing",
+        {"pages": "380--388"},
+    ),
     "willshaw1969": Source(
         "article",
         "Willshaw, David J. and Buneman, O. Peter and Longuet-Higgins, H. Christopher",

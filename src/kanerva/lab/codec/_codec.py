@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -29,6 +29,20 @@ class Codec(ABC):
         arguments: what the codec was built with.
         fitted: the tensors that ``fit`` made, by name, empty before: ``mean``, of the data,
             ``binary``, whether they are -1/+1, and those of the subclass.
+
+    Example:
+        >>> from kanerva.lab.codec import Codec
+        >>> class Doubled(Codec):
+        ...     domain, name, about, length = "real", "twice", "twice the data", None
+        ...     def _fit(self, x, labels):
+        ...         return {}
+        ...     def _encode(self, x):
+        ...         return 2 * x
+        ...     def _decode(self, code):
+        ...         return code / 2
+        >>> import torch
+        >>> Doubled().fit(torch.tensor([[0.5], [1.0]])).encode(torch.tensor([0.25])).tolist()
+        [0.5]
     """
 
     domain: str
@@ -52,7 +66,7 @@ class Codec(ABC):
         """The length of one code; None before ``fit``."""
 
     @door("Codec.fit")
-    def fit(self, x: Float[Tensor, "m n"], labels: Int64[Tensor, "m"] | None = None) -> Self:
+    def fit(self, x: Float[Tensor, "m n"], labels: Int64[Tensor, "m"] | None = None) -> "Codec":
         """Fit the codec to the patterns that will be stored, never to their damaged copies.
 
         Args:

@@ -19,6 +19,7 @@ from kanerva.lab.papers.bricken2021 import (
     regimes,
     weights,
 )
+from kanerva.lab.papers.charikar2002 import codes
 from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
@@ -75,6 +76,7 @@ MODULES = (
     designs,
     hopfield,
     sparse,
+    codes,
     images,
     projection,
     regimes,

@@ -9,30 +9,38 @@ from kanerva import theory
 __all__ = ["hardware"]
 
 
+# Memories whose radius is one of locations; that of "attention" only fits its inverse temperature.
+NAMES = ("sdm", "sdm_patterns")
+
+
 def hardware(title: str, parameters: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Say which share of the space lies within a radius, and how many locations make one active.
 
     Args:
         title: of the memory.
-        parameters: of one memory, as in ``Comparison``; those named ``radius`` are described.
+        parameters: of one memory, as in ``Comparison``; its radius in each code is described.
 
     Example:
-        >>> found = dict(name="radius", value=3, codec="none", dim=64)
-        >>> print(*hardware("SDM, patterns", [found]))
-        SDM, patterns: 3 of 64 bits around a query are 2.4e-15 of the space, so 4e+14 locations
-        are needed for one of them to be active.
+        >>> found = dict(memory="sdm_patterns", name="radius", value=3, codec="none", dim=64)
+        >>> next(hardware("SDM, patterns", [found]))[15:77]
+        'a radius of 3 of 64 bits is 2.4e-15 of the space, so 4e+14 loc'
     """
+    clauses = []
     for one in parameters:
-        if one["name"] != "radius":
+        if one["name"] != "radius" or one["memory"] not in NAMES:
             continue
         log = theory.circle.log_activation(one["dim"], int(one["value"]))
         share, needed = math.exp(log), math.exp(-log)
         there = next((two["value"] for two in parameters if _beside(one, two)), None)
-        words = f"{title}: {one['value']} of {one['dim']:,} bits around a query are {share:.2g} of "
-        words += f"the space, so {needed:.1g} locations are needed for one of them to be active"
+        words = (
+            f"a radius of {one['value']} of {one['dim']:,} bits is {share:.2g} of the space, so "
+        )
+        words += f"{needed:.1g} locations are needed for one of them to be active"
         if there is not None and there * share < 1:
             words += f", and {there:,} are there"
-        yield words + "."
+        clauses.append(words)
+    if clauses:
+        yield f"{title}: {'; '.join(clauses)}."
 
 
 def _beside(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:

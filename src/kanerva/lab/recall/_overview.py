@@ -21,8 +21,9 @@ def overview(result: Comparison, level: float) -> list[dict[str, Any]]:
 
     Returns:
         the lines of ``report.summarise`` with ``parameter``, the one that is fitted to data, and
-        where it was measured ``holds``; those of one memory follow each other. The cue is left out,
-        and so is ``codec`` where there is only one.
+        where it was measured ``holds``; those of one memory follow each other. The cue is left out.
+        Where there are several codes, ``title`` names the code, too: alone, below the first line of
+        a memory, so that the table fits a terminal of 80 columns.
 
     Example:
         >>> from kanerva.lab import data
@@ -41,15 +42,24 @@ def overview(result: Comparison, level: float) -> list[dict[str, Any]]:
         if one["main"]:
             first.setdefault((one["memory"], one["codec"]), _short(one))
     order = list(dict.fromkeys(line["memory"] for line in lines))
-    found = []
+    found: list[dict[str, Any]] = []
     for line in sorted(lines, key=lambda line: order.index(line["memory"])):
         key = (str(line["memory"]), str(line["codec"]))
         more: dict[str, Any] = {"parameter": first.get(key)}
         if holds:
             more["holds"] = holds.get(key)
-        kept = line if several else {name: line[name] for name in line if name != "codec"}
-        found.append({**kept, **more})
+        if several:
+            follows = bool(found) and found[-1]["memory"] == line["memory"]
+            more["title"] = _titled(str(line["title"]), key[1], follows)
+        found.append({**line, **more})
     return found
+
+
+def _titled(title: str, codec: str, follows: bool) -> str:
+    """Name a memory with its code; below another line of the memory the code alone."""
+    if follows:
+        return f"  in {codec}"
+    return title if codec == "none" else f"{title}, {codec}"
 
 
 def _short(one: Mapping[str, Any]) -> str:

@@ -152,8 +152,8 @@ class Run:
                 self._draw(shown, coded.decode(recalled))
 
     def _titled(self, title: str, coded: Coded) -> str:
-        """Name the code, where there are several."""
-        return title if len(self.plan.codecs) == 1 else f"{title}, {coded.name}"
+        """Name a memory with its code, if any."""
+        return title if coded.plain else f"{title}, {coded.name}"
 
     def _found(self, head: Row, trial: Trial, rows: list[int | None]) -> Iterator[Row]:
         """Name the stored pattern nearest to each recall, and its class."""

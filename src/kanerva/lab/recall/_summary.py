@@ -14,6 +14,7 @@ Row = Mapping[str, Any]
 Means = Mapping[float, Mapping[str, float]]
 # Standard errors to either side that make an interval of 95 %.
 WIDE = 1.96
+Key = tuple[str, str]
 
 
 def verdicts(
@@ -52,18 +53,25 @@ def verdicts(
     return found
 
 
-def best(rows: Sequence[Row]) -> list[str]:
+def best(rows: Sequence[Row], parameters: Sequence[Row] = ()) -> list[str]:
     """Name the memories that recall most at the level that is shown, and which cost least.
 
     Args:
         rows: a dict for each codec, memory, level and seed, with the measures of
             ``lab.recall.Scorer``; the memories "cue" and "nearest" are the baselines.
+        parameters: as in ``Comparison``; the one that can be fitted is named with its memory.
 
     Returns:
         sentences; empty without memories or without the baseline "nearest".
     """
     groups, several = _groups(rows)
-    return list(_best(groups, shown_level(rows), several))
+    names = {key: _named(some, key, several) for key, some in groups.items()}
+    for one in parameters:
+        if one["main"]:
+            value = one["value"]
+            text = f"{value:.3g}" if isinstance(value, float) else str(value)
+            names[one["memory"], one["codec"]] += f" ({one['name']} {text})"
+    return list(_best(groups, shown_level(rows), names, several))
 
 
 def _groups(rows: Sequence[Row]) -> tuple[dict[tuple[str, str], list[Row]], bool]:
@@ -118,7 +126,7 @@ def interval(rows: Sequence[Row]) -> tuple[float, float, float]:
 
 
 def _best(
-    groups: Mapping[tuple[str, str], Sequence[Row]], level: float, several: bool
+    groups: Mapping[Key, Sequence[Row]], level: float, names: Mapping[Key, str], several: bool
 ) -> Iterator[str]:
     """Name the memories that recall most, and of these the smallest and the fastest."""
     here = {key: [row for row in some if row["level"] == level] for key, some in groups.items()}
@@ -136,17 +144,17 @@ def _best(
     ]
     limit = f"looking up the nearest pattern recalls {_and(ceilings)}"
     best = [key for key, (mean, _, _) in found.items() if mean == most]
-    named = _and([_named(ours[key], key, several) for key in best])
+    named = _and([names[key] for key in best])
     yield f"Most is recalled at {where} by {named}: {_percent(most)} of the cues; {limit}."
     # Others whose intervals reach into that of the best are not known to be worse.
     close = [key for key, (mean, _, high) in found.items() if mean < most and high >= least]
     if close:
-        names = _and([_named(ours[key], key, several) for key in close])
-        yield f"Within the error of so many cues, the same is recalled by {names}."
-    yield from _cheapest({key: ours[key] for key in (*best, *close)}, several)
+        others = _and([names[key] for key in close])
+        yield f"Within the error of so many cues, the same is recalled by {others}."
+    yield from _cheapest({key: ours[key] for key in (*best, *close)}, names)
 
 
-def _cheapest(best: Mapping[tuple[str, str], Sequence[Row]], several: bool) -> Iterator[str]:
+def _cheapest(best: Mapping[Key, Sequence[Row]], names: Mapping[Key, str]) -> Iterator[str]:
     """Name the smallest and the fastest of the best memories, and those of fixed size."""
     costs = {
         key: (int(some[0]["bytes"]), math.fsum(row["seconds"] for row in some) / len(some))
@@ -158,14 +166,11 @@ def _cheapest(best: Mapping[tuple[str, str], Sequence[Row]], several: bool) -> I
     small = min(costs, key=lambda key: costs[key][0])
     fast = min(costs, key=lambda key: costs[key][1])
     fixed = [key for key, some in best.items() if all(row.get("growth") == 0 for row in some)]
-    words = (
-        f"Of these the smallest is {_named(best[small], small, several)}, of "
-        f"{machine.size(costs[small][0])}, and the fastest {_named(best[fast], fast, several)}, "
-        f"with {_time(costs[fast][1])} for a cue"
-    )
+    words = f"Of these the smallest is {names[small]}, of {machine.size(costs[small][0])}, and the "
+    words += f"fastest {names[fast]}, with {_time(costs[fast][1])} for a cue"
     if fixed:
-        names = _and([_named(best[key], key, several) for key in fixed])
-        words += f"; {names} keeps its size however many patterns are stored"
+        keeps = _and([names[key] for key in fixed])
+        words += f"; {keeps} keeps its size however many patterns are stored"
     yield words + "."
 
 

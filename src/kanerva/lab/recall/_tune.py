@@ -16,7 +16,7 @@ __all__ = ["Bench", "Tuned", "tune"]
 # Values of the first grid and of each finer one between the neighbours of the best.
 FIRST, FINER, ROUNDS = 7, 2, 2
 # Where less is recalled with every value, memories are tuned with a quarter of the patterns.
-LEAST, QUARTER = 0.05, 4
+LEAST, QUARTER = 0.5, 4
 
 
 class Tuned(NamedTuple):
@@ -56,7 +56,7 @@ def tune(name: str, entry: Entry, parameters: list[Parameter], bench: Bench) -> 
 
     The value is the one with which most cues are recalled exactly: on a grid over its range that
     holds theory's value, then on finer grids around the best. Of equal values it is the nearest to
-    theory's. Where no value recalls 5 % of the cues, a quarter of the patterns are stored, and so
+    theory's. Where no value recalls half of the cues, a quarter of the patterns are stored, and so
     on, so that a memory is fitted to as many patterns as it can hold.
 
     Args:
@@ -86,7 +86,7 @@ def tune(name: str, entry: Entry, parameters: list[Parameter], bench: Bench) -> 
 
 def _best(parameter: Parameter, share: Callable[[Number, int], float], stored: int) -> Tuned:
     """Return the value with which most is recalled, with fewer patterns where that is nothing."""
-    theory = parameter.value
+    theory, every = parameter.value, stored
     while True:
         shares: dict[Number, float] = {}
         for values in _grids(parameter, shares):
@@ -97,8 +97,9 @@ def _best(parameter: Parameter, share: Callable[[Number, int], float], stored: i
         stored //= QUARTER
     value = _nearest(shares, parameter)
     gain = most - shares[theory]
-    why = f"recalls {most:.0%} of the cues of another seed, theory's value {shares[theory]:.0%}"
-    why += f" ({parameter.why})"
+    why = "" if stored == every else f"with {stored:,} patterns stored, "
+    why += f"recalls {most:.0%} of the cues of another seed, theory's value {shares[theory]:.0%} "
+    why += f"({parameter.why})"
     return Tuned(parameter._replace(value=value, why=why), theory, gain, stored)
 
 
