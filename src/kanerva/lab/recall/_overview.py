@@ -34,6 +34,7 @@ def overview(result: Comparison, level: float) -> list[dict[str, Any]]:
         ('Dense', 'order 3')
     """
     checks.instance("result", result, Comparison, "give the result of recall.compare")
+    level = checks.number("level", level, 0)
     lines = [line for line in report.summarise(result.rows, level) if line["memory"] != "cue"]
     several = len({line["codec"] for line in lines}) > 1
     holds = {(one["memory"], one["codec"]): one["holds"] for one in result.capacity}

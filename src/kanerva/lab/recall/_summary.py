@@ -96,7 +96,9 @@ def shown_level(rows: Sequence[Row]) -> float:
         >>> shown_level([cue, cue | {"level": 0.3, "exact": 0.0}])
         0.3
     """
-    if isinstance(rows, str) or not all(isinstance(row, Mapping) for row in rows) or not rows:
+    keys = {"memory", "level", "exact"}
+    listed = isinstance(rows, list | tuple) and len(rows) > 0
+    if not listed or not all(isinstance(row, Mapping) and keys <= set(row) for row in rows):
         refuse("rows", rows, must="rows of a comparison", do="give Comparison.rows")
     hurt = {row["level"] for row in rows if row["memory"] == "cue" and row["exact"] < 1}
     levels = hurt or {row["level"] for row in rows}
