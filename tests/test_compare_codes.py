@@ -149,6 +149,18 @@ def test_capacity_at_all_patterns_is_the_recall_of_the_table(random):
             assert sum(last) / len(last) == pytest.approx(expected, abs=1e-6)
 
 
+def test_ties_of_the_baseline_do_not_favour_the_patterns_that_are_damaged():
+    """Of equally near digits the capacity takes the same one as the table."""
+    plan = recall.Plan(memories=("hopfield",), codecs=("none",), levels=(0.1,), seeds=2, cues=60)
+    result = recall.compare(data.load("digits", patterns=700), plan)
+    last = [
+        row["exact"] for row in result.sizes if (row["memory"], row["stored"]) == ("nearest", 700)
+    ]
+    assert sum(last) / len(last) == pytest.approx(shares(result, "nearest", 0.1), abs=1e-6)
+    scorer = recall.Scorer(data.load("digits", patterns=700).bits, None, "bits")
+    assert (scorer.best(scorer.closeness(scorer.x[:50] * 0)).sum(-1) == 700).all()
+
+
 def test_fewer_patterns_are_recalled_no_worse_than_all(random):
     for name in ("nearest", "modern_hopfield"):
         for codec in ("none", "bits:1024"):

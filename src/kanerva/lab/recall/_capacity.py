@@ -99,7 +99,9 @@ def baseline(coded: Coded, plan: Plan, cues: Sequence[Cues]) -> Holds:
 
     def share(some: Cues, stored: int) -> float:
         trial = some.of(stored)
-        among = coded.x[some.order[:stored]]
+        # In the order of the data: the first of equally near patterns is taken, and those that are
+        # damaged come first in the order of storing.
+        among = coded.x[some.order[:stored].sort().values]
         nearest = Scorer(among, None, coded.domain).nearest(coded.cue(trial))
         return coded.scorer.exact(among[nearest], trial.chosen)
 

@@ -90,7 +90,7 @@ def recall_codes(
     In the code a bit says on which side of a random hyperplane a pattern lies. Similar patterns
     stay similar, yet they differ in more bits, so that a sum over all patterns is disturbed less:
     dense and exponential memories reach the nearest neighbour. Random bits need no code, and gain
-    nothing from one. The nearest neighbour itself falls from 90 % to 86 % on digits, because codes
+    nothing from one. The nearest neighbour itself loses half a hundredth on digits, because codes
     of finite length measure angles with an error.
     """
     import torch
