@@ -149,6 +149,37 @@ def test_capacity_at_all_patterns_is_the_recall_of_the_table(random):
             assert sum(last) / len(last) == pytest.approx(expected, abs=1e-6)
 
 
+def test_the_number_held_is_that_of_memories_filled_anew():
+    """Every share of the bisection is that of a new memory that stores these patterns alone."""
+    loaded = data.load("digits", patterns=500)
+    names, levels = ("dense",), (0.1,)
+    given = {"dense.order": 10}
+    plan = recall.Plan(
+        memories=names, codecs=("none",), levels=levels, seeds=3, cues=40, given=given
+    )
+    result = recall.compare(loaded, plan)
+    (held,) = [one for one in result.capacity if one["memory"] == "dense"]
+
+    def share(stored):
+        found = []
+        for seed in range(3):
+            cues = Cues(loaded.bits, plan, loaded.shape, seed)
+            memory = kanerva.dense(64, 10)
+            memory.write(loaded.bits[cues.order[:stored]])
+            trial = cues.of(stored)
+            recalled = memory.recall(trial.cue, steps=plan.steps)
+            found.append((recalled == loaded.bits[trial.chosen]).all(-1).double().mean().item())
+        return sum(found) / 3
+
+    low = max(size for size in sizes(500) if share(size) >= 0.95)
+    high = min(size for size in sizes(500) if size > low)
+    while high - low > max(1, low / 16):
+        middle = (low + high) // 2
+        low, high = (middle, high) if share(middle) >= 0.95 else (low, middle)
+    assert held["holds"] == low
+    assert low not in sizes(500)  # found by the bisection
+
+
 def test_ties_of_the_baseline_do_not_favour_the_patterns_that_are_damaged():
     """Of equally near digits the capacity takes the same one as the table."""
     plan = recall.Plan(memories=("hopfield",), codecs=("none",), levels=(0.1,), seeds=2, cues=60)

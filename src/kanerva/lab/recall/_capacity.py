@@ -71,25 +71,22 @@ def capacity(
         plan: the share of cues, and the steps of a recall.
         cues: those of each seed.
     """
+    seed: int | None = None
     kept = 0
 
     def share(some: Cues, stored: int) -> float:
-        nonlocal kept
-        if entry.fill is not None or stored < kept:
+        nonlocal seed, kept
+        # Further patterns of one order are added to those that are stored.
+        if entry.fill is not None or some.seed != seed or stored < kept:
             memory.clear()
             kept = 0
         fill(memory, entry, coded, data, some.order[kept:stored])
-        kept = stored
+        seed, kept = some.seed, stored
         trial = some.of(stored)
         recalled = settled(memory, coded.cue(trial), plan.steps).state
         return coded.scorer.exact(recalled, trial.chosen)
 
-    def start() -> None:
-        nonlocal kept
-        memory.clear()
-        kept = 0
-
-    found = _measured(share, start, len(coded.x), plan, cues)
+    found = _measured(share, len(coded.x), plan, cues)
     memory.clear()
     return found
 
@@ -105,16 +102,13 @@ def baseline(coded: Coded, plan: Plan, cues: Sequence[Cues]) -> Holds:
         nearest = Scorer(among, None, coded.domain).nearest(coded.cue(trial))
         return coded.scorer.exact(among[nearest], trial.chosen)
 
-    return _measured(share, lambda: None, len(coded.x), plan, cues)
+    return _measured(share, len(coded.x), plan, cues)
 
 
-def _measured(
-    share: Share, start: Callable[[], None], count: int, plan: Plan, cues: Sequence[Cues]
-) -> Holds:
+def _measured(share: Share, count: int, plan: Plan, cues: Sequence[Cues]) -> Holds:
     """Measure the shares at every size and seed, and the number that is held."""
     shares: dict[int, list[float]] = {}
     for some in cues:
-        start()
         for size in sizes(count):
             shares.setdefault(size, []).append(share(some, size))
     rows = [
