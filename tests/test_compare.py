@@ -7,13 +7,13 @@ import math
 import re
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 
 import kanerva
+from choices import chosen_of
 from kanerva import bits
 from kanerva.lab import citations, data, memories, recall
 from kanerva.lab.recall import Scorer
@@ -24,23 +24,6 @@ PHOTOGRAPHS = (
     "moon.png rocket.jpg"
 )
 KEYS = ["memory", "title", "codec", "damage", "level", "seed"]
-
-
-class Choice(NamedTuple):
-    """A parameter of a memory in a result."""
-
-    name: str
-    value: object
-    why: str
-
-
-def chosen_of(result):
-    """Return the parameters of each memory."""
-    found = {}
-    for one in result.parameters:
-        choice = Choice(one["name"], one["value"], one["why"])
-        found.setdefault(one["memory"], []).append(choice)
-    return found
 
 
 def plan_of(**given):

@@ -5,11 +5,11 @@ import os
 import subprocess
 import sys
 import types
-from typing import NamedTuple
 
 import pytest
 import torch
 
+from choices import chosen_of
 from kanerva import InputError, cli
 from kanerva.lab import data, memories, plugins, recall
 
@@ -274,23 +274,6 @@ untitled = lambda: Entry(3, ("bits",), (), raising, nearest_of)
 dense = cue = nearest_of
 """
 QUICK = {"levels": (0.0,), "seeds": 1, "cues": 26, "codecs": ("none",), "capacity": False}
-
-
-class Choice(NamedTuple):
-    """A parameter of a memory in a result."""
-
-    name: str
-    value: object
-    why: str
-
-
-def chosen_of(result):
-    """Return the parameters of each memory."""
-    found = {}
-    for one in result.parameters:
-        choice = Choice(one["name"], one["value"], one["why"])
-        found.setdefault(one["memory"], []).append(choice)
-    return found
 
 
 def compare(*names, given=None, domain="bits"):

@@ -145,7 +145,7 @@ class Codec(ABC):
     def _rows(self, name: str, x: Tensor, length: int) -> Float[Tensor, "rows n"]:
         """Check vectors of a fitted codec, and return them as float32 rows."""
         self._ready()
-        x = arrays.finite(name, _floating(name, arrays.vectors(name, x, length)))
+        x = _floating(name, arrays.vectors(name, x, length))
         return x.reshape(-1, length).float()
 
     def _ready(self) -> None:
@@ -187,7 +187,7 @@ class Codec(ABC):
 
 
 def _floating(name: str, value: Tensor) -> Tensor:
-    """Return ``value`` if its numbers are floating."""
+    """Return ``value`` if its numbers are floating and finite."""
     if not value.is_floating_point():
         must, do = "a floating tensor", f"convert it with {name}.to(torch.float32)"
         refuse(name, value, must=must, do=do, error=InputTypeError)

@@ -13,7 +13,7 @@ from kanerva.lab.recall._store import fill, settled
 from kanerva.lab.recall._trials import Cues
 from kanerva.memory import Memory
 
-__all__ = ["Holds", "baseline", "capacity", "sizes"]
+__all__ = ["LEAST", "Holds", "baseline", "capacity", "sizes"]
 
 # The least number of patterns that are stored.
 LEAST = 4

@@ -13,6 +13,7 @@ from kanerva._core import checks
 from kanerva._core.errors import door, refuse
 from kanerva.lab.data import DataSet
 from kanerva.lab.memories import prepare, spared
+from kanerva.lab.recall._capacity import LEAST
 from kanerva.lab.recall._coded import Coded
 from kanerva.lab.recall._notes import notes
 from kanerva.lab.recall._plan import Plan
@@ -97,9 +98,9 @@ def compare(data: DataSet, plan: Plan, progress: Progress | None = None) -> Comp
     if x is None:
         got = "'bits', of data loaded as real numbers"
         refuse("domain", must="one that the data have", got=got, do="use --domain real")
-    if plan.capacity and len(x) < 4:
+    if plan.capacity and len(x) < LEAST:
         got, do = f"{len(x)}", "give more, or leave the capacity out with --no-capacity"
-        refuse("patterns", must="4 or more to measure a capacity", got=got, do=do)
+        refuse("patterns", must=f"{LEAST} or more to measure a capacity", got=got, do=do)
     scorer = Scorer(x, data.labels, plan.domain)
     codes = [Coded(name, x, data.labels, plan, scorer) for name in plan.codecs]
     # All memories are built before any is read, so that a wrong parameter is found at once.

@@ -13,8 +13,8 @@ from kanerva.lab.recall._trials import Cues
 
 __all__ = ["Bench", "Tuned", "tune"]
 
-# Values of the first grid and of each finer one between the neighbours of the best.
-FIRST, FINER, ROUNDS = 7, 2, 2
+# Values of the first grid, and how often the gaps beside the best value are halved.
+FIRST, ROUNDS = 7, 2
 # Where less is recalled with every value, memories are tuned with a quarter of the patterns.
 LEAST, QUARTER = 0.5, 4
 
@@ -125,9 +125,8 @@ def _grids(parameter: Parameter, shares: dict[Number, float]) -> Iterator[list[N
         here = _place(parameter, _nearest(shares, parameter))
         below = max((one for one in tried if one < here), default=here)
         above = min((one for one in tried if one > here), default=here)
-        steps = [(step + 1) / (FINER // 2 + 1) for step in range(FINER // 2)]
-        finer = [end + (here - end) * step for end in (below, above) for step in steps]
-        yield list(dict.fromkeys(_value(parameter, one) for one in finer))
+        finer = [_value(parameter, end + (here - end) / 2) for end in (below, above)]
+        yield list(dict.fromkeys(finer))
 
 
 def _place(parameter: Parameter, value: Any) -> float:
