@@ -25,8 +25,19 @@ TITLES = (
     "Pruned reads",
     "The nearest pattern",
     "A density",
+    "Codes of data",
 )
-RACES = ("activation", "write", "read", "softmax", "rules", "recall", "nearest", "density")
+RACES = (
+    "activation",
+    "write",
+    "read",
+    "softmax",
+    "rules",
+    "recall",
+    "nearest",
+    "density",
+    "encode",
+)
 
 
 @pytest.fixture(scope="module")

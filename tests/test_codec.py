@@ -62,9 +62,8 @@ def test_a_code_does_not_depend_on_the_other_rows(digits, kind):
     coder = codec.Hyperplanes(1024).fit(x)
     whole = coder.encode(x[:300])
     alone = torch.stack([coder.encode(row) for row in x[:300]])
-    exact = (x[:300].double() - coder.fitted["mean"].float().double()) @ coder.fitted[
-        "normals"
-    ].double()
+    mean, normals = (coder.fitted[name].float().double() for name in ("mean", "normals"))
+    exact = (x[:300].double() - mean) @ normals.T
     assert torch.equal(whole, alone)
     sure = exact.abs() > 1e-4
     assert torch.equal(whole[sure], exact.sign().float()[sure])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from kanerva.lab.bench._codes import PRODUCT
 from kanerva.lab.bench._measure import Row
 from kanerva.lab.bench._patterns import BATCHED, SINGLE
 
@@ -209,6 +210,13 @@ ASKED = (
         "at least",
         "times as fast as plain float32 attention",
         _than("pruned", SHARP, SINGLE, BATCHED, faster=True),
+    ),
+    Asked(
+        "encoding 100,000 rows of 784 numbers in 2,048 bits",
+        1.5,
+        "at most",
+        "times the matrix product",
+        _than("encode", "kanerva", PRODUCT),
     ),
     Asked(MILLION, 60.0, "at most", "s", _million("median", 1.0)),
     Asked("the same, memory beyond the patterns", 1.0, "at most", "GiB", _million("peak", 2**30)),

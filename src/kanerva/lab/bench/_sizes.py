@@ -14,6 +14,7 @@ class Sizes:
     * ``dims``, ``patterns``, ``queries``: d, N and B of reads of patterns, in all combinations.
     * ``one``: d, N and B of the operations of a single size: five steps, nearest, density.
     * ``pruned``: d, N and B of the pruned read.
+    * ``codes``: the numbers of rows, of their coordinates, and of the bits of a code.
     * ``million``: the numbers of patterns and cues of the large recall.
     * ``growth``: the numbers of locations or patterns.
     * ``starts``: how many processes are started.
@@ -29,6 +30,7 @@ class Sizes:
     queries: tuple[int, ...]
     one: tuple[int, int, int]
     pruned: tuple[int, int, int]
+    codes: tuple[int, int, int]
     million: tuple[int, int]
     growth: tuple[int, ...]
     starts: int
@@ -46,6 +48,7 @@ SIZES = {
         queries=(1, 5),
         one=(16, 400, 5),
         pruned=(16, 400, 5),
+        codes=(100, 16, 64),
         million=(600, 20),
         growth=(100, 1000),
         starts=1,
@@ -61,6 +64,7 @@ SIZES = {
         queries=(1, 64),
         one=(64, 100_000, 64),
         pruned=(512, 100_000, 64),
+        codes=(20_000, 784, 2048),
         million=(1_000_000, 1000),
         growth=(1000, 10_000, 100_000),
         starts=1,
@@ -76,6 +80,7 @@ SIZES = {
         queries=(1, 64, 1024),
         one=(64, 100_000, 64),
         pruned=(512, 100_000, 64),
+        codes=(100_000, 784, 2048),
         million=(1_000_000, 1000),
         growth=(1000, 3162, 10_000, 31_623, 100_000, 316_228, 1_000_000),
         starts=3,

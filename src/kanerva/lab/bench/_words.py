@@ -58,6 +58,13 @@ WORDS = {
         "density, up to constants. The limit: one matrix product, or reading the patterns once. "
         "Checked: the formula in float64.",
     ),
+    "encode": (
+        "Codes of data",
+        "`Hyperplanes(k).encode` of rows of n random numbers, beside the product of these rows and "
+        "the normals of the hyperplanes. The limit: that product, or reading the rows once. "
+        "Checked: the signs of the sums in float64; one in a thousand may differ, where a float32 "
+        "sum is near 0.",
+    ),
 }
 MILLION = (
     "{N:,} patterns of {n} bits, written to `kanerva.sdm_patterns(bits={n}, radius={radius})` in "

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from kanerva._core import archive, arrays, checks
@@ -34,7 +34,7 @@ class Codec(ABC):
         >>> from kanerva.lab.codec import Codec
         >>> class Doubled(Codec):
         ...     domain, name, about, length = "real", "twice", "twice the data", None
-        ...     def _fit(self, x, labels):
+        ...     def _fit(self, x, mean, labels):
         ...         return {}
         ...     def _encode(self, x):
         ...         return 2 * x
@@ -86,8 +86,12 @@ class Codec(ABC):
         if labels is not None and tuple(labels.shape) != (len(x),):
             refuse("labels", labels, must=f"of shape ({len(x)},)", do="give one class a row")
         x = x.float()
-        facts = {"mean": x.double().mean(0), "binary": (x.abs() == 1).all()}
-        self.fitted = facts | self._fit(x, labels)
+        mean = x.double().mean(0)
+        self.fitted = {
+            "mean": mean,
+            "binary": (x.abs() == 1).all(),
+            **self._fit(x, mean, labels),
+        }
         return self
 
     @door("Codec.encode")
@@ -174,7 +178,9 @@ class Codec(ABC):
         return {}
 
     @abstractmethod
-    def _fit(self, x: Float[Tensor, "m n"], labels: Tensor | None) -> dict[str, Tensor]:
+    def _fit(
+        self, x: Float[Tensor, "m n"], mean: Float64[Tensor, "n"], labels: Tensor | None
+    ) -> dict[str, Tensor]:
         """Return what is fitted, by name, besides ``mean`` and ``binary``."""
 
     @abstractmethod

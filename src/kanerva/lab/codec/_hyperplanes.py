@@ -13,7 +13,7 @@ from kanerva.lab.codec._codec import Codec
 __all__ = ["Hyperplanes"]
 
 # Numbers in one block of codes.
-BLOCK = 2**22
+BLOCK = 2**21
 # A float32 sum whose size is within so many standard deviations of its rounding is computed again.
 SURE = 8.0
 # The ridge of the regression that decodes, as a share of the length of a code.
@@ -76,61 +76,71 @@ class Hyperplanes(Codec):
         """The number of bits of a code."""
         return self.bits
 
-    def _fit(self, x: Float[Tensor, "m n"], labels: Tensor | None) -> dict[str, Tensor]:
+    def _fit(
+        self, x: Float[Tensor, "m n"], mean: Float64[Tensor, "n"], labels: Tensor | None
+    ) -> dict[str, Tensor]:
         m, n = x.shape
         # Numbers of W, of the codes, and, in float64, of the regression.
         needed = 4 * (n + 2 * m) * self.bits + 8 * (2 * min(m, self.bits) ** 2 + n * self.bits)
         machine.fit("bits", needed, f"{self.bits:,} for {m:,} patterns")
-        draw = arrays.generator(self.seed)
-        normals = torch.randn(n, self.bits, generator=draw)
+        normals = torch.randn(n, self.bits, generator=arrays.generator(self.seed))
         if self.whiten:
-            normals = (_root(x, self.whiten) @ normals.double()).float()
-        self.fitted = {"mean": x.double().mean(0), "normals": normals}
-        code = self._encode(x)
+            normals = (_root(x - mean, self.whiten) @ normals.double()).float()
+        normals = normals.T.contiguous()
+        code = _signs(x, mean, normals)
         centre = code.double().mean(0)
-        map_ = _ridge(code, centre, x.double() - self.fitted["mean"], RIDGE * self.bits)
+        map_ = _ridge(code, centre, x - mean, RIDGE * self.bits)
         return {"normals": normals, "centre": centre, "map": map_}
 
     def _shapes(self, n: int) -> dict[str, tuple[int, ...]]:
-        return {"normals": (n, self.bits), "centre": (self.bits,), "map": (self.bits, n)}
+        return {"normals": (self.bits, n), "centre": (self.bits,), "map": (self.bits, n)}
 
     def _encode(self, x: Float[Tensor, "rows n"]) -> Float[Tensor, "rows code"]:
-        mean, normals = self.fitted["mean"].float(), self.fitted["normals"]
-        code = x.new_empty(len(x), self.bits)
-        rows = max(1, BLOCK // self.bits)
-        # The standard deviation of the rounding of a sum of n products, at most; see Higham and
-        # Mary (2019), A new approach to probabilistic rounding error analysis.
-        unit = SURE * math.sqrt(x.shape[1]) * torch.finfo(x.dtype).eps * normals.norm(dim=0).max()
-        for start in range(0, len(x), rows):
-            part = x[start : start + rows] - mean
-            sums = part @ normals
-            doubtful = (sums.abs() <= unit * part.norm(dim=-1, keepdim=True)).nonzero()
-            out = code[start : start + rows]
-            torch.sign(sums, out=out)  # a zero is doubtful
-            if len(doubtful):
-                out[*doubtful.T] = _again(part, normals, doubtful)
-        return code
+        return _signs(x, self.fitted["mean"], self.fitted["normals"])
 
     def _decode(self, code: Float[Tensor, "rows code"]) -> Float64[Tensor, "rows n"]:
         return self.fitted["mean"] + (code.double() - self.fitted["centre"]) @ self.fitted["map"]
 
 
+def _signs(
+    x: Float[Tensor, "rows n"], mean: Float64[Tensor, "n"], normals: Float[Tensor, "code n"]
+) -> Float[Tensor, "rows code"]:
+    """Return on which side of each hyperplane the rows lie, in blocks."""
+    k, n = normals.shape
+    mean = mean.float()
+    code = x.new_empty(len(x), k)
+    rows = max(1, BLOCK // k)
+    sizes = x.new_empty(min(rows, len(x)), k)
+    # The standard deviation of the rounding of a sum of n products, at most; see Higham and
+    # Mary (2019), A new approach to probabilistic rounding error analysis.
+    unit = SURE * math.sqrt(n) * torch.finfo(x.dtype).eps / 2 * normals.norm(dim=1).max()
+    for start in range(0, len(x), rows):
+        part = x[start : start + rows] - mean
+        out = code[start : start + rows]
+        torch.mm(part, normals.T, out=out)
+        size = torch.abs(out, out=sizes[: len(part)])
+        doubtful = (size <= unit * part.norm(dim=-1, keepdim=True)).nonzero()
+        out.sign_()  # a zero is doubtful
+        if len(doubtful):
+            out[*doubtful.T] = _again(part, normals, doubtful)
+    return code
+
+
 def _again(
-    part: Float[Tensor, "rows n"], normals: Float[Tensor, "n code"], places: Tensor
+    part: Float[Tensor, "rows n"], normals: Float[Tensor, "code n"], places: Tensor
 ) -> Float[Tensor, "places"]:
     """Compute the signs of single sums in float64, each in the same order whatever the batch."""
     signs = []
     for some in torch.split(places, max(1, BLOCK // part.shape[1])):
         row, column = some.T
-        sums = (part[row].double() * normals.T[column].double()).sum(-1)
+        sums = (part[row].double() * normals[column].double()).sum(-1)
         signs.append(torch.where(sums >= 0, 1.0, -1.0))
     return torch.cat(signs).to(part.dtype)
 
 
-def _root(x: Float[Tensor, "m n"], whiten: float) -> Float64[Tensor, "n n"]:
+def _root(centred: Float64[Tensor, "m n"], whiten: float) -> Float64[Tensor, "n n"]:
     """Return the inverse square root of the covariance plus ``whiten`` on its diagonal."""
-    centred = x.double() - x.double().mean(0)
-    variance, directions = torch.linalg.eigh(centred.T @ centred / len(x))
+    variance, directions = torch.linalg.eigh(centred.T @ centred / len(centred))
     return (directions / (variance.clamp_min(0) + whiten).sqrt()) @ directions.T
 
 

@@ -1,6 +1,6 @@
 """No code: the data as they are."""
 
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from kanerva.lab.codec._codec import Codec
@@ -37,7 +37,9 @@ class Plain(Codec):
         """The length of the data."""
         return self.fitted["mean"].shape[0] if self.fitted else None
 
-    def _fit(self, x: Float[Tensor, "m n"], labels: Tensor | None) -> dict[str, Tensor]:
+    def _fit(
+        self, x: Float[Tensor, "m n"], mean: Float64[Tensor, "n"], labels: Tensor | None
+    ) -> dict[str, Tensor]:
         return {}
 
     def _encode(self, x: Float[Tensor, "rows n"]) -> Float[Tensor, "rows n"]:
