@@ -274,7 +274,11 @@ def test_the_best_are_those_that_the_interval_does_not_tell_apart():
     ]
     words = best(rows)
     assert words[0].startswith("Most is recalled at 10% damage by A: 90% of the cues; looking up")
-    assert "recalled by B." in words[1]
+    assert words[1] == "1 other is within the error of so many cues: B."
+    both = best([row | {"codec": codec} for row in rows for codec in ("none", "bits:64")])
+    assert both[1] == (
+        "2 others are within the error of so many cues. Without a code: B. In bits:64: B."
+    )
     assert "smallest is B, of 1.0 KiB" in words[2]
     assert "B keeps its size" in words[2]
     assert not any("C" in sentence for sentence in words[1:])

@@ -57,7 +57,7 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
             f"Recall of {result.name}",
             f"{stored} patterns in {memories} memories, read with damaged cues.",
         ),
-        verdicts=[*result.best, *result.verdicts],
+        verdicts=result.best,
         numbers=_numbers(result, columns),
         figures=figures,
         notes=result.notes,
@@ -90,7 +90,8 @@ def _tables(result: Comparison, folder: Path) -> list[Path]:
 def _numbers(result: Comparison, columns: Sequence[str]) -> report.Numbers:
     """Gather the numbers of the report."""
     share = result.manifest["share"] or 1.0
-    return report.Numbers(result.rows, columns, result.capacity, result.parameters, share)
+    found = (result.capacity, result.parameters, share, result.verdicts)
+    return report.Numbers(result.rows, columns, *found)
 
 
 def _figures(result: Comparison, folder: Path, column: str, written: list[Path]) -> list[Figure]:

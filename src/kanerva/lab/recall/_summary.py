@@ -65,13 +65,14 @@ def best(rows: Sequence[Row], parameters: Sequence[Row] = ()) -> list[str]:
         sentences; empty without memories or without the baseline "nearest".
     """
     groups, several = _groups(rows)
-    names = {key: _named(some, key, several) for key, some in groups.items()}
+    titles = {key: str(some[0]["title"]) for key, some in groups.items()}
+    names = {key: f"{title} {_code(key[1])}" if several else title for key, title in titles.items()}
     for one in parameters:
         if one["main"]:
             value = one["value"]
             text = f"{value:.3g}" if isinstance(value, float) else str(value)
             names[one["memory"], one["codec"]] += f" ({one['name']} {text})"
-    return list(_best(groups, shown_level(rows), names, several))
+    return list(_best(groups, shown_level(rows), names, titles, several))
 
 
 def _groups(rows: Sequence[Row]) -> tuple[dict[tuple[str, str], list[Row]], bool]:
@@ -128,7 +129,11 @@ def interval(rows: Sequence[Row]) -> tuple[float, float, float]:
 
 
 def _best(
-    groups: Mapping[Key, Sequence[Row]], level: float, names: Mapping[Key, str], several: bool
+    groups: Mapping[Key, Sequence[Row]],
+    level: float,
+    names: Mapping[Key, str],
+    titles: Mapping[Key, str],
+    several: bool,
 ) -> Iterator[str]:
     """Name the memories that recall most, and of these the smallest and the fastest."""
     here = {key: [row for row in some if row["level"] == level] for key, some in groups.items()}
@@ -151,8 +156,8 @@ def _best(
     # Others whose intervals reach into that of the best are not known to be worse.
     close = [key for key, (mean, _, high) in found.items() if mean < most and high >= least]
     if close:
-        others = _and([names[key] for key in close])
-        yield f"Within the error of so many cues, the same is recalled by {others}."
+        few = "1 other is" if len(close) == 1 else f"{len(close)} others are"
+        yield f"{few} within the error of so many cues{_listed(close, titles, several)}"
     yield from _cheapest({key: ours[key] for key in (*best, *close)}, names)
 
 
@@ -238,9 +243,15 @@ def _failure(mean: Mapping[str, float]) -> str:
     return "ends in states that were never stored"
 
 
-def _named(rows: Sequence[Row], key: tuple[str, str], several: bool) -> str:
-    """Return the title of a memory, with its code where there are several."""
-    return str(rows[0]["title"]) + (f" {_code(key[1])}" if several else "")
+def _listed(keys: Sequence[Key], titles: Mapping[Key, str], several: bool) -> str:
+    """End a sentence with a list of memories; where there are several codes, with one a code."""
+    if not several:
+        return f": {'; '.join(titles[key] for key in keys)}."
+    groups: dict[str, list[str]] = {}
+    for key in keys:
+        groups.setdefault(_code(key[1]), []).append(titles[key])
+    lists = (f" {code[0].upper()}{code[1:]}: {'; '.join(some)}." for code, some in groups.items())
+    return f".{''.join(lists)}"
 
 
 def _code(codec: str) -> str:

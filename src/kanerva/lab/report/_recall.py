@@ -38,6 +38,7 @@ class Numbers(NamedTuple):
       the value fitted to the data, and ``gain``, the share of cues recalled exactly with it less
       that with theory's value on the cues of tuning. The last three may be None.
     * ``share``: of the cues, for ``capacity``.
+    * ``sentences``: a sentence for each memory.
     """
 
     rows: Sequence[Row]
@@ -45,6 +46,7 @@ class Numbers(NamedTuple):
     capacity: Sequence[Row] = ()
     parameters: Sequence[Row] = ()
     share: float = 0.95
+    sentences: Sequence[str] = ()
 
     def codecs(self) -> list[str]:
         """Return the codes of all tables."""

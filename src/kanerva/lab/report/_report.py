@@ -37,7 +37,7 @@ def page(
     Args:
         heading: the title, and a sentence or two below it.
         verdicts: the findings, one sentence each.
-        numbers: of the tables: rows, capacity and parameters.
+        numbers: of the tables: rows, capacity and parameters; and a sentence for each memory.
         figures: a caption and a drawing as SVG text each, and optionally a second drawing for
             narrow screens.
         notes: remarks, a sentence or two each.
@@ -75,6 +75,7 @@ def page(
         code=column("codec"),
         pivot=pivot(summaries, columns[0], str(rows[0]["damage"])),
         capacity=capacity,
+        sentences=list(numbers.sentences),
         figures=[figure(index, *one) for index, one in enumerate(figures)],
         heads=heads,
         full=full(summaries, columns),
