@@ -281,6 +281,10 @@ def test_the_best_are_those_that_the_interval_does_not_tell_apart():
     )
     assert "smallest is B, of 1.0 KiB" in words[2]
     assert "B keeps its size" in words[2]
+    small = best([row | {"seconds": row["bytes"] / 1e6} for row in rows])[2]
+    assert small.startswith(
+        "Of these B is the smallest, of 1.0 KiB, and the fastest, with 1 ms for"
+    )
     assert not any("C" in sentence for sentence in words[1:])
 
 

@@ -19,7 +19,7 @@ from kanerva.lab.papers.bricken2021 import (
     regimes,
     weights,
 )
-from kanerva.lab.papers.charikar2002 import codes
+from kanerva.lab.papers.charikar2002 import codes, neurons
 from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
@@ -77,6 +77,7 @@ MODULES = (
     hopfield,
     sparse,
     codes,
+    neurons,
     images,
     projection,
     regimes,

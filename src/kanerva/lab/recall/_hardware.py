@@ -23,7 +23,7 @@ def hardware(title: str, parameters: Sequence[Mapping[str, Any]]) -> Iterator[st
     Example:
         >>> found = dict(memory="sdm_patterns", name="radius", value=3, codec="none", dim=64)
         >>> next(hardware("SDM, patterns", [found]))[15:77]
-        'a radius of 3 of 64 bits is 2.4e-15 of the space, so 4e+14 loc'
+        'a radius of 3 of 64 bits is 2.4e-15 of the space, so 4e14 loca'
     """
     clauses = []
     for one in parameters:
@@ -35,7 +35,7 @@ def hardware(title: str, parameters: Sequence[Mapping[str, Any]]) -> Iterator[st
         words = (
             f"a radius of {one['value']} of {one['dim']:,} bits is {share:.2g} of the space, so "
         )
-        words += f"{needed:.1g} locations are needed for one of them to be active"
+        words += f"{_digit(needed)} locations are needed for one of them to be active"
         if there is not None and there * share < 1:
             words += f", and {there:,} are there"
         clauses.append(words)
@@ -46,3 +46,9 @@ def hardware(title: str, parameters: Sequence[Mapping[str, Any]]) -> Iterator[st
 def _beside(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
     """Return whether both are of one code, and the second is the number of locations."""
     return two["name"] == "locations" and two["codec"] == one["codec"]
+
+
+def _digit(number: float) -> str:
+    """Write a number with one digit that counts."""
+    short = f"{number:.1g}"
+    return f"{float(short):,.0f}" if number < 1e6 else short.replace("+", "")

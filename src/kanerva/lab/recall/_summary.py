@@ -173,8 +173,12 @@ def _cheapest(best: Mapping[Key, Sequence[Row]], names: Mapping[Key, str]) -> It
     small = min(costs, key=lambda key: costs[key][0])
     fast = min(costs, key=lambda key: costs[key][1])
     fixed = [key for key, some in best.items() if all(row.get("growth") == 0 for row in some)]
-    words = f"Of these the smallest is {names[small]}, of {machine.size(costs[small][0])}, and the "
-    words += f"fastest {names[fast]}, with {_time(costs[fast][1])} for a cue"
+    size, pace = machine.size(costs[small][0]), f"{_time(costs[fast][1])} for a cue"
+    if small == fast:
+        words = f"Of these {names[small]} is the smallest, of {size}, and the fastest, with {pace}"
+    else:
+        words = f"Of these the smallest is {names[small]}, of {size}, "
+        words += f"and the fastest {names[fast]}, with {pace}"
     if fixed:
         keeps = _and([names[key] for key in fixed])
         words += f"; {keeps} keeps its size however many patterns are stored"

@@ -22,6 +22,9 @@ MEMORIES = (
 # Flipped bits, as a share: 6 of 64.
 LEVEL = 0.09375
 DIGITS = 1750
+SETS = ("digits", "faces", "textures", "letters", "random")
+# Noise in a table of real numbers, of which each column is scaled to [-1, 1].
+NOISE = 0.2
 # Shares of cues recalled exactly from all distinct digits: stored as pixels, and in 2,048 bits.
 MEASURED = {
     "nearest": (0.86, 0.86),
@@ -44,7 +47,7 @@ def _checks() -> Iterator[Check]:
     what = "digits, sdm_patterns with the radius of theory: cues recalled exactly"
     yield Check(what, "exact_theory", 0.11, 0.05, source, where)
     what, source = "{}: share recalled exactly above the nearest neighbour's, at most", "ceiling"
-    for name in ("digits", "random"):
+    for name in (*SETS, "wine"):
         yield Check(what.format(name), "above", 0, 0.03, source, {"data": name}, "max")
     what = "random bits: what a code adds to the share recalled exactly, at most"
     yield Check(what, "added", 0, 0.03, "independent bits need no code", {"data": "random"}, "max")
@@ -58,9 +61,9 @@ def _draw(rows: list[Row]) -> Any:
 QUICK: tuple[Cell, ...] = (
     {"data": "digits", "patterns": 300, "cues": 60, "bits": 512},
     {"data": "random", "patterns": 100, "cues": 60, "bits": 512},
+    {"data": "wine", "patterns": 100, "cues": 60, "bits": 512},
 )
-SETS = ("digits", "faces", "textures", "letters", "random")
-PAPER: tuple[Cell, ...] = ({"data": SETS, "patterns": 2000, "cues": 500, "bits": 2048},)
+PAPER: tuple[Cell, ...] = ({"data": (*SETS, "wine"), "patterns": 2000, "cues": 500, "bits": 2048},)
 
 
 @recipe(
@@ -74,7 +77,7 @@ PAPER: tuple[Cell, ...] = ({"data": SETS, "patterns": 2000, "cues": 500, "bits":
     draw=_draw,
 )
 def recall_codes(
-    data: Annotated[str, "digits, faces, textures, letters or random"],
+    data: Annotated[str, "digits, faces, textures, letters, random or wine"],
     patterns: Annotated[int, "store at most so many distinct patterns"],
     cues: Annotated[int, "cues for each of two seeds"],
     bits: Annotated[int, "length of the code"],
@@ -93,34 +96,34 @@ def recall_codes(
     nothing from one. The nearest neighbour itself loses half a hundredth on digits, because codes
     of finite length measure angles with an error.
     """
-    import torch
-
-    from kanerva.lab import data as data_
     from kanerva.lab import recall
 
     checks.integer("patterns", patterns, 4)
-    distinct = torch.unique(data_.load(data).bits, dim=0)
-    order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed))
-    stored = data_.DataSet.of(distinct[order[:patterns]], name=data)
+    real = data == "wine"
+    stored = _wine(patterns, seed) if real else _distinct(data, patterns, seed)
     plan = recall.Plan(
         memories=MEMORIES,
         codecs=("none", f"bits:{bits}"),
-        levels=(LEVEL,),
+        domain="real" if real else "bits",
+        kind="gaussian" if real else "flip",
+        levels=(NOISE if real else LEVEL,),
         seeds=2,
         cues=min(cues, len(stored.real)),
         seed=seed,
         tune=True,
     )
     result = recall.compare(stored, plan)
-    plain = recall.compare(stored, replace(plan, tune=False, capacity=False))
+    chosen = recall.compare(stored, replace(plan, tune=False, capacity=False))
     fitted = {
         (one["memory"], one["codec"]): one for one in result.parameters if one["gain"] is not None
     }
-    shares, theory = _shares(result.rows), _shares(plain.rows)
+    shares, theory = _shares(result.rows), _shares(chosen.rows)
     for one in result.capacity:
         name, codec = key = one["memory"], one["codec"]
         best = fitted.get(key)
-        head = {"memory": name, "title": one["title"], "codec": codec, "level": LEVEL}
+        head = {"memory": name, "title": one["title"], "codec": codec, "level": one["level"]}
+        # Some memories store bits alone, so real numbers only in a code.
+        plain = shares.get((name, "none")) if codec != "none" else None
         mine = [row for row in result.sizes if (row["memory"], row["codec"]) == key]
         for size in sorted({row["stored"] for row in mine}):
             last = size == len(stored.real)
@@ -132,9 +135,41 @@ def recall_codes(
                 "theory": best["theory"] if best and last else None,
                 "exact_theory": theory[key] if last else None,
                 "above": shares[key] - shares["nearest", codec] if last else None,
-                "added": shares[key] - shares[name, "none"] if last and codec != "none" else None,
+                "added": shares[key] - plain if last and plain is not None else None,
                 "holds": one["holds"] if last else None,
             }
+
+
+def _distinct(name: str, patterns: int, seed: int) -> Any:
+    """Load the distinct patterns of a set of bits, or so many of them."""
+    import torch
+
+    from kanerva.lab import data
+
+    distinct = torch.unique(data.load(name).bits, dim=0)
+    order = torch.randperm(len(distinct), generator=torch.Generator().manual_seed(seed))
+    return data.DataSet.of(distinct[order[:patterns]], name=name)
+
+
+def _wine(patterns: int, seed: int) -> Any:
+    """Load the wines of scikit-learn as a user loads a table: 178 rows of 13 scaled columns."""
+    import csv
+    import tempfile
+    from pathlib import Path
+
+    from sklearn.datasets import load_wine
+
+    from kanerva.lab import data
+
+    wine = load_wine()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "wine.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow([*wine.feature_names, "class"])
+            table.writerows([*row, kind] for row, kind in zip(wine.data, wine.target, strict=True))
+        count = min(patterns, len(wine.data))
+        return data.load(path, patterns=count, seed=seed, domain="real")
 
 
 def _shares(rows: list[dict[str, Any]]) -> dict[tuple[str, str], float]:
