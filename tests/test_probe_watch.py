@@ -185,6 +185,7 @@ def test_normalised_queries_lie_on_a_sphere_and_their_scale_is_read():
     assert head.learned_scale == pytest.approx(1.5 * math.sqrt(small.DIM), rel=1e-5)
     assert head.beta == pytest.approx(head.learned_scale, rel=1e-3)
     assert head.straight == pytest.approx(1, abs=1e-4)
+    assert head.noise == pytest.approx(1 / (1 + math.exp(2 * head.beta / head.dim)), rel=1e-9)
     assert [heads[0, 0].norm for heads in [watched("llama")]] == ["rms"]
     assert watched("gpt2")[0, 0].norm == "layer"
     assert watched("gpt2")[0, 0].learned_scale is None

@@ -494,3 +494,58 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(call, argument):
     with pytest.raises(InputTypeError) as caught:
         call()
     assert caught.value.argument == argument
+
+
+# ---- noise ----
+
+
+@pytest.mark.parametrize("flips", [0.02, 0.2, 0.35, 0.5])
+def test_attention_of_the_beta_of_noise_is_the_posterior(flips):
+    rng = np.random.default_rng(0)
+    patterns, query = rng.choice([-1.0, 1.0], (7, 12)), rng.choice([-1.0, 1.0], 12)
+    # Bayes' rule, from the probability of every single bit.
+    chances = np.where(patterns == query, 1 - flips, flips).prod(1)
+    weights = np.exp(beta.of_noise(12, flips) * (patterns @ query) / 12)
+    np.testing.assert_allclose(weights / weights.sum(), chances / chances.sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("bits", "flips", "value", "radius"),
+    [
+        (64, 0.2, 44.4, 3),
+        (64, 0.3, 27.1, 7),
+        (64, 0.4, 13.0, 13),
+        (32, 0.2, 22.2, 2),
+        (32, 0.3, 13.6, 4),
+        (32, 0.4, 6.5, 7),
+    ],
+)
+def test_noise_has_a_beta_and_a_radius(bits, flips, value, radius):
+    found = beta.of_noise(bits, flips)
+    assert found == pytest.approx(value, abs=0.05)
+    assert beta.noise(bits, found) == pytest.approx(flips, rel=1e-12)
+    assert beta.radius(bits, found).radius == radius
+
+
+def test_noise_has_limits():
+    assert beta.of_noise(64, 0) == math.inf
+    assert beta.of_noise(64, 0.5) == 0
+    assert beta.noise(64, 0) == 0.5
+    assert beta.noise(64, math.inf) == beta.noise(64, 1e9) == 0
+    assert beta.noise(64, beta.of_noise(64, 1e-300)) == pytest.approx(1e-300, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"),
+    [
+        (lambda: beta.of_noise(64, 1), "flips"),
+        (lambda: beta.of_noise(64, math.nan), "flips"),
+        (lambda: beta.of_noise(0, 0.1), "bits"),
+        (lambda: beta.noise(64, -1), "beta"),
+        (lambda: beta.noise(64, math.nan), "beta"),
+        (lambda: beta.noise(64, -math.inf), "beta"),
+    ],
+)
+def test_noise_out_of_range_is_refused_by_name(call, argument):
+    with pytest.raises(InputError, match=f": {argument} must be .*, but it was .*; "):
+        call()

@@ -34,6 +34,7 @@ OUT = "Folder for the report and its tables  [default: runs/probe-MODEL]"
 # The columns of a head: the title, and the digits after the point.
 HEADS = {
     "beta": ("beta", 1),
+    "noise": ("best for\nnoise of", 2),
     "radius": ("radius", 0),
     "regime": ("regime", 0),
     "effective": ("tokens\nused", 1),

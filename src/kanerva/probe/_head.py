@@ -10,6 +10,7 @@ from kanerva.probe import _fit
 from kanerva.probe._fit import Agreement, Fit
 from kanerva.probe._sites import Site, own_norms
 from kanerva.probe._summary import COSINES, DECADES, INPUTS, Summary
+from kanerva.theory import beta as beta_
 
 __all__ = ["Head"]
 
@@ -33,6 +34,7 @@ COLUMNS = (
     "beta_spread",
     "beta_max",
     "beta_peak",
+    "noise",
     "straight",
     "cosine",
     "entropy",
@@ -198,6 +200,15 @@ class Head:
         """Largest softmax input of all queries."""
         largest = float(self._summary.moments["top_input"].largest[self._index])
         return largest if largest > float("-inf") else None
+
+    @property
+    def noise(self) -> float | None:
+        """Share of wrong bits in its queries that ``beta`` is best for, 0 to 0.5.
+
+        Attention with this beta is the posterior over patterns of ``dim`` bits, of which each is
+        flipped with this probability (``theory.beta.noise``).
+        """
+        return None if self.beta is None or self.beta < 0 else beta_.noise(self.dim, self.beta)
 
     @property
     def straight(self) -> float | None:

@@ -21,8 +21,19 @@ from jaxtyping import Float64, Int64
 from kanerva._core import checks
 from kanerva._core.errors import InputTypeError, describe, door, refuse
 from kanerva.theory import cap, circle
+from kanerva.theory._noise import noise, of_noise
 
-__all__ = ["BetaFit", "BetaRadius", "entropic", "fit", "leading", "of", "radius"]
+__all__ = [
+    "BetaFit",
+    "BetaRadius",
+    "entropic",
+    "fit",
+    "leading",
+    "noise",
+    "of",
+    "of_noise",
+    "radius",
+]
 
 LINES = ("ols", "published")
 METHODS = ("kl", *LINES, "mse")

@@ -24,6 +24,11 @@ HEADS = {
         "largest softmax input of a query, mean over queries: a lower bound of its beta",
     ),
     "beta_peak": Column("largest input", "number", "largest softmax input of all queries"),
+    "noise": Column(
+        "best for noise of",
+        "share",
+        "wrong bits in the queries for which attention of this beta is the posterior",
+    ),
     "straight": Column(
         "straight",
         "number",

@@ -94,7 +94,8 @@ def recall_codes(
     stay similar, yet they differ in more bits, so that a sum over all patterns is disturbed less:
     dense and exponential memories reach the nearest neighbour. Random bits need no code, and gain
     nothing from one. The nearest neighbour itself loses half a hundredth on digits, because codes
-    of finite length measure angles with an error.
+    of finite length measure angles with an error. On a table of 13 numbers a row (wine) it loses
+    seven hundredths: the code keeps the direction of a row from the mean, but not its distance.
     """
     from kanerva.lab import recall
 
