@@ -588,3 +588,13 @@ def test_numbers_that_one_run_leaves_open_come_from_another(tmp_path):
     )
     # Of the first run, not the 10,000 of the second.
     assert "| largest square | 9 | 9 | 0 | ok |" in text
+
+
+def test_a_check_subtracts_other_rows():
+    rows = [{"run": name, "beta": beta} for name, beta in (("a", 5.0), ("a", 7.0), ("b", 4.0))]
+    check = Check("a less b", "beta", 2, 0.1, "by hand", {"run": "a"}, less={"run": "b"})
+    verdict = check.judge(rows)
+    assert verdict.value == 2
+    assert verdict.ok
+    assert check.judge(rows[:2]).ok is None
+    assert check.judge(rows[2:]).ok is None

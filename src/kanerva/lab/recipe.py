@@ -98,6 +98,7 @@ class Check:
       computed independently of this library.
     * ``at``: the values of other columns that select the rows.
     * ``aggregate``: ``"mean"``, ``"min"`` or ``"max"`` over the selected rows.
+    * ``less``: the values that select other rows, whose aggregate is subtracted; none where empty.
     * ``reason``: why this library is known to give another value; the check then holds as long as
       the value differs.
 
@@ -116,6 +117,7 @@ class Check:
     at: Mapping[str, Any] = field(default_factory=dict)
     aggregate: str = "mean"
     reason: str = ""
+    less: Mapping[str, Any] = field(default_factory=dict)
 
     @door
     def __post_init__(self) -> None:
@@ -139,8 +141,11 @@ class Check:
             >>> Check("error", "error", 0.0, 0.1, "theory").judge([{"error": 0.25}]).ok
             False
         """
-        values = self._values(rows)
-        value = AGGREGATES[self.aggregate](values) if values else None
+        rows = list(rows)
+        value = self._aggregate(rows, self.at)
+        if self.less:
+            other = self._aggregate(rows, self.less)
+            value = None if value is None or other is None else value - other
         ok = None
         if value is not None:
             near = abs(value - self.expected) <= self.tolerance + 1e-12 * abs(self.expected)
@@ -149,19 +154,19 @@ class Check:
             self.what, value, self.expected, self.tolerance, self.source, ok, self.reason
         )
 
-    def _values(self, rows: Iterable[Row]) -> list[float]:
-        """Return the numbers in the selected rows."""
-        selected = [row for row in rows if self._selects(row)]
+    def _aggregate(self, rows: Iterable[Row], at: Mapping[str, Any]) -> float | None:
+        """Return the aggregate over the rows with these values; None where there are none."""
+        selected = [
+            row for row in rows if all(_same(row.get(name), value) for name, value in at.items())
+        ]
         for row in selected:
             if self.column not in row:
                 got, must = f"rows with {', '.join(map(repr, row))}", "rows with the column"
                 do = "yield it, or name another column"
                 refuse("rows", must=f"{must} {self.column!r}", got=got, do=do)
         values = (row[self.column] for row in selected if row[self.column] is not None)
-        return [number(f"rows, column {self.column!r},", value) for value in values]
-
-    def _selects(self, row: Row) -> bool:
-        return all(_same(row.get(name), value) for name, value in self.at.items())
+        numbers = [number(f"rows, column {self.column!r},", value) for value in values]
+        return AGGREGATES[self.aggregate](numbers) if numbers else None
 
 
 @dataclass(frozen=True)

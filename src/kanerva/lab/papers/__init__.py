@@ -20,6 +20,7 @@ from kanerva.lab.papers.bricken2021 import (
     weights,
 )
 from kanerva.lab.papers.charikar2002 import codes, neurons
+from kanerva.lab.papers.henry2020 import noise, retrieval
 from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
@@ -81,6 +82,8 @@ MODULES = (
     images,
     projection,
     regimes,
+    noise,
+    retrieval,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
