@@ -26,6 +26,7 @@ TITLES = (
     "The nearest pattern",
     "A density",
     "Codes of data",
+    "Training of attention",
 )
 RACES = (
     "activation",
@@ -37,6 +38,7 @@ RACES = (
     "nearest",
     "density",
     "encode",
+    "train",
 )
 
 

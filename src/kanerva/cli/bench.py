@@ -17,7 +17,7 @@ __all__: list[str] = []  # the command is the interface
 SIZE = "quick, in minutes, or full, a quarter of an hour; tiny to try the command"
 ONLY = (
     "An operation: activation, write, read, softmax, rules, recall, pruned, nearest, density, "
-    "million, start or growth; again for more  [default: all]"
+    "encode, train, million, start or growth; again for more  [default: all]"
 )
 THREADS = "Threads of torch and of the engines  [default: torch's own]"
 SECONDS = "Seconds spent on each size, about  [default: from --size]"

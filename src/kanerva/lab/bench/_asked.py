@@ -6,6 +6,7 @@ from typing import NamedTuple
 from kanerva.lab.bench._codes import PRODUCT
 from kanerva.lab.bench._measure import Row
 from kanerva.lab.bench._patterns import BATCHED, SINGLE
+from kanerva.lab.bench._training import PLAIN
 
 __all__ = ["ASKED", "Asked", "Found", "found", "setting"]
 
@@ -217,6 +218,13 @@ ASKED = (
         "at most",
         "times the matrix product",
         _than("encode", "kanerva", PRODUCT),
+    ),
+    Asked(
+        "training of attention",
+        1.25,
+        "at most",
+        "times the same layer in plain torch",
+        _than("train", "kanerva", PLAIN),
     ),
     Asked(MILLION, 60.0, "at most", "s", _million("median", 1.0)),
     Asked("the same, memory beyond the patterns", 1.0, "at most", "GiB", _million("peak", 2**30)),

@@ -15,6 +15,7 @@ class Sizes:
     * ``one``: d, N and B of the operations of a single size: five steps, nearest, density.
     * ``pruned``: d, N and B of the pruned read.
     * ``codes``: the numbers of rows, of their coordinates, and of the bits of a code.
+    * ``training``: the numbers of texts, of places in each, and d, of an update of attention.
     * ``million``: the numbers of patterns and cues of the large recall.
     * ``growth``: the numbers of locations or patterns.
     * ``starts``: how many processes are started.
@@ -31,6 +32,7 @@ class Sizes:
     one: tuple[int, int, int]
     pruned: tuple[int, int, int]
     codes: tuple[int, int, int]
+    training: tuple[int, int, int]
     million: tuple[int, int]
     growth: tuple[int, ...]
     starts: int
@@ -49,6 +51,7 @@ SIZES = {
         one=(16, 400, 5),
         pruned=(16, 400, 5),
         codes=(100, 16, 64),
+        training=(2, 8, 16),
         million=(600, 20),
         growth=(100, 1000),
         starts=1,
@@ -65,6 +68,7 @@ SIZES = {
         one=(64, 100_000, 64),
         pruned=(512, 100_000, 64),
         codes=(20_000, 784, 2048),
+        training=(24, 64, 128),
         million=(1_000_000, 1000),
         growth=(1000, 10_000, 100_000),
         starts=1,
@@ -81,6 +85,7 @@ SIZES = {
         one=(64, 100_000, 64),
         pruned=(512, 100_000, 64),
         codes=(100_000, 784, 2048),
+        training=(24, 64, 128),
         million=(1_000_000, 1000),
         growth=(1000, 3162, 10_000, 31_623, 100_000, 316_228, 1_000_000),
         starts=3,

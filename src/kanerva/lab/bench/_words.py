@@ -65,6 +65,12 @@ WORDS = {
         "Checked: the signs of the sums in float64; one in a thousand may differ, where a float32 "
         "sum is near 0.",
     ),
+    "train": (
+        "Training of attention",
+        "Forward and backward pass of `kanerva.nn.Attention`, causal, four heads with a beta of "
+        "their own, on B texts of so many places, beside the same layer in plain torch with its "
+        "kernel. Checked: the gradients of all weights.",
+    ),
 }
 MILLION = (
     "{N:,} patterns of {n} bits, written to `kanerva.sdm_patterns(bits={n}, radius={radius})` in "
