@@ -48,7 +48,7 @@ def check(
     tolerance: float,
     source: str = COMPUTED,
     column: str = "cosine",
-    **more: str,
+    **more: Any,
 ) -> Check:
     """Return a check that is named by the rows it selects."""
     distance = f"{at['distance']} bits" if "distance" in at else "any distance"
