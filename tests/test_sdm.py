@@ -579,3 +579,46 @@ def test_kanervas_reference_memory():
 
 if __name__ == "__main__":
     print(json.dumps(reference(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))  # noqa: T201
+
+
+def test_the_key_of_a_value_is_read_from_the_counters():
+    rule = kanerva.sdm(bits=64, locations=500, radius=26).separation
+    memory = Locations(bits.random(500, 64, seed=0), 40, separation=rule)
+    keys, values = bits.random(6, 64, seed=1), bits.random(6, 40, seed=2)
+    memory.write(keys, values)
+    addresses, counters = memory.keys[:].double(), memory.values.double()
+    sums = torch.zeros(6, 64, dtype=torch.float64)
+    for row, value in enumerate(values.double()):
+        for address, held in zip(addresses, counters, strict=True):
+            sums[row] += (held * value).sum() * address
+    found = memory.addresses_of(values)
+    decided = sums != 0
+    assert torch.equal(found[decided], sums.sign().to(found.dtype)[decided])
+    assert found.abs().eq(1).all()
+    assert torch.equal(found, torch.stack([memory.addresses_of(value) for value in values]))
+    assert torch.equal(found.reshape(2, 3, 64), memory.addresses_of(values.reshape(2, 3, 40)))
+    with kanerva.settings.use(budget=4096):
+        assert torch.equal(found, memory.addresses_of(values))
+
+
+def test_an_empty_memory_has_no_address_for_a_value():
+    memory = kanerva.sdm(bits=64, locations=100, radius=26)
+    assert memory.addresses_of(bits.random(3, 64, seed=0)).eq(0).all()
+
+
+def test_addresses_are_read_back_from_floating_counters_value_by_value():
+    given = bits.random(300, 64, seed=0)
+    memory = kanerva.Locations(
+        given, separation=kanerva.sdm(64, 300, radius=26).separation, counters=torch.float64
+    )
+    keys, values = bits.random(5, 64, seed=1), bits.random(5, 64, seed=2)
+    memory.write(keys, values)
+    memory.counters.mul_(0.3)
+    found = memory.addresses_of(values)
+    assert torch.equal(found, torch.stack([memory.addresses_of(value) for value in values]))
+
+
+def test_addresses_that_are_not_bits_are_not_read_back():
+    memory = kanerva.models.sdm_continuous(8, 50, radius=2)
+    with pytest.raises(kanerva.InputError, match="addresses must be whole bits"):
+        memory.addresses_of(bits.random(1, 8, seed=0))

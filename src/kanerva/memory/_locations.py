@@ -11,6 +11,7 @@ from kanerva._core.arrays import FLOATS, Listed
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva._core.settings import settings
 from kanerva._engine import routes, writes
+from kanerva._engine.reverse import backwards
 from kanerva._engine.routes import Field
 from kanerva.activation import Activation, Sign
 from kanerva.bits import WORD, Packed, pack
@@ -323,6 +324,50 @@ class Locations(Memory):
             weights = routes.weights(some, *parts)
             columns.append(torch.cat([part @ weights.mT for part in active]))
         return torch.cat(columns, -1).reshape(*given.batch, len(stored))
+
+    @door
+    def addresses_of(self, values: Float[Tensor, "*batch e"] | Listed) -> Float[Tensor, "*batch d"]:
+        r"""Read the memory backwards: return the key under which each value was written.
+
+        .. math:: k = \mathrm{sign}\Big(\sum_i (C_i \cdot v)\, A_i\Big)
+
+        The addresses A of the locations are summed, each as often as its counters C agree with the
+        value. A location that was active for a key holds a trace of the value and lies near the
+        key, so the key can be found after the list of what was written is lost.
+
+        Args:
+            values: ``(..., e)`` of -1/+1.
+
+        Returns:
+            ``(..., d)`` of -1/+1. A tie becomes a fair coin that is fixed by the value; where no
+            counter agrees or disagrees, as in an empty memory, all are 0.
+
+        Raises:
+            InputError: the locations are not bits, or the values have another length.
+
+        Example:
+            >>> import kanerva
+            >>> memory = kanerva.sdm(bits=256, locations=10_000, radius=110)
+            >>> keys, values = kanerva.bits.random(20, 256, seed=1).split(10)
+            >>> memory.write(keys, values)
+            >>> wrong = (memory.addresses_of(values) != keys).sum(-1)
+            >>> bool((wrong <= 20).all())  # of 256 bits
+            True
+
+        Source: the locations are those of Kanerva 1988.
+        """
+        keys = self.keys
+        if not isinstance(keys, Packed):
+            do = "use kanerva.sdm, whose addresses are bits"
+            refuse("addresses", got="real numbers or partial", must="whole bits", do=do)
+        rows = self._rows("values", values, self.value_dim, True)
+        flat = rows.reshape(-1, self.value_dim)
+        # Sums of whole numbers are exact in any order; other ones are taken value by value.
+        sums, agreed = backwards(
+            flat, keys, self.values, exact=not self.counters.is_floating_point()
+        )
+        found = torch.where(agreed[:, None], Sign()(sums, flat.double()), 0.0)
+        return found.to(rows.dtype).reshape(*rows.shape[:-1], self.dim)
 
     def _config(self) -> dict[str, Any]:
         return {

@@ -17,6 +17,7 @@ from kanerva.lab.papers.bricken2021 import (
     optimal_radius,
     projection,
     regimes,
+    triangulate,
     weights,
 )
 from kanerva.lab.papers.charikar2002 import codes, neurons
@@ -82,6 +83,7 @@ MODULES = (
     images,
     projection,
     regimes,
+    triangulate,
     noise,
     retrieval,
 )
