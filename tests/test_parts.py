@@ -690,7 +690,7 @@ def test_scores_of_another_dtype_are_refused(count):
         memory.read(torch.zeros(8, D))
 
 
-@pytest.mark.parametrize("allow", [Mixture, None, "Mixture", [3]])
+@pytest.mark.parametrize("allow", [Mixture, None, "Mixture", [3], np.array("")])
 def test_allow_is_a_sequence_of_classes(tmp_path, allow):
     Mixture(D).save(tmp_path / "memory")
     with pytest.raises(InputError, match="load: allow must be"):

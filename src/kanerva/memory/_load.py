@@ -1,6 +1,7 @@
 """Load a memory from its file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +55,20 @@ def load(path: str | Path, allow: Sequence[Any] = ()) -> Memory:
         ...     len(kanerva.load(pathlib.Path(folder, "memory.safetensors")))
         1
     """
-    if isinstance(allow, type | Tensor) or not isinstance(allow, Iterable):
+    listed: tuple[Any, ...] | None = None
+    with suppress(TypeError):  # a class, a number, an array without axes
+        listed = None if isinstance(allow, Tensor) else tuple(allow)
+    if listed is None:
         do = "give them in a list, allow=[...]"
         refuse("allow", allow, must="a sequence of classes and functions", do=do)
-    allow = tuple(allow)
-    for one in allow:
+    for one in listed:
         if not callable(one) or not hasattr(one, "__qualname__"):
             do = "give the classes and functions themselves"
             refuse("allow", one, must="classes and functions", do=do, error=InputTypeError)
     tensors, header = archive.read(checks.path(path))
     try:
         with torch.inference_mode(False):
-            return _restored(Record(header, tensors), allow)
+            return _restored(Record(header, tensors), listed)
     except InputError as error:
         if not error.function:
             raise
