@@ -111,7 +111,7 @@ GOOD: dict[str, Any] = {
 READS = ("write", "read", "recall", "trace", "explain", "scores", "weights", "nearest", "forget")
 METHODS = {
     memory: (*READS, "settle", "energy", "save", "pattern_weights", "certify"),
-    counters: (*READS, "kill", "save", "pattern_weights"),
+    counters: (*READS, "kill", "save", "pattern_weights", "addresses_of"),
 }
 
 

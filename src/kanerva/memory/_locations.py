@@ -329,45 +329,67 @@ class Locations(Memory):
     def addresses_of(self, values: Float[Tensor, "*batch e"] | Listed) -> Float[Tensor, "*batch d"]:
         r"""Read the memory backwards: return the key under which each value was written.
 
-        .. math:: k = \mathrm{sign}\Big(\sum_i (C_i \cdot v)\, A_i\Big)
+        .. math:: k = \mathrm{sign}\Bigl(\sum_i (C_i \cdot v)\, A_i\Bigr)
 
-        The addresses A of the locations are summed, each as often as its counters C agree with the
-        value. A location that was active for a key holds a trace of the value and lies near the
-        key, so the key can be found after the list of what was written is lost.
+        The addresses A of all locations are summed, each weighted by the inner product of its
+        counters C and the value. Locations that were active for a key lie around that key, and
+        their counters agree with its value. So a value that was written gives a vector near its
+        key, the nearer the fewer pairs are stored; another value gives a random one. Integer
+        counters are summed exactly.
 
         Args:
-            values: ``(..., e)`` of -1/+1.
+            values: ``(..., e)`` in the memory's dtype; -1/+1 where ``value_bits``.
 
         Returns:
-            ``(..., d)`` of -1/+1. A tie becomes a fair coin that is fixed by the value; where no
-            counter agrees or disagrees, as in an empty memory, all are 0.
+            ``(..., d)`` of -1/+1 in the memory's dtype. A sum of zero becomes what a read makes of
+            it, by ``activation``: with ``Sign`` a bit by its rule for ties. Where no location
+            agrees or disagrees, as in an empty memory: zeros, or what ``empty`` says.
 
         Raises:
-            InputError: the locations are not bits, or the values have another length.
+            InputError: addresses that are not bits, values of another length, or with other numbers
+                than bits where bits are stored.
 
         Example:
             >>> import kanerva
             >>> memory = kanerva.sdm(bits=256, locations=10_000, radius=110)
             >>> keys, values = kanerva.bits.random(20, 256, seed=1).split(10)
             >>> memory.write(keys, values)
-            >>> wrong = (memory.addresses_of(values) != keys).sum(-1)
-            >>> bool((wrong <= 20).all())  # of 256 bits
+            >>> found = memory.addresses_of(values)
+            >>> bool((kanerva.bits.hamming(found, keys) <= 20).all())
             True
+            >>> kanerva.bits.hamming(found[:, None], keys).argmin(-1).tolist()  # the nearest key
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 
-        Source: the locations are those of Kanerva 1988.
+        Source: the locations are those of Kanerva 1988; the question is that of a lecture by the
+        authors of Bricken and Pehlevan 2021.
         """
-        keys = self.keys
-        if not isinstance(keys, Packed):
-            do = "use kanerva.sdm, whose addresses are bits"
-            refuse("addresses", got="real numbers or partial", must="whole bits", do=do)
-        rows = self._rows("values", values, self.value_dim, True)
-        flat = rows.reshape(-1, self.value_dim)
-        # Sums of whole numbers are exact in any order; other ones are taken value by value.
-        sums, agreed = backwards(
-            flat, keys, self.values, exact=not self.counters.is_floating_point()
+        if not isinstance(self.keys, Packed):
+            do = "build one with kanerva.sdm, or with the similarity agreement"
+            got = f"one of {self.addresses.dtype} addresses"
+            refuse("memory", got=got, must="one whose addresses are -1/+1 bits", do=do)
+        rows = self._rows("values", values, self.value_dim, self.value_bits)
+        given, exact = (
+            rows.detach().reshape(-1, self.value_dim),
+            not self.counters.dtype.is_floating_point,
         )
-        found = torch.where(agreed[:, None], Sign()(sums, flat.double()), 0.0)
-        return found.to(rows.dtype).reshape(*rows.shape[:-1], self.dim)
+        # Writes change the counters in place.
+        with self._alone():
+            parts = backwards(given, self.keys, self.values, exact)
+            found = torch.cat([self._decided(*part) for part in parts])
+        return found.reshape(*rows.shape[:-1], self.dim)
+
+    def _decided(self, values: Tensor, sums: Tensor, empty: Tensor) -> Tensor:
+        """Return the signs of sums of addresses; zeros are treated as those of a read."""
+        if not arrays.sound(sums):
+            do = "scale the values down"
+            refuse("values", got="too large: sums overflow", must="of sums within float64", do=do)
+        if self.empty == "raise" and not arrays.tracing() and empty.any():
+            got = f"without it, {int(empty.sum())} of {empty.numel()} of them"
+            do = 'give values that were written, or choose empty="zero" or "keep"'
+            refuse("values", got=got, must="such that some counters agree or disagree", do=do)
+        tied = self._activated(torch.zeros_like(sums), values)
+        signs = torch.where(sums == 0, tied, sums.sign()).to(values.dtype)
+        return self._emptied(signs, empty, values)
 
     def _config(self) -> dict[str, Any]:
         return {
