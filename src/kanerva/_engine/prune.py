@@ -55,7 +55,7 @@ def coarse(keys: Tensor, values: Rows) -> Coarse:
         exact, near = keys[start : start + 4096].double(), rounded[start : start + 4096].double()
         length = max(length, float(near.square().sum(-1).amax()))
         away = max(away, 0.0 if rounded is keys else float((exact - near).square().sum(-1).amax()))
-        some = values[start : start + 4096]
+        some = values[start : start + 4096].double()  # the least integer has no absolute value
         size = max(size, float(some.abs().amax()))
     return Coarse(rounded, math.sqrt(length) * (1 + 1e-9), math.sqrt(away) * (1 + 1e-9), size)
 
