@@ -1,5 +1,7 @@
 """The key of a value, read from the counters of locations, and the weight of several copies."""
 
+import math
+import statistics
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -27,17 +29,27 @@ def _checks() -> Iterator[Check]:
 
 
 def _draw(rows: list[Row]) -> Any:
-    names = {"wrong": "a value that was written", "never": "a value that was not"}
+    names = {"wrong": "value that was written", "theory": "theory", "never": "value that was not"}
+    bits = max(row["bits"] for row in rows)
     long = [
-        {"pairs": row["pairs"], "wrong": row[column], "line": name}
-        for row in rows
+        {
+            "pairs": pairs,
+            "wrong": statistics.fmean(row[column] for row in rows if row["pairs"] == pairs),
+            "line": name,
+        }
         for column, name in names.items()
+        for pairs in sorted({row["pairs"] for row in rows})
+    ]
+    long += [
+        {"pairs": row["pairs"], "wrong": row["bits"] / 2, "line": "chance"}
+        for row in (rows[0], rows[-1])
     ]
     frame = plot.Frame(
         "The counters suffice to find a key again",
         "pairs of key and value written",
-        f"wrong bits of the key that is read backwards, of {rows[0]['bits']}",
-        limits=(0, rows[0]["bits"] / 2 * 1.05),
+        f"wrong bits of the key that is read backwards, of {bits}",
+        dots=(names["wrong"], names["never"]),
+        limits=(0, 0.55 * bits),
     )
     return plot.lines(long, "pairs", "wrong", frame, by="line")
 
@@ -48,7 +60,7 @@ def _draw(rows: list[Row]) -> Any:
     "bricken2021",
     "for the correspondence; the question is that of the authors' lecture on it",
     quick=grid(**MEMORY, pairs=(10, 50), values=20),
-    paper=grid(**MEMORY, pairs=tuple(WRONG), values=200),
+    paper=grid(**MEMORY, pairs=(10, 20, 50, 100, 150, 200), values=200, seed=range(5)),
     checks=_checks(),
     draw=_draw,
 )
@@ -62,12 +74,17 @@ def triangulate(
 ) -> Iterator[Row]:
     """Write random pairs to locations, and read the keys back from the values alone.
 
-    The pairs themselves are not kept. Yet every location that was active for a key holds a trace of
-    its value, and all of these locations lie around the key. The sum of the addresses of all
-    locations, each weighted by the product of its counters and the value, therefore points to the
-    key. Its signs have few wrong bits while few pairs are written, and the key stays the nearest of
-    all up to 200 pairs. For a value that was never written, half of the bits are wrong, as by
-    chance.
+    The pairs themselves are not kept. The locations that were active for a key all lie within the
+    radius around it, and their counters agree with its value. The sum of the addresses of all
+    locations, each weighted by the inner product of its counters and the value, therefore points to
+    the key. Its signs have few wrong bits while few pairs are written, and up to 200 pairs the key
+    remains the nearest one of all that were written. For a value that was never written half of the
+    bits are wrong, as by chance.
+
+    Column ``theory`` is the number of wrong bits that follows from signal and noise of one bit of
+    the sum. The noise has two parts: the other values agree with this one by chance, and the active
+    locations are a finite sample of the circle. With ever more locations the second part vanishes,
+    and the share of wrong bits depends only on the length of a value by the number of other pairs.
     """
     import torch
 
@@ -85,9 +102,27 @@ def triangulate(
     never = memory.addresses_of(vectors.random(values, bits, seed=seed + 2))
     yield {
         "wrong": distances.diagonal().double().mean().item(),
+        "theory": _theory(bits, locations, radius, pairs),
         "nearest": (distances.argmin(-1) == torch.arange(some)).double().mean().item(),
         "never": vectors.hamming(never[:, None], keys[None]).double().mean().item(),
     }
+
+
+def _theory(bits: int, locations: int, radius: int, pairs: int) -> float:
+    """Return the wrong bits of a key that is read backwards, by signal and noise of one bit.
+
+    A bit of an active location times that of the key is +1 or -1, with the mean c over the circle.
+    The inner product of counters and value is n for the value itself, and its variance is n for
+    each other value that the location holds.
+    """
+    inside = [math.comb(bits, distance) for distance in range(radius + 1)]
+    agreeing = sum((bits - 2 * distance) * count for distance, count in enumerate(inside))
+    c = agreeing / (bits * sum(inside))
+    active, others = locations * (sum(inside) / 2**bits), pairs - 1
+    signal = active * bits * c
+    sample = active * (bits**2 * (1 - c**2) + others * bits)
+    noise = math.sqrt(sample + others * bits * (active * c) ** 2)
+    return bits / 2 * math.erfc(signal / noise / math.sqrt(2)) if noise else 0.0
 
 
 # Copies of three patterns, their colours in the lecture, and their distances from the cue.
@@ -102,18 +137,23 @@ def _vote_checks() -> Iterator[Check]:
 
 
 def _vote_draw(rows: list[Row]) -> Any:
-    long = [
-        {"distance": row["distance"], "share": row[column], "line": name}
-        for row in rows
-        for column, name in {"counted": "counted", "expected": "share of the circles"}.items()
-    ]
+    long = []
+    # The order of the lines gives each pattern its own colour.
+    for row in reversed(rows):
+        logs, others = theory.circle.log_fraction(row["bits"], row["radius"]), 1 - row["expected"]
+        name = f"{row['pattern']}, {row['copies']} {'copy' if row['copies'] == 1 else 'copies'}"
+        for distance in range(30, min(71, row["bits"] + 1), 2):
+            own = row["expected"] * math.exp(logs[distance] - logs[row["distance"]])
+            long.append({"x": distance, "y": own / (own + others), "line": name})
+    long += [{"x": row["distance"], "y": row["counted"], "line": "counted"} for row in rows]
     frame = plot.Frame(
         "A pattern counts by its copies and its distance",
-        "distance of the pattern from the cue in bits: 1, 2 and 4 copies",
+        "distance of the pattern from the cue in bits",
         "share of the pattern in the read",
         dots=("counted",),
+        limits=(0, 0.75),
     )
-    return plot.lines(long, "distance", "share", frame, by="line")
+    return plot.lines(long, "x", "y", frame, by="line")
 
 
 @recipe(
@@ -131,9 +171,10 @@ def vote(bits: Bits, locations: Locations, radius: Radius, seed: Seed = 0) -> It
 
     A read sums the counters of the locations around the cue. Each pattern counts there as often as
     it was written, times the number of locations that it shares with the cue, which falls with
-    distance. The farthest pattern, which was written four times, has the largest share here, though
-    each of its copies counts only six tenths of the nearest pattern. The counted shares are those
-    of the intersections of circles, up to the random places of the locations.
+    distance. Each line is the share of a pattern if it alone were at another distance, by the
+    intersections of circles. The farthest pattern, which was written four times, has the largest
+    share here, though each of its copies counts only six tenths of the nearest pattern. The counted
+    shares differ from those of the circles by the random places of the locations.
     """
     import torch
 
