@@ -116,6 +116,15 @@ def test_large_numbers_that_cancel_keep_within_the_bound():
         assert found.value.abs().max() <= found.bound.max()
 
 
+def test_prepared_keys_hold_the_largest_of_any_values():
+    keys = torch.eye(2)
+    for values, size in (
+        (torch.eye(2).bool(), 1),
+        (torch.full((2, 1), -128, dtype=torch.int8), 128),
+    ):
+        assert functional.coarse(keys, values).size == size
+
+
 def test_rounded_keys_are_not_used_for_other_keys_at_the_same_address():
     _, keys = case(4000, 256, 1, 0, 1.0, 0)
     memory = kanerva.modern_hopfield(256, beta=400.0)
