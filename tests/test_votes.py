@@ -173,3 +173,12 @@ def test_a_query_without_any_weight_follows_the_policy_of_the_memory_not_that_of
     memory.write(opposite)
     assert not memory.weights(query).any()
     assert torch.equal(memory.read(query), query)
+
+
+def test_votes_that_all_cancel_are_a_tie():
+    pattern = bits.random(1, 256, seed=0)[0]
+    memory = kanerva.sdm_patterns(256, radius=64)
+    memory.write(torch.stack([pattern, -pattern]))
+    between = pattern.clone()
+    between[:128] *= -1
+    assert memory.read(between).abs().eq(1).all()

@@ -179,6 +179,8 @@ def _weights(separation: Separation, levels: Sequence[float]) -> list[float] | N
 def _exact_sign(counts: Tensor, levels: Tensor, separation: Separation) -> int:
     """Return the sign of one sum of counts over levels, exact where the weights are whole."""
     used = counts != 0
+    if not used.any():  # all votes cancel
+        return 0
     weights = separation.level_weights(levels[used].tolist())
     if not weights:
         return 0
