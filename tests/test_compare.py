@@ -470,7 +470,7 @@ def test_verdicts_follow_from_the_numbers():
         ({"steps": 0}, "steps must be"),
         ({"levels": (-0.1,)}, "levels must be"),
         ({"levels": (math.nan,)}, "levels must be"),
-        ({"levels": (2.0,)}, "level must be"),
+        ({"levels": (2.0,)}, "levels must be"),
         ({"memories": 0.5}, "memories must be a sequence of names"),
         ({"memories": "sdm"}, "memories must be a sequence of names"),
         ({"memories": (0.5,)}, "memories must be names of memories"),

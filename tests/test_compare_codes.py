@@ -8,13 +8,15 @@ import pytest
 import torch
 
 import kanerva
+from kanerva import InputError
 from kanerva.lab import data, memories, recall
+from kanerva.lab.codec import Hyperplanes
 from kanerva.lab.memories import Facts, Parameter
 from kanerva.lab.recall._capacity import sizes
 from kanerva.lab.recall._hardware import hardware
 from kanerva.lab.recall._summary import best, interval
 from kanerva.lab.recall._trials import Cues, trials
-from kanerva.lab.recall._tune import _grids, _value
+from kanerva.lab.recall._tune import _grids, _value, _vet
 
 NAMES = ("dense", "modern_hopfield", "sdm_patterns", "hopfield")
 
@@ -279,8 +281,9 @@ def test_the_best_are_those_that_the_interval_does_not_tell_apart():
     assert both[1] == (
         "2 others are within the error of so many cues. Without a code: B. In bits:64: B."
     )
-    assert "smallest is B, of 1.0 KiB" in words[2]
-    assert "B keeps its size" in words[2]
+    assert words[2].startswith("Of these B is the smallest, of 1.0 KiB; B keeps its size")
+    slow = [row | {"seconds": row["seconds"] * (1 + (row["memory"] == "b"))} for row in rows]
+    assert "smallest is B, of 1.0 KiB, and the fastest A, with" in best(slow)[2]
     small = best([row | {"seconds": row["bytes"] / 1e6} for row in rows])[2]
     assert small.startswith(
         "Of these B is the smallest, of 1.0 KiB, and the fastest, with 1 ms for"
@@ -359,3 +362,55 @@ def test_two_patterns_have_no_capacity():
     two = data.DataSet.of(torch.eye(2, 4), name="two")
     with pytest.raises(kanerva.InputError, match="patterns must be 4 or more"):
         recall.compare(two, recall.Plan(memories=("dense",)))
+
+
+def test_patterns_of_one_code_are_not_recalled_exactly():
+    x = torch.tensor([[1.0, 1, 1, 1], [-1, -1, -1, -1], [1, -1, 1, -1], [1, -1, 1, -1]])
+    data_scorer = recall.Scorer(x, None, "bits")
+    codes = torch.tensor([[1.0, 1], [1, 1], [-1, 1], [-1, 1]])
+    merged = data_scorer.merged(codes)
+    assert merged.tolist() == [True, True, False, False]  # copies of one pattern are the same
+    scorer = recall.Scorer(codes, None, "bits", ~merged)
+    chosen = torch.arange(4)
+    assert scorer.exact(codes, chosen) == 0.5
+    assert scorer.score(codes, codes, chosen)["exact"] == 0.5
+
+
+def test_patterns_of_one_code_are_counted_in_a_note():
+    plan = recall.Plan(
+        memories=("dense",), codecs=("bits:8",), levels=(0.1,), seeds=1, cues=20, capacity=False
+    )
+    result = recall.compare(data.load("digits", patterns=200), plan)
+    assert any("have the code of a different pattern, too" in note for note in result.notes)
+    ceiling = next(row["exact"] for row in result.rows if row["memory"] == "nearest")
+    assert ceiling < 0.7
+
+
+def test_one_codec_has_one_name():
+    plan = recall.Plan(codecs=("bits:064", "bits:64", "none"))
+    assert plan.codecs == ("bits:64", "none")
+
+
+def test_a_code_in_which_all_are_equal_is_refused():
+    plan = recall.Plan(memories=("dense",), codecs=("bits:64:1e300",), levels=(0.1,))
+    with pytest.raises(InputError, match="codec must be one in which the patterns differ"):
+        recall.compare(data.load("letters"), plan)
+    with pytest.raises(InputError, match="whiten must be such that W is finite"):
+        Hyperplanes(64, 1e-300).fit(data.load("letters").bits)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"low": 40},
+        {"value": "5"},
+        {"scale": "cubic"},
+        {"scale": "log", "low": 0.0},
+        {"low": None},
+        {"high": math.inf},
+    ],
+)
+def test_a_range_that_cannot_be_searched_is_refused(change):
+    wrong = Parameter("beta", 5.0, "theory", 1.0, 30.0, tuned=True)._replace(**change)
+    with pytest.raises(InputError, match="parameter 'beta' must be finite, with low < high"):
+        _vet("mine", wrong)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from kanerva._core import arrays, checks, machine
-from kanerva._core.errors import door
+from kanerva._core.errors import door, refuse
 from kanerva.lab.codec._codec import Codec
 
 __all__ = ["Hyperplanes"]
@@ -69,7 +69,10 @@ class Hyperplanes(Codec):
         super().__init__(bits=self.bits, whiten=self.whiten, seed=self.seed)
         self.name = f"bits:{self.bits}" + (f":{self.whiten:g}" if self.whiten else "")
         whitened = f" of whitened data (w = {self.whiten:g})" if self.whiten else ""
-        self.about = f"{self.bits:,} signs of random projections{whitened}, seed {self.seed}"
+        signs = "1 sign of a random projection"
+        if self.bits > 1:
+            signs = f"{self.bits:,} signs of random projections"
+        self.about = f"{signs}{whitened}, seed {self.seed}"
 
     @property
     def length(self) -> int | None:
@@ -87,6 +90,9 @@ class Hyperplanes(Codec):
         if self.whiten:
             normals = (_root(x - mean, self.whiten) @ normals.double()).float()
         normals = normals.T.contiguous()
+        if not bool(normals.isfinite().all()):
+            do = "give one of the size of the variances of the data"
+            refuse("whiten", self.whiten, must="such that W is finite in float32", do=do)
         code = _signs(x, mean, normals)
         centre = code.double().mean(0)
         map_ = _ridge(code, centre, x - mean, RIDGE * self.bits)

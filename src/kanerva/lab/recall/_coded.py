@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from kanerva._core.errors import refuse
 from kanerva.lab import codec
 from kanerva.lab.memories import Facts, measure
 from kanerva.lab.recall._plan import Plan
@@ -18,8 +19,12 @@ __all__ = ["Coded"]
 class Coded:
     """The patterns in one code, with the scorers of codes and of data.
 
-    Cues are damaged as data and then encoded. A recall is exact where its code is; repaired and
-    broken coordinates are counted after decoding, in the data.
+    Cues are damaged as data and then encoded. A recall is exact where its code is, and no different
+    pattern has the same code; repaired and broken coordinates are counted after decoding, in the
+    data.
+
+    Attributes:
+        merged: the number of patterns whose code is that of a different pattern, too.
 
     Args:
         name: of the codec.
@@ -42,9 +47,19 @@ class Coded:
         self.plain = name == "none"
         self.domain = plan.domain if self.plain else self.codec.domain
         self.x = x if self.plain else self.codec.encode(x)
+        self.merged = 0
+        self.scorer = data if self.plain else self._score(labels)
         self.facts: Facts = measure(self.x, plan.seed)
-        self.scorer = data if self.plain else Scorer(self.x, labels, self.domain)
         self._cues: dict[tuple[float, int, int, int], Tensor] = {}
+
+    def _score(self, labels: Int64[Tensor, "m"] | None) -> Scorer:
+        """Return the scorer of the codes, in which patterns of one code are not distinct."""
+        if bool((self.x == self.x[0]).all()):
+            got, do = f"{self.name!r}, in which all are equal", "give more bits, or less whitening"
+            refuse("codec", must="one in which the patterns differ", got=got, do=do)
+        merged = self.data.merged(self.x)
+        self.merged = int(merged.sum())
+        return Scorer(self.x, labels, self.domain, ~merged)
 
     def cue(self, trial: Trial) -> Float[Tensor, "cues code"]:
         """Return the codes of the cues of a trial, computed once."""

@@ -32,6 +32,11 @@ def notes(data: DataSet, plan: Plan, codes: Sequence[Coded]) -> list[str]:
                 "encoded; a recall is exact where its code is, and repaired and broken "
                 "coordinates are counted after decoding."
             )
+        if coded.merged:
+            found.append(
+                f"In {coded.name}, {coded.merged:,} of {patterns:,} patterns have the code of a "
+                "different pattern, too. They cannot be told apart, and no recall of them is exact."
+            )
     if data.duplicates and plan.domain == "bits":
         found.append(
             "Looking up the nearest pattern takes the commonest of equally near ones. Where "
@@ -75,7 +80,7 @@ def _crowded(facts: Facts) -> list[str]:
     return [
         f"The nearest other pattern is {apart} away at the median; of random "
         f"patterns it would be about {random}. The parameters that theory gives are for random "
-        "patterns: try others with --set."
+        "patterns: fit others with --tune, or choose them with --set."
     ]
 
 

@@ -58,9 +58,10 @@ def overview(result: Comparison, level: float) -> list[dict[str, Any]]:
 
 def _titled(title: str, codec: str, follows: bool) -> str:
     """Name a memory with its code; below another line of the memory the code alone."""
+    where = "without a code" if codec == "none" else f"in {codec}"
     if follows:
-        return f"  in {codec}"
-    return title if codec == "none" else f"{title}, {codec}"
+        return f"  {where}"
+    return title if codec == "none" else f"{title}\n  {where}"
 
 
 def _short(one: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What a comparison compares: memories, damage and its levels, seeds and cues."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -89,17 +90,21 @@ class Plan:
             must, do = "a dict from MEMORY.PARAMETER to numbers", "write {'sdm.radius': 24}"
             refuse("given", self.given, must=must, do=do, error=InputTypeError)
         codecs = checks.several("codecs", self.codecs, "a sequence of names of codecs")
-        codecs = tuple(dict.fromkeys(codecs or CODECS[self.domain]))
+        codecs = tuple(
+            dict.fromkeys(codec.named(name).name for name in codecs or CODECS[self.domain])
+        )
         checks.keep(self, memories=memories, levels=levels, codecs=codecs)
         for name in ("tune", "capacity"):
             checks.flag(name, getattr(self, name))
         checks.number("share", self.share, 0, 1, open_low=True)
         for name, low in (("seeds", 1), ("cues", 1), ("steps", 1), ("seed", 0)):
             checks.integer(name, getattr(self, name), low)
+        # A share of the coordinates, or the standard deviation of noise.
+        most = math.inf if self.kind == "gaussian" else 1.0
         for level in self.levels:
-            checks.number("levels", level, 0)
+            checks.number("levels", level, 0, most)
         if self.level is not None:
-            checks.number("level", self.level, 0)
+            checks.number("capacity_level", self.level, 0, most)
         codes = {codec.named(name).domain for name in codecs if name != "none"}
         domains = codes | ({self.domain} if "none" in codecs else set())
         for name, entry in self.entries.items() if memories else ():

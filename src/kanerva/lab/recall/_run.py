@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva._core import checks
-from kanerva._core.errors import InputError
+from kanerva._core.errors import InputError, InputTypeError
 from kanerva.lab.data import DataSet
 from kanerva.lab.memories import Entry, Parameter, build, named_errors
 from kanerva.lab.recall._capacity import Holds, baseline, capacity
@@ -216,7 +216,10 @@ def _theory(entry: Entry, coded: Coded, parameters: list[Parameter]) -> float | 
     if entry.theory is None:
         return None
     try:
-        return entry.theory(coded.facts, {one.name: one.value for one in parameters})
+        found = entry.theory(coded.facts, {one.name: one.value for one in parameters})
+        return None if found is None else checks.number("theory", found, 0)
+    except InputTypeError:
+        raise
     except InputError:  # the formula does not hold for these parameters, or exceeds floats
         return None
 

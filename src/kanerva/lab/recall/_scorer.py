@@ -23,6 +23,8 @@ class Scorer:
         x: ``(m, n)`` the stored patterns.
         labels: ``(m,)`` their classes, or None.
         domain: ``"bits"`` or ``"real"``.
+        distinct: ``(m,)`` False for rows that stand for other patterns, too, so that recalling them
+            does not tell which it was; None where all are distinct.
 
     Example:
         >>> import torch
@@ -36,12 +38,26 @@ class Scorer:
     """
 
     def __init__(
-        self, x: Float[Tensor, "m n"], labels: Int64[Tensor, "m"] | None, domain: str
+        self,
+        x: Float[Tensor, "m n"],
+        labels: Int64[Tensor, "m"] | None,
+        domain: str,
+        distinct: Bool[Tensor, "m"] | None = None,
     ) -> None:
         self.x, self.labels, self.binary = x, labels, domain == "bits"
         self._half = x.square().sum(-1) / 2
         _, self._group, sizes = torch.unique(x, dim=0, return_inverse=True, return_counts=True)
         self._copies = sizes[self._group]
+        self.distinct = torch.ones(len(x), dtype=torch.bool) if distinct is None else distinct
+
+    def merged(self, codes: Float[Tensor, "m k"]) -> Bool[Tensor, "m"]:
+        """Mark the patterns whose code is that of a different pattern, too."""
+        _, group = torch.unique(codes, dim=0, return_inverse=True)
+        low = torch.full((len(codes),), len(codes)).scatter_reduce(0, group, self._group, "amin")
+        high = torch.zeros(len(codes), dtype=torch.int64).scatter_reduce(
+            0, group, self._group, "amax"
+        )
+        return (low != high)[group]
 
     def clean(self, state: Float[Tensor, "cues n"]) -> Float[Tensor, "cues n"]:
         """Take the signs of a recall, where bits were stored; zeros of an empty read stay zeros."""
@@ -69,8 +85,9 @@ class Scorer:
         return torch.where(self.best(near), self._copies, 0).argmax(-1)
 
     def exact(self, recalled: Float[Tensor, "cues n"], chosen: Int64[Tensor, "cues"]) -> float:
-        """Return the share of recalls without a wrong coordinate."""
-        return self.right(self.clean(recalled), self.x[chosen]).all(-1).double().mean().item()
+        """Return the share of recalls without a wrong coordinate, of patterns that are distinct."""
+        right = self.right(self.clean(recalled), self.x[chosen]).all(-1)
+        return (right & self.distinct[chosen]).double().mean().item()
 
     def coordinates(
         self,
@@ -149,7 +166,7 @@ class Scorer:
         hurt = ~before.all(-1)
         row: dict[str, Any] = {
             "cues": len(truth),
-            "exact": right.all(-1).float().mean().item(),
+            "exact": (right.all(-1) & self.distinct[chosen]).float().mean().item(),
             "nearest": own.mean().item(),
             **self.coordinates(recalled, cue, chosen),
             "echoed": _share((state == cue).all(-1) & hurt, hurt),

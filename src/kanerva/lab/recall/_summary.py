@@ -149,6 +149,9 @@ def _best(
         _percent(interval(some)[0]) + (f" {_code(codec)}" if several else "")
         for codec, some in limits.items()
     ]
+    if most == 0:
+        yield f"No memory recalls any of the cues at {where}."
+        return
     limit = f"looking up the nearest pattern recalls {_and(ceilings)}"
     best = [key for key, (mean, _, _) in found.items() if mean == most]
     named = _and([names[key] for key in best])
@@ -172,16 +175,22 @@ def _cheapest(best: Mapping[Key, Sequence[Row]], names: Mapping[Key, str]) -> It
         return
     small = min(costs, key=lambda key: costs[key][0])
     fast = min(costs, key=lambda key: costs[key][1])
+    # The times of single seeds must not overlap with those of the next.
+    paces = {key: [row["seconds"] for row in best[key]] for key in costs}
+    clear = all(max(paces[fast]) < min(paces[key]) for key in costs if key != fast)
     fixed = [key for key, some in best.items() if all(row.get("growth") == 0 for row in some)]
     size, pace = machine.size(costs[small][0]), f"{_time(costs[fast][1])} for a cue"
-    if small == fast:
+    if not clear:
+        words = f"Of these {names[small]} is the smallest, of {size}"
+    elif small == fast:
         words = f"Of these {names[small]} is the smallest, of {size}, and the fastest, with {pace}"
     else:
         words = f"Of these the smallest is {names[small]}, of {size}, "
         words += f"and the fastest {names[fast]}, with {pace}"
     if fixed:
         keeps = _and([names[key] for key in fixed])
-        words += f"; {keeps} keeps its size however many patterns are stored"
+        keep = "keeps its" if len(fixed) == 1 else "keep their"
+        words += f"; {keeps} {keep} size however many patterns are stored"
     yield words + "."
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from kanerva._core.errors import InputError
+from kanerva._core.errors import InputError, refuse
 from kanerva.lab.data import DataSet
 from kanerva.lab.memories import Entry, Number, Parameter, build, named_errors
 from kanerva.lab.recall._coded import Coded
@@ -73,6 +73,7 @@ def tune(name: str, entry: Entry, parameters: list[Parameter], bench: Bench) -> 
     for place, parameter in enumerate(values):
         if not parameter.tuned:
             continue
+        _vet(name, parameter)
 
         def share(value: Number, stored: int, place: int = place) -> float:
             tried = [*values[:place], values[place]._replace(value=value), *values[place + 1 :]]
@@ -82,6 +83,21 @@ def tune(name: str, entry: Entry, parameters: list[Parameter], bench: Bench) -> 
         found.append(best)
         values[place] = best.parameter
     return found
+
+
+def _vet(name: str, parameter: Parameter) -> None:
+    """Refuse a parameter that cannot be fitted over its range."""
+    if parameter.choices:
+        return
+    ends = (parameter.low, parameter.high, parameter.value)
+    numbers = [end for end in ends if isinstance(end, int | float) and math.isfinite(end)]
+    sound = len(numbers) == 3 and numbers[0] < numbers[1]
+    positive = sound and min(numbers) > 0
+    if not sound or parameter.scale not in ("linear", "log")[: 1 + positive]:
+        must = "finite, with low < high, and above 0 on a log scale"
+        got = f"{ends[2]} from {ends[0]} to {ends[1]}, scale {parameter.scale!r}"
+        do = f"correct the Parameter of {name!r}, or set tuned=False"
+        refuse(f"parameter {parameter.name!r}", must=must, got=got, do=do)
 
 
 def _best(parameter: Parameter, share: Callable[[Number, int], float], stored: int) -> Tuned:
