@@ -21,7 +21,7 @@ from kanerva.lab.papers.bricken2021 import (
     weights,
 )
 from kanerva.lab.papers.charikar2002 import codes, neurons
-from kanerva.lab.papers.henry2020 import noise, retrieval
+from kanerva.lab.papers.henry2020 import language, noise, retrieval
 from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
@@ -86,6 +86,7 @@ MODULES = (
     triangulate,
     noise,
     retrieval,
+    language,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
@@ -94,7 +95,9 @@ ABSENT = {
     "Statistics of the 90 values of beta that translation models with query-key normalisation "
     "learned (Henry and others 2020)": (
         "the values are not printed in a publication and were only passed on by their authors; the "
-        "three optimal radii with which they are compared are in `sdm.optimal_radius`."
+        "three optimal radii with which they are compared are in `sdm.optimal_radius`. "
+        "`learned.language` trains models of its own in their place. They are not the same: models "
+        "of characters with other widths, trained for minutes."
     ),
     "The effective beta of the heads of GPT-2 (Bricken and Pehlevan 2021, appendix)": (
         "it needs the weights of that model."
