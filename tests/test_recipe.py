@@ -5,13 +5,14 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import joblib
 import pytest
 
 import kanerva
 import toys
-from kanerva import cli
+from kanerva import InputError, cli
 from kanerva._core import checks
 from kanerva.lab import pages, papers, plot, report, runner
 from kanerva.lab.citations import MEMORIES, SOURCES, bibtex
@@ -239,6 +240,34 @@ def test_a_recipe_of_a_script_runs_in_processes_of_its_own(tmp_path):
 
 
 # Files.
+
+
+def test_a_recipe_may_draw_several_figures(tmp_path):
+    both = lambda rows: {"first": toys.draw(rows), "other": toys.draw(rows[:2])}  # noqa: E731
+    several = replace(toys.squares, draw=both)
+    result = runner.run(several, tmp_path / "runs" / several.name)
+    drawn = {path.name for path in result.files if path.suffix == ".svg"}
+    assert drawn == {"figure.svg", "figure-other.svg"}
+    pages.write({several.name: several}, {}, tmp_path / "runs", tmp_path / "docs")
+    page = (tmp_path / "docs" / "recipes" / "toy.squares.md").read_text()
+    assert "](toy.squares.png)" in page
+    assert "](toy.squares-other.png)" in page
+    assert (tmp_path / "docs" / "recipes" / "toy.squares-other.png").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("drawn", "words"),
+    [
+        (3, "draw must be a function that returns a matplotlib figure"),
+        ({}, "draw must be a function that returns a matplotlib figure"),
+        ({"a": 3}, "draw must be a function that returns a matplotlib figure"),
+        ({"../a": 3}, "draw, a name of its figures, must be a word"),
+        ({1: 3}, "draw, a name of its figures, must be a word"),
+    ],
+)
+def test_what_is_no_figure_is_refused(drawn, words):
+    with pytest.raises(InputError, match=words):
+        replace(toys.squares, draw=lambda rows: drawn).figures([])
 
 
 def test_a_run_leaves_table_figure_and_manifest(tmp_path):

@@ -4,6 +4,7 @@ import io
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kanerva._core import files
 from kanerva._core.errors import InputFileError, door, refuse
@@ -76,7 +77,9 @@ def write(
     written = []
     for name, recipe in recipes.items():
         written.append(_text(home / f"{name}.md", page(recipe, results[name])))
-        written.append(_picture(home / f"{name}.png", _figure(Path(runs, name))))
+        for drawn in _figures(recipe, results[name]):
+            picture = home / _beside(name, drawn)
+            written.append(_picture(picture, _figure(Path(runs, name), drawn)))
     written.append(_text(home / "README.md", index(recipes, results)))
     correspondence = files.folder(Path(out, "images")) / "correspondence.png"
     written.append(_picture(correspondence, plot.png(plot.correspondence())))
@@ -111,9 +114,7 @@ def page(recipe: Recipe, result: Result) -> str:
         "",
         recipe.about,
         "",
-        f"![{recipe.title}]({recipe.name}.png)",
-        "",
-        *_caption(recipe, result),
+        *_shown(recipe, result),
         f"{origin} `kanerva cite {recipe.name}` prints how to cite it.",
         "",
         "## Parameters",
@@ -235,11 +236,22 @@ def _not_run(name: str, result: Result) -> Iterator[str]:
         yield (f"* [{name}](recipes/{name}.md): {count}, from “{missing[0]}” to “{missing[-1]}”.")
 
 
-def _caption(recipe: Recipe, result: Result) -> list[str]:
-    """Return what the figure shows, where its drawing says so."""
-    read = getattr(recipe.draw(result.rows), "get_label", str) if result.rows else str
-    words = read()
-    return [*textwrap.wrap(f"*{words}*", 100), ""] if words else []
+def _shown(recipe: Recipe, result: Result) -> Iterator[str]:
+    """Yield the figures, each with a caption where its drawing has one."""
+    for name, figure in _figures(recipe, result).items():
+        yield from (f"![{recipe.title}]({_beside(recipe.name, name)})", "")
+        words = figure.get_label()
+        if words:
+            yield from (*textwrap.wrap(f"*{words}*", 100), "")
+
+
+def _figures(recipe: Recipe, result: Result) -> dict[str, Any]:
+    return recipe.figures([dict(row) for row in result.rows])
+
+
+def _beside(name: str, drawn: str) -> str:
+    """Return the name of a picture beside the page of a recipe."""
+    return f"{name}{drawn.removeprefix('figure')}.png"
 
 
 def _line(verdict: Verdict) -> tuple[str, ...]:
@@ -264,9 +276,9 @@ def _duration(seconds: float) -> str:
     return "a minute" if seconds < 90 else f"{round(seconds / 60)} minutes"
 
 
-def _figure(run: Path) -> bytes:
-    """Return the figure of a run."""
-    drawn = run / "figure.png"
+def _figure(run: Path, name: str) -> bytes:
+    """Return a figure of a run."""
+    drawn = run / f"{name}.png"
     if not drawn.is_file():
         got, do = f"one without {str(drawn)!r}", 'pip install "kanerva[plot]" and run it again'
         refuse("runs", must="runs with figures", got=got, do=do, error=InputFileError)

@@ -181,7 +181,8 @@ class Recipe:
       and the place in it.
     * ``sizes``: the cells of ``"quick"`` and of ``"paper"``.
     * ``checks``: the numbers that a run must reproduce.
-    * ``draw``: a function that makes the figure from the rows alone.
+    * ``draw``: a function that makes the figure from the rows alone, or several as a dict from
+      words to figures, the main one first.
 
     Raises:
         InputError: the name or the source cannot be used, a parameter of the generator is not
@@ -292,6 +293,41 @@ class Recipe:
                 found[tuple(whole.values())] = whole
         return list(found.values())
 
+    def figures(self, rows: list[Row]) -> dict[str, Any]:
+        """Return the figures of a table by the names of their files.
+
+        The main one is ``figure``; each further one is ``figure-`` and its word.
+
+        Args:
+            rows: the table, a dict for each row; ``draw`` may change it.
+
+        Returns:
+            figures of matplotlib, the main one first.
+
+        Raises:
+            InputError: ``draw`` returns something else.
+
+        Example:
+            >>> from kanerva.lab import runner
+            >>> from kanerva.lab.papers import RECIPES
+            >>> recipe = RECIPES["sdm.weights"]
+            >>> rows = runner.run(recipe, given={"bits": 64, "radius": 11}).rows
+            >>> list(recipe.figures(rows))
+            ['figure']
+        """
+        drawn = self.draw(rows)
+        several = drawn if isinstance(drawn, Mapping) and drawn else {"": drawn}
+        for word, figure in several.items():
+            if not isinstance(word, str) or not NAME.fullmatch(word or "figure"):
+                must, do = "a word of letters, digits, _ and -", "name the figure with one"
+                refuse("draw, a name of its figures,", word, must=must, do=do)
+            if not hasattr(figure, "savefig"):
+                must = "a function that returns a matplotlib figure, or a dict of them"
+                refuse("draw", figure, must=must, do="return what matplotlib made")
+        words = list(several)
+        names = ["figure", *(f"figure-{word}" for word in words[1:])]
+        return dict(zip(names, several.values(), strict=True))
+
     def judge(self, rows: list[Row]) -> list[Verdict]:
         """Compare every expected number with the rows of a table.
 
@@ -338,7 +374,7 @@ def recipe(
         figure: the place in the source, such as ``figure 2``.
         quick: cells that take seconds.
         paper: cells of the size of the publication.
-        draw: a function that makes a figure from the rows alone.
+        draw: a function that makes a figure from the rows alone, or a dict from words to figures.
         checks: the numbers that a run must reproduce.
 
     Returns:

@@ -250,10 +250,8 @@ def _finish(
     if find_spec("matplotlib"):
         do = "correct its draw; the same command goes on from the rows that are kept"
         with _blamed(recipe, "one whose draw makes a figure of the rows", do):
-            figure = recipe.draw([dict(row) for row in rows])
-            if not hasattr(figure, "savefig"):
-                refuse("draw", figure, must="a function that returns a matplotlib figure", do=do)
-            files += plot.save(figure, folder, "figure")
+            for name, figure in recipe.figures([dict(row) for row in rows]).items():
+                files += plot.save(figure, folder, name)
     report.write_csv(rows, files[0])
     report.write_json(manifest | {"checks": [verdict._asdict() for verdict in verdicts]}, files[1])
     (folder / JOURNAL).unlink(missing_ok=True)
