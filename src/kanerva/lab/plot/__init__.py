@@ -6,6 +6,7 @@ from kanerva.lab.plot.correspondence import correspondence
 from kanerva.lab.plot.heads import agreement_curves, beta_histogram, layer_histograms
 from kanerva.lab.plot.lines import Frame, lines
 from kanerva.lab.plot.maps import head_maps
+from kanerva.lab.plot.paths import beta_paths
 from kanerva.lab.plot.pictures import gallery
 from kanerva.lab.plot.recall import recall_curves
 from kanerva.lab.plot.replacements import replacement_bars, replacement_curve
@@ -15,6 +16,7 @@ __all__ = [
     "Frame",
     "agreement_curves",
     "beta_histogram",
+    "beta_paths",
     "capacity_curves",
     "correspondence",
     "gallery",

@@ -36,6 +36,8 @@ def key(
         Line2D([], [], color=colours[layer], linewidth=2, label=f"layer {layer}") for layer in named
     ]
     anchor, columns = (0.1 / width, 1 - 0.36 / height), 4 if width < 5 else 8
+    if sum(len(one.get_label()) + 6 for one in (*handles, *extra)) * 0.068 > width:
+        columns = 2 if width < 5 else 4
     look: dict[str, Any] = {"handlelength": 1.4, "columnspacing": 1.5, "labelspacing": 0.3}
     look |= {"loc": "upper left", "bbox_to_anchor": anchor, "ncols": columns}
     figure.legend(handles=[*handles, *extra], **look)

@@ -1,5 +1,6 @@
 """The rows of a table as lines in small panels, the figure of most experiments."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Frame", "lines"]
 
 # The dashes of vertical lines.
-DASHES = [(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2))]
+DASHES = [(0, (4, 2)), (0, (1, 1.6)), (0, (6, 2, 1, 2)), "-"]
 # The open markers of dots, in their order.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -168,11 +169,11 @@ def _grid(
     across = min(frame.across, len(panels))
     down = -(-len(panels) // across)
     width = WIDE * across if across > 2 else NARROW
-    entries = [*names, *frame.verticals]
-    fitting = int(width / (0.5 + 0.068 * max(map(len, entries))))
+    entries = [name for name in names if _explained(name, names, frame)] + [*frame.verticals]
+    fitting = int(width / (0.5 + 0.068 * max(map(len, entries), default=0)))
     columns = max(1, min(len(entries), fitting))
     legend = 0.0
-    if len(entries) > 1:
+    if entries:
         legend = 0.17 * -(-len(entries) // columns) + 0.06
     head = 0.36 + (0.2 if frame.y else 0.0) + legend
     left, right, above, below, bottom = 0.5, 0.12, 0.1 if panels == [""] else 0.3, 0.26, 0.24
@@ -206,7 +207,7 @@ def _legend(
     for index, name in enumerate(names):
         colour, marker, dash = LOOKS[index % len(LOOKS)]
         look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": dash}
-        if name in frame.dots or len(names) > 1:
+        if _explained(name, names, frame):
             look = _dots(frame, name) if name in frame.dots else look
             handles.append(Line2D([], [], label=name, **look))
     for index, name in enumerate(frame.verticals):
@@ -217,9 +218,14 @@ def _legend(
     figure.legend(handles=handles, bbox_to_anchor=(0.1 / width, 1 - place[1] / height), **look)
 
 
+def _explained(name: str, names: Sequence[str], frame: Frame) -> bool:
+    """Return whether a line is in the legend: one of several, or dots."""
+    return name in frame.dots or len(names) > 1
+
+
 def _scale(grid: Sequence["matplotlib.axes.Axes"], frame: Frame) -> None:
     """Draw the diagonal and the vertical lines, and set scales, ticks and limits."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator
 
     look: dict[str, Any] = {"color": QUIET, "zorder": 1}
     for index, axes in enumerate(grid):
@@ -233,6 +239,10 @@ def _scale(grid: Sequence["matplotlib.axes.Axes"], frame: Frame) -> None:
             if letter in frame.log:
                 getattr(axes, f"set_{letter}scale")("log")
                 axis.set_major_formatter(power)
+                low, high = sorted(axis.get_view_interval())
+                if math.floor(math.log10(high)) - math.ceil(math.log10(low)) < 1:
+                    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                    axis.set_major_formatter(lambda value, _: f"{value:g}")
                 axes.minorticks_off()
             else:
                 axis.set_major_locator(MaxNLocator(5 if len(grid) == 1 else 4))

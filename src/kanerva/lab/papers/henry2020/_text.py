@@ -2,18 +2,22 @@
 
 import ast
 import functools
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from jaxtyping import Int64
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["SYMBOLS", "batch", "held_out", "replace", "split"]
+__all__ = ["SYMBOLS", "batch", "held_out", "judge", "replace", "split"]
 
 # Line breaks and the printable characters of ASCII; every other character becomes "?".
 SYMBOLS = "\n" + "".join(map(chr, range(32, 127)))
 # The share of the text that is held out.
 HELD = 0.05
+# The pieces of it on which a model is judged, and how many at a time.
+JUDGED, TOGETHER = 400, 24
 
 
 @functools.cache
@@ -68,3 +72,23 @@ def replace(
         return pieces
     drawn = torch.randint(len(SYMBOLS), pieces.shape, generator=source)
     return torch.where(torch.rand(pieces.shape, generator=source) < share, drawn, pieces)
+
+
+@torch.no_grad()
+def judge(predict: Callable[[Tensor], Tensor], context: int, replaced: float = 0.0) -> float:
+    """Return the bits a character of a model on the text that is held out.
+
+    Args:
+        predict: maps places ``(rows, context)`` to the logits of the characters that follow.
+        context: characters a piece.
+        replaced: the share of input characters that are replaced by random ones.
+    """
+    x, following = held_out(context, JUDGED)
+    x = replace(x, replaced, torch.Generator().manual_seed(0))
+    losses = [
+        nn.functional.cross_entropy(predict(some).flatten(0, 1), right.flatten(), reduction="sum")
+        for some, right in zip(
+            torch.split(x, TOGETHER), torch.split(following, TOGETHER), strict=True
+        )
+    ]
+    return float(torch.stack(losses).sum()) / following.numel() / math.log(2)

@@ -1,0 +1,51 @@
+"""The training loop of the small models, and what a set of betas says about the claim."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from kanerva import theory
+
+__all__ = ["CRITERIA", "optima", "updated"]
+
+CRITERIA = ("noise", "snr", "capacity")
+# Adam's rates for the weights and for the logarithms of beta, which rise over the first updates and
+# then fall to zero. That of beta is larger, so that a short run suffices to leave the first value.
+RATE, FAST, WARM = 2e-3, 1e-2, 50
+
+
+def updated(model: nn.Module, updates: int, loss: Callable[[], Tensor]) -> Iterator[int]:
+    """Train a model, and return the number of updates so far before each and at the end.
+
+    Args:
+        model: its parameters named ``log_beta`` have a rate of their own.
+        updates: the number of updates.
+        loss: a function that draws a batch and returns its loss.
+    """
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in model.named_parameters():
+        groups[name.endswith("log_beta")].append(parameter)
+    optimiser = torch.optim.Adam(
+        [{"params": groups[False], "lr": RATE}, {"params": groups[True], "lr": FAST}]
+    )
+    rate = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: min((step + 1) / WARM, 1 - step / updates)
+    )
+    for update in range(updates):
+        yield update
+        value = loss()
+        optimiser.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        rate.step()
+    yield updates
+
+
+def optima(width: int, patterns: int) -> dict[str, float]:
+    """Return the betas of the radii that are best by three criteria for so many patterns."""
+    found = {}
+    for criterion in CRITERIA:
+        radius = theory.radius.optimal(width, patterns, criterion=criterion).radius
+        found[criterion] = theory.beta.fit(width, max(1, radius)).beta
+    return found
