@@ -21,7 +21,7 @@ from kanerva.lab.papers.bricken2021 import (
     weights,
 )
 from kanerva.lab.papers.charikar2002 import codes, neurons
-from kanerva.lab.papers.henry2020 import language, noise, retrieval
+from kanerva.lab.papers.henry2020 import gpt2, language, noise, retrieval, vision
 from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
@@ -87,6 +87,8 @@ MODULES = (
     noise,
     retrieval,
     language,
+    gpt2,
+    vision,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
@@ -100,7 +102,8 @@ ABSENT = {
         "of characters with other widths, trained for minutes."
     ),
     "The effective beta of the heads of GPT-2 (Bricken and Pehlevan 2021, appendix)": (
-        "it needs the weights of that model."
+        "it needs the weights of that model. `learned.gpt2` reads small models of its shape, which "
+        "it trains."
     ),
     "Recall of MNIST by learned keys (Bricken and Pehlevan 2021)": (
         "the pictures are downloaded, which was not possible where these pages were made. The "

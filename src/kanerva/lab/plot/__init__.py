@@ -3,7 +3,7 @@
 from kanerva.lab.plot._style import png, save, svg
 from kanerva.lab.plot.capacity import capacity_curves
 from kanerva.lab.plot.correspondence import correspondence
-from kanerva.lab.plot.heads import agreement_curves, beta_histogram, layer_histograms
+from kanerva.lab.plot.heads import OPTIMA, agreement_curves, beta_histogram, layer_histograms
 from kanerva.lab.plot.lines import Frame, lines
 from kanerva.lab.plot.maps import head_maps
 from kanerva.lab.plot.paths import beta_paths
@@ -13,6 +13,7 @@ from kanerva.lab.plot.replacements import replacement_bars, replacement_curve
 from kanerva.lab.plot.weights import weight_curves
 
 __all__ = [
+    "OPTIMA",
     "Frame",
     "agreement_curves",
     "beta_histogram",

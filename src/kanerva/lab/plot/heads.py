@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import matplotlib.axes
     import matplotlib.figure
 
-__all__ = ["agreement_curves", "beta_histogram", "layer_histograms"]
+__all__ = ["OPTIMA", "agreement_curves", "beta_histogram", "layer_histograms"]
 
 OPTIMA = {
     "noise": "best against noise",

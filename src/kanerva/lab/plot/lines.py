@@ -102,7 +102,7 @@ def lines(
                 mine = [row for row in here if not by or str(row[by]) == name]
                 _line(axes, _points(mine, x, y, frame.log), frame, (name, index))
             axes.set_title(wrap(title, 28), loc="left", fontsize=9, color=INK, pad=6, va="bottom")
-        _scale(grid, frame)
+        _scale(grid, frame, {"x": _whole(rows, x), "y": False})
     figure.set_label(_caption(panels, names, frame, x))
     return figure
 
@@ -223,7 +223,12 @@ def _explained(name: str, names: Sequence[str], frame: Frame) -> bool:
     return name in frame.dots or len(names) > 1
 
 
-def _scale(grid: Sequence["matplotlib.axes.Axes"], frame: Frame) -> None:
+def _whole(rows: Iterable[Row], x: str) -> bool:
+    """Return whether all places are whole numbers, such as those of layers."""
+    return all(float(number(row, x)).is_integer() for row in rows)
+
+
+def _scale(grid: Sequence["matplotlib.axes.Axes"], frame: Frame, whole: Mapping[str, bool]) -> None:
     """Draw the diagonal and the vertical lines, and set scales, ticks and limits."""
     from matplotlib.ticker import LogLocator, MaxNLocator
 
@@ -245,7 +250,8 @@ def _scale(grid: Sequence["matplotlib.axes.Axes"], frame: Frame) -> None:
                     axis.set_major_formatter(lambda value, _: f"{value:g}")
                 axes.minorticks_off()
             else:
-                axis.set_major_locator(MaxNLocator(5 if len(grid) == 1 else 4))
+                ticks = 5 if len(grid) == 1 else 4
+                axis.set_major_locator(MaxNLocator(ticks, integer=whole[letter]))
         if frame.limits:
             axes.set_ylim(*frame.limits)
         axes.tick_params(labelleft=index % min(frame.across, len(grid)) == 0)

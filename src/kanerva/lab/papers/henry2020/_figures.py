@@ -9,11 +9,6 @@ from kanerva.lab.recipe import Cell, Row
 
 __all__ = ["beta_paths", "fixed", "histogram", "settings"]
 
-CRITERIA = {
-    "noise": "best against noise",
-    "snr": "best signal to noise",
-    "capacity": "largest capacity",
-}
 LEARNED = "learned, mean and standard deviation of the heads"
 SETTINGS = {
     "width": "dimension of a head",
@@ -68,7 +63,9 @@ def fixed(rows: list[Row], base: Cell) -> Any:
     lines = [{"beta": row["beta"], "bits": row["bits"], "line": "one fixed beta"} for row in swept]
     mean = statistics.fmean(row["beta"] for row in learned)
     verticals = {f"mean of the learned betas, {mean:.1f}": mean}
-    verticals |= {f"{CRITERIA[name]}, {beta:.1f}": beta for name, beta in _optima(swept[0]).items()}
+    verticals |= {
+        f"{plot.OPTIMA[name]}, {beta:.1f}": beta for name, beta in _optima(swept[0]).items()
+    }
     frame = plot.Frame(
         "One fixed beta for all heads",
         "beta",
@@ -101,7 +98,7 @@ def _varied(rows: list[Row], base: Cell, name: str) -> Iterator[Row]:
     for row in mine:
         for criterion, beta in _optima(row).items():
             place = {"x": row[name], "panel": SETTINGS[name]}
-            yield place | {"beta": beta, "line": CRITERIA[criterion]}
+            yield place | {"beta": beta, "line": plot.OPTIMA[criterion]}
 
 
 def _last(rows: list[Row]) -> list[Row]:
@@ -110,7 +107,7 @@ def _last(rows: list[Row]) -> list[Row]:
 
 
 def _optima(row: Mapping[str, Any]) -> dict[str, float]:
-    return {name: row[name] for name in CRITERIA}
+    return {name: row[name] for name in plot.OPTIMA}
 
 
 def _same(row: Row, cell: Cell) -> bool:
