@@ -135,7 +135,18 @@ def test_patches_are_those_of_the_picture():
 
 
 def test_the_share_between_the_optima_has_an_interval():
-    base = {"noise": 5.0, "snr": 8.0, "capacity": 16.0, "start": 10.0, "update": 1, "x": 0}
-    rows = [base | {"beta": beta} for beta in [10.0] * 30 + [20.0] * 10]
-    assert "75 % of 40 heads" in _figures.histogram(rows, {"x": 0}).get_label()
-    assert "62 to 88 %" in _figures.histogram(rows, {"x": 0}).get_label()
+    base = {"noise": 5.0, "snr": 8.0, "capacity": 16.0, "update": 1, "updates": 1, "x": 0}
+    inside = {(10, 0): 4, (10, 1): 4, (20, 0): 3, (20, 1): 1}  # heads of four in each model
+    rows = [
+        base | {"start": start, "seed": seed, "beta": 10.0 if head < count else 20.0}
+        for (start, seed), count in inside.items()
+        for head in range(4)
+    ]
+    rows += [base | {"start": 5, "seed": 0, "beta": 99.0}, rows[0] | {"update": 0, "beta": 99.0}]
+    words = _figures.histogram(rows, {"x": 0}).get_label()
+    assert "16 heads of 4 models that started at 10 or 20" in words
+    assert "75 % of them" in words
+    assert "over the models: 44 to 100 %" in words
+    other = [row | {"x": 1, "start": 5, "seed": 0} for row in rows[:8]]
+    words = _figures.histogram(other, {"x": 0}).get_label()
+    assert "8 heads of 1 model that started at 5." in words

@@ -627,3 +627,11 @@ def test_a_check_subtracts_other_rows():
     assert verdict.ok
     assert check.judge(rows[:2]).ok is None
     assert check.judge(rows[2:]).ok is None
+
+
+def test_names_of_figures_differ_in_more_than_case():
+    drawn = toys.draw([{"n": 1, "square": 1, "seed": 0}])
+    for names, words in ((("a", "B", "b"), "differ in more than case"), (("a", ""), "a word of")):
+        several = replace(toys.squares, draw=lambda rows, names=names: dict.fromkeys(names, drawn))
+        with pytest.raises(InputError, match=words):
+            several.figures([])

@@ -28,6 +28,8 @@ Cell = dict[str, Any]
 SIZES = ("quick", "paper")
 # A name is also that of a folder below runs/ or --out.
 NAME = re.compile(r"\w[\w-]{0,60}(\.\w[\w-]{0,60}){0,4}")
+# The word of a figure, which is a part of the name of its file.
+WORD = re.compile(r"\w[\w-]{0,60}")
 KINDS = {int: "whole numbers", float: "finite numbers", str: "words"}
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {
     "mean": statistics.fmean,
@@ -318,13 +320,17 @@ class Recipe:
         drawn = self.draw(rows)
         several = drawn if isinstance(drawn, Mapping) and drawn else {"": drawn}
         for word, figure in several.items():
-            if not isinstance(word, str) or not NAME.fullmatch(word or "figure"):
+            if figure is not drawn and not (isinstance(word, str) and WORD.fullmatch(word)):
                 must, do = "a word of letters, digits, _ and -", "name the figure with one"
                 refuse("draw, a name of its figures,", word, must=must, do=do)
             if not hasattr(figure, "savefig"):
                 must = "a function that returns a matplotlib figure, or a dict of them"
-                refuse("draw", figure, must=must, do="return what matplotlib made")
+                of = f"{describe(figure)} as {word!r}" if word else describe(figure)
+                refuse("draw", got=of, must=must, do="return what matplotlib made")
         words = list(several)
+        if len({word.casefold() for word in words}) < len(words):
+            must, do = "with words that differ in more than case", "rename a figure"
+            refuse("draw", got=", ".join(words), must=must, do=do)
         names = ["figure", *(f"figure-{word}" for word in words[1:])]
         return dict(zip(names, several.values(), strict=True))
 

@@ -334,8 +334,11 @@ class Locations(Memory):
         The addresses A of all locations are summed, each weighted by the inner product of its
         counters C and the value. Locations that were active for a key lie around that key, and
         their counters agree with its value. So a value that was written gives a vector near its
-        key, the nearer the fewer pairs are stored; another value gives a random one. Integer
-        counters are summed exactly.
+        key, the nearer the fewer pairs are stored. Another value gives a mixture of the stored
+        keys, each with the sign in which it agrees with their values by chance. On average half of
+        its bits are those of a key, but where few pairs are stored it may be near one of them. So
+        nearness to a stored key does not show that a value was written. Integer counters are summed
+        exactly.
 
         Args:
             values: ``(..., e)`` in the memory's dtype; -1/+1 where ``value_bits``.

@@ -45,7 +45,7 @@ def beta_histogram(
         more than four times the smallest.
 
     Raises:
-        InputError: there are no rows, or a beta is not finite and above 0.
+        InputError: there are no rows, or a beta is not finite and >= 0.
 
     Example:
         >>> rows = [dict(beta=beta) for beta in (2.0, 5.0, 5.5, 30.0)]
@@ -54,6 +54,7 @@ def beta_histogram(
         4
     """
     check(rows, (), ("beta",))
+    checks.instance("optima", optima, Mapping, "give a dict by criterion")
     betas = [number(row, "beta", 0) for row in rows if row["beta"] is not None]
     marks = sorted(
         (checks.number(f"optima, {name!r},", optima[name], 0), title)

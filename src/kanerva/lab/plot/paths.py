@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kanerva._core import checks
 from kanerva._core.errors import door
 from kanerva.lab.plot._panels import key, panels, shades
-from kanerva.lab.plot._rows import Row, check, number
+from kanerva.lab.plot._rows import Row, check, number, require
 from kanerva.lab.plot._style import INK, VERMILION, styled
 from kanerva.lab.plot.heads import OPTIMA
 
@@ -29,7 +29,7 @@ def beta_paths(
 
     Args:
         rows: a dict for each head and update with ``panel``, the title of its panel, ``update``,
-            ``layer``, ``head`` and ``beta``.
+            ``layer``, ``head`` and ``beta``; rows whose beta is None are left out.
         optima: the optimal betas by the criteria ``"noise"``, ``"snr"`` and ``"capacity"``; other
             keys are not drawn.
         narrow: draw for a phone, with one panel below the other.
@@ -47,12 +47,20 @@ def beta_paths(
         >>> len(figure.axes), len(figure.axes[0].lines)  # the head, the mean and the optimum
         (1, 3)
     """
+    rows = list(rows)
     check(rows, ("update", "layer", "head"), ("beta",))
-    named = [name for name in OPTIMA if name in optima]
-    marks = {name: checks.number(f"optima, {name!r},", optima[name], 0) for name in named}
+    require(rows, ("panel",), "name the panel of each row")
+    checks.instance("optima", optima, Mapping, "give a dict by criterion")
+    marks = {
+        name: checks.number(f"optima, {name!r},", optima[name], 0, open_low=True)
+        for name in OPTIMA
+        if name in optima
+    }
+    rows = [row for row in rows if row["beta"] is not None]
+    require(rows, (), "give rows with a beta")
     titles = list(dict.fromkeys(str(row["panel"]) for row in rows))
     layers = sorted({int(row["layer"]) for row in rows})
-    betas = [number(row, "beta", 0, open_low=True) for row in rows if row["beta"] is not None]
+    betas = [number(row, "beta", 0, open_low=True) for row in rows]
     limits = min([*betas, *marks.values()]) / 1.1, max([*betas, *marks.values()]) * 1.1
     with styled():
         from matplotlib.lines import Line2D
@@ -86,9 +94,8 @@ def _heads(axes: Any, rows: Sequence[Row], colours: Mapping[int, Any]) -> None:
     updates = sorted({row["update"] for row in rows})
     paths: dict[tuple[int, int], dict[float, list[float]]] = {}
     for row in rows:
-        if row["beta"] is not None:
-            path = paths.setdefault((int(row["layer"]), int(row["head"])), {})
-            path.setdefault(row["update"], []).append(row["beta"])
+        path = paths.setdefault((int(row["layer"]), int(row["head"])), {})
+        path.setdefault(row["update"], []).append(row["beta"])
     for (layer, _), path in paths.items():
         points = [(update, statistics.fmean(path[update])) for update in updates if update in path]
         axes.plot(*zip(*points, strict=True), color=colours[layer], linewidth=0.7, alpha=0.8)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from kanerva import theory
 from kanerva._core import checks
+from kanerva._core.errors import refuse
 from kanerva.lab import plot
 from kanerva.lab.papers._common import COMPUTED, Bits, Locations, Radius, Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
@@ -15,6 +16,8 @@ __all__ = ["triangulate", "vote"]
 
 # Wrong bits of a key that is read backwards, by the number of pairs written.
 WRONG = {10: 9.4, 50: 21.9, 100: 33.5, 200: 47.6}
+# The distance to the nearest written key, for values that were never written.
+NEAREST = {10: 82, 50: 93, 200: 99}
 MEMORY: Cell = {"bits": 256, "locations": 10_000, "radius": 110}
 
 
@@ -26,6 +29,9 @@ def _checks() -> Iterator[Check]:
     yield Check(what, "nearest", 1, 0, COMPUTED, MEMORY, "min")
     what = "wrong bits for a value that was never written"
     yield Check(what, "never", 128.5, 1.5, COMPUTED, MEMORY)
+    for pairs, near in NEAREST.items():
+        what = f"distance of such a key to the nearest written one, {pairs} pairs"
+        yield Check(what, "closest", near, 5, COMPUTED, MEMORY | {"pairs": pairs})
 
 
 def _draw(rows: list[Row]) -> Any:
@@ -78,8 +84,12 @@ def triangulate(
     radius around it, and their counters agree with its value. The sum of the addresses of all
     locations, each weighted by the inner product of its counters and the value, therefore points to
     the key. Its signs have few wrong bits while few pairs are written, and up to 200 pairs the key
-    remains the nearest one of all that were written. For a value that was never written half of the
-    bits are wrong, as by chance.
+    remains the nearest one of all that were written.
+
+    For a value that was never written half of the bits are wrong on average, as by chance. But what
+    is read is no random key: it is a mixture of the written keys, each with the sign of the
+    agreement of its value with this one. So it is nearer to one of them than a random key would be,
+    which the columns ``closest`` and ``random`` compare, the more so the fewer pairs are written.
 
     Column ``theory`` is the number of wrong bits that follows from signal and noise of one bit of
     the sum. The noise has two parts: the other values agree with this one by chance, and the active
@@ -87,6 +97,7 @@ def triangulate(
     and the share of wrong bits depends only on the length of a value by the number of other pairs.
     """
     import torch
+    from scipy.stats import binom
 
     import kanerva
     from kanerva import bits as vectors
@@ -100,11 +111,17 @@ def triangulate(
     read = memory.addresses_of(written[:some])
     distances = vectors.hamming(read[:, None], keys[None])
     never = memory.addresses_of(vectors.random(values, bits, seed=seed + 2))
+    if not read.all() or not never.all():
+        must, do = "such that every key is near some location", "widen it, or give more locations"
+        refuse("radius", got=f"{radius} for {locations} locations", must=must, do=do)
+    apart = vectors.hamming(never[:, None], keys[None]).double()
     yield {
         "wrong": distances.diagonal().double().mean().item(),
         "theory": _theory(bits, locations, radius, pairs),
         "nearest": (distances.argmin(-1) == torch.arange(some)).double().mean().item(),
-        "never": vectors.hamming(never[:, None], keys[None]).double().mean().item(),
+        "never": apart.mean().item(),
+        "closest": apart.amin(-1).mean().item(),
+        "random": float((binom.sf(range(bits + 1), bits, 0.5) ** pairs).sum()),
     }
 
 
@@ -181,6 +198,7 @@ def vote(bits: Bits, locations: Locations, radius: Radius, seed: Seed = 0) -> It
     import kanerva
     from kanerva import bits as vectors
 
+    checks.integer("bits", bits, max(distance for _, distance in VOTERS.values()))
     memory = kanerva.sdm(bits, locations, radius, seed=seed)
     cue = vectors.random(1, bits, seed=seed + 1)
     patterns, copies = [], []
@@ -191,6 +209,9 @@ def vote(bits: Bits, locations: Locations, radius: Radius, seed: Seed = 0) -> It
         copies.append(count)
     times = torch.tensor(copies).double()
     counted = times * memory.pattern_weights(cue[0], torch.cat(patterns)).double()
+    if not counted.sum():
+        must, do = "such that the cue shares locations with a pattern", "widen it"
+        refuse("radius", got=f"{radius} for {locations} locations", must=must, do=do)
     logs = theory.circle.log_fraction(bits, radius)
     shared = torch.tensor([logs[distance] for _, distance in VOTERS.values()]).exp() * times
     for place, (colour, (count, distance)) in enumerate(VOTERS.items()):

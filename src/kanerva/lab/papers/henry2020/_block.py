@@ -85,8 +85,9 @@ class Normed(nn.Linear):
     """A linear map with a layer norm of each head of its output."""
 
     def __init__(self, linear: nn.Linear, width: int) -> None:
-        super().__init__(linear.in_features, linear.out_features)
-        self.load_state_dict(linear.state_dict())
+        # No weights are drawn, so models of one seed are equal in all others.
+        super().__init__(linear.in_features, linear.out_features, device="meta")
+        self.weight, self.bias = linear.weight, linear.bias
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -18,27 +18,37 @@ SETTINGS = {
 
 
 def histogram(rows: list[Row], base: Cell) -> Any:
-    """Draw the final betas of the heads of all models of one setting, from two first values.
+    """Draw the final betas of the heads of all models of one setting.
 
-    The caption has the share between the outer two optima, with its bootstrap interval.
+    These are the models that started at 10 or 20, where there are such. The caption has the share
+    between the outer two optima, with its bootstrap interval over the models.
     """
     import numpy as np
     from scipy.stats import bootstrap
 
-    plain = [row for row in _last(rows) if row["start"] in (10, 20) and _same(row, base)] or rows
-    optima = _optima(plain[0])
-    figure = plot.beta_histogram(plain, optima)
+    last = _last(_alike(rows, base))
+    last = [row for row in last if row["start"] in (10, 20)] or last
+    optima = _optima(last[0])
+    figure = plot.beta_histogram(last, optima)
     low, high = min(optima.values()), max(optima.values())
-    within = np.array([low <= row["beta"] <= high for row in plain], float)
-    found = [within.mean()] * 2
-    if 0 < within.mean() < 1:
-        drawn = bootstrap((within,), np.mean, rng=np.random.default_rng(0), method="percentile")
-        found = list(drawn.confidence_interval)
-    figure.set_label(
-        f"The final betas of the heads that started at 10 or 20. {100 * within.mean():.0f} % of "
-        f"{len(within)} heads lie between the radii best against noise and for capacity (95 % "
-        f"bootstrap interval over the heads: {100 * found[0]:.0f} to {100 * found[1]:.0f} %)."
+    models: dict[tuple[float, int], list[bool]] = {}
+    for row in last:
+        models.setdefault((row["start"], row["seed"]), []).append(low <= row["beta"] <= high)
+    shares = np.array([statistics.fmean(inside) for inside in models.values()])
+    starts = " or ".join(f"{start:g}" for start in sorted({row["start"] for row in last}))
+    several = "s" if len(models) > 1 else ""
+    words = (
+        f"The final betas of {len(last)} heads of {len(models)} model{several} that started at "
+        f"{starts}. {100 * shares.mean():.0f} % of them lie between the outer two of the best radii"
     )
+    if len(models) > 2:
+        ends = [shares.mean()] * 2
+        if np.ptp(shares) > 0:
+            found = bootstrap((shares,), np.mean, rng=np.random.default_rng(0), method="percentile")
+            ends = list(found.confidence_interval)
+        interval = f"{100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"
+        words += f" (95 % bootstrap interval over the models: {interval})"
+    figure.set_label(f"{words}.")
     return figure
 
 
@@ -47,7 +57,7 @@ def beta_paths(rows: list[Row], base: Cell) -> Any:
 
     Only one seed is drawn.
     """
-    mine = [row for row in rows if _same(row, base)] or rows
+    mine = _alike(rows, base)
     mine = [row for row in mine if row["seed"] == mine[0]["seed"]]
     titled = [row | {"panel": f"first beta {row['start']:g}"} for row in mine]
     return plot.beta_paths(titled, _optima(mine[0]))
@@ -102,8 +112,14 @@ def _varied(rows: list[Row], base: Cell, name: str) -> Iterator[Row]:
 
 
 def _last(rows: list[Row]) -> list[Row]:
-    last = max(row["update"] for row in rows)
-    return [row for row in rows if row["update"] == last]
+    """Return the rows after the last update of each model."""
+    return [row for row in rows if row["update"] == row["updates"]]
+
+
+def _alike(rows: list[Row], base: Cell) -> list[Row]:
+    """Return the models of the usual setting; without one, those of the setting of the first."""
+    usual = [row for row in rows if _same(row, base)]
+    return usual or [row for row in rows if _same(row, {name: rows[0][name] for name in base})]
 
 
 def _optima(row: Mapping[str, Any]) -> dict[str, float]:

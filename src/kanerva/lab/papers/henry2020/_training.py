@@ -6,10 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from kanerva import theory
+from kanerva._core import checks
+from kanerva._core.errors import InputError, refuse
 
 __all__ = ["CRITERIA", "optima", "updated"]
 
 CRITERIA = ("noise", "snr", "capacity")
+# The widest head.
+WIDEST = 1024
 # Adam's rates for the weights and for the logarithms of beta, which rise over the first updates and
 # then fall to zero. That of beta is larger, so that a short run suffices to leave the first value.
 RATE, FAST, WARM = 2e-3, 1e-2, 50
@@ -44,8 +48,14 @@ def updated(model: nn.Module, updates: int, loss: Callable[[], Tensor]) -> Itera
 
 def optima(width: int, patterns: int) -> dict[str, float]:
     """Return the betas of the radii that are best by three criteria for so many patterns."""
+    checks.integer("width", width, 2, WIDEST)
     found = {}
     for criterion in CRITERIA:
-        radius = theory.radius.optimal(width, patterns, criterion=criterion).radius
+        try:
+            radius = theory.radius.optimal(width, patterns, criterion=criterion).radius
+        except InputError:
+            must = f"so many that a memory of as many bits holds {patterns} patterns"
+            do = "give wider heads, or fewer patterns to attend to"
+            refuse("width", got=str(width), must=must, do=do)
         found[criterion] = theory.beta.fit(width, max(1, radius)).beta
     return found

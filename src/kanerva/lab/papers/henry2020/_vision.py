@@ -16,7 +16,7 @@ __all__ = ["PATCHES", "State", "train"]
 SIDE, PATCH, CLASSES = 8, 2, 10
 PATCHES = (SIDE // PATCH) ** 2
 LAYERS, BATCH = 2, 64
-# The share of the digits that is held out: the last ones, which other people wrote.
+# The share of the digits that is held out: the last ones.
 HELD = 0.2
 
 

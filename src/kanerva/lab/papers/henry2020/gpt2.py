@@ -27,6 +27,7 @@ def _checks() -> Iterator[Check]:
 
 
 def _draw(rows: list[Row]) -> Any:
+    rows = [row for row in rows if row["width"] == rows[0]["width"]]
     lines = [
         {"layer": row["layer"], "beta": row["beta"], "line": WEIGHTS[row["weights"]]}
         for row in rows
@@ -71,11 +72,11 @@ def gpt2(
     permuted keys beta is the same, since it is made of lengths, but the largest softmax input is
     smaller: trained queries point at keys.
     """
-    from kanerva.lab.papers.henry2020 import _gpt2
+    from kanerva.lab.papers.henry2020 import _gpt2, _training
 
-    checks.integer("width", width, 4)
-    checks.integer("context", context, 2)
+    checks.integer("context", context, 2, 4096)
     checks.integer("updates", updates, 1)
+    _training.optima(width, max(2, (context + 1) // 2))  # refuses a width without them
     for reading in _gpt2.readings(width, context, updates, seed):
         for head in reading.heads:
             fit = head.fit()

@@ -24,10 +24,11 @@ def _checks() -> Iterator[Check]:
         for seed in SEEDS:
             at = TRAINED | end | {"start": start, "seed": seed}
             for masked in MASKED[1:]:
-                pair = f"from beta {start:g}, seed {seed}: mean beta with {masked:.0%} masked"
-                source = "the posterior: more noise, smaller beta"
+                pair = f"from beta {start:g}, seed {seed}: mean beta with {masked:.0%} masked less"
+                source = "below 0: the posterior over noisy patterns"
                 more, none = at | {"masked": masked}, at | {"masked": 0.0}
-                yield Check(f"{pair} less without", "beta", -5.0, 5.0, source, more, less=none)
+                what = f"{pair} without, below 0"
+                yield Check(what, "beta", -5.0, 5.0, source, more, less=none)
 
 
 def _draw(rows: list[Row]) -> Any:
@@ -36,11 +37,11 @@ def _draw(rows: list[Row]) -> Any:
 
 def _by_noise(rows: list[Row]) -> Any:
     """Draw the final betas against the share of masked patches, beside the best radii."""
-    last = max(row["update"] for row in rows)
+    rows = [row for row in rows if row["width"] == rows[0]["width"]]
     lines = [
         {"x": row["masked"], "y": row["beta"], "line": f"first beta {row['start']:g}"}
         for row in rows
-        if row["update"] == last
+        if row["update"] == row["updates"]
     ]
     lines += [
         {"x": masked, "y": rows[0][name], "line": title}
@@ -55,6 +56,7 @@ def _by_noise(rows: list[Row]) -> Any:
 def _paths(rows: list[Row]) -> Any:
     """Draw the beta of each head while it is trained, for the first seed and the larger start."""
     start, seed = max(row["start"] for row in rows), min(row["seed"] for row in rows)
+    rows = [row for row in rows if row["width"] == rows[0]["width"]]
     mine = [row for row in rows if row["start"] == start and row["seed"] == seed]
     titled = [row | {"panel": f"{row['masked']:.0%} masked"} for row in mine]
     return plot.beta_paths(titled, rows[0])
@@ -91,7 +93,7 @@ def vision(
     """
     from kanerva.lab.papers.henry2020 import _block, _training, _vision
 
-    checks.integer("width", width, 4)
+    checks.number("start", start, 1e-3, 1e4)
     checks.number("masked", masked, 0.0, 1.0)
     checks.integer("updates", updates, 1)
     checks.integer("every", every, 1)
