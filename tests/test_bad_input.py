@@ -58,6 +58,7 @@ pytestmark = pytest.mark.untyped
 SOURCE = torch.Generator().manual_seed(0)
 X, KEYS, VALUES = (torch.randn(*shape, generator=SOURCE) for shape in ((3, 4), (5, 4), (5, 3)))
 B, CORNERS = bits.random(3, 4, seed=0), bits.random(5, 4, seed=1)
+MIXING = np.full((3, 3), 0.2) + np.eye(3)
 NAN, INF = math.nan, math.inf
 
 
@@ -369,6 +370,10 @@ def of_functions() -> dict[str, Call]:
         "jaeckel.selected_beta": Call(theory.jaeckel.selected_beta, (3,)),
         "jaeckel.hyperplane_activation": Call(theory.jaeckel.hyperplane_activation, (8, 4, 2)),
         "jaeckel.hyperplane_log_fraction": Call(theory.jaeckel.hyperplane_log_fraction, (8, 4, 2)),
+        "correlated.pure": Call(theory.correlated.pure, (MIXING, 1.0)),
+        "correlated.settle": Call(theory.correlated.settle, (MIXING, 3.0, 1.0, 0.1, 20)),
+        "correlated.lyapunov": Call(theory.correlated.lyapunov, (np.eye(3), MIXING, 3.0)),
+        "correlated.uniform": Call(theory.correlated.uniform, (MIXING, 3.0)),
         "radius.optimal": Call(
             lambda n, m, r, c, q: radii.optimal(n, m, r, c, fidelity=q), (8, 5, 100.0, "snr", 0.5)
         ),
