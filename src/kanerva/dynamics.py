@@ -41,7 +41,8 @@ class Path(NamedTuple):
     """All states of an iteration, with the numbers of ``Settled``.
 
     Attributes:
-        states: ``(t + 1, ..., d)``, the query first. A query that has converged keeps its state.
+        states: ``(t + 1, ..., d)``, the query first, or what was kept of each. A query that has
+            converged keeps its state.
         energies: ``(t + 1, ...)``, or None where the memory has no energy, or where one of them
             overflows.
         steps: ``(...)`` int64, as in ``Settled``.

@@ -91,6 +91,10 @@ class Memory(Recalls):
     @property
     def separation(self) -> Separation:
         """How much each key counts, at the inverse temperature that was learned where one is."""
+        return self._part()
+
+    def _part(self) -> Separation:
+        """Return the rule that was given, which a file describes."""
         beta = self._parameters["beta"]
         return self._separation if beta is None else self._separation.with_beta(beta)
 
@@ -258,9 +262,10 @@ class Memory(Recalls):
         batch, weights = given.batch, self._weights(given)
         value = self._read(given).reshape(*batch, self.value_dim)
         vote = self._field(given).value.abs().amin(-1).reshape(batch) if self.value_bits else None
-        energy, mass = self._energies(given), self._mass(weights, given).reshape(batch)
-        weights = weights.reshape(*batch, weights.shape[-1])
-        return explained(value, weights, mass, vote, energy)
+        attention = self._attention(weights, given)
+        energy, mass = self._energies(given), self._mass(attention, given).reshape(batch)
+        weights, attention = (part.reshape(*batch, -1) for part in (weights, attention))
+        return explained(value, weights, attention, mass, vote, energy)
 
     @door
     def nearest(
@@ -311,13 +316,11 @@ class Memory(Recalls):
 
     def _weights(self, given: Given) -> Tensor:
         """Weigh every key for checked queries."""
-        rule = self.separation
-        return routes.weights(given.rows, given.keys, self.similarity, rule, given.kept)
+        return routes.weights(given.rows, given.keys, self.similarity, given.rule, given.kept)
 
     def _energy(self, given: Given) -> Tensor:
         """Return the energy of checked queries."""
-        rule = self.separation
-        return routes.energy(given.rows, given.keys, self.similarity, rule, given.kept)
+        return routes.energy(given.rows, given.keys, self.similarity, given.rule, given.kept)
 
     def _energies(self, given: Given) -> Tensor | None:
         """Return the energy; None where the memory has none, or where one overflows."""
@@ -329,13 +332,16 @@ class Memory(Recalls):
     def _field(self, given: Given) -> Field:
         """Sum the values by their weights."""
         engine = votes if self._bits and self.activation.bits else routes
-        rule = self._separation if self._parameters["beta"] is None else self.separation
-        parts = (self.similarity, rule)
+        parts = (self.similarity, given.rule)
         return engine.field(given.rows, given.keys, given.values, *parts, given.kept)
 
-    def _mass(self, weights: Tensor, given: Given) -> Tensor:
+    def _attention(self, weights: Tensor, given: Given) -> Tensor:
+        """Return the weights ``(b, m)`` before a store acts on them."""
+        return weights
+
+    def _mass(self, attention: Tensor, given: Given) -> Tensor:
         """Return how much weight a read has."""
-        return weights.abs().sum(-1)
+        return attention.abs().sum(-1)
 
     def _read(self, given: Given) -> Tensor:
         """Read checked queries ``(b, d)``."""

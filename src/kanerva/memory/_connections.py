@@ -218,7 +218,7 @@ class Covariance(_Connections):
         The part of a sum over all j that belongs to bits of 0 is that over all bits that are left
         by the mask, less that of the active ones.
         """
-        parts = (given.keys, given.values, self.similarity, self.separation)
+        parts = (given.keys, given.values, self.similarity, given.rule)
         f, g = self.activity, self.value_activity
         with self._alone():
             active, left = self._weights(given).double(), _left(given)

@@ -20,7 +20,8 @@ class Explanation(NamedTuple):
 
     Attributes:
         value: ``(..., e)`` what was read.
-        weights: ``(..., m)`` how much each key counted.
+        weights: ``(..., m)`` how much each key counted. Of a memory with links they are those after
+            the links have acted, and may be negative; the numbers below are of the weights before.
         mass: sum of absolute weights; for ``Locations`` the locations shared with everything
             written. 0: no key has a weight.
         active: how many weights are not zero.
@@ -58,24 +59,30 @@ class Explanation(NamedTuple):
 
 
 def explained(
-    value: Tensor, weights: Tensor, mass: Tensor, vote: Tensor | None, energy: Tensor | None
+    value: Tensor,
+    weights: Tensor,
+    attention: Tensor,
+    mass: Tensor,
+    vote: Tensor | None,
+    energy: Tensor | None,
 ) -> Explanation:
     """Put an explanation together.
 
-    ``vote`` is the smallest absolute field of a query, where signs are taken.
+    ``attention`` are the weights from which the numbers are computed, and ``vote`` is the smallest
+    absolute field of a query, where signs are taken.
     """
     if not arrays.sound(mass):
         must = f"such that the mass stays within {mass.dtype}"
         do = "scale the data or beta down, or wrap the separation in Normalised"
         refuse("query", got="too large: it overflows", must=must, do=do)
-    size, tiny = weights.abs(), torch.finfo(weights.dtype).tiny
+    size, tiny = attention.abs(), torch.finfo(attention.dtype).tiny
     share = size / size.sum(-1, keepdim=True).clamp_min(tiny)
     squares = share.square().sum(-1)
     return Explanation(
         value=value,
         weights=weights,
         mass=mass,
-        active=(weights != 0).sum(-1),
+        active=(attention != 0).sum(-1),
         effective=torch.where(squares > 0, 1 / squares.clamp_min(tiny), 0.0),
         entropy=torch.special.entr(share).sum(-1),
         margin=None if vote is None else vote / mass.clamp_min(tiny),

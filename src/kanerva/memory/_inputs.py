@@ -30,6 +30,7 @@ class Given(NamedTuple):
         batch: the leading dimensions of the queries.
         keys: ``(m, d)`` what they are compared with.
         values: ``(m, e)`` what is summed.
+        rule: how much each key counts.
         traced: whether torch traces a graph, which cannot depend on the numbers.
     """
 
@@ -38,6 +39,7 @@ class Given(NamedTuple):
     batch: torch.Size
     keys: Any
     values: Any
+    rule: Any
     traced: bool = False
 
 
@@ -70,6 +72,7 @@ class Inputs(Associative):
     _bits: bool
     _shows: bool
     value_bits: Any
+    separation: Any
     bias: Callable[[], Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -106,14 +109,16 @@ class Inputs(Associative):
         batch, traced, kept = query.shape[:-1], arrays.tracing(), None
         if traced:
             keys, values, bias = self._held()
+            rule = self.separation
         else:  # other threads cannot change one of them in between
             with self.__dict__["_lock"]:
                 keys, values, bias = self._held()
+                rule = self.separation
         if mask is not None:
             kept = rows_of(arrays.listed(mask, self.dtype, self.device), batch, keys.shape[0])
         if bias is not None:
             kept = _biased(kept, self._vetted(bias, keys.shape[0]))
-        return Given(rows, kept, batch, keys, values, traced)
+        return Given(rows, kept, batch, keys, values, rule, traced)
 
     def _vetted(self, bias: Any, count: int) -> Tensor:
         """Refuse a bias that is not one number for each key."""

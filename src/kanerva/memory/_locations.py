@@ -291,15 +291,15 @@ class Locations(Memory):
 
     def _field(self, given: Given) -> Field:
         """Sum the counters; the last column is 0 where nothing was written within reach."""
-        parts = (given.keys, given.values, self.similarity, self.separation, given.kept)
+        parts = (given.keys, given.values, self.similarity, given.rule, given.kept)
         # Writes change the counters in place.
         with self._alone():
             found = routes.field(given.rows, *parts)
         return Field(found.value[:, :-1], found.value[:, -1] == 0, found.size)
 
-    def _mass(self, weights: Tensor, given: Given) -> Tensor:
+    def _mass(self, attention: Tensor, given: Given) -> Tensor:
         """Count the locations shared with everything written."""
-        return (weights.double() @ given.values[:, -1].double()).to(weights.dtype)
+        return (attention.double() @ given.values[:, -1].double()).to(attention.dtype)
 
     @door
     def pattern_weights(
@@ -316,7 +316,7 @@ class Locations(Memory):
             weights where these are not 0 and 1.
         """
         given, stored = self._given(query, None), self._given(patterns, None).rows
-        parts = (given.keys, self.similarity, self.separation, None)
+        parts = (given.keys, self.similarity, given.rule, None)
         size = max(1, settings.budget // (64 * len(given.keys)))
         active = [routes.weights(part, *parts) for part in torch.split(given.rows, size)]
         columns = []

@@ -73,7 +73,7 @@ class Near(Rows):
         if given.keys.shape[0] == 0:
             refuse("memory", got="empty", must="one that stores rows", do="write to it first")
         k = checks.integer("k", k, 1, given.keys.shape[0])
-        parts = (given.keys, self.similarity, self.separation, given.kept)
+        parts = (given.keys, self.similarity, given.rule, given.kept)
         places, scores, weights = nearest_.nearest(given.rows, *parts, k)
         known = self._buffers["ids"]
         ids = places if known is None or len(known) == 0 else known[places]
@@ -125,6 +125,11 @@ class Near(Rows):
         rows = given.rows.reshape(*given.batch, self.dim)
         near = self._coarse(given)
         return certify_.certify(rows, given.keys, given.values, rule, tolerance, near)
+
+    def rows_changed(self, kept: Tensor | None) -> None:
+        """Forget what ``certify`` prepared."""
+        super().rows_changed(kept)
+        self._near = None
 
     def _coarse(self, given: Given) -> prune.Coarse | None:
         """Return the patterns in low precision, as they are now."""

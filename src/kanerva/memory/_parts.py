@@ -106,7 +106,7 @@ def describe_memory(memory: Any) -> tuple[dict[str, Any], dict[str, Tensor], lis
     else:
         header |= {
             "similarity": writer.part(memory.similarity),
-            "separation": writer.part(memory.separation),
+            "separation": writer.part(memory._part()),
             "activation": writer.part(memory.activation),
             "empty": memory.empty,
             "learned": memory.beta is not None,

@@ -252,7 +252,7 @@ class Patterns(Near):
     def _ended(
         self, given: Given, rules: Rules, order: str, seed: int | torch.Generator
     ) -> Settled:
-        rule, query = self.separation, given.rows
+        rule, query = given.rule, given.rows
         sums = self._descends and self.activation.plain and self.empty == "zero"
         learns = torch.is_grad_enabled() and (query.requires_grad or self.beta is not None)
         whole = sums and not learns and given.kept is None and order == "sync"
@@ -298,6 +298,7 @@ class Patterns(Near):
             more["_values"] = self._stored("values", payload)
         self._append(more | self._further_rows(rows, keys.shape[:-1]))
         self._buffers["_next"] = self._next + len(ids)
+        self.rows_changed(None)
         return ids.reshape(keys.shape[:-1])
 
     @door
@@ -312,28 +313,33 @@ class Patterns(Near):
             InputError: an id that is not stored; nothing is removed then.
         """
         self._own("leave rows out of a read with a mask, or write those to keep to a new Patterns")
+        left = torch.ones_like(self.ids, dtype=torch.bool)
+        left[self._places("ids", ids)] = False
+        self._keep(left)
+
+    def _places(self, name: str, ids: Any) -> Tensor:
+        """Return the places of the rows with these ids, ``(n,)``."""
         must, do = "integers", "give the ids that write returned"
         try:
             chosen = torch.as_tensor(ids, device=self.ids.device)
         except (TypeError, ValueError, RuntimeError, OverflowError):
-            refuse("ids", ids, must=must, do=do, error=InputTypeError)
-        chosen = arrays.dense("ids", chosen, must).flatten()
+            refuse(name, ids, must=must, do=do, error=InputTypeError)
+        chosen = arrays.dense(name, chosen, must).flatten()
         if chosen.numel() and chosen.dtype not in (*arrays.INTEGERS, torch.uint8):
-            refuse("ids", ids, must=must, do=do, error=InputTypeError)
+            refuse(name, ids, must=must, do=do, error=InputTypeError)
         missing = chosen[~torch.isin(chosen, self.ids)]
         if len(missing):
             got = f"{missing[:5].tolist()}, which {'is' if len(missing) == 1 else 'are'} not"
             do = "give ids that write returned and forget has not removed"
-            refuse("ids", got=got, must="stored", do=do)
-        self._near = None
-        self._keep(~torch.isin(self.ids, chosen))
+            refuse(name, got=got, must="stored", do=do)
+        order = self.ids.argsort()
+        return order[torch.searchsorted(self.ids[order], chosen.long())]
 
     @door
     @changes
     def clear(self) -> None:
         """Remove everything that is stored; ids are not given again."""
         self._own("build a Patterns and write to that")
-        self._near = None
         self._keep(torch.zeros_like(self.ids, dtype=torch.bool))
 
     def _checked_storage(self, storage: torch.dtype | str | None) -> torch.dtype | str | None:
@@ -378,10 +384,6 @@ class Patterns(Near):
         if self._file:
             got = f"over the file {self._file!r}, which is only read"
             refuse("memory", got=got, must="one that holds its own rows", do=do)
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        self._near = None
-        return super()._apply(fn, recurse)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         self._near = None

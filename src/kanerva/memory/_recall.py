@@ -1,7 +1,7 @@
 """Repeated reads: all bits at once, or one bit at a time."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NoReturn
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from kanerva import dynamics
 from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
-from kanerva._core.errors import door, refuse
+from kanerva._core.errors import describe, door, refuse
 from kanerva._engine.scores import added, left
 from kanerva.dynamics import Path, Rules, Settled
 from kanerva.memory._inputs import Given, Inputs, Mask
@@ -23,8 +23,9 @@ ORDERS = ("sync", "async")
 class Recalls(Inputs):
     """Recalls by reading repeatedly."""
 
+    # Share of each step that a recall takes.
+    rate: float = 1.0
     similarity: Any
-    separation: Any
     key_bits: Any
     _descends: Any
 
@@ -34,7 +35,7 @@ class Recalls(Inputs):
         query: Float[Tensor, "*batch d"] | Listed,
         *,
         steps: int = 100,
-        rate: float = 1.0,
+        rate: float | None = None,
         tolerance: float | None = None,
         mask: Mask = None,
         order: str = "sync",
@@ -47,7 +48,8 @@ class Recalls(Inputs):
         Args:
             query: ``(..., d)``.
             steps: at most so many reads, or sweeps over all bits.
-            rate: share eta of each step that is taken, in (0, 1]; bits take whole steps only.
+            rate: share eta of each step that is taken, in (0, 1]; None for the memory's own, which
+                is 1 unless its model says otherwise. Bits take whole steps only.
             tolerance: rest is a change of no more than this share of the largest coordinate; None:
                 exact rest for bits, else the dtype's resolution to the power 3/4.
             mask: as in ``read``.
@@ -77,7 +79,7 @@ class Recalls(Inputs):
         query: Float[Tensor, "*batch d"] | Listed,
         *,
         steps: int = 100,
-        rate: float = 1.0,
+        rate: float | None = None,
         tolerance: float | None = None,
         mask: Mask = None,
         order: str = "sync",
@@ -88,7 +90,7 @@ class Recalls(Inputs):
         Args:
             query: ``(..., d)``.
             steps: at most so many reads.
-            rate: share of each step that is taken.
+            rate: as in ``recall``.
             tolerance: as in ``recall``.
             mask: as in ``read``.
             order: as in ``recall``.
@@ -107,36 +109,46 @@ class Recalls(Inputs):
         query: Float[Tensor, "*batch d"] | Listed,
         *,
         steps: int = 100,
-        rate: float = 1.0,
+        rate: float | None = None,
         tolerance: float | None = None,
         mask: Mask = None,
         order: str = "sync",
         seed: int | torch.Generator = 0,
+        keep: Callable[[Tensor], Tensor] | None = None,
     ) -> Path:
         """Recall, and return every state on the way with its energy.
 
         Args:
             query: ``(..., d)``.
             steps: at most so many reads.
-            rate: share of each step that is taken.
+            rate: as in ``recall``.
             tolerance: as in ``recall``.
             mask: as in ``read``.
             order: as in ``recall``.
             seed: as in ``recall``.
+            keep: a function of the states ``(..., d)`` of one moment, such as their overlaps with
+                some patterns, whose results ``(..., k)`` are kept in place of the states.
 
         Returns:
             the path: states, energies (None where the memory has none, or where one of them
             overflows the memory's dtype), steps taken, and whether each query came to rest.
+
+        Raises:
+            InputError: as ``recall`` does, or ``keep`` returns no tensor with the leading
+                dimensions of the query.
         """
         given, rules = self._iteration(query, steps, rate, tolerance, mask)
-        moments = list(self._moments(given, rules, order, seed))
-        states, last = torch.stack([moment.state for moment in moments]), moments[-1]
-        kept = given.kept
-        if kept is not None and len(kept) > 1:  # one row stands for all
-            kept = kept.repeat(len(states), 1)
-        rows, batch = states.reshape(-1, states.shape[-1]), states.shape[:-1]
-        energies = self._energies(given._replace(rows=rows, kept=kept, batch=batch))
-        return Path(states, energies, last.steps, last.converged)
+        if keep is not None:
+            checks.function("keep", keep, "give one from states (..., d) to tensors (..., k)")
+        states, energies, last = [], [], None
+        for last in self._moments(given, rules, order, seed):
+            rows = last.state.reshape(-1, last.state.shape[-1])
+            energies.append(self._energies(given._replace(rows=rows)))
+            states.append(last.state if keep is None else _kept(keep, last.state))
+        known = [energy for energy in energies if energy is not None]
+        energy = torch.stack(known) if len(known) == len(energies) else None
+        assert last is not None  # the state before the first step is always there
+        return Path(torch.stack(states), energy, last.steps, last.converged)
 
     def _moments(
         self, given: Given, rules: Rules, order: str, seed: int | torch.Generator
@@ -165,7 +177,7 @@ class Recalls(Inputs):
         if not (product and self._bits and self.value_bits and self._descends):
             must = '"sync", unless bits with an energy are compared by dot'
             refuse("order", got='"async"', must=must, do="leave it out")
-        kept, rule = given.kept, self.separation
+        kept, rule = given.kept, given.rule
         rule.unchecked_potential(query.new_zeros(1, 1))  # refuses a rule without potential
 
         def potential(scores: Tensor) -> Tensor:
@@ -193,9 +205,10 @@ class Recalls(Inputs):
         """Return the energy of checked queries; None where the memory has none."""
 
     def _iteration(
-        self, query: Any, steps: int, rate: float, tolerance: float | None, mask: Mask
+        self, query: Any, steps: int, rate: float | None, tolerance: float | None, mask: Mask
     ) -> tuple[Given, Rules]:
         """Check a query and how its recall is repeated."""
+        rate = self.rate if rate is None else rate
         given = self._given(query, mask)
         arrays.finite("query", given.rows)
         if self.value_dim != self.dim:
@@ -212,6 +225,16 @@ class Recalls(Inputs):
             do = "leave it out; bits take whole steps"
             refuse("rate", got=repr(rate), must="1 where bits are read", do=do)
         return given, rules
+
+
+def _kept(keep: Callable[[Tensor], Tensor], state: Tensor) -> Tensor:
+    """Return what is kept of the states of one moment."""
+    found = keep(state)
+    if not isinstance(found, Tensor) or found.shape[: state.ndim - 1] != state.shape[:-1]:
+        must = f"a function that returns a tensor with leading dimensions {tuple(state.shape[:-1])}"
+        got, do = f"one that returned {describe(found)}", "return one row for each query"
+        refuse("keep", must=must, got=got, do=do)
+    return found
 
 
 def _refuse_async(rule: Any, potential: Tensor, dim: int) -> NoReturn:

@@ -103,6 +103,31 @@ class Rows(Memory):
         rows = torch.full((count, *sizes), default or 0, dtype=kind, device=self.device)
         self.register_buffer(name, rows)
 
+    def rows_changed(self, kept: Tensor | None) -> None:
+        """Follow a change of the rows: a subclass that derives something from them writes it.
+
+        It is called once after ``write``, ``forget``, ``clear``, ``load_state_dict`` and ``to``,
+        while no other thread can change the memory. An override calls that of its parent.
+
+        Args:
+            kept: ``(m,)`` bool, which of the former rows are left, where rows were removed; None
+                where they were added, loaded or moved.
+
+        Example:
+            >>> import torch
+            >>> from kanerva import Patterns
+            >>> from kanerva.separation import Softmax
+            >>> class Counted(Patterns):
+            ...     changes = 0
+            ...     def rows_changed(self, kept):
+            ...         super().rows_changed(kept)
+            ...         self.changes += 1
+            >>> memory = Counted(2, separation=Softmax(1.0))
+            >>> memory.forget(memory.write(torch.eye(2)))
+            >>> memory.changes
+            2
+        """
+
     def _length(self) -> int:
         return len(cast(Tensor, self._buffers["ids"]))
 
@@ -131,6 +156,11 @@ class Rows(Memory):
             refuse(name, got=f"on {rows.device}", must=must, do=do)
         return arrays.finite(name, rows).reshape(count, *shape)
 
+    def _fixed(self) -> list[str]:
+        """Return the names of the buffers whose dtype ``to`` leaves as it is."""
+        fixed = [name for name, row in self._further.items() if row.dtype is not None]
+        return fixed + ([] if self.storage is None else ["keys", "_values"])
+
     def _append(self, more: dict[str, Tensor]) -> None:
         """Append rows to all buffers: all of them find room before any buffer changes."""
         self._buffers.update({name: self._followed(name, rows) for name, rows in more.items()})
@@ -152,13 +182,12 @@ class Rows(Memory):
         self._room.clear()
         for name in self._names():
             self._buffers[name] = cast(Tensor, self._buffers[name])[left]
+        self.rows_changed(left)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         # Rows that move leave their room behind, which would keep the old ones alive.
         self._room.clear()
-        fixed = [name for name, row in self._further.items() if row.dtype is not None]
-        fixed += [] if self.storage is None else ["keys", "_values"]
-        kept = {id(self._buffers[name]) for name in fixed}
+        kept = {id(self._buffers[name]) for name in self._fixed()}
 
         def move(tensor: Tensor) -> Tensor:
             # Rows with a dtype of their own keep it, and go where the others go.
@@ -167,7 +196,10 @@ class Rows(Memory):
                 return fn(tensor)
             return tensor.to(there.device)
 
-        return super()._apply(move, recurse)
+        with self._alone():
+            moved = super()._apply(move, recurse)
+            self.rows_changed(None)
+        return moved
 
     def __getstate__(self) -> dict[str, Any]:
         # The room is not copied: rows are views of it, and would be copied with it.
@@ -197,3 +229,4 @@ class Rows(Memory):
             refuse("state", got=got, must=must, do=do)
         self._resize(state_dict, prefix, *self._names())
         super()._load_from_state_dict(state_dict, prefix, *args)
+        self.rows_changed(None)
