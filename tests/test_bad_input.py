@@ -28,6 +28,7 @@ from kanerva import (
     Patterns,
     activation,
     bits,
+    correlated,
     dynamics,
     functional,
     separation,
@@ -60,6 +61,7 @@ X, KEYS, VALUES = (torch.randn(*shape, generator=SOURCE) for shape in ((3, 4), (
 B, CORNERS = bits.random(3, 4, seed=0), bits.random(5, 4, seed=1)
 MIXING = np.full((3, 3), 0.2) + np.eye(3)
 NAN, INF = math.nan, math.inf
+SQUARE = X[:, :3]
 
 
 def hetero() -> Patterns:
@@ -242,6 +244,12 @@ def of_functions() -> dict[str, Call]:
     packed, integers = Packed.random(5, 4, seed=0), torch.zeros(5, 4, dtype=torch.int32)
     circles, betas, radii = theory.circle, theory.beta, theory.radius
     return {
+        "correlated.overlaps": Call(
+            correlated.overlaps, (X, KEYS), lambda q, k: (*q.shape[:-1], k.shape[0])
+        ),
+        "correlated.by_distance": Call(correlated.by_distance, (SQUARE, [(0, 1), (1, 2)])),
+        "correlated.communities": Call(correlated.communities, (SQUARE, 2, None)),
+        "correlated.scores": Call(correlated.scores, (X, X + 1)),
         "functional.scores": Call(
             functional.scores,
             (X, KEYS, rules[0], None),
