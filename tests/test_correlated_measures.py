@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.cluster import hierarchy
 
 from kanerva import InputError, correlated
-from kanerva.correlated import _graph
+from kanerva.memory import _graph
 
 
 def normal(*shape, seed=0, dtype=torch.float64):

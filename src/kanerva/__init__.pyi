@@ -22,6 +22,8 @@ from .memory import Memory as Memory
 from .memory import Patterns as Patterns
 from .memory import load as load
 from .models import attention as attention
+from .models import cdam as cdam
+from .models import correlated_hopfield as correlated_hopfield
 from .models import covariance as covariance
 from .models import dense as dense
 from .models import exponential as exponential
@@ -35,6 +37,7 @@ from .models import sdm_continuous_patterns as sdm_continuous_patterns
 from .models import sdm_hyperplane as sdm_hyperplane
 from .models import sdm_patterns as sdm_patterns
 from .models import sdm_selected as sdm_selected
+from .models import sequence_hopfield as sequence_hopfield
 from .models import sparse_hopfield as sparse_hopfield
 from .models import willshaw as willshaw
 

@@ -8,5 +8,15 @@ from kanerva.correlated._measures import (
     overlaps,
     scores,
 )
+from kanerva.memory import Linked, Links
 
-__all__ = ["Distance", "Scores", "by_distance", "communities", "overlaps", "scores"]
+__all__ = [
+    "Distance",
+    "Linked",
+    "Links",
+    "Scores",
+    "by_distance",
+    "communities",
+    "overlaps",
+    "scores",
+]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
-from kanerva.correlated import _graph
+from kanerva.memory import _graph
 
 __all__ = ["Distance", "Scores", "by_distance", "communities", "overlaps", "scores"]
 

@@ -4,6 +4,8 @@ from kanerva.memory._associative import Associative
 from kanerva.memory._base import Memory
 from kanerva.memory._connections import Clipped, Covariance
 from kanerva.memory._explanation import Explanation
+from kanerva.memory._linked import Linked
+from kanerva.memory._links import Links
 from kanerva.memory._load import load
 from kanerva.memory._locations import Locations
 from kanerva.memory._near import Nearest
@@ -14,6 +16,8 @@ __all__ = [
     "Clipped",
     "Covariance",
     "Explanation",
+    "Linked",
+    "Links",
     "Locations",
     "Memory",
     "Nearest",

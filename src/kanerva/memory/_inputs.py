@@ -94,9 +94,9 @@ class Inputs(Associative):
             other.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
         return other
 
-    def _held(self) -> tuple[Any, Any, Any]:
-        """Return keys, values and bias, as they are now."""
-        return self.keys, self.values, self.bias()
+    def _held(self) -> tuple[Any, Any, Any, Any]:
+        """Return keys, values, bias and rule, as they are now."""
+        return self.keys, self.values, self.bias(), self.separation
 
     def _given(self, query: Any, mask: Any) -> Given:
         """Check a query and a mask, and return them as rows."""
@@ -108,12 +108,10 @@ class Inputs(Associative):
         rows = query if query.ndim == 2 else query.reshape(-1, query.shape[-1])
         batch, traced, kept = query.shape[:-1], arrays.tracing(), None
         if traced:
-            keys, values, bias = self._held()
-            rule = self.separation
+            keys, values, bias, rule = self._held()
         else:  # other threads cannot change one of them in between
             with self.__dict__["_lock"]:
-                keys, values, bias = self._held()
-                rule = self.separation
+                keys, values, bias, rule = self._held()
         if mask is not None:
             kept = rows_of(arrays.listed(mask, self.dtype, self.device), batch, keys.shape[0])
         if bias is not None:

@@ -14,6 +14,7 @@ from kanerva.memory._associative import Associative
 from kanerva.memory._base import Memory
 from kanerva.memory._connections import Clipped, Covariance
 from kanerva.memory._file import Record, unsound
+from kanerva.memory._linked import Linked
 from kanerva.memory._locations import Locations
 from kanerva.memory._parts import Reader, called
 from kanerva.memory._patterns import Patterns
@@ -21,7 +22,7 @@ from kanerva.memory._patterns import Patterns
 __all__ = ["load"]
 
 STORES: dict[str, type[Associative]] = {
-    store.__name__: store for store in (Patterns, Locations, Clipped, Covariance)
+    store.__name__: store for store in (Patterns, Linked, Locations, Clipped, Covariance)
 }
 
 

@@ -286,8 +286,8 @@ class Locations(Memory):
                 self.counters[part] = changed.to(self.counters.dtype)
             self._peak = max(self._peak, min(peak, end))
 
-    def _held(self) -> tuple[Any, Any, Any]:
-        return self.keys, self.counters, self.bias()
+    def _held(self) -> tuple[Any, Any, Any, Any]:
+        return self.keys, self.counters, self.bias(), self.separation
 
     def _field(self, given: Given) -> Field:
         """Sum the counters; the last column is 0 where nothing was written within reach."""

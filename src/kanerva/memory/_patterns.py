@@ -189,11 +189,13 @@ class Patterns(Near):
             return self.keys
         return Packed.wrap(rows, self._width) if rows.dtype == torch.int64 else rows
 
-    def _held(self) -> tuple[Any, Any, Any]:
+    def _held(self) -> tuple[Any, Any, Any, Any]:
         keys = self.keys
+        plain = type(self).separation is Memory.separation and self._parameters["beta"] is None
+        rule = self._separation if plain else self.separation
         bias = None if type(self).bias is Memory.bias else self.bias()
         own = self._width is None and type(self).values is Patterns.values
-        return keys, keys if own else self.values, bias
+        return keys, keys if own else self.values, bias, rule
 
     @property
     def dim(self) -> int:

@@ -12,12 +12,15 @@ from kanerva.models._continuous import (
     sdm_continuous_attention,
     sdm_continuous_patterns,
 )
+from kanerva.models._correlated import cdam, correlated_hopfield, sequence_hopfield
 from kanerva.models._hopfield import dense, exponential, hopfield
 from kanerva.models._jaeckel import sdm_hyperplane, sdm_selected
 from kanerva.models._sdm import sdm, sdm_attention, sdm_patterns
 
 __all__ = [
     "attention",
+    "cdam",
+    "correlated_hopfield",
     "covariance",
     "dense",
     "exponential",
@@ -31,6 +34,7 @@ __all__ = [
     "sdm_hyperplane",
     "sdm_patterns",
     "sdm_selected",
+    "sequence_hopfield",
     "sparse_hopfield",
     "willshaw",
 ]

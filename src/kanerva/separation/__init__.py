@@ -7,6 +7,7 @@ out has weight zero and adds nothing to the potential; where no key is left, all
 
 from kanerva.separation._base import Partial, Separation
 from kanerva.separation._entmax import Entmax
+from kanerva.separation._mixed import Mixed
 from kanerva.separation._null import Sink
 from kanerva.separation._overlaps import Cap, Circle
 from kanerva.separation._softmax import Argmax, Compact, Softmax, TopK
@@ -22,6 +23,7 @@ __all__ = [
     "Entmax",
     "Exponential",
     "Linear",
+    "Mixed",
     "Normalised",
     "Partial",
     "Power",
