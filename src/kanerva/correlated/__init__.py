@@ -1,5 +1,6 @@
 """Memories whose patterns a graph links, and the measures of their correlated attractors."""
 
+from kanerva.correlated._attractors import Attractors, attractors
 from kanerva.correlated._measures import (
     Distance,
     Scores,
@@ -11,10 +12,12 @@ from kanerva.correlated._measures import (
 from kanerva.memory import Linked, Links
 
 __all__ = [
+    "Attractors",
     "Distance",
     "Linked",
     "Links",
     "Scores",
+    "attractors",
     "by_distance",
     "communities",
     "overlaps",

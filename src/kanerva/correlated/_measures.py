@@ -15,7 +15,7 @@ from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.memory import _graph
 
-__all__ = ["Distance", "Scores", "by_distance", "communities", "overlaps", "scores"]
+__all__ = ["Distance", "Scores", "by_distance", "communities", "overlaps", "scores", "spread_of"]
 
 TIE = 1e-12  # Correlations that differ by less are equal up to rounding in float64.
 
@@ -294,10 +294,10 @@ def scores(states: Float[Tensor, "m d"], patterns: Float[Tensor, "m d"]) -> Scor
     own = found.diagonal()
     rivals = found.masked_fill(torch.eye(len(found), dtype=torch.bool, device=found.device), -2)
     row, column = ((own > rivals.amax(side) + TIE).double().mean().item() for side in (1, 0))
-    return Scores(row, column, _spread(states))
+    return Scores(row, column, spread_of(states))
 
 
-def _spread(states: Tensor) -> float:
+def spread_of(states: Tensor) -> float:
     """Return the share of the standard deviation that is due to the starts.
 
     As in ``_unit``, numbers are halved and one of them is subtracted first.
