@@ -9,11 +9,13 @@ from kanerva.activation import Identity, Sign, Unit
 from kanerva.bits import Packed
 from kanerva.separation import (
     Argmax,
+    Circle,
     Compact,
     Difference,
     Entmax,
     Exponential,
     Linear,
+    Mixed,
     Normalised,
     Power,
     Sink,
@@ -140,6 +142,21 @@ CATALOGUE = {
     "sink entmax": lambda: Patterns(
         N, similarity=similarity.closeness, separation=Sink(Entmax(1.5, 0.05), -60.0)
     ),
+    # Memories with links. The laws write no links; tests/test_linked.py does.
+    "cdam": lambda: kanerva.cdam(N, 0.3, auto=0.5, hetero=0.5, dtype=torch.float64),
+    "cdam learned": lambda: kanerva.cdam(N, learned(0.3), mean=0.0),
+    "cdam, other values": lambda: kanerva.cdam(N, 0.3, value_dim=5, rate=1.0),
+    "cdam float16": lambda: kanerva.cdam(N, 0.3, storage=torch.float16),
+    "correlated_hopfield": lambda: kanerva.correlated_hopfield(N, auto=1.5),
+    "correlated_hopfield bits": lambda: kanerva.correlated_hopfield(70, 1.5, storage="bits"),
+    "sequence_hopfield": lambda: kanerva.sequence_hopfield(N, order=3),
+    "linked circles": lambda: kanerva.correlated.Linked(
+        N, similarity=similarity.agreement, separation=Circle(N, 10), auto=0.5
+    ),
+    "linked entmax": lambda: kanerva.correlated.Linked(
+        N, separation=Entmax(1.5, 0.2), mean=1.0, dtype=torch.float64
+    ),
+    "mixed": lambda: Patterns(N, separation=Mixed(Softmax(0.3), auto=0.8, mean=0.4)),
     "keeps the query": lambda: kanerva.sdm_patterns(N, 10, empty="keep"),
     "real locations": lambda: Locations(
         torch.randn(200, N, generator=torch.Generator().manual_seed(5)),

@@ -52,6 +52,7 @@ PARTS = {
     "TopK": separation.TopK(3, 0.8),
     "Normalised": separation.Normalised(separation.Power(4)),
     "Sink": separation.Sink(separation.Softmax(0.7), 0.4),
+    "Mixed": separation.Mixed(separation.Softmax(0.7), auto=0.6, mean=0.8),
 }
 
 

@@ -20,6 +20,7 @@ from kanerva.separation import (
     Entmax,
     Exponential,
     Linear,
+    Mixed,
     Normalised,
     Power,
     Sink,
@@ -195,6 +196,8 @@ SMOOTH = [
     Entmax(1.0, 0.6),
     Entmax(1.3, 0.6),
     Sink(Softmax(0.7), 0.4),
+    Mixed(Softmax(0.7), auto=0.6, mean=0.8),
+    Mixed(Softmax(0.7), auto=-0.6),
 ]
 KINKED = [
     Entmax(1.5, 0.6),
@@ -206,6 +209,7 @@ KINKED = [
     Compact(0.2),
     Sink(Entmax(1.5, 0.6), 0.2),
     Sink(TopK(3, 0.8), -0.1),
+    Mixed(Entmax(1.5, 0.6), auto=0.5, mean=-0.2),
 ]
 
 
