@@ -164,14 +164,8 @@ class Linked(Patterns):
             InputError: ids that are not stored, lengths that differ, or strengths that are not
                 finite, or negative where they are normalised; nothing is linked then.
         """
-        self._own("link the rows of that")
         pairs = self._pairs(sources, targets)
-        given = 1.0 if strengths is None else strengths
-        amounts = _links.amounts(given, len(pairs), self.normalise).to(self.device)
-        old = self.sources * len(self) + self.targets
-        every, place = torch.unique(torch.cat((old, pairs)), return_inverse=True)
-        total = torch.zeros(len(every), dtype=torch.float64, device=self.device)
-        self._set(every, total.index_add(0, place, torch.cat((self.strengths, amounts))))
+        self._add(pairs, 1.0 if strengths is None else strengths)
 
     @door
     @changes
@@ -198,6 +192,7 @@ class Linked(Patterns):
         self._set(old[left], self.strengths[left])
 
     @door
+    @changes
     def connect(self, graph: Any, ids: Ids | None = None, weight: str | None = None) -> None:
         """Link rows as a graph says: its nodes, in their order, are the rows.
 
@@ -220,10 +215,12 @@ class Linked(Patterns):
             >>> len(memory.links.sources), memory.mixing()[0, 29].item()
             (60, 0.25)
         """
-        nodes = self.ids if ids is None else self.ids[self._places("ids", ids)]
-        found = _graph.edges(graph, len(nodes), weight)
-        sources, targets = (torch.from_numpy(part).to(self.device) for part in found[:2])
-        self.link(nodes[sources], nodes[targets], torch.from_numpy(found.strengths))
+        count = len(self.ids if ids is None else torch.as_tensor(ids).flatten())
+        nodes = torch.arange(count, device=self.device)
+        nodes = nodes if ids is None else self._places("ids", ids)
+        found = _graph.edges(graph, count, weight)
+        ends = [nodes[torch.from_numpy(part).to(self.device)] for part in found[:2]]
+        self._add(ends[0] * len(self) + ends[1], torch.from_numpy(found.strengths))
 
     def mixing(self) -> Float[Tensor, "m m"]:
         """Return how much of each row is read for each row that is attended to, a I + h M."""
@@ -292,6 +289,15 @@ class Linked(Patterns):
     def extra_repr(self) -> str:
         """Describe the memory in one line."""
         return f"{super().extra_repr()}, {len(self.strengths)} links"
+
+    def _add(self, pairs: Tensor, strengths: Any) -> None:
+        """Link pairs of places; strengths of a pair that is linked already are added up."""
+        self._own("link the rows of that")
+        amounts = _links.amounts(strengths, len(pairs), self.normalise).to(self.device)
+        old = self.sources * len(self) + self.targets
+        every, place = torch.unique(torch.cat((old, pairs)), return_inverse=True)
+        total = torch.zeros(len(every), dtype=torch.float64, device=self.device)
+        self._set(every, total.index_add(0, place, torch.cat((self.strengths, amounts))))
 
     def _set(self, pairs: Tensor, strengths: Tensor) -> None:
         """Replace the links by pairs of places, source times the number of rows plus target."""

@@ -329,13 +329,17 @@ class Patterns(Near):
         chosen = arrays.dense(name, chosen, must).flatten()
         if chosen.numel() and chosen.dtype not in (*arrays.INTEGERS, torch.uint8):
             refuse(name, ids, must=must, do=do, error=InputTypeError)
-        missing = chosen[~torch.isin(chosen, self.ids)]
+        rising, order = self.ids.sort()
+        place = torch.searchsorted(rising, chosen.long()).clamp_max(max(0, len(rising) - 1))
+        known = (
+            rising[place] == chosen if len(rising) else torch.zeros_like(chosen, dtype=torch.bool)
+        )
+        missing = chosen[~known]
         if len(missing):
             got = f"{missing[:5].tolist()}, which {'is' if len(missing) == 1 else 'are'} not"
             do = "give ids that write returned and forget has not removed"
             refuse(name, got=got, must="stored", do=do)
-        order = self.ids.argsort()
-        return order[torch.searchsorted(self.ids[order], chosen.long())]
+        return order[place]
 
     @door
     @changes
