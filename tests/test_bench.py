@@ -38,6 +38,7 @@ RACES = (
     "nearest",
     "density",
     "encode",
+    "linked",
     "train",
 )
 

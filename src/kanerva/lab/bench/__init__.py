@@ -17,7 +17,16 @@ import torch
 from kanerva._core import checks, files
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.lab import report
-from kanerva.lab.bench import _codes, _limits, _machine, _reads, _sdm, _special, _training
+from kanerva.lab.bench import (
+    _codes,
+    _limits,
+    _linked,
+    _machine,
+    _reads,
+    _sdm,
+    _special,
+    _training,
+)
 from kanerva.lab.bench._asked import found
 from kanerva.lab.bench._limits import Limits
 from kanerva.lab.bench._measure import Case, Result, Route, Row, compare, failed, peak, rounds
@@ -81,6 +90,7 @@ OPERATIONS = {
     "pruned": Operation("pruned reads", _reads.pruned, _one),
     "nearest": Operation("nearest pattern", _reads.nearest, _one),
     "density": Operation("density", _reads.density, _one),
+    "linked": Operation("reads with links", _linked.linked, _one),
     "encode": Operation("codes of data", _codes.encode, _one),
     "train": Operation("training of attention", _training.train, _one),
     "million": Operation("a million patterns", _special.million, _one),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from kanerva.lab.bench._codes import PRODUCT
+from kanerva.lab.bench._linked import UNLINKED
 from kanerva.lab.bench._measure import Row
 from kanerva.lab.bench._patterns import BATCHED, SINGLE
 from kanerva.lab.bench._training import PLAIN
@@ -173,6 +174,8 @@ RULES = {
     "entmax 1.5": 4.0,
     "top 32": 2.0,
 }
+# The same with links.
+LINKED = {"softmax": 1.5, "power 3": 4.0, "entmax 1.5": 4.0}
 LIMIT, THAN = "times the popcount limit", "times as fast as torch-hd"
 BETTER = "times the better of torch's kernel and the formula"
 FIVE = "kanerva, recall of five steps"
@@ -211,6 +214,16 @@ ASKED = (
         "at least",
         "times as fast as plain float32 attention",
         _than("pruned", SHARP, SINGLE, BATCHED, faster=True),
+    ),
+    *(
+        Asked(
+            f"read with links, by {name}",
+            bound,
+            "at most",
+            "times the softmax read without links",
+            _than("linked", f"kanerva, linked, {name}", UNLINKED),
+        )
+        for name, bound in LINKED.items()
     ),
     Asked(
         "encoding 100,000 rows of 784 numbers in 2,048 bits",

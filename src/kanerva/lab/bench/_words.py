@@ -58,6 +58,13 @@ WORDS = {
         "density, up to constants. The limit: one matrix product, or reading the patterns once. "
         "Checked: the formula in float64.",
     ),
+    "linked": (
+        "Reads with links",
+        "`memory.read` of `correlated.Linked`: patterns with ten random links each on average, "
+        "a = h = 0.5, by several rules, beside the softmax read of the same patterns without "
+        "links. The links are folded into the values by the first read. The limit: that of a "
+        "softmax read. Checked: the formula in float64.",
+    ),
     "encode": (
         "Codes of data",
         "`Hyperplanes(k).encode` of rows of n random numbers, beside the product of these rows and "

@@ -18,6 +18,8 @@ COUNTERS = 32 * 2**20
 RECALLED = 0.95
 # Of the memories that store real numbers.
 SIMILARITIES = ("closeness", "cosine", "dot")
+# What the rows of a memory with links are linked to.
+LINKS = ("order", "nearest")
 
 
 def _value(chosen: Chosen, entry: str, name: str) -> int | float | None:
@@ -84,6 +86,20 @@ def _sparse(facts: Facts, chosen: Chosen) -> list[Parameter]:
     similarity = _similarity(facts, chosen)
     beta = _beta(facts, similarity)._replace(why="that of the modern Hopfield network")
     return [beta, Parameter("alpha", 2.0, "sparsemax, as in the paper"), similarity]
+
+
+def _cdam(facts: Facts, chosen: Chosen) -> list[Parameter]:
+    similarity = _similarity(facts, chosen)
+    beta = _beta(facts, similarity)._replace(why="that of the modern Hopfield network")
+    auto = "above that of hetero-association, so that signs are those of the pattern"
+    links = "each row with the next, as in a serial order; or nearest, with the row most like it"
+    return [
+        beta,
+        Parameter("auto", 0.8, auto),
+        Parameter("hetero", 0.2, "the rest of 1"),
+        Parameter("links", "order", links, choices=LINKS),
+        similarity,
+    ]
 
 
 def _sdm(facts: Facts, chosen: Chosen) -> list[Parameter]:
@@ -218,6 +234,35 @@ def _comparing(name: str) -> Callable[..., Any]:
     return construct
 
 
+def _linked(dim: int, beta: float, auto: float, hetero: float, links: str, similarity: str) -> Any:
+    """Build a memory with links that recalls in whole steps; ``_link`` links its rows."""
+    from kanerva import correlated, separation
+    from kanerva import similarity as similarities
+
+    compare = getattr(similarities, checks.choice("similarity", similarity, SIMILARITIES))
+    rule = separation.Softmax(beta)
+    memory = correlated.Linked(
+        dim, auto=auto, hetero=hetero, normalise="rows", similarity=compare, separation=rule
+    )
+    memory.__dict__["linked_to"] = checks.choice("links", links, LINKS)
+    return memory
+
+
+def _link(memory: Any, data: Any) -> None:
+    """Store rows, and link each in both ways with the next or with the one most like it."""
+    from kanerva.similarity import closeness
+
+    ids = memory.write(data.real)
+    if len(ids) < 2:
+        return
+    ends = ids[1:], ids[:-1]
+    if memory.linked_to == "nearest":
+        near = closeness(data.real, data.real).fill_diagonal_(-math.inf)
+        ends = ids, ids[near.argmax(-1)]
+    memory.link(*ends)
+    memory.link(*reversed(ends))
+
+
 def _model(
     constructor: str,
     title: str,
@@ -250,6 +295,9 @@ ENTRIES: dict[str, Entry] = {
         "modern_hopfield", "Modern Hopfield", DOMAINS, _modern, _comparing, theory=_modern_holds
     ),
     "sparse_hopfield": _model("sparse_hopfield", "Sparse Hopfield", DOMAINS, _sparse, _comparing),
+    "cdam": _model(
+        "cdam", "CDAM", DOMAINS, _cdam, lambda _: _linked, fill=_link, suits=lambda facts: False
+    ),
     "sdm": _model("sdm", "SDM, neurons", ("bits",), _sdm, theory=_sdm_holds),
     "sdm_patterns": _model(
         "sdm_patterns", "SDM, patterns", ("bits",), _sdm_patterns, theory=_sdm_holds
@@ -316,6 +364,18 @@ ROWS = (
     Row(("hopfield",), "outer products of bits, diagonal zero or kept", "dot", "Linear"),
     Row(("dense",), "polynomial interactions", "dot", "Power"),
     Row(("exponential",), "exponential interactions", "dot", "Exponential"),
+    Row(
+        ("cdam",),
+        "patterns linked by a graph: one of them, its community, or a sequence",
+        "dot",
+        "Mixed(Softmax)",
+    ),
+    Row(
+        ("correlated_hopfield", "sequence_hopfield"),
+        "the same for bits: attractors correlated along a ring, sequences",
+        "dot",
+        "Mixed(Linear), Mixed(Power)",
+    ),
     Row(
         ("willshaw",),
         "clipped sums of outer products, for codes in which few bits are +1",
