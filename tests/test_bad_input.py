@@ -60,6 +60,7 @@ SOURCE = torch.Generator().manual_seed(0)
 X, KEYS, VALUES = (torch.randn(*shape, generator=SOURCE) for shape in ((3, 4), (5, 4), (5, 3)))
 B, CORNERS = bits.random(3, 4, seed=0), bits.random(5, 4, seed=1)
 MIXING = np.full((3, 3), 0.2) + np.eye(3)
+MOVES = {(0, "a"): 1, (1, "b"): 0}
 NAN, INF = math.nan, math.inf
 SQUARE = X[:, :3]
 
@@ -406,8 +407,19 @@ def of_models() -> dict[str, Call]:
     def contract(memory):
         return None if isinstance(memory, kanerva.Memory) else kanerva.check_memory(memory)
 
+    def automaton(table, start, accept, undefined, seed):
+        made = correlated.Automaton(
+            table, start, accept, undefined=undefined, seed=seed, neurons=200, beta=2.0
+        )
+        return made.run([], start if made.start is None else None)
+
+    def tuned(neurons, share, beta, rate, steps, mean):
+        sizes = {"neurons": neurons, "share": share, "beta": beta, "rate": rate}
+        return correlated.Automaton(MOVES, 0, steps=steps, mean=mean, **sizes).run("ab")
+
     rows = (4, 3, similarity.dot, Softmax(1.0), activation.Identity(), "zero", torch.float32)
     addresses = Packed.random(5, 4, seed=0)
+    ab = correlated.Automaton(MOVES, 0, [1], neurons=200, beta=2.0, steps=20)
     rules = (similarity.agreement, Step(2), Sign(), "zero")
     store = (addresses, 3, *rules, torch.int32, "raise")
     return {
@@ -438,6 +450,20 @@ def of_models() -> dict[str, Call]:
         "dense": Call(kanerva.dense, (4, 3, torch.float32)),
         "exponential": Call(kanerva.exponential, (4, 1.0, torch.float32)),
         "sparse_hopfield": Call(kanerva.sparse_hopfield, (4, 1.0, 2.0, torch.float32)),
+        "Automaton": Call(automaton, (MOVES, 0, [1], "stay", 0)),
+        "Automaton by numbers": Call(tuned, (200, 0.25, 2.0, 0.5, 5, 1.0)),
+        "Automaton of one move": Call(
+            lambda end, more: correlated.Automaton({(0, "a"): end, (1, "b"): [0, more]}), (1, 2)
+        ),
+        "Automaton.run": Call(ab.run, ("ab", 0)),
+        "Automaton.run_all": Call(ab.run_all, (["ab", ""], [0, 1])),
+        "Automaton.accepts": Call(ab.accepts, ("ab",)),
+        "Automaton.regex": Call(
+            lambda pattern, letters, undefined: correlated.Automaton.regex(
+                pattern, letters, undefined=undefined, neurons=200, beta=2.0
+            ).run(""),
+            ("(a|b)*ab", "ab", "trap"),
+        ),
         "settings.use": Call(use, (2**20, "auto")),
         "check_memory": Call(contract, (empty(),)),
         "load": Call(lambda path: None if path is None else kanerva.load(path), (None,)),

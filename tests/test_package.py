@@ -30,6 +30,7 @@ HEAVY = [
     "typer",
     "rich",
     "transformers",
+    "automata",
 ]
 SECONDS = 0.5
 CODE_LINES, PARAMETERS, FILE_LINES = 65, 8, 300
