@@ -417,3 +417,17 @@ def test_the_package_for_expressions_may_be_missing(monkeypatch):
     found = sentence(lambda: Automaton.regex("ab"))
     assert found.startswith("Automaton.regex: automata-lib must be installed")
     assert 'pip install "kanerva[automata]"' in found
+
+
+def test_a_noisy_cue_stands_for_a_state():
+    automaton = correlated.Automaton({(0, "a"): 1, (1, "a"): 2, (2, "a"): 0}, start=0)
+    patterns = automaton.memory.keys[:3]
+    drawn = torch.rand(3, 1000, generator=torch.Generator().manual_seed(1)) - 0.5
+    runs = automaton.run_all(["aa", "a", ""], patterns + drawn)
+    assert [run.states for run in runs] == [[0, 1, 2], [1, 2], [2]]
+    assert automaton.run("aa", patterns[1] + drawn[1]).states == [1, 2, 0]
+    for cue in (patterns[0][:5], patterns[:2]):
+        with pytest.raises(InputError, match="start must be a state, or a cue of shape"):
+            automaton.run("a", cue)
+    with pytest.raises(InputError, match="start must be a state, or a cue of shape"):
+        automaton.run_all(["a"], patterns[0])

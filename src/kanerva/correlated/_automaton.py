@@ -55,8 +55,8 @@ class Automaton:
     differ by about beta * share * neurons / 12, which should be 4 or more.
 
     A transition with several targets shares its strength among them: the recall falls to their
-    mean, where a single step of rate 1 leaves it, and further steps lead on to one of them, which
-    hangs on the patterns: it is always the same for a seed.
+    mean, where a single step of rate 1 leaves it, and further steps lead on to one of them. Which
+    one depends on the patterns, so it is always the same for a seed.
 
     Args:
         table: a dict ``{(state, symbol): state}``, or a list of several states in place of one.
@@ -83,6 +83,7 @@ class Automaton:
         states: names of the states, with None as the last where there is a trap.
         symbols: names of the symbols.
         start, accept: as given.
+        table: the transitions.
 
     Raises:
         InputError: a table that is empty or names states twice, a state that the table does not
@@ -182,7 +183,8 @@ class Automaton:
 
         Args:
             word: a sequence of symbols; a string is the sequence of its letters.
-            start: the state in which it begins; None for that of the automaton.
+            start: the state in which it begins, or a cue of it, ``(n,)`` in the dtype of the
+                memory; None for that of the automaton.
 
         Returns:
             states, overlaps and margins, after the start and after each symbol.
@@ -200,7 +202,10 @@ class Automaton:
             >>> run.overlaps.shape, bool((run.margins > 0.5).all())
             (torch.Size([4, 2]), True)
         """
-        return self._follow([self._symbols("word", word)], [self._start(start)], "word")[0]
+        fed = [self._symbols("word", word)]
+        if isinstance(start, Tensor):
+            return self._follow(fed, self._cues(start, 1)[None], "word")[0]
+        return self._follow(fed, self._settled([self._start(start)]), "word")[0]
 
     @door
     def run_all(self, words: Collection[Collection[Any]], start: Any = None) -> list[Run]:
@@ -208,8 +213,8 @@ class Automaton:
 
         Args:
             words: sequences of symbols, which may differ in length.
-            start: the state in which they begin, or a list with one for each; None for that of the
-                automaton.
+            start: the state in which they begin, or a list with one for each, or cues of them,
+                ``(words, n)`` in the dtype of the memory; None for that of the automaton.
 
         Returns:
             one ``Run`` for each word.
@@ -227,13 +232,16 @@ class Automaton:
         fed = [
             self._symbols("words", word, f" of word {place}") for place, word in enumerate(given, 1)
         ]
+        if not fed:
+            return []
+        if isinstance(start, Tensor):
+            return self._follow(fed, self._cues(start, 2, len(fed)), "words")
         if not isinstance(start, list):
-            starts = [self._start(start)] * len(fed) if fed else []
-            return self._follow(fed, starts, "words")
+            return self._follow(fed, self._settled([self._start(start)] * len(fed)), "words")
         if len(start) != len(fed):
             must, do = f"as many as the {len(fed)} words", "give one start for each word, or one"
             refuse("start", got=str(len(start)), must=must, do=do)
-        return self._follow(fed, [self._start(one) for one in start], "words")
+        return self._follow(fed, self._settled([self._start(one) for one in start]), "words")
 
     @door
     def accepts(self, word: Collection[Any]) -> bool:
@@ -255,6 +263,16 @@ class Automaton:
             must, do = "given where words are accepted", "build the automaton with accept=[...]"
             refuse("accept", got="empty", must=must, do=do)
         return self.run(word).states[-1] in self.accept
+
+    @property
+    def table(self) -> dict[tuple[Any, Any], Any]:
+        """The transitions, with those that ``undefined`` added; a list where there are several."""
+        found = {}
+        for (state, symbol), ends in self._table.items():
+            named = [self.states[end] for end in ends]
+            target = named[0] if len(named) == 1 else named
+            found[self.states[state], self.symbols[symbol]] = target
+        return found
 
     def __repr__(self) -> str:
         sizes = f"{len(self.states)} states, {len(self.symbols)} symbols"
@@ -314,14 +332,24 @@ class Automaton:
         sources, ends, strengths = zip(*links, strict=True)
         self.memory.link(ids[list(sources)], ids[list(ends)], list(strengths))
 
-    def _follow(self, words: list[list[int]], starts: list[int], name: str) -> list[Run]:
-        """Feed checked words, each from the place of its start."""
-        if not words:
-            return []
-        patterns = self.memory.keys[: len(self.states)]
+    def _settled(self, starts: list[int]) -> Tensor:
+        """Return the network in the states at these places."""
         first = {start: place for place, start in enumerate(dict.fromkeys(starts))}
+        patterns = self.memory.keys[: len(self.states)]
         settled = self.memory.recall(patterns[list(first)], steps=self._steps)
-        state = settled[[first[start] for start in starts]]
+        return settled[[first[start] for start in starts]]
+
+    def _cues(self, start: Tensor, axes: int, words: int = 1) -> Tensor:
+        """Return the network after the recall of cues of states."""
+        shape = (words, self.memory.dim)[-axes:]
+        if tuple(start.shape) != shape:
+            must, do = f"a state, or a cue of shape {shape}", "give one cue for each word"
+            refuse("start", start, must=must, do=do)
+        return self.memory.recall(start, steps=self._steps)
+
+    def _follow(self, words: list[list[int]], state: Tensor, name: str) -> list[Run]:
+        """Feed checked words, each from the network in its start."""
+        patterns, state = self.memory.keys[: len(self.states)], state.clone()
         rows = [[row] for row in overlaps(state, patterns)]
         inputs = self._inputs.to(state)
         for step in range(max(map(len, words))):

@@ -20,6 +20,7 @@ from kanerva.lab.papers.bricken2021 import (
     triangulate,
     weights,
 )
+from kanerva.lab.papers.burns2024 import automata
 from kanerva.lab.papers.charikar2002 import codes, neurons
 from kanerva.lab.papers.henry2020 import gpt2, language, noise, retrieval, vision
 from kanerva.lab.papers.jaeckel1989 import designs
@@ -89,6 +90,7 @@ MODULES = (
     language,
     gpt2,
     vision,
+    automata,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 

@@ -1,0 +1,1 @@
+"""Burns 2024: semantically correlated memories in a dense associative model."""
