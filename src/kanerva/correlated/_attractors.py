@@ -19,6 +19,8 @@ __all__ = ["Attractors", "attractors"]
 # least overlap with it; the least correlation of neighbouring attractors in the wide mode; and the
 # effective number of attended memories above which a state is mixed.
 DIFFERENT, ALONE, MOST, OWN, TOGETHER, MIXED = 0.1, 0.05, 0.95, 0.5, 0.2, 1.2
+# States that differ by less than this share of the patterns have nothing left of their starts.
+VANISHED = 1e-4
 # The share of the changes of the best match that follow links in a sequence.
 ALONG = 0.9
 
@@ -62,7 +64,8 @@ def attractors(
     The modes, by the spread of the last states, their overlaps with the own pattern and with those
     it is linked to, and the correlation of the states of linked starts:
 
-    * ``"quiescent"``: all starts end alike, spread < 0.1;
+    * ``"quiescent"``: all starts end alike, with a spread below 0.1 or differences that are small
+      beside the patterns;
     * ``"sequence"``: links have a direction, and the best match still moves along them;
     * ``"auto"``: the own pattern alone, with a mean overlap above 0.5, best in 95 % of the starts,
       and neighbours below 0.05;
@@ -139,7 +142,8 @@ def _mode(memory: Linked, states: Tensor, matches: Tensor, together: Tensor, spr
     """Name the mode of a memory from where its starts ended."""
     sources, targets, others = memory.sources, memory.targets, memory.sources != memory.targets
     sources, targets = sources[others], targets[others]
-    if spread < DIFFERENT:
+    apart = float((states - states.mean(0)).std()) if len(states) > 1 else 0.0
+    if spread < DIFFERENT or apart <= VANISHED * float(_patterns(memory).std()):
         return "quiescent"
     linked = torch.zeros(len(memory), len(memory), dtype=torch.bool, device=states.device)
     linked[sources, targets] = True
