@@ -28,7 +28,8 @@ pytestmark = pytest.mark.untyped
 
 MODULES = (
     "kanerva",
-    *(f"kanerva.{name}" for name in ("activation", "bits", "check", "dynamics", "functional")),
+    *(f"kanerva.{name}" for name in ("activation", "bits", "check", "correlated", "dynamics")),
+    "kanerva.functional",
     *(f"kanerva.{name}" for name in ("memory", "models", "nn", "nn.projection", "probe")),
     *(f"kanerva.{name}" for name in ("separation", "similarity")),
     *(f"kanerva.theory.{name}" for name in ("approximation", "beta", "cap", "capacity", "circle")),
@@ -59,6 +60,13 @@ B, CORNERS = bits.random(3, 8, seed=0), bits.random(5, 8, seed=1)
 def memory() -> kanerva.Patterns:
     made = kanerva.modern_hopfield(8, 1.0)
     made.write(KEYS)
+    return made
+
+
+def linked() -> kanerva.correlated.Linked:
+    made = kanerva.cdam(8, 1.0)
+    made.write(KEYS)
+    made.link([0, 1], [1, 2])
     return made
 
 
@@ -110,6 +118,7 @@ GOOD: dict[str, Any] = {
 }
 READS = ("write", "read", "recall", "trace", "explain", "scores", "weights", "nearest", "forget")
 METHODS = {
+    linked: ("link", "unlink", "connect", "at", "write", "recall", "explain", "forget", "save"),
     memory: (*READS, "settle", "energy", "save", "pattern_weights", "certify"),
     counters: (*READS, "kill", "save", "pattern_weights", "addresses_of"),
 }
@@ -279,6 +288,18 @@ OTHERS: dict[str, dict[str, Any]] = {
     "lab.citations.bibtex": {"key": "kanerva1988"},
     "lab.citations.short": {"source": "kanerva1988"},
     "DataSet.of": {"values": np.eye(4), "name": "eye"},
+    "correlated.attractors": {"memory": linked(), "starts": KEYS},
+    "correlated.by_distance": {"correlations": X[:, :3], "graph": [(0, 1), (1, 2)]},
+    "correlated.communities": {"correlations": X[:, :3], "count": 2},
+    "correlated.overlaps": {"states": X, "patterns": KEYS},
+    "correlated.scores": {"states": X, "patterns": X + 1},
+    "correlated.Automaton": {"table": {(0, "a"): 1, (1, "a"): 0}, "start": 0, "accept": [1]},
+    "linked.link": {"sources": [0], "targets": [3]},
+    "linked.unlink": {"sources": [0], "targets": [1]},
+    "linked.connect": {"graph": [(0, 1)]},
+    "linked.at": {"auto": 0.5},
+    "linked.forget": {"ids": [0]},
+    "linked.save": {"path": "linked.safetensors"},
     "memory.forget": {"ids": [0]},
     "memory.pattern_weights": {"query": B, "patterns": CORNERS},
     "memory.save": {"path": "memory.safetensors"},
@@ -323,7 +344,8 @@ WHOLE = [
         or each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
         for each in inspect.signature(PUBLIC[name]).parameters.values()
     )
-    and name not in ("kanerva.Locations", "counters.nearest")
+    # The separation of Linked is one of its further arguments.
+    and name not in ("kanerva.Locations", "counters.nearest", "correlated.Linked")
 ]
 
 

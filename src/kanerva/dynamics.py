@@ -272,7 +272,7 @@ def chain(
 
 def _vet_step(step: Step) -> None:
     """Refuse what is no function, before any step."""
-    if not callable(step):
+    if not callable(step) or isinstance(step, type):
         do = "give the read of a memory, or any function from queries to queries"
         refuse("step", step, must="a function of the query", do=do, error=InputTypeError)
 

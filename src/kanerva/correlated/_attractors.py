@@ -107,9 +107,10 @@ def attractors(
         got = "empty" if memory.autoassociative else "one with values of its own"
         do = "build it without value_dim, and write patterns"
         refuse("memory", got=got, must="auto-associative, with a pattern", do=do)
-    patterns = _patterns(memory)
+    patterns, noise = _patterns(memory), checks.number("noise", noise, 0)
+    source = arrays.generator(seed)
     if starts is None:
-        starts = _noisy(memory, patterns, checks.number("noise", noise, 0), seed)
+        starts = _noisy(memory, patterns, noise, source)
     else:
         starts = arrays.finite("starts", arrays.rows("starts", starts, len(patterns), memory.dim))
     found = memory.settle(starts, steps=steps)

@@ -20,7 +20,7 @@ from kanerva.similarity import dot
 
 __all__ = ["Automaton", "Run"]
 
-MEMORY = ("neurons", "share", "beta", "rate", "steps", "mean")
+NETWORK = ("neurons", "share", "beta", "rate", "steps", "mean")
 MARGIN = 4.0
 
 
@@ -72,7 +72,7 @@ class Automaton:
             as published, and the network goes where the nearest pattern leads, most often along
             the transition of another state for the same symbol.
         seed: an integer >= 0 or a CPU generator, for the patterns.
-        **memory: ``neurons`` (1000), n; ``share`` (0.25), of the neurons that are the state block;
+        **network: ``neurons`` (1000), n; ``share`` (0.25), of the neurons that are the state block;
             ``beta`` (0.5), inverse temperature per unit of dot product; ``rate`` (0.1), share of
             each step that is taken, in (0, 1]; ``steps`` (100), at most so many for each symbol;
             ``mean`` (1.0), how often the mean pattern is subtracted, 1 / n as in the printed
@@ -114,14 +114,14 @@ class Automaton:
         *,
         undefined: str = "stay",
         seed: int | torch.Generator = 0,
-        **memory: Any,
+        **network: Any,
     ) -> None:
         ends = checks.several("accept", accept, "a collection of states")
         for name, one in (("start", start), *(("accept", end) for end in ends)):
             _state(name, one)
         checks.choice("undefined", undefined, UNDEFINED)
         read = _table.read(table, start, ends)
-        _warn(*self._build(read, start, ends, undefined, seed, **memory))
+        _warn(*self._build(read, start, ends, undefined, seed, **network))
 
     @classmethod
     @door
@@ -132,7 +132,7 @@ class Automaton:
         *,
         undefined: str = "trap",
         seed: int | torch.Generator = 0,
-        **memory: Any,
+        **network: Any,
     ) -> "Automaton":
         r"""Compile the smallest automaton that accepts what a regular expression matches.
 
@@ -149,7 +149,7 @@ class Automaton:
             alphabet: the letters of words; None for those in the expression.
             undefined: what a letter does after which no word can match: ``"trap"`` or ``"raise"``.
             seed: as for ``Automaton``.
-            **memory: as for ``Automaton``.
+            **network: as for ``Automaton``.
 
         Returns:
             the automaton, with its start and its accepting states.
@@ -174,7 +174,7 @@ class Automaton:
         checks.choice("undefined", undefined, ("trap", "raise"))
         table, ends = _table.parsed(pattern, alphabet)
         automaton = cls.__new__(cls)
-        _warn(*automaton._build(table, 0, ends, undefined, seed, **memory))
+        _warn(*automaton._build(table, 0, ends, undefined, seed, **network))
         return automaton
 
     @door
@@ -285,14 +285,14 @@ class Automaton:
         accept: tuple[Any, ...],
         undefined: str,
         seed: int | torch.Generator,
-        **memory: Any,
+        **network: Any,
     ) -> tuple[float, int]:
         """Build the memory; return beta * share and the number of neurons."""
-        checks.keywords(memory, *MEMORY)
-        neurons = checks.integer("neurons", memory.get("neurons", 1000), 2, checks.LONGEST)
-        share = checks.number("share", memory.get("share", 0.25), 0, 1)
-        beta = checks.number("beta", memory.get("beta", 0.5), 0)
-        self._steps = checks.integer("steps", memory.get("steps", 100), 1, checks.LONGEST)
+        checks.keywords(network, *NETWORK)
+        neurons = checks.integer("neurons", network.get("neurons", 1000), 2, checks.LONGEST)
+        share = checks.number("share", network.get("share", 0.25), 0, 1)
+        beta = checks.number("beta", network.get("beta", 0.5), 0)
+        self._steps = checks.integer("steps", network.get("steps", 100), 1, checks.LONGEST)
         self._block = round(share * neurons)
         if not 0 < self._block < neurons:
             must = f"such that each block has one of the {neurons} neurons or more"
@@ -306,7 +306,7 @@ class Automaton:
             if one is not None or name == "accept":
                 self._place(name, one)
         self.start, self.accept = start, tuple(dict.fromkeys(accept))
-        options = {"rate": memory.get("rate", 0.1), "mean": memory.get("mean", 1.0)}
+        options = {"rate": network.get("rate", 0.1), "mean": network.get("mean", 1.0)}
         self.memory = Linked(
             neurons, auto=0.0, hetero=1.0, normalise="none", similarity=dot,
             separation=Softmax(beta), **options,

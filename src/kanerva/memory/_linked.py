@@ -215,10 +215,9 @@ class Linked(Patterns):
             >>> len(memory.links.sources), memory.mixing()[0, 29].item()
             (60, 0.25)
         """
-        count = len(self.ids if ids is None else torch.as_tensor(ids).flatten())
-        nodes = torch.arange(count, device=self.device)
-        nodes = nodes if ids is None else self._places("ids", ids)
-        found = _graph.edges(graph, count, weight)
+        every = torch.arange(len(self), device=self.device)
+        nodes = every if ids is None else self._places("ids", ids)
+        found = _graph.edges(graph, len(nodes), weight)
         ends = [nodes[torch.from_numpy(part).to(self.device)] for part in found[:2]]
         self._add(ends[0] * len(self) + ends[1], torch.from_numpy(found.strengths))
 
