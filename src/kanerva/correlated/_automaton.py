@@ -342,6 +342,7 @@ class Automaton:
     def _cues(self, start: Tensor, axes: int, words: int = 1) -> Tensor:
         """Return the network after the recall of cues of states."""
         shape = (words, self.memory.dim)[-axes:]
+        arrays.vectors("start", start, self.memory.dim, self.memory.dtype)
         if tuple(start.shape) != shape:
             must, do = f"a state, or a cue of shape {shape}", "give one cue for each word"
             refuse("start", start, must=must, do=do)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva._core.errors import InputTypeError, describe, door, refuse
 from kanerva.memory import _graph
 
 __all__ = ["Distance", "Scores", "by_distance", "communities", "overlaps", "scores", "spread_of"]
@@ -220,7 +220,8 @@ def communities(
 
     matrix = _square(correlations)
     if (count is None) == (within is None):
-        got = "left out, as within is" if count is None else f"{count!r} beside within={within!r}"
+        both = f"{describe(count)} beside within of {describe(within)}"
+        got = "left out, as within is" if count is None else both
         do = "give the number of groups, or the distance within which items are one group"
         refuse("count", got=got, must="given, or within in its place", do=do)
     if within is None:

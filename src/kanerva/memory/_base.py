@@ -264,7 +264,8 @@ class Memory(Recalls):
         vote = self._field(given).value.abs().amin(-1).reshape(batch) if self.value_bits else None
         attention = self._attention(weights, given)
         energy, mass = self._energies(given), self._mass(attention, given).reshape(batch)
-        weights, attention = (part.reshape(*batch, -1) for part in (weights, attention))
+        shape = (*batch, weights.shape[-1])
+        weights, attention = weights.reshape(shape), attention.reshape(shape)
         return explained(value, weights, attention, mass, vote, energy)
 
     @door

@@ -1,1 +1,3 @@
-"""Burns 2024: semantically correlated memories in a dense associative model."""
+"""Burns 2024: memories that are linked by a graph, and their correlated attractors."""
+
+__all__: list[str] = []
