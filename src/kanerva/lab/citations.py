@@ -245,6 +245,19 @@ SOURCES = {
         "International Conference on Learning Representations",
         {"eprint": "2309.17453", "archiveprefix": "arXiv"},
     ),
+    "burns2024": Source(
+        "inproceedings",
+        "Burns, Thomas F.",
+        "Semantically-Correlated Memories in a Dense Associative Model",
+        2024,
+        "International Conference on Machine Learning",
+        {
+            "series": "Proceedings of Machine Learning Research",
+            "volume": "235",
+            "eprint": "2404.07123",
+            "archiveprefix": "arXiv",
+        },
+    ),
     "openai2025": Source(
         "misc",
         "OpenAI",

@@ -9,6 +9,7 @@ from kanerva.lab.plot.maps import head_maps
 from kanerva.lab.plot.paths import beta_paths
 from kanerva.lab.plot.pictures import gallery
 from kanerva.lab.plot.recall import recall_curves
+from kanerva.lab.plot.regions import regions
 from kanerva.lab.plot.replacements import replacement_bars, replacement_curve
 from kanerva.lab.plot.weights import weight_curves
 
@@ -26,6 +27,7 @@ __all__ = [
     "lines",
     "png",
     "recall_curves",
+    "regions",
     "replacement_bars",
     "replacement_curve",
     "save",

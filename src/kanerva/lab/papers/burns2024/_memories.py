@@ -1,0 +1,49 @@
+"""Memories of patterns on a graph, and means over pairs of them by their distance."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import networkx
+import torch
+from torch import Tensor
+
+import kanerva
+from kanerva import correlated
+from kanerva._core import checks
+
+__all__ = ["VARIANCE", "by_distance", "change", "linked", "ring", "uniform"]
+
+VARIANCE = 1 / 12  # of numbers that are uniform from 0 to 1
+
+
+def ring(count: int) -> Any:
+    """Return a ring of so many memories, each linked to two."""
+    return networkx.cycle_graph(checks.integer("memories", count, 3, 10**4))
+
+
+def uniform(count: int, neurons: int, source: torch.Generator) -> Tensor:
+    """Draw patterns ``(count, neurons)`` with entries that are uniform from 0 to 1."""
+    neurons = checks.integer("neurons", neurons, 2)
+    with checks.room("neurons", str(neurons), 64 * count * neurons):
+        return torch.rand(count, neurons, generator=source, dtype=torch.float64)
+
+
+def linked(patterns: Tensor, graph: Any, beta: float, **how: Any) -> correlated.Linked:
+    """Store patterns that are linked by a graph whose edges all have the same strength."""
+    memory = kanerva.cdam(patterns.shape[1], beta, dtype=torch.float64, **how)
+    memory.write(patterns)
+    memory.connect(graph)
+    return memory
+
+
+def by_distance(matrix: Tensor, graph: Any, count: int) -> list[float | None]:
+    """Return the means of a matrix at the distances 0, 1, ... up to count, None beyond a graph."""
+    means: list[float | None] = [float(matrix.diagonal().mean())]
+    means += [one.mean for one in correlated.by_distance(matrix, graph)]
+    return [*means, *[None] * count][: count + 1]
+
+
+def change(means: Sequence[float | None]) -> int:
+    """Return the smallest distance at which a mean is below 0; their number if none is."""
+    found = (place for place, mean in enumerate(means) if mean is not None and mean < 0)
+    return next(found, len(means))

@@ -1,0 +1,29 @@
+"""Parameters and sources that the recipes of Burns 2024 share."""
+
+from typing import Annotated
+
+__all__ = [
+    "CLOSED",
+    "SEPARATE",
+    "STORED",
+    "Auto",
+    "Beta",
+    "Hetero",
+    "Memories",
+    "Neurons",
+    "Rate",
+    "Steps",
+]
+
+Auto = Annotated[float, "strength a of auto-association; negative is anti-Hebbian"]
+Hetero = Annotated[float, "strength h of hetero-association along the links"]
+Neurons = Annotated[int, "number of neurons; their patterns are uniform from 0 to 1"]
+Memories = Annotated[int, "number of memories, which are linked in a ring"]
+Beta = Annotated[float, "inverse temperature per unit of dot product"]
+Rate = Annotated[float, "share of each step that a recall takes"]
+Steps = Annotated[int, "number of steps of a recall"]
+
+# Where an expected number comes from.
+SEPARATE = "measured with separate code"
+STORED = "the author's stored figure, read off"
+CLOSED = "closed form for many neurons"
