@@ -1,7 +1,7 @@
 """Memories of patterns on a graph, and means over pairs of them by their distance."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import networkx
 import torch
@@ -11,7 +11,7 @@ import kanerva
 from kanerva import correlated
 from kanerva._core import checks
 
-__all__ = ["VARIANCE", "by_distance", "change", "linked", "ring", "uniform"]
+__all__ = ["VARIANCE", "by_distance", "change", "linked", "matches", "ring", "uniform"]
 
 VARIANCE = 1 / 12  # of numbers that are uniform from 0 to 1
 
@@ -47,3 +47,22 @@ def change(means: Sequence[float | None]) -> int:
     """Return the smallest distance at which a mean is below 0; their number if none is."""
     found = (place for place, mean in enumerate(means) if mean is not None and mean < 0)
     return next(found, len(means))
+
+
+class Matches(NamedTuple):
+    """The pattern that each state is most like.
+
+    * ``same``: the share of states whose own pattern it is.
+    * ``beside``: the share whose own pattern it is, or one linked to it.
+    """
+
+    same: float
+    beside: float
+
+
+def matches(overlaps: Tensor, graph: Any) -> Matches:
+    """Compare the best match of each state, by row, with the pattern of its start."""
+    best = overlaps.argmax(-1).tolist()
+    near = [place == one or graph.has_edge(place, one) for place, one in enumerate(best)]
+    same = sum(place == one for place, one in enumerate(best))
+    return Matches(same / len(best), sum(near) / len(best))
