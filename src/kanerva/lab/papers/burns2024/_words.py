@@ -13,6 +13,7 @@ __all__ = [
     "Neurons",
     "Rate",
     "Steps",
+    "pair",
 ]
 
 Auto = Annotated[float, "strength a of auto-association; negative is anti-Hebbian"]
@@ -27,3 +28,13 @@ Steps = Annotated[int, "number of steps of a recall"]
 SEPARATE = "measured with separate code"
 STORED = "the author's stored figure, read off"
 CLOSED = "closed form for many neurons"
+
+
+def pair(auto: float, hetero: float) -> str:
+    """Name the strengths of a memory.
+
+    Example:
+        >>> pair(-0.5, 1.5)
+        'a = −0.5, h = 1.5'
+    """
+    return f"a = {auto:g}, h = {hetero:g}".replace("-", "−")

@@ -7,6 +7,7 @@ from kanerva import theory
 from kanerva._core import checks
 from kanerva.lab import plot
 from kanerva.lab.papers._common import Seed, table
+from kanerva.lab.papers.burns2024 import _words
 from kanerva.lab.papers.burns2024._words import (
     CLOSED,
     SEPARATE,
@@ -54,14 +55,10 @@ CHANGES = {(1.0, 0.0): (1, 0.0), (0.5, 0.5): (3, 0.0), (-0.5, 1.5): (5, 0.5), (-
 FORMULAS = {"overlap": (0.7984, 0.3707, -0.0570), "correlation": (1, 0.6341, 0.0854, -0.0976)}
 
 
-def _name(auto: float, hetero: float) -> str:
-    return f"a = {auto:g}, h = {hetero:g}".replace("-", "−")
-
-
 def _checks() -> Iterator[Check]:
     for pair in PAIRS:
         at = SIZE | {"part": "starts", "step": SIZE["steps"]}
-        at, name = at | dict(zip(("auto", "hetero"), pair, strict=True)), _name(*pair)
+        at, name = at | dict(zip(("auto", "hetero"), pair, strict=True)), _words.pair(*pair)
         for distance, (value, tolerance) in enumerate(MEASURED.get(pair, ()), 1):
             what, here = f"correlation at distance {distance}, {name}", at | {"distance": distance}
             yield Check(what, "correlation", value, tolerance, f"{SEPARATE}, ten seeds", here)
@@ -83,10 +80,10 @@ def _checks() -> Iterator[Check]:
     for pair in PAIRS[1:]:
         at = SIZE | dict(zip(("auto", "hetero"), pair, strict=True)) | {"part": "led"}
         for step in (100, 300):
-            what = f"led through {_name(*pair)}: share with one pattern alone, step {step}"
+            what = f"led through {_words.pair(*pair)}: share with one pattern alone, step {step}"
             yield Check(what, "alone", 1.0, 0.01, stable, at | {"step": step})
     at = SIZE | {"auto": 0.5, "hetero": 0.5, "part": "led", "step": 300}
-    what = f"led through {_name(0.5, 0.5)}: share back at its pattern, step 300"
+    what = f"led through {_words.pair(0.5, 0.5)}: share back at its pattern, step 300"
     source = "closed form: the state between has its largest overlap with its own pattern"
     yield Check(what, "same", 1.0, 0.0, source, at)
 
@@ -105,12 +102,12 @@ def _curves(rows: list[Row]) -> Any:
     lines = {"correlation": "measured", "closed_correlation": "theory"}
     for column, line in lines.items():
         for row in found:
-            place = {"x": row["distance"], "panel": _name(row["auto"], row["hetero"])}
+            place = {"x": row["distance"], "panel": _words.pair(row["auto"], row["hetero"])}
             long.append(place | {"y": row[column], "line": line})
     seen = {(row["auto"], row["hetero"]) for row in found}
     for row in table(PUBLISHED):
         for auto, hetero in (pair for pair in PAIRS if pair in seen):
-            place = {"x": row["distance"], "panel": _name(auto, hetero)}
+            place = {"x": row["distance"], "panel": _words.pair(auto, hetero)}
             long.append(place | {"y": row[f"{auto:g}"], "line": "published figure"})
     frame = plot.Frame(
         "Correlation of attractors along the ring",
@@ -128,7 +125,7 @@ def _overlaps(rows: list[Row]) -> Any:
         {
             "x": row["distance"],
             "y": row["overlap"],
-            "panel": _name(row["auto"], row["hetero"]),
+            "panel": _words.pair(row["auto"], row["hetero"]),
             "line": f"step {row['step']}",
         }
         for row in rows
@@ -147,7 +144,7 @@ def _led(rows: list[Row]) -> Any:
     found = [row for row in rows if row["part"] == "led"]
     long = []
     for row in found:
-        place = {"x": row["step"], "panel": f"to {_name(row['auto'], row['hetero'])}"}
+        place = {"x": row["step"], "panel": f"to {_words.pair(row['auto'], row['hetero'])}"}
         own = not row["distance"]
         line = "overlap with the item" if own else f"overlap with items {row['distance']} away"
         if row["distance"] < 3:
