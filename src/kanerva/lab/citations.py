@@ -96,6 +96,14 @@ SOURCES = {
         "IEEE Transactions on Information Theory",
         {"volume": "35", "number": "2", "pages": "281--298"},
     ),
+    "miyashita1988": Source(
+        "article",
+        "Miyashita, Yasushi",
+        "Neuronal Correlate of Visual Associative Long-Term Memory in the Primate Temporal Cortex",
+        1988,
+        "Nature",
+        {"volume": "335", "pages": "817--820"},
+    ),
     "bricken2021": Source(
         "inproceedings",
         "Bricken, Trenton and Pehlevan, Cengiz",

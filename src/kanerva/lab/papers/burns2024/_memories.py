@@ -10,15 +10,16 @@ from torch import Tensor
 import kanerva
 from kanerva import correlated
 from kanerva._core import checks
+from kanerva.lab import data
 
-__all__ = ["VARIANCE", "by_distance", "change", "linked", "matches", "ring", "uniform"]
+__all__ = ["VARIANCE", "by_distance", "change", "faces", "linked", "matches", "ring", "uniform"]
 
 VARIANCE = 1 / 12  # of numbers that are uniform from 0 to 1
 
 
-def ring(count: int) -> Any:
+def ring(count: int, argument: str = "memories") -> Any:
     """Return a ring of so many memories, each linked to two."""
-    return networkx.cycle_graph(checks.integer("memories", count, 3, 10**4))
+    return networkx.cycle_graph(checks.integer(argument, count, 3, 10**4))
 
 
 def uniform(count: int, neurons: int, source: torch.Generator) -> Tensor:
@@ -43,9 +44,9 @@ def by_distance(matrix: Tensor, graph: Any, count: int) -> list[float | None]:
     return [*means, *[None] * count][: count + 1]
 
 
-def change(means: Sequence[float | None]) -> int:
-    """Return the smallest distance at which a mean is below 0; their number if none is."""
-    found = (place for place, mean in enumerate(means) if mean is not None and mean < 0)
+def change(means: Sequence[float | None], least: float = 0.0) -> int:
+    """Return the smallest distance at which a mean is below the least; their number if none is."""
+    found = (place for place, mean in enumerate(means) if mean is not None and mean < least)
     return next(found, len(means))
 
 
@@ -66,3 +67,13 @@ def matches(overlaps: Tensor, graph: Any) -> Matches:
     near = [place == one or graph.has_edge(place, one) for place, one in enumerate(best)]
     same = sum(place == one for place, one in enumerate(best))
     return Matches(same / len(best), sum(near) / len(best))
+
+
+def faces(count: int, neurons: int, source: torch.Generator) -> Tensor:
+    """Return photographs of faces in a random order, less their mean and of length 1."""
+    found = data.load("faces").real.double()
+    checks.integer("neurons", neurons, found.shape[1], found.shape[1])
+    count = checks.integer("items", count, 2, len(found))
+    centred = found[torch.randperm(count, generator=source)]
+    centred = centred - centred.mean(0)
+    return torch.nn.functional.normalize(centred, dim=-1)
