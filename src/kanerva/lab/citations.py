@@ -245,6 +245,36 @@ SOURCES = {
         "International Conference on Machine Learning",
         {"eprint": "2402.13725", "archiveprefix": "arXiv"},
     ),
+    "griniasty1993": Source(
+        "article",
+        "Griniasty, Meir and Tsodyks, Misha V. and Amit, Daniel J.",
+        "Conversion of Temporal Correlations Between Stimuli to Spatial Correlations Between "
+        "Attractors",
+        1993,
+        "Neural Computation",
+        {"volume": "5", "number": "1", "pages": "1--17"},
+    ),
+    "chaudhry2023": Source(
+        "inproceedings",
+        "Chaudhry, Hamza Tahir and Zavatone-Veth, Jacob A. and Krotov, Dmitry and Pehlevan, Cengiz",
+        "Long Sequence Hopfield Memory",
+        2023,
+        "Advances in Neural Information Processing Systems",
+        {"volume": "36", "eprint": "2306.04532", "archiveprefix": "arXiv"},
+    ),
+    "burns2024": Source(
+        "inproceedings",
+        "Burns, Thomas F.",
+        "Semantically-Correlated Memories in a Dense Associative Model",
+        2024,
+        "International Conference on Machine Learning",
+        {
+            "series": "Proceedings of Machine Learning Research",
+            "volume": "235",
+            "eprint": "2404.07123",
+            "archiveprefix": "arXiv",
+        },
+    ),
     "xiao2024": Source(
         "inproceedings",
         "Xiao, Guangxuan and Tian, Yuandong and Chen, Beidi and Han, Song and Lewis, Mike",
