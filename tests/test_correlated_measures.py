@@ -465,7 +465,11 @@ BAD = {
     "empty matrix": (correlated.by_distance, (X[:0, :0], []), "correlations must be"),
     "other graph": (correlated.by_distance, (SQUARE, nx.path_graph(4)), "graph must be a graph of"),
     "no rule": (correlated.communities, (SQUARE,), "count must be given, .*as within is; give"),
-    "both rules": (correlated.communities, (SQUARE, 2, 0.5), "count must be .*2 beside within=0.5"),
+    "both rules": (
+        correlated.communities,
+        (SQUARE, 2, 0.5),
+        r"count must be .*2 \(int\) beside within",
+    ),
     "no groups": (correlated.communities, (SQUARE, 0), "count must be an integer from 1 to 3"),
     "many groups": (correlated.communities, (SQUARE, 4), "count must be an integer from 1 to 3"),
     "half a group": (correlated.communities, (SQUARE, 1.5), "count must be an integer"),

@@ -96,14 +96,6 @@ SOURCES = {
         "IEEE Transactions on Information Theory",
         {"volume": "35", "number": "2", "pages": "281--298"},
     ),
-    "miyashita1988": Source(
-        "article",
-        "Miyashita, Yasushi",
-        "Neuronal Correlate of Visual Associative Long-Term Memory in the Primate Temporal Cortex",
-        1988,
-        "Nature",
-        {"volume": "335", "pages": "817--820"},
-    ),
     "bricken2021": Source(
         "inproceedings",
         "Bricken, Trenton and Pehlevan, Cengiz",
@@ -112,14 +104,6 @@ SOURCES = {
         "Advances in Neural Information Processing Systems",
         {"volume": "34", "eprint": "2111.05498", "archiveprefix": "arXiv"},
     ),
-    "burns2024": Source(
-        "inproceedings",
-        "Burns, Thomas F.",
-        "Semantically-Correlated Memories in a Dense Associative Model",
-        2024,
-        "International Conference on Machine Learning",
-        {"volume": "235", "eprint": "2404.07123", "archiveprefix": "arXiv"},
-    ),
     "miyashita1988": Source(
         "article",
         "Miyashita, Yasushi",
@@ -128,15 +112,6 @@ SOURCES = {
         "Nature",
         {"volume": "335", "pages": "817--820"},
     ),
-    "griniasty1993": Source(
-        "article",
-        "Griniasty, Meir and Tsodyks, Misha V. and Amit, Daniel J.",
-        "Conversion of Temporal Correlations Between Stimuli to Spatial Correlations Between "
-        "Attractors",
-        1993,
-        "Neural Computation",
-        {"volume": "5", "number": "1", "pages": "1--17"},
-    ),
     "haga2019": Source(
         "article",
         "Haga, Tatsuya and Fukai, Tomoki",
@@ -144,14 +119,6 @@ SOURCES = {
         2019,
         "Physical Review Letters",
         {"volume": "123", "pages": "078101", "eprint": "1809.05254", "archiveprefix": "arXiv"},
-    ),
-    "chaudhry2023": Source(
-        "inproceedings",
-        "Chaudhry, Hamza Tahir and Zavatone-Veth, Jacob A. and Krotov, Dmitry and Pehlevan, Cengiz",
-        "Long Sequence Hopfield Memory",
-        2023,
-        "Advances in Neural Information Processing Systems",
-        {"volume": "36"},
     ),
     "henry2020": Source(
         "inproceedings",
@@ -261,19 +228,6 @@ SOURCES = {
         2023,
         "Advances in Neural Information Processing Systems",
         {"volume": "36", "eprint": "2306.04532", "archiveprefix": "arXiv"},
-    ),
-    "burns2024": Source(
-        "inproceedings",
-        "Burns, Thomas F.",
-        "Semantically-Correlated Memories in a Dense Associative Model",
-        2024,
-        "International Conference on Machine Learning",
-        {
-            "series": "Proceedings of Machine Learning Research",
-            "volume": "235",
-            "eprint": "2404.07123",
-            "archiveprefix": "arXiv",
-        },
     ),
     "xiao2024": Source(
         "inproceedings",

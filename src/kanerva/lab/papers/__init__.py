@@ -20,7 +20,19 @@ from kanerva.lab.papers.bricken2021 import (
     triangulate,
     weights,
 )
-from kanerva.lab.papers.burns2024 import automata
+from kanerva.lab.papers.burns2024 import (
+    automata,
+    communities,
+    distractors,
+    links,
+    miyashita,
+    modes,
+    neighbours,
+    step,
+    video,
+)
+from kanerva.lab.papers.burns2024 import images as images2024
+from kanerva.lab.papers.burns2024 import range as reach
 from kanerva.lab.papers.charikar2002 import codes, neurons
 from kanerva.lab.papers.henry2020 import gpt2, language, noise, retrieval, vision
 from kanerva.lab.papers.jaeckel1989 import designs
@@ -90,12 +102,29 @@ MODULES = (
     language,
     gpt2,
     vision,
+    modes,
+    reach,
+    step,
+    miyashita,
+    communities,
+    video,
+    distractors,
+    images2024,
     automata,
+    links,
+    neighbours,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
 # Published experiments without a recipe, and why.
 ABSENT = {
+    "Recall of two films of gorillas, and of Fashion-MNIST (Burns 2024)": (
+        "the films are not published, and the pictures are downloaded. `cdam.video` has another "
+        "film and generated ones in their place, `cdam.images` digits."
+    ),
+    "The figures of Burns 2024 on further graphs": (
+        "their parameters were not at hand; `cdam.communities` has graphs and numbers of its own."
+    ),
     "Statistics of the 90 values of beta that translation models with query-key normalisation "
     "learned (Henry and others 2020)": (
         "the values are not printed in a publication and were only passed on by their authors; the "
