@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kanerva import correlated
+from kanerva.lab.data._raw import extra
 
 __all__ = ["GRAPHS", "Agreement", "Community", "agreement", "community"]
 
@@ -99,18 +100,18 @@ def community(name: str) -> Community:
 
 def agreement(correlations: Tensor, groups: Community) -> Agreement:
     """Group nodes whose states are correlated, and compare the groups with others."""
-    from sklearn.metrics import adjusted_rand_score
+    metrics = extra("sklearn.metrics", "scikit-learn", "cdam.communities")
 
     def ours(others: list[int]) -> Tensor:
         return correlated.communities(correlations, count=len(set(others)))
 
-    found = float(adjusted_rand_score(groups.found, ours(groups.found)))
+    found = float(metrics.adjusted_rand_score(groups.found, ours(groups.found)))
     if groups.known is None:
         return Agreement(None, None, found, None)
     mine, right = ours(groups.known), None
     if len(set(groups.known)) == 2:
         same = float((mine == torch.tensor(groups.known)).double().mean())
         right = max(same, 1 - same)
-    known = float(adjusted_rand_score(groups.known, mine))
-    reference = float(adjusted_rand_score(groups.known, groups.found))
+    known = float(metrics.adjusted_rand_score(groups.known, mine))
+    reference = float(metrics.adjusted_rand_score(groups.known, groups.found))
     return Agreement(known, right, found, reference)
