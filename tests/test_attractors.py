@@ -58,7 +58,10 @@ def test_attractors_have_the_closed_form_of_many_neurons(auto):
 def test_memories_without_neighbours_and_alone():
     memory = kanerva.cdam(200, 1.0, dtype=torch.float64)
     memory.write(torch.rand(1, 200, generator=torch.Generator().manual_seed(0)).double())
-    assert correlated.attractors(memory).mode == "quiescent"  # the mean is the pattern
+    assert correlated.attractors(memory, steps=200).mode == "quiescent"  # the mean is the pattern
+    alone = kanerva.cdam(200, 1.0, mean=0.0, dtype=torch.float64)
+    alone.write(memory.keys)
+    assert correlated.attractors(alone).mode == "auto"
     memory.write(memory.keys[:1])  # a duplicate
     assert correlated.attractors(memory, steps=200).mode == "quiescent"
     islands = cycle(0, graph=nx.empty_graph(5))

@@ -435,6 +435,126 @@ def test_any_graph_gives_the_plain_equation(count, seed, how):
     torch.testing.assert_close(memory.read(query), shares @ memory.keys, rtol=1e-9, atol=1e-9)
 
 
+# What a strict reader found
+
+
+def test_a_view_follows_a_memory_that_is_moved():
+    memory, _ = build(ring(M))
+    view = memory.at(auto=0.0)
+    memory.float()
+    query = drawn(3, D).float()
+    assert torch.equal(view.read(query), memory.at(auto=0.0).read(query))
+    assert view.read(query).dtype == torch.float32
+    state = build(ring(M))[0].state_dict()
+    for change in (
+        lambda: view.double(),
+        lambda: view.load_state_dict(state),
+        lambda: view.register_rows("more", default=0.0),
+    ):
+        with pytest.raises(InputError, match="a view made by at"):
+            change()
+    assert memory.dtype == torch.float32
+    assert len(memory) == M
+
+
+def test_a_read_in_inference_mode_leaves_training_as_it_is():
+    memory = kanerva.cdam(D, torch.nn.Parameter(torch.tensor(1.0)), hetero=0.5)
+    memory.write(drawn(4, D).float())
+    memory.link(0, 1)
+    with torch.inference_mode():
+        memory.read(drawn(1, D).float())
+        memory.at(auto=0.1).read(drawn(1, D).float())
+    memory.read(drawn(2, D).float()).sum().backward()
+    assert memory.beta.grad is not None
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("masked", [False, True])
+def test_reads_with_links_are_one_graph(masked):
+    memory, _ = build(random_links(M))
+    query, mask = drawn(3, D), torch.arange(M) != 2 if masked else None
+    read = torch.compile(lambda x: memory.read(x, mask), backend="eager", fullgraph=True)
+    torch.testing.assert_close(read(query), memory.read(query, mask))
+    for transform in (torch.func.vmap, lambda f: torch.func.vmap(torch.func.jacrev(f))):
+        assert transform(lambda x: memory.read(x, mask))(query).isfinite().all()
+    twice = torch.func.jacrev(torch.func.jacrev(lambda x: memory.weights(x, mask).square().sum()))
+    slope = twice(query[0])
+    assert slope.isfinite().all()
+
+
+def test_other_rows_without_links_drop_the_links():
+    memory, _ = build(ring(M))
+    plain = kanerva.modern_hopfield(D, 0.6, dtype=torch.float64)
+    plain.write(drawn(M, D, seed=7))
+    memory.load_state_dict(plain.state_dict(), strict=False)
+    assert len(memory.links.sources) == 0
+    assert torch.equal(memory.mixing(), 0.7 * torch.eye(M, dtype=torch.float64))
+
+
+def test_strengths_are_kept_in_float64():
+    memory, _ = build()
+    memory.link([0, 1], [1, 2], [0.1, 1e-200])
+    memory.link(2, 3, 0.1)
+    assert memory.links.strengths.tolist() == [0.1, 1e-200, 0.1]
+    memory.connect([(4, 5, 0.1)])
+    assert memory.links.strengths[-1] == 0.1
+    memory.link([0, 6], [1, 7], [0.0, 0.0])  # no links
+    assert len(memory.links.strengths) == 4
+
+
+def test_too_large_amounts_are_refused():
+    memory = kanerva.cdam(D, 1.0)
+    memory.write(drawn(M, D).float())
+    memory.connect(ring(M))
+    query = drawn(2, D).float()
+    for view in (memory.at(auto=1e300), memory.at(hetero=1e300)):
+        with pytest.raises(InputError, match="so small that reads stay within"):
+            view.read(query)
+        with pytest.raises(InputError, match="so small that reads stay within"):
+            view.mixing()
+
+
+@pytest.mark.parametrize("empty", ["zero", "keep", "raise"])
+def test_what_is_empty_is_the_same_with_and_without_a_mask(empty):
+    memory, _ = build(
+        nx.path_graph(M, create_using=nx.DiGraph), rule=Argmax(), auto=0.0, hetero=1.0, mean=0.0,
+        empty=empty,
+    )  # fmt: skip
+    sink, kept = memory.keys[-1:] * 9, torch.ones(M, dtype=torch.bool)
+    if empty == "raise":
+        for mask in (None, kept):
+            with pytest.raises(InputError, match="near something that is stored"):
+                memory.read(sink, mask)
+        return
+    assert torch.equal(memory.read(sink), memory.read(sink, kept))
+    assert torch.equal(memory.read(sink), sink if empty == "keep" else 0 * sink)
+
+
+def test_links_may_be_read_while_they_change():
+    memory, _ = build(ring(M))
+    faults, done = [], threading.Event()
+
+    def reading():
+        while not done.is_set():
+            try:
+                memory.links, memory.mixing(), memory.at(auto=0.1).read(drawn(1, D))
+            except Exception as error:
+                faults.append(error)
+                return
+
+    threads = [threading.Thread(target=reading) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for turn in range(60):
+        more = memory.write(drawn(3, D, seed=turn))
+        memory.link(more[:2], more[1:])
+        memory.forget(more[:2])
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert not faults, faults
+
+
 # Bad input
 
 
@@ -507,7 +627,12 @@ def test_a_path_keeps_what_is_asked():
     one, other = plain.trace(query), plain.trace(query, keep=lambda state: state[..., :1])
     torch.testing.assert_close(other.energies, one.energies)
     assert other.states.shape == (*one.states.shape[:-1], 1)
-    for wrong in (lambda state: 3, lambda state: state.sum(), lambda state: state[0]):
+    untouched = query.clone()
+    memory.trace(query, steps=2, keep=lambda state: state.zero_())
+    assert torch.equal(query, untouched)
+    widths = iter(range(1, 9))
+    growing = lambda state: state[..., : next(widths)]  # noqa: E731
+    for wrong in (lambda state: 3, lambda state: state.sum(), lambda state: state[0], growing):
         with pytest.raises(InputError, match="keep must be a function that returns a tensor"):
             memory.trace(query, keep=wrong)
 

@@ -143,8 +143,10 @@ def _mode(memory: Linked, states: Tensor, matches: Tensor, together: Tensor, spr
     """Name the mode of a memory from where its starts ended."""
     sources, targets, others = memory.sources, memory.targets, memory.sources != memory.targets
     sources, targets = sources[others], targets[others]
-    apart = float((states - states.mean(0)).std()) if len(states) > 1 else 0.0
-    if spread < DIFFERENT or apart <= VANISHED * float(_patterns(memory).std()):
+    # A single start differs from no other: it is quiescent where nothing is left of it.
+    middle = states.mean(0) if len(states) > 1 else states.mean()
+    nothing = float((states - middle).std()) <= VANISHED * float(_patterns(memory).std())
+    if nothing or (spread < DIFFERENT and len(states) > 1):
         return "quiescent"
     linked = torch.zeros(len(memory), len(memory), dtype=torch.bool, device=states.device)
     linked[sources, targets] = True

@@ -219,6 +219,9 @@ def communities(
     from scipy.spatial.distance import squareform
 
     matrix = _square(correlations)
+    if np.abs(matrix).max() > 1e100:
+        got, do = f"up to {np.abs(matrix).max():.3g}", "scale them to -1 to 1"
+        refuse("correlations", must="such as those of correlated.overlaps", got=got, do=do)
     if (count is None) == (within is None):
         both = f"{describe(count)} beside within of {describe(within)}"
         got = "left out, as within is" if count is None else both

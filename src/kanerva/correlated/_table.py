@@ -182,6 +182,8 @@ def _alphabet(alphabet: Any) -> tuple[str, ...]:
     must = "a string or a collection of different letters"
     letters = tuple(alphabet) if isinstance(alphabet, str) else ()
     letters = letters or checks.several("alphabet", alphabet, must)
+    if isinstance(alphabet, set | frozenset):  # which have no order
+        letters = tuple(sorted(letters, key=str))
     if not letters or not all(isinstance(one, str) and len(one) == 1 for one in letters):
         do = 'write them as one string, such as "ab"'
         refuse("alphabet", alphabet, must=must, do=do, error=InputTypeError)

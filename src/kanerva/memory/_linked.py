@@ -1,13 +1,13 @@
 """The store whose keys are linked: a read also sums what the keys in reach are linked to."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
 from kanerva._core.errors import door, refuse
 from kanerva._engine import routes
 from kanerva._engine.routes import Field
@@ -19,6 +19,7 @@ from kanerva.memory._inputs import Given, changes
 from kanerva.memory._links import Folded, Links
 from kanerva.memory._patterns import Patterns
 from kanerva.separation import Mixed
+from kanerva.separation._mixed import Edges
 
 __all__ = ["Linked"]
 
@@ -41,7 +42,7 @@ class Linked(Patterns):
     A row that is written has no links, and one that is forgotten loses them. Rows that a mask
     leaves out neither send nor receive; strengths stay, and m counts the rows that are left.
     Without a mask the links act on the values, once until a row or a link changes, so a read costs
-    what it costs without links.
+    what it costs without links. With a mask they act on the weights of every query.
 
     Args:
         dim: d, length of a key.
@@ -101,7 +102,7 @@ class Linked(Patterns):
             checks.plain(name, value)
             for name, value in zip(AMOUNTS, (auto, hetero, mean), strict=True)
         )
-        self.normalise = checks.choice("normalise", normalise, NORMALISATIONS)
+        self._normalise = checks.choice("normalise", normalise, NORMALISATIONS)
         self.rate = checks.number("rate", rate, 0, 1, open_low=True)
         if self.value_bits and self.rate != 1:
             do = "leave it out; bits take whole steps"
@@ -130,6 +131,11 @@ class Linked(Patterns):
         return self._amounts[2]
 
     @property
+    def normalise(self) -> str:
+        """How strengths are normalised."""
+        return self._normalise
+
+    @property
     def separation(self) -> Mixed:
         """The rule that was given, with the links as they are."""
         rule, strengths, count = self._bound
@@ -142,7 +148,8 @@ class Linked(Patterns):
     @property
     def links(self) -> Links:
         """The links, by the ids of their rows."""
-        return Links(self.ids[self.sources], self.ids[self.targets], self.strengths.clone())
+        with self._alone():
+            return Links(self.ids[self.sources], self.ids[self.targets], self.strengths.clone())
 
     @door
     @changes
@@ -164,6 +171,7 @@ class Linked(Patterns):
             InputError: ids that are not stored, lengths that differ, or strengths that are not
                 finite, or negative where they are normalised; nothing is linked then.
         """
+        self._own("build a Linked, write its rows to that, and link them")
         pairs = self._pairs(sources, targets)
         self._add(pairs, 1.0 if strengths is None else strengths)
 
@@ -179,7 +187,7 @@ class Linked(Patterns):
         Raises:
             InputError: ids that are not stored, or that are not linked; nothing is removed then.
         """
-        self._own("remove the links of that")
+        self._own("build a Linked, write its rows to that, and link them")
         pairs, old = self._pairs(sources, targets), self.sources * len(self) + self.targets
         missing = pairs[~torch.isin(pairs, old)]
         if len(missing):
@@ -195,6 +203,8 @@ class Linked(Patterns):
     @changes
     def connect(self, graph: Any, ids: Ids | None = None, weight: str | None = None) -> None:
         """Link rows as a graph says: its nodes, in their order, are the rows.
+
+        Strengths of pairs that are linked already are added up, as by ``link``.
 
         Args:
             graph: of networkx (undirected edges link both ways), a sparse array of SciPy or a
@@ -215,6 +225,7 @@ class Linked(Patterns):
             >>> len(memory.links.sources), memory.mixing()[0, 29].item()
             (60, 0.25)
         """
+        self._own("build a Linked, write its rows to that, and link them")
         every = torch.arange(len(self), device=self.device)
         nodes = every if ids is None else self._places("ids", ids)
         found = _graph.edges(graph, len(nodes), weight)
@@ -223,11 +234,14 @@ class Linked(Patterns):
 
     def mixing(self) -> Float[Tensor, "m m"]:
         """Return how much of each row is read for each row that is attended to, a I + h M."""
-        count, kind = len(self), wide(self.dtype)
+        rule, kind = self.separation, wide(self.dtype)
+        edges, count = rule.mixing, self._bound[2]
         with checks.room("memory", f"{count} rows", 2 * count * count * kind.itemsize):
             found = self.auto * torch.eye(count, dtype=kind, device=self.device)
-            shares = self.hetero * self._shares().to(kind)
-            return found.index_put((self.sources, self.targets), shares, accumulate=True)
+            if isinstance(edges, Edges):
+                places, shares = (edges.sources, edges.targets), self.hetero * edges.strengths
+                found = found.index_put(places, shares.to(kind), accumulate=True)
+        return found if arrays.sound(found) else self._refuse_overflow(kind)
 
     @door
     def at(
@@ -271,7 +285,8 @@ class Linked(Patterns):
             other._separation = self._separation.with_beta(beta)
             other.__dict__["_parameters"] = {**self._parameters, "beta": None}
         other._views, other._folded = True, None
-        other._bind()
+        with self._alone():
+            other._bind()
         return other
 
     def rows_changed(self, kept: Tensor | None) -> None:
@@ -291,7 +306,6 @@ class Linked(Patterns):
 
     def _add(self, pairs: Tensor, strengths: Any) -> None:
         """Link pairs of places; strengths of a pair that is linked already are added up."""
-        self._own("link the rows of that")
         amounts = _links.amounts(strengths, len(pairs), self.normalise).to(self.device)
         old = self.sources * len(self) + self.targets
         every, place = torch.unique(torch.cat((old, pairs)), return_inverse=True)
@@ -300,21 +314,20 @@ class Linked(Patterns):
 
     def _set(self, pairs: Tensor, strengths: Tensor) -> None:
         """Replace the links by pairs of places, source times the number of rows plus target."""
+        there = strengths != 0
+        pairs, strengths = pairs[there], strengths[there]
         self._buffers["sources"], self._buffers["targets"] = pairs // len(self), pairs % len(self)
         self._buffers["strengths"] = strengths
         self._bind()
 
     def _bind(self) -> None:
         """Bind the links, as they are now, into the rule."""
-        mixing = None
-        if len(self.strengths):
-            places = torch.stack((self.sources, self.targets))
-            shares, size = self._shares().to(wide(self.dtype)), (len(self), len(self))
-            mixing = torch.sparse_coo_tensor(
-                places, shares, size, is_coalesced=True, check_invariants=False
-            )
-        rule = Mixed(self._separation, self.auto, self.hetero, self.mean, mixing)
-        self._bound = (rule, self.strengths, len(self))
+        strengths, count, edges = self.strengths, len(self), None
+        with torch.inference_mode(False), torch.no_grad():
+            if len(strengths):
+                edges = Edges(self.sources, self.targets, self._shares(), count)
+            rule = Mixed(self._separation, self.auto, self.hetero, self.mean, edges)
+        self._bound = (rule, strengths, count)
 
     def _shares(self) -> Tensor:
         """Return the normalised strengths."""
@@ -330,8 +343,7 @@ class Linked(Patterns):
 
     def _field(self, given: Given) -> Field:
         """Sum the values by weights that went along the links, or values along which they went."""
-        # What is read where nothing is in reach depends on the weights themselves.
-        if given.kept is not None or self.empty != "zero" or given.keys.shape[0] == 0:
+        if given.kept is not None or given.keys.shape[0] == 0:
             return super()._field(given)
         rule: Mixed = given.rule
         values, away = self._fold(given)
@@ -339,7 +351,14 @@ class Linked(Patterns):
         value = routes.field(given.rows, *part, None).value
         value = value if values is not None or rule.auto == 1 else rule.auto * value
         value = value if away is None else value - away.to(value.dtype)
-        return Field(value, None if self.activation.plain else self._nothing(value, given))
+        if not arrays.sound(value):
+            self._refuse_overflow(value.dtype)
+        plain = self.activation.plain and self.empty == "zero"
+        return Field(value, None if plain else self._nothing(value, given))
+
+    def _refuse_overflow(self, dtype: torch.dtype) -> NoReturn:
+        must, do = f"so small that reads stay within {dtype}", "scale auto, hetero and mean down"
+        refuse("auto", got=f"{self.auto:g}, with hetero {self.hetero:g}", must=must, do=do)
 
     def _nothing(self, value: Tensor, given: Given) -> Tensor:
         """Return where every weight is zero, which an activation may not read as zeros."""
@@ -353,26 +372,37 @@ class Linked(Patterns):
     def _fold(self, given: Given) -> tuple[Tensor | None, Tensor | None]:
         """Return a V + h M V, None without links, and c times the mean value, None for zero."""
         rule: Mixed = given.rule
-        spreads = rule.hetero != 0 and rule.mixing is not None
-        if not spreads and not rule.mean:
+        edges = rule.mixing if rule.hetero and isinstance(rule.mixing, Edges) else None
+        if edges is None and not rule.mean:
             return None, None
         held = given.values.words if isinstance(given.values, Packed) else given.values
-        key = (held, rule.mixing)
-        known = None if given.traced else self._folded
-        if known is not None and known.fits(key, held._version):
-            return known.values, known.away
-        plain = given.values[:] if isinstance(given.values, Packed) else given.values
-        plain = plain.to(wide(self.dtype))
-        folded = None
-        if spreads and given.traced:  # a traced graph takes no sparse matrix
-            shares = self._shares().to(plain.dtype).unsqueeze(-1)
-            sent = torch.zeros_like(plain).index_add(0, self.sources, shares * plain[self.targets])
+        if given.traced:
+            return self._folding(given.values, rule, edges)
+        key, version = (held, edges), -1 if held.is_inference() else held._version
+        known = self._folded
+        if known is None or not known.fits(key, version):
+            with torch.inference_mode(False), torch.no_grad():
+                folded, away = self._folding(given.values, rule, edges)
+            known = self._folded = Folded(key, version, folded, away)
+        return known.values, known.away
+
+    def _folding(
+        self, values: Tensor | Packed, rule: Mixed, edges: Edges | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Compute what ``_fold`` returns."""
+        plain = values[:] if isinstance(values, Packed) else values
+        plain, folded = plain.to(wide(self.dtype)), None
+        if edges is not None and arrays.tracing():  # a traced graph takes no sparse matrix
+            shares = edges.strengths.to(plain.dtype).unsqueeze(-1)
+            taken = shares * plain[edges.targets]
+            sent = torch.zeros_like(plain).index_add(0, edges.sources, taken)
             folded = rule.auto * plain + rule.hetero * sent
-        elif spreads:
-            folded = rule.auto * plain + rule.hetero * torch.sparse.mm(rule.mixing, plain)
+        elif edges is not None:
+            folded = rule.auto * plain + rule.hetero * (edges.sparse(plain.dtype) @ plain)
         away = rule.mean * plain.mean(0) if rule.mean else None
-        if not given.traced:
-            self._folded = Folded(key, held._version, folded, away)
+        for part in (folded, away):
+            if part is not None and not arrays.sound(part):
+                self._refuse_overflow(plain.dtype)
         return folded, away
 
     def _attention(self, weights: Tensor, given: Given) -> Tensor:
@@ -397,6 +427,20 @@ class Linked(Patterns):
             refuse("memory", got="a view made by at()", must=must, do="use the memory it came from")
         super()._own(do)
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        self._own("open the file with another dtype")
+        return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        self._own("build a Linked, and load the state into that")
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    @door
+    def register_rows(self, *args: Any, **kwargs: Any) -> None:
+        """Add a buffer with one row for every stored item, as ``Patterns.register_rows`` does."""
+        self._own("build a Linked, and register its rows")
+        super().register_rows(*args, **kwargs)
+
     def _fixed(self) -> list[str]:
         return [*super()._fixed(), "strengths"]
 
@@ -415,9 +459,12 @@ class Linked(Patterns):
     def _resize(self, state: dict[str, Any], prefix: str, *names: str) -> None:
         links = {name: state.get(prefix + name) for name in ("sources", "targets", "strengths")}
         ids = state.get(prefix + "ids")
-        known = all(isinstance(part, Tensor) for part in links.values())
-        if known and isinstance(ids, Tensor):
-            _links.vet(links, len(ids), self.normalise)
+        if isinstance(ids, Tensor):
+            known = [part for part in links.values() if isinstance(part, Tensor)]
+            if len(known) == len(links):
+                _links.vet(links, len(ids), self.normalise)
+            else:  # other rows without links
+                links = {name: self._buffers[name].new_empty(0) for name in links}  # type: ignore[union-attr]
         super()._resize(state, prefix, *names)
         with torch.inference_mode(False):
             for name, part in links.items():

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -37,12 +38,12 @@ class Folded(NamedTuple):
         away: c times the mean value; None for zero.
     """
 
-    key: tuple[Tensor, Tensor | None]
+    key: tuple[Tensor, Any]
     version: int
     values: Tensor | None
     away: Tensor | None
 
-    def fits(self, key: tuple[Tensor, Tensor | None], version: int) -> bool:
+    def fits(self, key: tuple[Tensor, Any], version: int) -> bool:
         """Return whether these are the values and links of now."""
         same = all(one is other for one, other in zip(self.key, key, strict=True))
         return same and self.version == version
@@ -54,7 +55,9 @@ def amounts(strengths: Any, count: int, normalise: str) -> Tensor:
     if isinstance(strengths, bool) or strengths is None:
         refuse("strengths", strengths, must=must, do="give numbers", error=InputTypeError)
     try:
-        found = torch.as_tensor(strengths)
+        found = (
+            strengths if isinstance(strengths, Tensor) else torch.from_numpy(np.asarray(strengths))
+        )
     except (TypeError, ValueError, RuntimeError, OverflowError):
         refuse("strengths", strengths, must=must, do="give numbers", error=InputTypeError)
     if found.dtype not in (*arrays.FLOATS, *arrays.INTEGERS, torch.uint8):
@@ -63,7 +66,12 @@ def amounts(strengths: Any, count: int, normalise: str) -> Tensor:
     if len(found) not in (1, count):
         refuse("strengths", got=f"{len(found)} numbers", must=must, do="give one for each link")
     if not arrays.sound(found):
-        refuse("strengths", got="NaN or infinite", must=must, do="remove those links")
+        refuse(
+            "strengths",
+            got="NaN or infinite, or too large for float64",
+            must=must,
+            do="remove those links",
+        )
     if normalise != "none" and (found < 0).any():
         do = 'build the memory with normalise="none"'
         refuse("strengths", got="negative ones", must=must, do=do)

@@ -140,11 +140,13 @@ class Recalls(Inputs):
         given, rules = self._iteration(query, steps, rate, tolerance, mask)
         if keep is not None:
             checks.function("keep", keep, "give one from states (..., d) to tensors (..., k)")
-        states, energies, last = [], [], None
+        states: list[Tensor] = []
+        energies, last = [], None
         for last in self._moments(given, rules, order, seed):
+            state = last.state
             rows = last.state.reshape(-1, last.state.shape[-1])
             energies.append(self._energies(given._replace(rows=rows)))
-            states.append(last.state if keep is None else _kept(keep, last.state))
+            states.append(state if keep is None else _kept(keep, state.clone(), states))
         known = [energy for energy in energies if energy is not None]
         energy = torch.stack(known) if len(known) == len(energies) else None
         assert last is not None  # the state before the first step is always there
@@ -227,12 +229,13 @@ class Recalls(Inputs):
         return given, rules
 
 
-def _kept(keep: Callable[[Tensor], Tensor], state: Tensor) -> Tensor:
-    """Return what is kept of the states of one moment."""
+def _kept(keep: Callable[[Tensor], Tensor], state: Tensor, before: list[Tensor]) -> Tensor:
+    """Return what is kept of the states of one moment, as was kept of those before."""
     found = keep(state)
-    if not isinstance(found, Tensor) or found.shape[: state.ndim - 1] != state.shape[:-1]:
+    same = isinstance(found, Tensor) and all(found.shape == one.shape for one in before[:1])
+    if not same or found.shape[: state.ndim - 1] != state.shape[:-1]:
         must = f"a function that returns a tensor with leading dimensions {tuple(state.shape[:-1])}"
-        got, do = f"one that returned {describe(found)}", "return one row for each query"
+        got, do = f"one that returned {describe(found)}", "return one row a query, always as long"
         refuse("keep", must=must, got=got, do=do)
     return found
 

@@ -33,9 +33,10 @@ def cdam(
         w = \mathrm{softmax}(\beta\, \Xi^\top \sigma)
 
     The graph of the memories is given by ``link`` or ``connect``, an edge from i to j leading from
-    pattern i to pattern j. On a regular graph of degree d, a recall with a > h / d ends at one
-    pattern with its neighbours (h = 0: alone), with a smaller a at a whole community, and with a
-    negative a on a directed graph it runs along the links. ``recall`` takes steps of ``rate``.
+    pattern i to pattern j. On a regular graph of degree d, for many neurons and a large beta, a
+    recall with a > h / d ends at one pattern with its neighbours (h = 0: alone), with a smaller a
+    at a whole community, and with a negative a on a directed graph it runs along the links.
+    ``recall`` takes steps of ``rate``.
 
     Args:
         dim: n >= 1, number of neurons.

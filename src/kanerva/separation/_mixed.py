@@ -1,9 +1,10 @@
 """Weights that go along the edges of a graph over the keys."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from kanerva._core import arrays, checks
@@ -11,7 +12,31 @@ from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.separation._base import Mask, Scores, Separation, Wrapper
 
 
-@dataclass(frozen=True)
+class Edges(NamedTuple):
+    """A graph over keys as its edges; each pair of keys occurs once, in rising order.
+
+    * ``sources``, ``targets``: ``(n,)`` int64, places of keys.
+    * ``strengths``: ``(n,)``.
+    * ``count``: m, the number of keys.
+    """
+
+    sources: Int64[Tensor, "n"]
+    targets: Int64[Tensor, "n"]
+    strengths: Float[Tensor, "n"]
+    count: int  # type: ignore[assignment]  # tuple.count is of no use here
+
+    def sparse(self, dtype: torch.dtype) -> Tensor:
+        """Return the graph as a sparse matrix, from row to column."""
+        places, size = torch.stack((self.sources, self.targets)), (self.count, self.count)
+        return torch.sparse_coo_tensor(
+            places, self.strengths.to(dtype), size, is_coalesced=True, check_invariants=False
+        )
+
+    def __repr__(self) -> str:
+        return f"<{len(self.strengths)} edges over {self.count} keys>"
+
+
+@dataclass(frozen=True, eq=False)
 class Mixed(Wrapper):
     r"""Sends the weights of another rule once along a graph, and subtracts their mean share.
 
@@ -45,7 +70,7 @@ class Mixed(Wrapper):
     auto: float = 1.0
     hetero: float = 0.0
     mean: float = 0.0
-    mixing: Tensor | None = None
+    mixing: Tensor | Edges | None = None
 
     @door
     def __post_init__(self) -> None:
@@ -57,8 +82,8 @@ class Mixed(Wrapper):
             refuse("part", got=repr(self.part), must=must, do=do)
         numbers = {name: checks.plain(name, getattr(self, name)) for name in STRENGTHS}
         checks.keep(self, **numbers)
-        if self.mixing is not None:
-            _vet(self.mixing)
+        if self.mixing is not None and not isinstance(self.mixing, Edges):
+            checks.keep(self, mixing=_vetted(self.mixing))
 
     @property
     def bits(self) -> bool | int:  # type: ignore[override]
@@ -115,25 +140,35 @@ class Mixed(Wrapper):
 STRENGTHS = ("auto", "hetero", "mean")
 
 
-def _vet(mixing: Tensor) -> None:
-    """Refuse a matrix that is no graph over keys."""
+def _vetted(mixing: Tensor) -> Tensor:
+    """Return a matrix, dense or in coordinates; refuse one that is no graph over keys."""
     must = "a floating tensor of shape (m, m), dense or sparse, and finite"
     if not isinstance(mixing, Tensor) or mixing.dtype not in arrays.FLOATS:
         do = "give the strength of the edge from key i to key j in row i, column j"
         refuse("mixing", mixing, must=must, do=do, error=InputTypeError)
     if mixing.ndim != 2 or mixing.shape[0] != mixing.shape[1]:
         refuse("mixing", must=must, got=f"of shape {tuple(mixing.shape)}", do="make it square")
-    strengths = mixing if mixing.layout is torch.strided else mixing.coalesce().values()
+    if mixing.is_meta:
+        refuse("mixing", mixing, must=must, do="give one that holds numbers", error=InputTypeError)
+    if mixing.layout is not torch.strided:
+        mixing = mixing.to_sparse_coo().coalesce()  # type: ignore[no-untyped-call]
+    strengths = mixing if mixing.layout is torch.strided else mixing.values()
     if not arrays.sound(strengths):
         refuse("mixing", must=must, got="with NaN or infinite strengths", do="remove those edges")
+    return mixing
 
 
-def _along(weights: Tensor, mixing: Tensor) -> Tensor:
+def _along(weights: Tensor, mixing: Tensor | Edges) -> Tensor:
     """Return w M for weights ``(..., m)``."""
-    if mixing.shape[0] != weights.shape[-1]:
-        must, got = f"over the {weights.shape[-1]} keys of the scores", f"over {mixing.shape[0]}"
+    count = mixing.count if isinstance(mixing, Edges) else mixing.shape[0]
+    if count != weights.shape[-1]:
+        must, got = f"over the {weights.shape[-1]} keys of the scores", f"over {count}"
         refuse("mixing", must=must, got=got, do="give one row and column for each key")
-    mixing = mixing.to(weights.dtype)
+    if isinstance(mixing, Edges) and arrays.tracing():  # a traced graph takes no sparse matrix
+        taken = weights[..., mixing.sources] * mixing.strengths.to(weights.dtype)
+        return torch.zeros_like(weights).index_add(-1, mixing.targets, taken)
+    dtype = weights.dtype
+    mixing = mixing.sparse(dtype) if isinstance(mixing, Edges) else mixing.to(dtype)
     if mixing.layout is torch.strided:
         return weights @ mixing
     rows = weights.reshape(-1, weights.shape[-1])

@@ -49,7 +49,7 @@ def _draw(rows: list[Row]) -> Any:
         {"step": row["place"], "y": row[name], "line": title, "panel": f"word {row['word'] + 1}"}
         for row in mine
         if row["word"] < 3
-        for name, title in (("overlap", "state that is read out"), ("second", "next state"))
+        for name, title in (("overlap", "state that is read out"), ("second", "second-best state"))
     ]
     frame = plot.Frame(
         f"A memory runs the automaton {first['automaton']!r}",
@@ -99,10 +99,10 @@ def automata(
     run on random words; the random table has 1,000 states and 5 symbols, so 6,000 patterns of
     1,000 neurons. Every state of every run is right, also with noise on the first state, and for
     the printed equation, which subtracts the mean 1 / n times. The figure shows how far the state
-    that is read out is ahead of the next.
+    that is read out is ahead of the second-best.
 
     ``kanerva run cdam.automata --set automaton=regex --set pattern="(ab|ba)*"`` compiles an
-    expression of your own.
+    expression of your own; its states are in ``table.csv`` and in the figure.
     """
     from kanerva.lab.papers.burns2024 import _automata
 

@@ -155,7 +155,7 @@ def _led(rows: list[Row]) -> Any:
     long.sort(key=lambda row: names.index(row["line"]) if row["line"] in names else 9)
     steps = max((row["steps"] for row in found), default=0)
     frame = plot.Frame(
-        "One recall from an item to its community and back",
+        "One recall from an item to a community, and to one item again",
         "step of the recall",
         "mean over the items",
         verticals={"to the strengths of the panel": steps, "back to a = 1, h = 0": 2 * steps},
