@@ -808,8 +808,7 @@ REFUSED = {
     ),
     "energy of circles": (
         lambda: circle().energy(B),
-        "Patterns.energy: similarity must be one with a regulariser, "
-        "such as dot, closeness or cosine, but it was agreement",
+        "Patterns.energy: separation must be one with a potential, but it was Circle",
     ),
     "energy at beta 0": (
         lambda: functional.energy(X, KEYS, similarity.dot, Softmax(0.0)),

@@ -15,7 +15,7 @@ from torch import nn
 
 import kanerva
 from kanerva import InputError, Locations, Patterns, activation, bits, separation, similarity
-from kanerva.separation import Partial, Separation, Softmax
+from kanerva.separation import Exponential, Linear, Partial, Separation, Softmax
 
 # The parts below are written as users write them, without annotations of shapes.
 pytestmark = pytest.mark.untyped
@@ -141,16 +141,28 @@ def test_an_activation_of_ones_own_writes_forward():
     kanerva.check_memory(memory)
 
 
-def test_cosine_has_an_energy_and_manhattan_has_none():
+def test_every_similarity_has_an_energy_that_says_so():
     rows = nn.functional.normalize(normal(9, D), dim=-1)
     memory = Patterns(D, similarity=similarity.cosine, separation=Softmax(3.0), dtype=torch.float64)
     memory.write(rows)
     query = normal(4, D, seed=1)
     cosines = nn.functional.normalize(query, dim=-1) @ rows.T
     torch.testing.assert_close(memory.energy(query), -(3 * cosines).logsumexp(-1) / 3)
-    other = Patterns(D, similarity=similarity.manhattan, separation=Softmax(1.0))
+    near = Patterns(
+        D, similarity=similarity.manhattan, separation=Softmax(3.0), dtype=torch.float64
+    )
+    near.write(rows)
+    distances = (query[:, None] - rows).abs().sum(-1)
+    torch.testing.assert_close(near.energy(query), -(-3 * distances).logsumexp(-1) / 3)
+    signs = Patterns(D, similarity=similarity.agreement, separation=Exponential(0.5))
+    bits = torch.where(rows < 0, -1.0, 1.0)
+    signs.write(bits)
+    shared = (bits[:2] @ bits.T + D) / 2
+    torch.testing.assert_close(signs.energy(bits[:2]), -(0.5 * shared).exp().sum(-1) / 0.5)
+    alike = similarity.Overlap(bits=D, radius=1, locations=10, seed=0)
+    other = Patterns(D, similarity=alike, separation=Linear())
     with pytest.raises(InputError, match="similarity must be one with a regulariser"):
-        other.energy(torch.zeros(D))
+        other.energy(torch.ones(D))
 
 
 class Shifted(Patterns):

@@ -291,8 +291,9 @@ def energy(
 
     .. math:: E(q) = R(q) - \Phi(s(q))
 
-    R is the regulariser of the similarity: half the squared length for ``dot``, 0 for ``closeness``
-    and for ``cosine``, whose queries stand for their directions.
+    R is the regulariser of the similarity: half the squared length for ``dot``; 0 for ``closeness``
+    and ``manhattan``, for ``cosine``, whose queries stand for their directions, and for
+    ``agreement``, whose queries all have one length.
 
     Args:
         query: ``(..., d)`` floating, finite.

@@ -126,7 +126,7 @@ def closeness(
     return near @ away.mT - 0.5 * (near.square().sum(-1, keepdim=True) + away.square().sum(-1))
 
 
-@_similarity(bits=True)
+@_similarity(bits=True, regulariser=_zero)
 def agreement(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:
@@ -144,7 +144,7 @@ def agreement(
     return (query @ keys.mT + query.shape[-1]) * 0.5
 
 
-@_similarity()
+@_similarity(regulariser=_zero)
 def manhattan(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:

@@ -221,8 +221,9 @@ class Memory(Recalls):
         .. math:: E(q) = R(q) - \Phi(s(q))
 
         R is the regulariser of the similarity: half the squared length for ``dot`` scores, 0 for
-        ``closeness`` and ``cosine``. Its gradient is ``query - read`` for ``dot``, or for
-        ``closeness`` with a normalised separation, where there is no activation.
+        ``closeness``, ``cosine``, ``agreement`` and ``manhattan``. Its gradient is ``query - read``
+        for ``dot``, or for ``closeness`` with a normalised separation, where there is no
+        activation.
 
         Args:
             query: ``(..., d)``.
