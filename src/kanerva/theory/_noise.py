@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from kanerva._core import checks
 from kanerva._core.errors import door
 
@@ -73,7 +75,7 @@ def noise(bits: int, beta: int | float) -> float:
         [0.42, 0.31]
     """
     bits = checks.integer("bits", bits, 1, checks.BITS)
-    if not (isinstance(beta, float) and beta == math.inf):
+    if not (isinstance(beta, float | np.floating) and beta == math.inf):
         beta = checks.number("beta", beta, 0.0)
     # exp(-x) of a large x becomes 0, where exp(x) would be too large for floats.
     share = math.exp(-2 * beta / bits)
