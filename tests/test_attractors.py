@@ -78,6 +78,7 @@ def test_starts_and_noise():
     torch.testing.assert_close(exact.states, memory.keys)
 
 
+@pytest.mark.untyped
 def test_bad_input_is_named():
     memory = cycle(0)
     bits = kanerva.correlated_hopfield(20, 1.5)

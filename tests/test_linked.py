@@ -558,6 +558,7 @@ def test_links_may_be_read_while_they_change():
 # Bad input
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -598,6 +599,7 @@ def test_bad_input_is_named_and_changes_nothing(call, words):
     assert torch.equal(memory.mixing(), before)
 
 
+@pytest.mark.untyped
 def test_bad_mixing_is_named():
     scores = torch.zeros(2, 3)
     for mixing, words in (

@@ -184,7 +184,7 @@ class Recipe:
     * ``sizes``: the cells of ``"quick"`` and of ``"paper"``.
     * ``checks``: the numbers that a run must reproduce.
     * ``draw``: a function that makes the figure from the rows alone, or several as a dict from
-      words to figures, the main one first.
+      words to figures, the main one first, whose word may be empty.
 
     Raises:
         InputError: the name or the source cannot be used, a parameter of the generator is not
@@ -319,8 +319,9 @@ class Recipe:
         """
         drawn = self.draw(rows)
         several = drawn if isinstance(drawn, Mapping) and drawn else {"": drawn}
-        for word, figure in several.items():
-            if figure is not drawn and not (isinstance(word, str) and WORD.fullmatch(word)):
+        for place, (word, figure) in enumerate(several.items()):
+            fits = isinstance(word, str) and (WORD.fullmatch(word) or (word == "" and place == 0))
+            if not fits:
                 must, do = "a word of letters, digits, _ and -", "name the figure with one"
                 refuse("draw, a name of its figures,", word, must=must, do=do)
             if not hasattr(figure, "savefig"):

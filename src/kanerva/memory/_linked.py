@@ -26,7 +26,7 @@ __all__ = ["Linked"]
 NORMALISATIONS = ("symmetric", "rows", "none")
 AMOUNTS = ("auto", "hetero", "mean")
 STORE = ("similarity", "separation", "activation", "empty", "dtype", "storage")
-Ids = Int64[Tensor, "*links"] | Sequence[int] | int
+Ids = Int64[Tensor, "*_links"] | Sequence[int] | int
 
 
 class Linked(Patterns):
@@ -157,7 +157,7 @@ class Linked(Patterns):
         self,
         sources: Ids,
         targets: Ids,
-        strengths: Float[Tensor, "*links"] | Sequence[float] | float | None = None,
+        strengths: Float[Tensor, "*_links"] | Sequence[float] | float | None = None,
     ) -> None:
         """Link rows; strengths of a pair that is linked already are added up.
 

@@ -391,7 +391,7 @@ def table() -> list[str]:
 
     Example:
         >>> from kanerva.lab import memories
-        >>> memories.table()[-4]
+        >>> memories.table()[9]
         '| `dense` | polynomial interactions | dot | Power | Krotov and Hopfield 2016 |'
     """
     return [_line(row) for row in ROWS]

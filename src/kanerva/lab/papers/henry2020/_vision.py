@@ -93,7 +93,7 @@ def train(heads: Heads, masked: float, updates: int, every: int, seed: int) -> I
             yield State(update, model.betas(), None)
 
 
-Digits = tuple[Float[Tensor, "rows patches pixels"], Int64[Tensor, "rows"]]
+Digits = tuple[Float[Tensor, "_rows patches pixels"], Int64[Tensor, "_rows"]]
 
 
 def _digits() -> tuple[Digits, Digits]:

@@ -46,8 +46,8 @@ def _checks() -> Iterator[Check]:
             below = "below 0, as measured with separate code"
             yield Check(f"{what}, below 0", "bits", -0.75, 0.75, below, best, less=other)
     most = math.log2(96)
-    what = "bits a character, at most those of 96 equally likely symbols"
     for trained in (TRAINED, SHORT):
+        what = f"bits a character after {trained['updates']} updates, at most log2 of 96 symbols"
         yield Check(what, "bits", most / 2, most / 2, "log2 of 96", BASE | trained, "max")
     for start in (10, 20):
         at = end | {"start": start}
