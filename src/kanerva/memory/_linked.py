@@ -191,9 +191,8 @@ class Linked(Patterns):
         pairs, old = self._pairs(sources, targets), self.sources * len(self) + self.targets
         missing = pairs[~torch.isin(pairs, old)]
         if len(missing):
-            pair = [
-                self.ids[one].item() for one in (missing[0] // len(self), missing[0] % len(self))
-            ]
+            first, last = missing[0] // len(self), missing[0] % len(self)
+            pair = [self.ids[first].item(), self.ids[last].item()]
             must, do = "pairs that are linked", "see memory.links"
             refuse("sources", got=f"{len(missing)} that are not, such as {pair}", must=must, do=do)
         left = ~torch.isin(old, pairs)
@@ -234,8 +233,8 @@ class Linked(Patterns):
 
     def mixing(self) -> Float[Tensor, "m m"]:
         """Return how much of each row is read for each row that is attended to, a I + h M."""
-        rule, kind = self.separation, wide(self.dtype)
-        edges, count = rule.mixing, self._bound[2]
+        with self._alone():
+            edges, count, kind = self.separation.mixing, len(self), wide(self.dtype)
         with checks.room("memory", f"{count} rows", 2 * count * count * kind.itemsize):
             found = self.auto * torch.eye(count, dtype=kind, device=self.device)
             if isinstance(edges, Edges):
@@ -277,11 +276,8 @@ class Linked(Patterns):
         )
         if beta is not None:
             if self._separation.temperature() is None:
-                must, do = (
-                    "left out",
-                    "build the memory with a rule that has an inverse temperature",
-                )
-                refuse("beta", beta, must=f"{must} where {self._separation} has none", do=do)
+                must, do = f"left out where {self._separation} has none", "take a rule with one"
+                refuse("beta", beta, must=must, do=do)
             other._separation = self._separation.with_beta(beta)
             other.__dict__["_parameters"] = {**self._parameters, "beta": None}
         other._views, other._folded = True, None
