@@ -646,3 +646,22 @@ def test_the_rate_of_a_recall_is_the_memory_s_own():
     torch.testing.assert_close(memory.recall(query, steps=1), step)
     torch.testing.assert_close(memory.recall(query, steps=1, rate=1.0), memory.read(query))
     assert kanerva.modern_hopfield(4, 1.0).rate == 1.0
+
+
+def test_a_memory_over_a_file_is_read_and_moved_but_not_linked(tmp_path):
+    np.save(tmp_path / "keys.npy", drawn(5, D).float().numpy())
+    memory = Linked.over(tmp_path / "keys.npy", separation=Softmax(0.5))
+    plain = kanerva.Patterns.over(tmp_path / "keys.npy", separation=Softmax(0.5))
+    query = drawn(3, D)
+    assert torch.equal(memory.double().read(query), plain.double().read(query))
+    with pytest.raises(InputError, match="build a Linked, write its rows to that, and link them"):
+        memory.link(0, 1)
+
+
+def test_rows_that_are_added_leave_the_shares_as_they_are():
+    memory, ids = build(random_links(M))
+    shares = memory.separation.mixing.strengths
+    memory.write(drawn(2, D, seed=4))
+    assert memory.separation.mixing.strengths is shares
+    memory.link(ids[0], ids[1], 1.0)
+    assert memory.separation.mixing.strengths is not shares

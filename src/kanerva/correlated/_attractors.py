@@ -123,8 +123,7 @@ def attractors(
 
 def _patterns(memory: Linked) -> Tensor:
     """Return the stored patterns in the dtype of the memory."""
-    keys = memory.keys
-    return (keys if isinstance(keys, Tensor) else keys[:]).to(memory.dtype)
+    return memory.keys[:].to(memory.dtype)
 
 
 def _noisy(memory: Linked, patterns: Tensor, noise: float, seed: int | torch.Generator) -> Tensor:

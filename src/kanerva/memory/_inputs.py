@@ -53,6 +53,7 @@ def changes(method: Method) -> Method:
     def changed(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
             return method(self, *args, **kwargs)
+        self._vet_view()
         with self._alone(), torch.inference_mode(False), torch.no_grad():
             return method(self, *args, **kwargs)
 
@@ -74,6 +75,8 @@ class Inputs(Associative):
     value_bits: Any
     separation: Any
     bias: Callable[[], Any]
+    # Whether this is a view of the rows of another memory, which alone can be changed and saved.
+    _view = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__new__(cls, *args, **kwargs)
@@ -85,8 +88,21 @@ class Inputs(Associative):
         lock: AbstractContextManager[Any] = self.__dict__["_lock"]
         return nullcontext() if torch.compiler.is_compiling() else lock
 
+    def _vet_view(self) -> None:
+        """Refuse to change or to save the rows of another memory."""
+        if self._view:
+            must, do = "the memory itself", "use the memory it came from"
+            refuse("memory", got="a view made by at()", must=must, do=do)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {name: part for name, part in self.__dict__.items() if name != "_lock"}
+        # A copy has rows of its own.
+        return {
+            name: part for name, part in self.__dict__.items() if name not in ("_lock", "_view")
+        }
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        self._vet_view()
+        return super()._apply(fn, recurse)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         memo[id(self)] = other = type(self).__new__(type(self))

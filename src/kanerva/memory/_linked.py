@@ -108,7 +108,6 @@ class Linked(Patterns):
             do = "leave it out; bits take whole steps"
             refuse("rate", got=repr(rate), must="1 where bits are read", do=do)
         # Places of the rows, in the order of sources and then of targets, each pair once.
-        self._views = False
         self._folded: Folded | None = None
         self.register_buffer("sources", torch.empty(0, dtype=torch.int64))
         self.register_buffer("targets", torch.empty(0, dtype=torch.int64))
@@ -280,7 +279,7 @@ class Linked(Patterns):
                 refuse("beta", beta, must=must, do=do)
             other._separation = self._separation.with_beta(beta)
             other.__dict__["_parameters"] = {**self._parameters, "beta": None}
-        other._views, other._folded = True, None
+        other._view, other._folded = True, None
         with self._alone():
             other._bind()
         return other
@@ -319,9 +318,13 @@ class Linked(Patterns):
     def _bind(self) -> None:
         """Bind the links, as they are now, into the rule."""
         strengths, count, edges = self.strengths, len(self), None
+        before, normalised, _ = self.__dict__.get("_bound", (None, None, 0))
         with torch.inference_mode(False), torch.no_grad():
             if len(strengths):
-                edges = Edges(self.sources, self.targets, self._shares(), count)
+                # Rows that are added change no link.
+                same = normalised is strengths and isinstance(before.mixing, Edges)
+                shares = before.mixing.strengths if same else self._shares()
+                edges = Edges(self.sources, self.targets, shares, count)
             rule = Mixed(self._separation, self.auto, self.hetero, self.mean, edges)
         self._bound = (rule, strengths, count)
 
@@ -386,15 +389,9 @@ class Linked(Patterns):
         self, values: Tensor | Packed, rule: Mixed, edges: Edges | None
     ) -> tuple[Tensor | None, Tensor | None]:
         """Compute what ``_fold`` returns."""
-        plain = values[:] if isinstance(values, Packed) else values
-        plain, folded = plain.to(wide(self.dtype)), None
-        if edges is not None and arrays.tracing():  # a traced graph takes no sparse matrix
-            shares = edges.strengths.to(plain.dtype).unsqueeze(-1)
-            taken = shares * plain[edges.targets]
-            sent = torch.zeros_like(plain).index_add(0, edges.sources, taken)
-            folded = rule.auto * plain + rule.hetero * sent
-        elif edges is not None:
-            folded = rule.auto * plain + rule.hetero * (edges.sparse(plain.dtype) @ plain)
+        plain, folded = values[:].to(wide(self.dtype)), None
+        if edges is not None:
+            folded = rule.auto * plain + rule.hetero * edges.sums(plain)
         away = rule.mean * plain.mean(0) if rule.mean else None
         for part in (folded, away):
             if part is not None and not arrays.sound(part):
@@ -417,33 +414,14 @@ class Linked(Patterns):
             refuse("targets", got=str(len(last)), must=must, do=do)
         return first * len(self) + last
 
-    def _own(self, do: str) -> None:
-        if self._views:
-            must = "the memory itself"
-            refuse("memory", got="a view made by at()", must=must, do="use the memory it came from")
-        super()._own(do)
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        self._own("open the file with another dtype")
-        return super()._apply(fn, recurse)
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        self._own("build a Linked, and load the state into that")
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-    @door
-    def register_rows(self, *args: Any, **kwargs: Any) -> None:
-        """Add a buffer with one row for every stored item, as ``Patterns.register_rows`` does."""
-        self._own("build a Linked, and register its rows")
-        super().register_rows(*args, **kwargs)
-
     def _fixed(self) -> list[str]:
         return [*super()._fixed(), "strengths"]
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_folded": None, "_views": False}
+        return super().__getstate__() | {"_folded": None}
 
     def _config(self) -> dict[str, Any]:
+        self._vet_view()
         amounts = dict(zip(AMOUNTS, self._amounts, strict=True))
         return super()._config() | amounts | {"normalise": self.normalise, "rate": self.rate}
 

@@ -331,10 +331,7 @@ class Patterns(Near):
             refuse(name, ids, must=must, do=do, error=InputTypeError)
         rising, order = self.ids.sort()
         place = torch.searchsorted(rising, chosen.long()).clamp_max(max(0, len(rising) - 1))
-        known = (
-            rising[place] == chosen if len(rising) else torch.zeros_like(chosen, dtype=torch.bool)
-        )
-        missing = chosen[~known]
+        missing = chosen[rising[place] != chosen] if len(rising) else chosen
         if len(missing):
             got = f"{missing[:5].tolist()}, which {'is' if len(missing) == 1 else 'are'} not"
             do = "give ids that write returned and forget has not removed"

@@ -141,16 +141,16 @@ class Recalls(Inputs):
         if keep is not None:
             checks.function("keep", keep, "give one from states (..., d) to tensors (..., k)")
         states: list[Tensor] = []
-        energies, last = [], None
+        energies: list[Tensor] | None = []
         for last in self._moments(given, rules, order, seed):
             state = last.state
-            rows = last.state.reshape(-1, last.state.shape[-1])
-            energies.append(self._energies(given._replace(rows=rows)))
+            if energies is not None:  # where one is missing, there are none
+                rows = state.reshape(-1, state.shape[-1])
+                energy = self._energies(given._replace(rows=rows))
+                energies = None if energy is None else [*energies, energy]
             states.append(state if keep is None else _kept(keep, state.clone(), states))
-        known = [energy for energy in energies if energy is not None]
-        energy = torch.stack(known) if len(known) == len(energies) else None
-        assert last is not None  # the state before the first step is always there
-        return Path(torch.stack(states), energy, last.steps, last.converged)
+        found = None if energies is None else torch.stack(energies)
+        return Path(torch.stack(states), found, last.steps, last.converged)
 
     def _moments(
         self, given: Given, rules: Rules, order: str, seed: int | torch.Generator
@@ -188,7 +188,7 @@ class Recalls(Inputs):
                 _refuse_async(rule, found, self.dim)
             return found
 
-        keys = given.keys if isinstance(given.keys, Tensor) else given.keys[:]
+        keys = given.keys[:]
         return dynamics.iterate_flips(potential, query, keys, rules.steps, source)
 
     def _ended(

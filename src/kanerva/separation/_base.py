@@ -317,6 +317,16 @@ class Wrapper(Separation):
         return dataclasses.replace(self, part=self.part.with_beta(beta))  # type: ignore[type-var]
 
 
+def inner(part: Separation, coupled: bool = True) -> None:
+    """Refuse a part that is not a separation, or one with a self-coupling where none can be."""
+    if not isinstance(part, Separation):
+        do = "wrap a part of kanerva.separation"
+        refuse("part", part, must="a separation", do=do, error=InputTypeError)
+    if part.coupled and not coupled:
+        must, do = "a rule without self-coupling", "choose another, such as Softmax"
+        refuse("part", got=repr(part), must=must, do=do)
+
+
 def hide(scores: Tensor, mask: Mask, by: float = 0.0) -> Tensor:
     """Put ``by`` in the places that the mask leaves out."""
     return scores if mask is None else scores.masked_fill(~mask, by)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
-from kanerva.separation._base import Mask, Scores, Separation, Wrapper
+from kanerva.separation._base import Mask, Scores, Separation, Wrapper, inner
 
 
 class Edges(NamedTuple):
@@ -25,12 +25,18 @@ class Edges(NamedTuple):
     strengths: Float[Tensor, "n"]
     count: int  # type: ignore[assignment]  # tuple.count is of no use here
 
-    def sparse(self, dtype: torch.dtype) -> Tensor:
-        """Return the graph as a sparse matrix, from row to column."""
+    def sums(self, rows: Float[Tensor, "m e"], back: bool = False) -> Float[Tensor, "m e"]:
+        """Return M rows, the sum over the targets of each source; with ``back`` that of M^T."""
+        strengths = self.strengths.to(rows.dtype)
+        ends = (self.targets, self.sources) if back else (self.sources, self.targets)
+        if arrays.tracing():  # a traced graph takes no sparse matrix
+            taken = strengths.unsqueeze(-1) * rows[ends[1]]
+            return torch.zeros_like(rows).index_add(0, ends[0], taken)
         places, size = torch.stack((self.sources, self.targets)), (self.count, self.count)
-        return torch.sparse_coo_tensor(
-            places, self.strengths.to(dtype), size, is_coalesced=True, check_invariants=False
+        matrix = torch.sparse_coo_tensor(
+            places, strengths, size, is_coalesced=True, check_invariants=False
         )
+        return torch.sparse.mm(matrix.t() if back else matrix, rows)
 
     def __repr__(self) -> str:
         return f"<{len(self.strengths)} edges over {self.count} keys>"
@@ -74,12 +80,7 @@ class Mixed(Wrapper):
 
     @door
     def __post_init__(self) -> None:
-        if not isinstance(self.part, Separation):
-            do = "wrap a part of kanerva.separation"
-            refuse("part", self.part, must="a separation", do=do, error=InputTypeError)
-        if self.part.coupled:
-            must, do = "a rule without self-coupling", "choose another, such as Softmax"
-            refuse("part", got=repr(self.part), must=must, do=do)
+        inner(self.part, coupled=False)
         numbers = {name: checks.plain(name, getattr(self, name)) for name in STRENGTHS}
         checks.keep(self, **numbers)
         if self.mixing is not None and not isinstance(self.mixing, Edges):
@@ -164,16 +165,13 @@ def _along(weights: Tensor, mixing: Tensor | Edges) -> Tensor:
     if count != weights.shape[-1]:
         must, got = f"over the {weights.shape[-1]} keys of the scores", f"over {count}"
         refuse("mixing", must=must, got=got, do="give one row and column for each key")
-    if isinstance(mixing, Edges) and arrays.tracing():  # a traced graph takes no sparse matrix
-        taken = weights[..., mixing.sources] * mixing.strengths.to(weights.dtype)
-        return torch.zeros_like(weights).index_add(-1, mixing.targets, taken)
-    dtype = weights.dtype
-    mixing = mixing.sparse(dtype) if isinstance(mixing, Edges) else mixing.to(dtype)
+    rows = weights.reshape(-1, weights.shape[-1]).mT
+    if isinstance(mixing, Edges):
+        return mixing.sums(rows, back=True).mT.reshape(weights.shape)
+    mixing = mixing.to(weights.dtype)
     if mixing.layout is torch.strided:
         return weights @ mixing
-    rows = weights.reshape(-1, weights.shape[-1])
-    sent: Tensor = torch.sparse.mm(mixing.t(), rows.t()).t()
-    return sent.reshape(weights.shape)
+    return torch.sparse.mm(mixing.t(), rows).mT.reshape(weights.shape)
 
 
 def _count(weights: Tensor, mask: Mask) -> Tensor | float:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
-from kanerva.separation._base import Beta, Mask, Scores, Separation, Wrapper
+from kanerva.separation._base import Beta, Mask, Scores, Separation, Wrapper, inner
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,7 @@ class Sink(Wrapper):
 
     @door
     def __post_init__(self) -> None:
-        if not isinstance(self.part, Separation):
-            do = "wrap a part of kanerva.separation"
-            refuse("part", self.part, must="a separation", do=do, error=InputTypeError)
-        if self.part.coupled:
-            must, do = "a rule without self-coupling", "choose another, such as Softmax"
-            refuse("part", got=repr(self.part), must=must, do=do)
+        inner(self.part, coupled=False)
         checks.keep(self, score=_checked(self.score))
 
     @property

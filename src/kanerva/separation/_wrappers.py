@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from kanerva._core.errors import InputTypeError, door, refuse
-from kanerva.separation._base import LogWeights, Mask, Partial, Scores, Separation, Wrapper
+from kanerva._core.errors import door
+from kanerva.separation._base import LogWeights, Mask, Partial, Scores, Separation, Wrapper, inner
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Normalised(Wrapper, LogWeights):
 
     @door
     def __post_init__(self) -> None:
-        _inner(self.part)
+        inner(self.part)
         self.part.log_weights(torch.zeros(1))
 
     def logs(self, scores: Scores) -> Scores:
@@ -77,7 +77,7 @@ class Difference(Wrapper):
 
     @door
     def __post_init__(self) -> None:
-        _inner(self.part)
+        inner(self.part)
         self.part.difference(torch.zeros(1))
 
     @property
@@ -92,10 +92,3 @@ class Difference(Wrapper):
     def level_weights(self, levels: Sequence[float]) -> list[float] | None:
         """Return the gains of the rule inside."""
         return self.part.level_gains(levels)
-
-
-def _inner(part: Separation) -> None:
-    """Refuse a part that is not a separation."""
-    if not isinstance(part, Separation):
-        do = "wrap a part of kanerva.separation"
-        refuse("part", part, must="a separation", do=do, error=InputTypeError)
