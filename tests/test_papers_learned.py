@@ -64,7 +64,7 @@ def test_the_text_held_out_is_not_trained_on():
 
 def test_training_minimises_a_loss_and_counts_its_updates():
     model = torch.nn.ParameterDict({"weight": torch.tensor(2.7)})
-    steps = list(_training.updated(model, 400, lambda: (model["weight"] - 2.5).square()))
+    steps = list(_training.updated(model, 400, 1, lambda: (model["weight"] - 2.5).square()))
     assert steps == list(range(401))
     assert model["weight"].item() == pytest.approx(2.5, abs=0.02)
 

@@ -11,6 +11,7 @@ import kanerva
 from kanerva import correlated
 from kanerva._core import checks
 from kanerva.lab import data
+from kanerva.lab.papers.burns2024 import _pictures
 
 __all__ = ["VARIANCE", "by_distance", "change", "faces", "linked", "matches", "ring", "uniform"]
 
@@ -74,6 +75,4 @@ def faces(count: int, neurons: int, source: torch.Generator) -> Tensor:
     found = data.load("faces").real.double()
     checks.integer("neurons", neurons, found.shape[1], found.shape[1])
     count = checks.integer("items", count, 2, len(found))
-    centred = found[torch.randperm(count, generator=source)]
-    centred = centred - centred.mean(0)
-    return torch.nn.functional.normalize(centred, dim=-1)
+    return _pictures.centred(found[torch.randperm(count, generator=source)])

@@ -2,8 +2,11 @@
 
 from typing import Annotated
 
+from kanerva.lab.recipe import Cell
+
 __all__ = [
     "CLOSED",
+    "RING",
     "SEPARATE",
     "STORED",
     "Auto",
@@ -24,6 +27,8 @@ Beta = Annotated[float, "inverse temperature per unit of dot product"]
 Rate = Annotated[float, "share of each step that a recall takes"]
 Steps = Annotated[int, "number of steps of a recall"]
 
+# The published ring.
+RING: Cell = {"neurons": 1000, "memories": 30, "beta": 1.0}
 # Where an expected number comes from.
 SEPARATE = "measured with separate code"
 STORED = "the author's stored figure, read off"

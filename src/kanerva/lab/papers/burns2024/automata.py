@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from kanerva._core import checks
 from kanerva.lab import plot
 from kanerva.lab.papers._common import Seed
+from kanerva.lab.papers.burns2024._words import Beta, Rate
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["automata"]
@@ -83,8 +84,8 @@ def automata(
     pattern: Annotated[str, "the regular expression of regex"],
     neurons: Annotated[int, "number of neurons"],
     share: Annotated[float, "share of the neurons that stands for the state"],
-    beta: Annotated[float, "inverse temperature per unit of dot product"],
-    rate: Annotated[float, "share of each step that is taken"],
+    beta: Beta,
+    rate: Rate,
     steps: Annotated[int, "steps for each symbol"],
     mean: Annotated[float, "how often the mean pattern is subtracted"],
     noise: Annotated[float, "width of the uniform noise on the first state"],

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from kanerva._core import checks
 from kanerva.lab import plot
 from kanerva.lab.papers._common import Patterns, Seed
+from kanerva.lab.papers.burns2024._words import Auto, Beta, Hetero, Neurons, Rate, pair
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["distractors"]
@@ -43,7 +44,7 @@ def _draw(rows: list[Row]) -> Any:
     long = [
         row
         | {
-            "line": f"a = {row['auto']:g}, h = {row['hetero']:g}",
+            "line": pair(row["auto"], row["hetero"]),
             "panel": f"a stimulus every {row['every']} steps",
         }
         for row in rows
@@ -86,13 +87,13 @@ def _cells(**more: Any) -> list[Cell]:
 )
 def distractors(
     patterns: Patterns,
-    neurons: Annotated[int, "number of neurons"],
-    beta: Annotated[float, "inverse temperature per unit of dot product"],
-    rate: Annotated[float, "share of each step that is taken, above 0 and up to 1"],
+    neurons: Neurons,
+    beta: Beta,
+    rate: Rate,
     amplitude: Annotated[float, "factor of the pattern that is added to the state"],
     every: Annotated[int, "steps between two stimuli"],
-    auto: Annotated[float, "a, strength of auto-association"],
-    hetero: Annotated[float, "h, strength of the links"],
+    auto: Auto,
+    hetero: Hetero,
     steps: Annotated[int, "number of steps in all"] = 200,
     seed: Seed = 0,
 ) -> Iterator[Row]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from kanerva.lab import plot
 from kanerva.lab.papers._common import COMPUTED, Patterns, Seed, table
+from kanerva.lab.papers.burns2024._words import Beta
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["images"]
@@ -157,7 +158,7 @@ def _draw(rows: list[Row]) -> Any:
 def images(
     data: Annotated[str, "digits, or mnist, which is downloaded, or another set of pictures"],
     form: Annotated[str, "raw, or centred: the mean picture is removed, and each has length one"],
-    beta: Annotated[float, "inverse temperature per unit of dot product"],
+    beta: Beta,
     mean: Annotated[float, "how often the mean pattern is subtracted from a read"],
     noise: Annotated[float, "width of the uniform noise on the starts; pictures are from 0 to 1"],
     auto: Annotated[float, "a, strength of auto-association; there are no links"],

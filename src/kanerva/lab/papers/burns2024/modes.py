@@ -9,6 +9,7 @@ from kanerva.lab import plot
 from kanerva.lab.papers._common import Seed
 from kanerva.lab.papers.burns2024._words import (
     CLOSED,
+    RING,
     SEPARATE,
     Auto,
     Beta,
@@ -28,7 +29,7 @@ EXPECTED = {
     **{(0.0, 1.0): "wide", (-0.5, 1.5): "wide", (-1.0, 2.0): "wide", (-2.0, 3.0): "wide"},
     **{(0.0, 0.0): "quiescent", (-1.0, 0.0): "quiescent", (-1.0, -1.0): "quiescent"},
 }
-SIZE: Cell = {"neurons": 1000, "memories": 30, "beta": 1.0, "rate": 0.1, "steps": 100}
+SIZE: Cell = RING | {"rate": 0.1, "steps": 100}
 # Shorter steps for the same time, for pairs that do not come to rest with the longer ones.
 SHORT: Cell = SIZE | {"rate": 0.02, "steps": 500}
 QUIESCENT = ((-1.0, 0.0), (-1.0, -1.0), (-1.0, 1.0))

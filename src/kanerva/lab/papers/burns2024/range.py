@@ -10,6 +10,7 @@ from kanerva.lab.papers._common import Seed, table
 from kanerva.lab.papers.burns2024 import _words
 from kanerva.lab.papers.burns2024._words import (
     CLOSED,
+    RING,
     SEPARATE,
     STORED,
     Auto,
@@ -25,7 +26,7 @@ from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 __all__ = ["reach"]
 
 PAIRS = ((1.0, 0.0), (0.5, 0.5), (-0.5, 1.5), (-2.0, 3.0))
-SIZE: Cell = {"neurons": 1000, "memories": 30, "beta": 1.0, "rate": 0.1, "steps": 100}
+SIZE: Cell = RING | {"rate": 0.1, "steps": 100}
 PARTS = ("starts", "led")
 LARGE = SIZE | {"neurons": 20_000, "auto": 0.5, "hetero": 0.5}
 FARTHEST = {"starts": 11, "led": 4}  # the largest distance; 11 is that of the published figure

@@ -8,13 +8,20 @@ from kanerva._core import checks
 from kanerva.lab import plot
 from kanerva.lab.papers._common import Seed
 from kanerva.lab.papers.burns2024 import _words
-from kanerva.lab.papers.burns2024._words import SEPARATE, Auto, Beta, Hetero, Memories, Neurons
+from kanerva.lab.papers.burns2024._words import (
+    RING,
+    SEPARATE,
+    Auto,
+    Beta,
+    Hetero,
+    Memories,
+    Neurons,
+)
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["step"]
 
 PAIRS = ((0.5, 0.5), (-0.5, 1.5), (-2.0, 3.0))
-SIZE: Cell = {"neurons": 1000, "memories": 30, "beta": 1.0}
 FARTHEST = 8  # the largest distance along the ring
 PUBLISHED, SHORTER, FLOW = 0.1, 0.02, 0.0
 LATER = 60.0
@@ -35,24 +42,24 @@ def _rate(rate: float) -> str:
 
 
 def _checks() -> Iterator[Check]:
-    wide = SIZE | {"auto": -2.0, "hetero": 3.0}
+    wide = RING | {"auto": -2.0, "hetero": 3.0}
     for (rate, time), pair in NEIGHBOURS.items():
         what = f"correlation of neighbours, {_words.pair(-2, 3)}, {_rate(rate)}, time {time:g}"
         at = wide | {"rate": rate, "time": time, "distance": 1}
         yield Check(what, "correlation", *pair, SEPARATE, at)
     for distance, value in enumerate(REACH, 1):
         what = f"correlation at distance {distance}, {_words.pair(-0.5, 1.5)}, flow, time {LATER:g}"
-        at = SIZE | {"auto": -0.5, "hetero": 1.5, "rate": FLOW, "time": LATER}
+        at = RING | {"auto": -0.5, "hetero": 1.5, "rate": FLOW, "time": LATER}
         yield Check(what, "correlation", value, 0.05, SEPARATE, at | {"distance": distance})
     for auto, hetero in PAIRS:
-        at = SIZE | {"auto": auto, "hetero": hetero, "time": 10.0, "distance": 1}
+        at = RING | {"auto": auto, "hetero": hetero, "time": 10.0, "distance": 1}
         what = f"correlation of neighbours with rate {SHORTER:g} less that of the flow, "
         what, other = what + f"{_words.pair(auto, hetero)}, time 10", at | {"rate": FLOW}
         source = "the limit of short steps is the flow"
         yield Check(what, "correlation", 0, 0.01, source, at | {"rate": SHORTER}, less=other)
     for (auto, hetero, rate), pair in SPEEDS.items():
         what = f"speed at time 10, {_words.pair(auto, hetero)}, {_rate(rate)}"
-        at = SIZE | {"auto": auto, "hetero": hetero, "rate": rate, "time": 10.0}
+        at = RING | {"auto": auto, "hetero": hetero, "rate": rate, "time": 10.0}
         yield Check(what, "speed", *pair, SEPARATE, at)
 
 
@@ -106,7 +113,7 @@ def _speeds(rows: list[Row]) -> Any:
 
 
 def _cells(rates: tuple[float, ...], **more: Any) -> list[Cell]:
-    cells = grid(**SIZE, rate=rates, **more)
+    cells = grid(**RING, rate=rates, **more)
     return [{"auto": auto, "hetero": hetero} | cell for auto, hetero in PAIRS for cell in cells]
 
 

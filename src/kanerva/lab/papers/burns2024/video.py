@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from kanerva._core import checks
 from kanerva.lab import plot
 from kanerva.lab.papers._common import Seed
+from kanerva.lab.papers.burns2024._words import Auto, Beta, Hetero, Rate, pair
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["video"]
@@ -97,11 +98,7 @@ def _draw(rows: list[Row]) -> Any:
     figures["forward"].axes[0].set_xticks(sorted({row["auto"] for row in last}))
     first = {key: whole[0][key] for key in CLIP}
     wanted = CLIP if any(_is(row, CLIP) for row in whole) else first
-    path = [
-        row | {"line": f"a = {row['auto']:g}, h = {row['hetero']:g}"}
-        for row in whole
-        if _is(row, wanted)
-    ]
+    path = [row | {"line": pair(row["auto"], row["hetero"])} for row in whole if _is(row, wanted)]
     frame = plot.Frame(
         f"Frames passed: {_name(path[0])}",
         "steps",
@@ -156,10 +153,10 @@ def video(
         str, "gif: 24 frames of a clip; smooth: 49 frames of 2,000 values; random: 30 of 1,000"
     ],
     form: Annotated[str, "raw, or centred: the mean frame is removed, and each has length one"],
-    beta: Annotated[float, "inverse temperature per unit of dot product"],
-    rate: Annotated[float, "share of each step that is taken, above 0 and up to 1"],
-    auto: Annotated[float, "a, strength of auto-association"],
-    hetero: Annotated[float, "h, strength of the links"],
+    beta: Beta,
+    rate: Rate,
+    auto: Auto,
+    hetero: Hetero,
     mean: Annotated[float, "how often the mean pattern is subtracted from a read"] = 1.0,
     reverse: Annotated[str, "forward, or backward: links lead to the frame before"] = "forward",
     steps: Annotated[int, "number of steps"] = STEPS,

@@ -54,7 +54,7 @@ def readings(width: int, context: int, updates: int, seed: int) -> Iterator[Read
         return nn.functional.cross_entropy(logits.flatten(0, 1), following.flatten())
 
     model.train()
-    for _ in updated(model, updates, loss):
+    for _ in updated(model, updates, updates, loss):
         pass
     yield _reading("trained", model, context)
     yield _reading("shuffled", model, context, shuffled=True)

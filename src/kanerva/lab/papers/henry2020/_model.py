@@ -99,9 +99,7 @@ def train(design: Design, updates: int, every: int) -> Iterator[State]:
         return nn.functional.cross_entropy(logits.flatten(0, 1), following.flatten())
 
     shown, _ = _text.held_out(design.context, BATCH)
-    for update in updated(model, updates, loss):
-        if update == updates:
-            bits = _text.judge(model, design.context, design.replaced)
-            yield State(update, model.betas(shown), bits)
-        elif update % every == 0:
-            yield State(update, model.betas(shown), None)
+    for update in updated(model, updates, every, loss):
+        ends = update == updates
+        bits = _text.judge(model, design.context, design.replaced) if ends else None
+        yield State(update, model.betas(shown), bits)

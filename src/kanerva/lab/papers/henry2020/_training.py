@@ -1,6 +1,6 @@
 """The training loop of the small models, and what a set of betas says about the claim."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from kanerva import theory
 from kanerva._core import checks
 from kanerva._core.errors import InputError, refuse
+from kanerva.lab.recipe import Row
 
-__all__ = ["CRITERIA", "optima", "updated"]
+__all__ = ["CRITERIA", "heads", "optima", "updated"]
 
 CRITERIA = ("noise", "snr", "capacity")
 # The widest head.
@@ -19,12 +20,15 @@ WIDEST = 1024
 RATE, FAST, WARM = 2e-3, 1e-2, 50
 
 
-def updated(model: nn.Module, updates: int, loss: Callable[[], Tensor]) -> Iterator[int]:
-    """Train a model, and return the number of updates so far before each and at the end.
+def updated(
+    model: nn.Module, updates: int, every: int, loss: Callable[[], Tensor]
+) -> Iterator[int]:
+    """Train a model, and yield the number of updates so far at each look at it.
 
     Args:
         model: its parameters named ``log_beta`` have a rate of their own.
         updates: the number of updates.
+        every: updates between two looks, from the start; the last look is at the end.
         loss: a function that draws a batch and returns its loss.
     """
     groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
@@ -37,7 +41,8 @@ def updated(model: nn.Module, updates: int, loss: Callable[[], Tensor]) -> Itera
         optimiser, lambda step: min((step + 1) / WARM, 1 - step / updates)
     )
     for update in range(updates):
-        yield update
+        if update % every == 0:
+            yield update
         value = loss()
         optimiser.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
@@ -59,3 +64,12 @@ def optima(width: int, patterns: int) -> dict[str, float]:
             refuse("width", got=str(width), must=must, do=do)
         found[criterion] = theory.beta.fit(width, max(1, radius)).beta
     return found
+
+
+def heads(update: int, betas: Sequence[Sequence[float]], width: int) -> Iterator[Row]:
+    """Yield a row for each head, with its beta and the noise that it is best for."""
+    for layer, found in enumerate(betas):
+        for head, beta in enumerate(found):
+            noise = theory.beta.noise(width, beta)
+            place = {"update": update, "layer": layer, "head": head}
+            yield place | {"beta": beta, "best_noise": noise}

@@ -86,11 +86,9 @@ def train(heads: Heads, masked: float, updates: int, every: int, seed: int) -> I
         logits = model(x[rows], torch.rand(BATCH, PATCHES, generator=source) < masked)
         return nn.functional.cross_entropy(logits, labels[rows])
 
-    for update in updated(model, updates, loss):
-        if update == updates:
-            yield State(update, model.betas(), _right(model, *held, masked))
-        elif update % every == 0:
-            yield State(update, model.betas(), None)
+    for update in updated(model, updates, every, loss):
+        right = _right(model, *held, masked) if update == updates else None
+        yield State(update, model.betas(), right)
 
 
 Digits = tuple[Float[Tensor, "_rows patches pixels"], Int64[Tensor, "_rows"]]

@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from kanerva import theory
 from kanerva._core import checks
 from kanerva.lab.papers._common import Seed
 from kanerva.lab.papers.henry2020 import _figures
@@ -124,10 +123,7 @@ def language(
     compared = _block.Heads(norm, start, temperature == "learned", width)
     design = _model.Design(compared, context, replaced, seed)
     for state in _model.train(design, updates, every):
-        heads = [beta for layer in state.betas for beta in layer]
-        within = statistics.fmean(LEAST <= beta <= MOST for beta in heads)
-        for layer, betas in enumerate(state.betas):
-            for head, beta in enumerate(betas):
-                place = {"update": state.update, "layer": layer, "head": head, "beta": beta}
-                noise = theory.beta.noise(width, beta)
-                yield place | {"best_noise": noise, "bits": state.bits, "within": within} | optima
+        heads = list(_training.heads(state.update, state.betas, width))
+        within = statistics.fmean(LEAST <= row["beta"] <= MOST for row in heads)
+        for row in heads:
+            yield row | {"bits": state.bits, "within": within} | optima

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from kanerva import theory
 from kanerva._core import checks
 from kanerva.lab import plot
 from kanerva.lab.papers._common import Seed
@@ -32,12 +31,12 @@ def _checks() -> Iterator[Check]:
 
 
 def _draw(rows: list[Row]) -> Any:
+    rows = [row for row in rows if row["width"] == rows[0]["width"]]
     return {"noise": _by_noise(rows), "paths": _paths(rows)}
 
 
 def _by_noise(rows: list[Row]) -> Any:
     """Draw the final betas against the share of masked patches, beside the best radii."""
-    rows = [row for row in rows if row["width"] == rows[0]["width"]]
     lines = [
         {"x": row["masked"], "y": row["beta"], "line": f"first beta {row['start']:g}"}
         for row in rows
@@ -56,7 +55,6 @@ def _by_noise(rows: list[Row]) -> Any:
 def _paths(rows: list[Row]) -> Any:
     """Draw the beta of each head while it is trained, for the first seed and the larger start."""
     start, seed = max(row["start"] for row in rows), min(row["seed"] for row in rows)
-    rows = [row for row in rows if row["width"] == rows[0]["width"]]
     mine = [row for row in rows if row["start"] == start and row["seed"] == seed]
     titled = [row | {"panel": f"{row['masked']:.0%} masked"} for row in mine]
     return plot.beta_paths(titled, rows[0])
@@ -100,8 +98,5 @@ def vision(
     optima = _training.optima(width, _vision.PATCHES)
     heads = _block.Heads("l2", start, True, width)
     for state in _vision.train(heads, masked, updates, every, seed):
-        for layer, betas in enumerate(state.betas):
-            for head, beta in enumerate(betas):
-                place = {"update": state.update, "layer": layer, "head": head, "beta": beta}
-                noise = theory.beta.noise(width, beta)
-                yield place | {"best_noise": noise, "right": state.right} | optima
+        for row in _training.heads(state.update, state.betas, width):
+            yield row | {"right": state.right} | optima
