@@ -2,6 +2,7 @@ from . import activation as activation
 from . import bits as bits
 from . import check as check
 from . import correlated as correlated
+from . import density as density
 from . import dynamics as dynamics
 from . import functional as functional
 from . import lab as lab
