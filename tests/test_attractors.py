@@ -30,12 +30,14 @@ MODES = {
 def test_modes_are_named(seed):
     memory = cycle(seed)
     for (auto, hetero), mode in MODES.items():
-        assert correlated.attractors(memory.at(auto, hetero), seed=seed).mode == mode, auto
+        assert correlated.attractors(memory.at(auto=auto, hetero=hetero), seed=seed).mode == mode, (
+            auto
+        )
 
 
 def test_a_directed_ring_recalls_alone_or_runs():
     memory = cycle(0, graph=nx.cycle_graph(30, create_using=nx.DiGraph))
-    found = [correlated.attractors(memory.at(a, 1 - a)) for a in (1.0, 0.6, 0.0, -1.0)]
+    found = [correlated.attractors(memory.at(auto=a, hetero=1 - a)) for a in (1.0, 0.6, 0.0, -1.0)]
     assert [one.mode for one in found] == ["auto", "narrow", "sequence", "sequence"]
     assert not found[-1].converged.any()
     assert found[-1].speed > 0.1 > found[0].speed
@@ -43,7 +45,7 @@ def test_a_directed_ring_recalls_alone_or_runs():
 
 @pytest.mark.parametrize("auto", [1.0, 0.8, 0.5])
 def test_attractors_have_the_closed_form_of_many_neurons(auto):
-    memory = cycle(0, 20_000).at(auto, 1 - auto)
+    memory = cycle(0, 20_000).at(auto=auto, hetero=1 - auto)
     found = correlated.attractors(memory)
     pure = theory.correlated.pure(memory.mixing().numpy())
     assert pure.stable.all()

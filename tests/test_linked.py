@@ -322,7 +322,7 @@ def test_a_view_shares_rows_links_and_later_changes():
     assert torch.equal(view.read(query), again.read(query))
     memory.link(ids[3], ids[8], 5.0)
     assert torch.equal(view.read(query), again.read(query))
-    torch.testing.assert_close(view.mixing(), memory.at(0.0, 1.0).mixing())
+    torch.testing.assert_close(view.mixing(), memory.at(auto=0.0, hetero=1.0).mixing())
 
 
 @pytest.mark.parametrize("verb", ["write", "forget", "clear", "link", "unlink", "connect", "save"])

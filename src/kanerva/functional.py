@@ -19,7 +19,7 @@ from kanerva._engine import prune, routes, writes
 from kanerva._engine.certify import Certified
 from kanerva._engine.prune import Coarse
 from kanerva._engine.routes import Field
-from kanerva._engine.scores import Mask, narrow, rows_of
+from kanerva._engine.scores import Kept, narrow, rows_of
 from kanerva.bits import Packed
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity, dot
@@ -41,11 +41,17 @@ __all__ = [
 
 Keys = Shaped[Tensor, "m d"] | Packed
 Values = Shaped[Tensor, "m e"] | Packed
+Mask = Shaped[Tensor, "*_mask"] | None
+Prior = Float[Tensor, "*_prior"] | None
 
 
 @door
 def scores(
-    query: Float[Tensor, "*batch d"], keys: Keys, similarity: Similarity, mask: Mask = None
+    query: Float[Tensor, "*batch d"],
+    keys: Keys,
+    similarity: Similarity,
+    mask: Mask = None,
+    prior: Prior = None,
 ) -> Float[Tensor, "*batch m"]:
     """Compare queries with keys, and add a float mask.
 
@@ -55,6 +61,7 @@ def scores(
         similarity: such as ``similarity.dot``.
         mask: broadcasts to ``(..., m)``; bool (True keeps a key; it has no effect on scores) or
             float (added to the scores; -inf leaves a key out).
+        prior: as in ``weights``; it is checked, and has no effect on scores.
 
     Returns:
         ``(..., m)``, in float32 where the query is narrower.
@@ -70,7 +77,7 @@ def scores(
         [1.0, 2.0]
     """
     _check(query, keys, similarity)
-    rows, kept = _rows(query), rows_of(mask, query.shape[:-1], keys.shape[0])
+    rows, kept = _rows(query), _kept(query, keys, mask, prior)
     found = routes.scores(rows, keys, similarity, kept)
     return found.reshape(*query.shape[:-1], keys.shape[0])
 
@@ -82,6 +89,7 @@ def weights(
     similarity: Similarity,
     separation: Separation,
     mask: Mask = None,
+    prior: Prior = None,
 ) -> Float[Tensor, "*batch m"]:
     r"""Weigh every key.
 
@@ -93,6 +101,8 @@ def weights(
         similarity: how near a query is to a key.
         separation: how much each key counts.
         mask: as in ``scores``; keys left out have weight 0.
+        prior: floating, >= 0, broadcasts to ``(..., m)``: how often each key counts, whatever beta
+            is; 0 leaves a key out. None for once.
 
     Returns:
         ``(..., m)``, in float32 where the query is narrower.
@@ -109,7 +119,7 @@ def weights(
         [0.5, 0.5]
     """
     _check(query, keys, similarity, separation=separation)
-    rows, kept = _rows(query), rows_of(mask, query.shape[:-1], keys.shape[0])
+    rows, kept = _rows(query), _kept(query, keys, mask, prior, separation)
     found = routes.weights(rows, keys, similarity, separation, kept)
     return found.reshape(*query.shape[:-1], keys.shape[0])
 
@@ -122,6 +132,7 @@ def field(
     similarity: Similarity,
     separation: Separation,
     mask: Mask = None,
+    prior: Prior = None,
 ) -> Field:
     r"""Sum the values by their weights, less the self-coupling of the query where a rule has one.
 
@@ -134,6 +145,7 @@ def field(
         similarity: how near a query is to a key.
         separation: how much each key counts.
         mask: as in ``scores``.
+        prior: as in ``weights``.
 
     Returns:
         the field in float32 where the query is narrower, and which queries have no weight at all.
@@ -149,7 +161,7 @@ def field(
         >>> functional.field(torch.ones(2), torch.eye(2), torch.eye(2), dot, Step(5)).empty.item()
         True
     """
-    return _field(query, keys, values, similarity, separation, mask)
+    return _field(query, keys, values, similarity, separation, mask, prior)
 
 
 @door
@@ -160,6 +172,7 @@ def read(
     similarity: Similarity,
     separation: Separation,
     mask: Mask = None,
+    prior: Prior = None,
 ) -> Float[Tensor, "*batch e"]:
     r"""Read once: the field, in the query's dtype.
 
@@ -172,6 +185,7 @@ def read(
         similarity: how near a query is to a key.
         separation: how much each key counts.
         mask: as in ``scores``.
+        prior: as in ``weights``.
 
     Returns:
         ``(..., e)``; zeros where nothing is stored, within reach, or left by the mask.
@@ -188,7 +202,8 @@ def read(
         >>> functional.read(torch.zeros(2), torch.eye(2), values, dot, Softmax(1.0)).item()
         2.0
     """
-    return narrow(_field(query, keys, values, similarity, separation, mask).value, query)
+    found = _field(query, keys, values, similarity, separation, mask, prior)
+    return narrow(found.value, query)
 
 
 @door
@@ -286,6 +301,7 @@ def energy(
     similarity: Similarity,
     separation: Separation,
     mask: Mask = None,
+    prior: Prior = None,
 ) -> Float[Tensor, "*batch"]:
     r"""Return the energy that a read lowers, for values that are the keys.
 
@@ -301,6 +317,7 @@ def energy(
         similarity: one with a regulariser.
         separation: one with a potential.
         mask: as in ``scores``.
+        prior: as in ``weights``.
 
     Returns:
         ``(...)``; +inf where a normalised rule has nothing stored or left by the mask.
@@ -318,7 +335,7 @@ def energy(
         2.0
     """
     _check(query, keys, similarity, separation=separation)
-    rows, kept = _rows(query), rows_of(mask, query.shape[:-1], keys.shape[0])
+    rows, kept = _rows(query), _kept(query, keys, mask, prior, separation)
     return routes.energy(rows, keys, similarity, separation, kept).reshape(query.shape[:-1])
 
 
@@ -399,15 +416,40 @@ def _field(
     similarity: Similarity,
     separation: Separation,
     mask: Mask,
+    prior: Prior,
 ) -> Field:
     """Check the input, and sum the values by their weights."""
     _check(query, keys, similarity, separation=separation, values=values)
     batch, rows = query.shape[:-1], _rows(query)
-    kept = rows_of(mask, batch, keys.shape[0])
+    kept = _kept(query, keys, mask, prior, separation)
     value, empty, _ = routes.field(rows, keys, values, similarity, separation, kept)
     if empty is None:
         empty = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
     return Field(value.reshape(*batch, values.shape[-1]), empty.reshape(batch))
+
+
+def _kept(
+    query: Tensor, keys: Keys, mask: Mask, prior: Prior, separation: Separation | None = None
+) -> Mask | Kept:
+    """Check a mask and a prior, and lay them out as one row a query, or one for all queries."""
+    batch, count = query.shape[:-1], keys.shape[0]
+    kept = rows_of(mask, batch, count)
+    if prior is None:
+        return kept
+    if separation is not None and not separation.priors:
+        must, do = "None for a rule that takes none", "repeat keys as often as they count"
+        refuse("prior", got=f"given for {separation}", must=must, do=do)
+    must = f"a floating tensor >= 0 that broadcasts to {(*batch, count)}"
+    do = "give how often each key counts"
+    if arrays.dense("prior", prior, must).dtype not in arrays.FLOATS:
+        refuse("prior", prior, must=must, do=do, error=InputTypeError)
+    if arrays.together(prior.shape, (*batch, count)) != (*batch, count):
+        refuse("prior", prior, must=must, do=do)
+    if not (arrays.sound(prior) and (prior.detach() >= 0).all()):
+        refuse("prior", prior, must="finite and >= 0", do="give 0 for keys to leave out")
+    rows = rows_of(prior, batch, count)
+    assert rows is not None
+    return Kept(kept, rows)
 
 
 def _rows(query: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from kanerva._engine.scores import (
     unmixed,
     wide,
 )
+from kanerva._engine.select import counted
 from kanerva._engine.stream import Sums
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity
@@ -103,7 +104,7 @@ class _Scan:
     ) -> None:
         """Add a block of keys."""
         scores, kept = finite(score(self.query, mask), self.query, keys), left(mask)
-        seen = scores if kept is None else scores.masked_fill(~kept, -torch.inf)
+        seen = scores if kept is None else scores.masked_fill(kept == 0, -torch.inf)
         places = torch.arange(start, start + scores.shape[1], device=scores.device)
         self.best = _merged([self.best, _best(seen, places.expand_as(seen), self.k)], self.k)
         weighed = tiles.weigh(separation, scores, mask) if self.sums else None
@@ -154,7 +155,8 @@ def _weights(
             found.append(weights.gather(-1, best.places[part]))
         return finite(torch.cat(found), query, keys)
     there = best.scores > -torch.inf
-    some = separation.partial(best.scores.masked_fill(~there, 0.0), there)
+    kept = counted(mask, best.places, there)
+    some = separation.partial(best.scores.masked_fill(~there, 0.0), kept)
     assert some is not None
     weights = some.weights
     if some.shift is not None:

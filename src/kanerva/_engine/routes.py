@@ -237,7 +237,7 @@ def _far(
         return None if sums is None else Field(*sums)
     found = select.search(query, keys, similarity, separation, mask)
     if found is not None:
-        sums = select.read(found, values, separation)
+        sums = select.read(found, values, separation, mask)
         return _mended(Field(*sums), found.full, query, keys, values, similarity, separation, mask)
     sums = stream.summed(query, keys, values, similarity, separation, mask)
     return Field(*sums) if sums is not None and arrays.sound(sums[0]) else None
@@ -310,7 +310,7 @@ def _whole(
         mass = torch.where(part.mass == 0, 1.0, part.mass)
         value, size = value / mass, size / mass
     # A rule that compares both values of a bit has an answer also where both are worth the same.
-    empty = None if kept is None else ~kept.any(-1).expand(len(query))
+    empty = None if kept is None else (kept == 0).all(-1).expand(len(query))
     return Field(value, empty, size.squeeze(-1).detach())
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import torch
 from jaxtyping import Shaped
@@ -17,7 +17,21 @@ from kanerva.similarity import Similarity, agreement, dot, manhattan
 
 Result = TypeVar("Result")
 Rows = Shaped[Tensor, "_m _d"] | Packed
-Mask = Shaped[Tensor, "*_mask"] | None
+
+
+class Kept(NamedTuple):
+    """Which keys take part in a read, what is added to their scores, and how often each counts.
+
+    Attributes:
+        mask: ``(b or 1, m)`` bool, or floating and added to the scores; None for neither.
+        prior: ``(b or 1, m)`` floating, >= 0.
+    """
+
+    mask: Tensor | None
+    prior: Tensor
+
+
+Mask = Shaped[Tensor, "*_mask"] | Kept | None
 
 # Bytes of temporaries that one score may cost on its way to a weight: integer distances, hashes,
 # float64 look-ups.
@@ -47,9 +61,7 @@ def unmixed(work: Callable[..., Result]) -> Callable[..., Result]:
     return done
 
 
-def chunks(
-    rows: Tensor, width: int, mask: Tensor | None = None
-) -> Iterator[tuple[Tensor, Tensor | None]]:
+def chunks(rows: Tensor, width: int, mask: Mask = None) -> Iterator[tuple[Tensor, Mask]]:
     """Cut rows of queries, and their mask, so that ``width`` scores a row fit the budget.
 
     There is at least one chunk.
@@ -62,7 +74,19 @@ def chunks(
 
 def mask_of(mask: Mask, rows: slice | Tensor) -> Mask:
     """Take the mask of some queries; one row stands for all."""
+    if isinstance(mask, Kept):
+        prior = mask.prior if len(mask.prior) == 1 else mask.prior[rows]
+        inner = mask_of(mask.mask, rows)
+        assert not isinstance(inner, Kept)
+        return Kept(inner, prior)
     return mask if mask is None or len(mask) == 1 else mask[rows]
+
+
+def columns_of(mask: Mask, keys: slice) -> Mask:
+    """Take the mask of some keys."""
+    if isinstance(mask, Kept):
+        return Kept(None if mask.mask is None else mask.mask[:, keys], mask.prior[:, keys])
+    return mask if mask is None else mask[:, keys]
 
 
 def part_of(keys: Rows, rows: slice | Tensor) -> Rows:
@@ -78,7 +102,8 @@ def together(parts: Iterable[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
 def learns(*several: object) -> bool:
     """Tell whether a gradient is asked for."""
     return torch.is_grad_enabled() and any(
-        isinstance(tensor, Tensor) and tensor.requires_grad for tensor in several
+        learns(*part) if isinstance(part, Kept) else isinstance(part, Tensor) and part.requires_grad
+        for part in several
     )
 
 
@@ -146,13 +171,17 @@ def _refuse_scores(got: str, shape: tuple[int, ...], dtype: torch.dtype) -> NoRe
 
 def added(scores: Tensor, mask: Mask) -> Tensor:
     """Add what a float mask adds; what it leaves out is left to the rule."""
+    mask = mask.mask if isinstance(mask, Kept) else mask
     if mask is None or not mask.is_floating_point():
         return scores
     return scores + mask.masked_fill(mask == -torch.inf, 0.0).to(scores.dtype)
 
 
 def left(mask: Mask) -> Tensor | None:
-    """Say which scores a mask leaves in."""
+    """Say which scores a mask leaves in, or how often each counts."""
+    if isinstance(mask, Kept):
+        there = left(mask.mask)
+        return mask.prior if there is None else mask.prior * there
     return mask > -torch.inf if mask is not None and mask.is_floating_point() else mask
 
 

@@ -12,7 +12,17 @@ from torch import Tensor
 
 from kanerva._core.settings import settings
 from kanerva._engine import threads, tiles
-from kanerva._engine.scores import Mask, Rows, finite, left, mask_of, part_of, together, wide
+from kanerva._engine.scores import (
+    Kept,
+    Mask,
+    Rows,
+    finite,
+    left,
+    mask_of,
+    part_of,
+    together,
+    wide,
+)
 from kanerva._engine.stream import TALL, cut, height, progress, spans, steps, tile
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity
@@ -114,7 +124,7 @@ class _Scan(NamedTuple):
         # A comparison with the floor would hide NaN.
         scores = finite(score(query, mask), query, self.keys)
         there = left(mask)
-        return scores if there is None else scores.masked_fill(~there, -torch.inf)
+        return scores if there is None else scores.masked_fill(there == 0, -torch.inf)
 
 
 def _merged(parts: list[Found]) -> Found:
@@ -128,10 +138,13 @@ def _highest(parts: Sequence["_Kept"]) -> Tensor:
     return torch.stack([kept.floor for kept in parts if kept.floor is not None]).amax(0)
 
 
-def read(found: Found, values: Rows, separation: Separation) -> tuple[Tensor, Tensor, Tensor]:
+def read(
+    found: Found, values: Rows, separation: Separation, mask: Mask
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return weighted sums ``(b, e)``, which are empty ``(b,)``, and the sizes of the weights."""
     there = found.scores > -torch.inf
-    weights = separation.unchecked_weights(found.scores.masked_fill(~there, 0.0), there)
+    kept = counted(mask, found.places, there)
+    weights = separation.unchecked_weights(found.scores.masked_fill(~there, 0.0), kept)
     value = weights.new_zeros(len(weights), values.shape[1])
     for start in range(0, len(weights), TALL):
         some = slice(start, start + TALL)
@@ -141,6 +154,14 @@ def read(found: Found, values: Rows, separation: Separation) -> tuple[Tensor, Te
         value[some].index_add_(0, rows, picked * part[rows, columns, None])
     size = weights.abs().sum(-1)
     return value, size == 0, size
+
+
+def counted(mask: Mask, places: Tensor, there: Tensor) -> Tensor:
+    """Return which of the keys at some places take part, or how often each counts."""
+    if not isinstance(mask, Kept):
+        return there
+    prior = mask.prior.expand(len(places), -1).gather(-1, places)
+    return torch.where(there, prior, 0.0)
 
 
 def take(rows: Rows, places: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from kanerva._engine.scores import (
     SCORE_BYTES,
     Mask,
     Rows,
+    columns_of,
     compare,
     left,
     looked,
@@ -315,7 +316,7 @@ def _some(part: Partial, kept: Tensor | None, size: Tensor) -> Tensor:
     """
     if part.coupling is not None:
         there = torch.ones_like(part.coupling, dtype=torch.bool)
-        return there if kept is None else there & kept.any(-1, keepdim=True)
+        return there if kept is None else there & (kept != 0).any(-1, keepdim=True)
     return size != 0
 
 
@@ -353,8 +354,7 @@ def cut(keys: Rows, span: slice, query: Tensor) -> Iterator[tuple[slice, Rows]]:
 
 def tile(mask: Mask, queries: slice, keys: slice) -> Mask:
     """Return the mask of some queries and keys."""
-    kept = mask_of(mask, queries)
-    return None if kept is None else kept[:, keys]
+    return columns_of(mask_of(mask, queries), keys)
 
 
 def progress(count: int, queries: int) -> Callable[[int], None]:

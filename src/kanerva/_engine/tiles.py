@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from kanerva._core.settings import settings
 from kanerva._engine import packed
-from kanerva._engine.scores import Rows, added, compare, left
+from kanerva._engine.scores import Mask, Rows, added, compare, left
 from kanerva.bits import Packed, signs
 from kanerva.separation import Cap, Circle, Partial, Separation, Softmax
 from kanerva.separation._overlaps import resolved
@@ -48,7 +48,7 @@ def numbers(rows: Rows, dtype: torch.dtype) -> Tensor:
 
 def comparison(
     keys: Rows, similarity: Similarity, query: Tensor, origin: Tensor
-) -> Callable[[Tensor, Tensor | None], Tensor]:
+) -> Callable[[Tensor, Mask], Tensor]:
     """Return a function of queries and a mask: the scores against a block of keys.
 
     What depends on the keys alone is computed once. Distances are taken from ``origin``, the same
@@ -114,7 +114,7 @@ def _closeness(compiled: Any, keys: Tensor, query: Tensor) -> Tensor:
     return scores
 
 
-def weigh(separation: Separation, scores: Tensor, kept: Tensor | None) -> Partial | None:
+def weigh(separation: Separation, scores: Tensor, kept: Mask) -> Partial | None:
     """Weigh a tile; its scores may be overwritten. None where the rule does not weigh in blocks."""
     plain = kept is None and scores.dtype == torch.float32 and scores.is_contiguous()
     compiled = kernels(scores) if plain else None

@@ -20,7 +20,7 @@ from kanerva._core import arrays
 from kanerva._core.settings import settings
 from kanerva._engine import routes
 from kanerva._engine.routes import Field
-from kanerva._engine.scores import SCORE_BYTES, Mask, Rows, compare, left, mask_of
+from kanerva._engine.scores import SCORE_BYTES, Kept, Mask, Rows, compare, left, mask_of
 from kanerva.bits import WORD, Packed
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity
@@ -44,7 +44,8 @@ def field(
     """Sum -1/+1 values by the weights of -1/+1 keys, with exact signs.
 
     The signs are those of ``routes.field`` where the rule depends on the order of the scores, where
-    a mask adds no whole numbers to them, and, in float64, while torch traces a graph.
+    a mask adds no whole numbers to them, where priors are no whole numbers, and, in float64, while
+    torch traces a graph.
     """
     given = (keys, values, similarity, separation)
     if arrays.tracing() and query.dtype == torch.float32 and not separation.whole:
@@ -52,6 +53,8 @@ def field(
         return routes.field(query.double(), *given, mask)
     found = routes.field(query, *given, mask)
     if arrays.tracing() or keys.shape[0] == 0:
+        return found
+    if isinstance(mask, Kept) and not torch.equal(mask.prior, mask.prior.round()):
         return found
     if separation.whole and found.size is not None and bool(_exact(found.size).all()):
         return found
@@ -130,7 +133,7 @@ def _signs(
         scores = scores - query[rows, columns].double().unsqueeze(-1) * voted
     kept = left(mask_of(mask, rows))
     if kept is not None:
-        voted = torch.where(kept, voted, 0.0)
+        voted = voted * kept
     levels, level = _levels(scores)
     counts = voted.new_zeros(len(rows), len(levels)).scatter_add_(1, level, voted)
     return _weighed(counts, levels, separation)

@@ -1,3 +1,3 @@
-"""Memories as densities: likelihood, samples, mixtures that write themselves, energies in context."""
+"""Memories as densities: likelihood, samples, mixtures that write themselves, and context."""
 
 __all__: list[str] = []

@@ -181,7 +181,7 @@ class Memory(Recalls):
         """
         given = self._given(query, mask)
         afford(given, self.dtype)
-        return self._weights(given).reshape(*given.batch, given.keys.shape[0])
+        return self._at_each(given, self._weights).reshape(*given.batch, given.keys.shape[0])
 
     @door
     def read(
@@ -203,7 +203,7 @@ class Memory(Recalls):
                 needed, or not finite.
         """
         given = self._given(query, mask)
-        value = self._read(given)
+        value = self._at_each(given, self._read)
         return value if len(given.batch) == 1 else value.reshape(*given.batch, value.shape[-1])
 
     def forward(
@@ -241,7 +241,7 @@ class Memory(Recalls):
             do = "build it without value_dim"
             refuse("memory", got=got, must="auto-associative, its values the keys", do=do)
         given = self._given(query, mask)
-        return self._energy(given).reshape(given.batch)
+        return self._at_each(given, self._energy).reshape(given.batch)
 
     @door
     def explain(self, query: Float[Tensor, "*batch d"] | Listed, mask: Mask = None) -> Explanation:
@@ -260,9 +260,11 @@ class Memory(Recalls):
         """
         given = self._given(query, mask)
         afford(given, self.dtype)
-        batch, weights = given.batch, self._weights(given)
-        value = self._read(given).reshape(*batch, self.value_dim)
-        vote = self._field(given).value.abs().amin(-1).reshape(batch) if self.value_bits else None
+        batch, weights = given.batch, self._at_each(given, self._weights)
+        value = self._at_each(given, self._read).reshape(*batch, self.value_dim)
+        vote = None
+        if self.value_bits:
+            vote = self._at_each(given, self._field).value.abs().amin(-1).reshape(batch)
         attention = self._attention(weights, given)
         energy, mass = self._energies(given), self._mass(attention, given).reshape(batch)
         shape = (*batch, weights.shape[-1])
@@ -328,7 +330,7 @@ class Memory(Recalls):
         """Return the energy; None where the memory has none, or where one overflows."""
         if self._descends:
             with suppress(InputError):
-                return self._energy(given).reshape(given.batch)
+                return self._at_each(given, self._energy).reshape(given.batch)
         return None
 
     def _field(self, given: Given) -> Field:

@@ -4,6 +4,7 @@ import copy
 import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -12,9 +13,9 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from kanerva._core import arrays
-from kanerva._core.errors import refuse
+from kanerva._core.errors import door, refuse
 from kanerva._core.settings import settings
-from kanerva._engine.scores import rows_of
+from kanerva._engine.scores import Kept, mask_of, rows_of
 from kanerva.memory._associative import Associative
 
 Mask = Shaped[Tensor, "*_mask"] | arrays.Listed | None
@@ -26,21 +27,51 @@ class Given(NamedTuple):
 
     Attributes:
         rows: ``(b, d)`` the queries.
-        kept: ``(b or 1, m)`` mask and bias of the keys; None for neither.
+        kept: ``(b or 1, m)`` mask and bias of the keys, and their prior; None for none of these.
         batch: the leading dimensions of the queries.
         keys: ``(m, d)`` what they are compared with.
         values: ``(m, e)`` what is summed.
         rule: how much each key counts.
         traced: whether torch traces a graph, which cannot depend on the numbers.
+        betas: ``(b,)`` float64, an inverse temperature for each query; None for that of the rule.
     """
 
     rows: Tensor
-    kept: Tensor | None
+    kept: Any
     batch: torch.Size
     keys: Any
     values: Any
     rule: Any
     traced: bool = False
+    betas: Tensor | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether anything but the vectors may differ from query to query."""
+        return self.kept is not None or self.betas is not None
+
+    def of(self, rows: Tensor) -> "Given":
+        """Take some of the queries."""
+        betas = None if self.betas is None else self.betas[rows]
+        return self._replace(rows=self.rows[rows], kept=mask_of(self.kept, rows), betas=betas)
+
+
+class Held(NamedTuple):
+    """What is stored, and the rule of a read.
+
+    Attributes:
+        keys: ``(m, d)`` what queries are compared with.
+        values: ``(m, e)`` what is summed.
+        bias: ``(m,)`` what is added to the scores of each key; None for nothing.
+        prior: ``(m,)`` how often each key counts; None for once.
+        rule: how much each key counts.
+    """
+
+    keys: Any
+    values: Any
+    bias: Any
+    prior: Any
+    rule: Any
 
 
 def changes(method: Method) -> Method:
@@ -77,6 +108,8 @@ class Inputs(Associative):
     bias: Callable[[], Any]
     # Whether this is a view of the rows of another memory, which alone can be changed and saved.
     _view = False
+    # Inverse temperatures of the queries of a view; None for that of the rule.
+    _betas: Tensor | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__new__(cls, *args, **kwargs)
@@ -110,9 +143,15 @@ class Inputs(Associative):
             other.__dict__.update(copy.deepcopy(self.__getstate__(), memo))
         return other
 
-    def _held(self) -> tuple[Any, Any, Any, Any]:
-        """Return keys, values, bias and rule, as they are now."""
-        return self.keys, self.values, self.bias(), self.separation
+    @door("save")
+    def save(self, path: str | Path) -> None:
+        """Write the memory to one safetensors file, as ``Associative.save`` does; no view."""
+        self._vet_view()
+        super().save(path)
+
+    def _held(self) -> "Held":
+        """Return what is stored, and the rule, as they are now."""
+        return Held(self.keys, self.values, self.bias(), None, self.separation)
 
     def _given(self, query: Any, mask: Any) -> Given:
         """Check a query and a mask, and return them as rows."""
@@ -122,17 +161,20 @@ class Inputs(Associative):
         elif mask is not None or not self._shows:
             arrays.finite("query", query)
         rows = query if query.ndim == 2 else query.reshape(-1, query.shape[-1])
-        batch, traced, kept = query.shape[:-1], arrays.tracing(), None
+        batch, traced, kept = query.shape[:-1], arrays.tracing(), cast(Any, None)
         if traced:
-            keys, values, bias, rule = self._held()
+            keys, values, bias, prior, rule = self._held()
         else:  # other threads cannot change one of them in between
             with self.__dict__["_lock"]:
-                keys, values, bias, rule = self._held()
+                keys, values, bias, prior, rule = self._held()
         if mask is not None:
             kept = rows_of(arrays.listed(mask, self.dtype, self.device), batch, keys.shape[0])
         if bias is not None:
             kept = _biased(kept, self._vetted(bias, keys.shape[0]))
-        return Given(rows, kept, batch, keys, values, rule, traced)
+        if prior is not None:
+            kept = Kept(kept, prior.expand(1, -1))
+        betas = None if self._betas is None else _each(self._betas, batch)
+        return Given(rows, kept, batch, keys, values, rule, traced, betas)
 
     def _vetted(self, bias: Any, count: int) -> Tensor:
         """Refuse a bias that is not one number for each key."""
@@ -196,6 +238,15 @@ def afford(given: Given, dtype: torch.dtype) -> None:
         got = f"{tuple(shape)} against {keys} keys: {size} bytes"
         do = "give fewer at a time, or raise kanerva.settings.budget"
         refuse("query", got=got, must=must, do=do)
+
+
+def _each(betas: Tensor, batch: torch.Size) -> Tensor:
+    """Lay the temperatures of a view out as one for each query."""
+    if arrays.together(betas.shape, batch) != batch:
+        got = f"with leading dimensions {tuple(batch)}, for betas of shape {tuple(betas.shape)}"
+        do = "give one query for each beta of at(beta)"
+        refuse("query", got=got, must="of leading dimensions that the betas broadcast to", do=do)
+    return betas.expand(batch).reshape(batch.numel())
 
 
 def _biased(kept: Tensor | None, bias: Tensor) -> Tensor:

@@ -243,7 +243,11 @@ class Linked(Patterns):
 
     @door
     def at(
-        self, auto: float | None = None, hetero: float | None = None, beta: float | None = None
+        self,
+        beta: float | Float[Tensor, "*batch"] | None = None,
+        *,
+        auto: float | None = None,
+        hetero: float | None = None,
     ) -> "Linked":
         """Return a view of the same rows and links at other strengths.
 
@@ -251,9 +255,9 @@ class Linked(Patterns):
         changed or saved.
 
         Args:
+            beta: as in ``Memory.at``; None for that of the memory.
             auto: strength of auto-association; None for that of the memory.
             hetero: strength of hetero-association; None for that of the memory.
-            beta: inverse temperature; None for that of the memory.
 
         Raises:
             InputError: numbers that are not finite, or a beta for a rule without one.
@@ -266,20 +270,13 @@ class Linked(Patterns):
             >>> memory.at(auto=0.0, hetero=1.0).read(torch.eye(4)[0]).round().tolist()
             [0.0, 1.0, 0.0, 0.0]
         """
-        other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__)
+        other = self._viewed() if beta is None else super().at(beta)
         given = (auto, hetero, None)
         other._amounts = tuple(
             own if value is None else checks.plain(name, value)
             for name, own, value in zip(AMOUNTS, self._amounts, given, strict=True)
         )
-        if beta is not None:
-            if self._separation.temperature() is None:
-                must, do = f"left out where {self._separation} has none", "take a rule with one"
-                refuse("beta", beta, must=must, do=do)
-            other._separation = self._separation.with_beta(beta)
-            other.__dict__["_parameters"] = {**self._parameters, "beta": None}
-        other._view, other._folded = True, None
+        other._folded = None
         with self._alone():
             other._bind()
         return other
@@ -421,7 +418,6 @@ class Linked(Patterns):
         return super().__getstate__() | {"_folded": None}
 
     def _config(self) -> dict[str, Any]:
-        self._vet_view()
         amounts = dict(zip(AMOUNTS, self._amounts, strict=True))
         return super()._config() | amounts | {"normalise": self.normalise, "rate": self.rate}
 

@@ -73,8 +73,12 @@ class Near(Rows):
         if given.keys.shape[0] == 0:
             refuse("memory", got="empty", must="one that stores rows", do="write to it first")
         k = checks.integer("k", k, 1, given.keys.shape[0])
-        parts = (given.keys, self.similarity, given.rule, given.kept)
-        places, scores, weights = nearest_.nearest(given.rows, *parts, k)
+
+        def found_of(given: Given) -> tuple[Tensor, Tensor, Tensor]:
+            parts = (given.keys, self.similarity, given.rule, given.kept)
+            return nearest_.nearest(given.rows, *parts, k)
+
+        places, scores, weights = self._at_each(given, found_of)
         known = self._buffers["ids"]
         ids = places if known is None or len(known) == 0 else known[places]
         ids = ids.masked_fill(scores == -torch.inf, -1)
@@ -113,11 +117,12 @@ class Near(Rows):
             ([1, 1, 1], True)
         """
         rule = certify_.vet(self.similarity, self.separation)
-        if not self.activation.plain or self.bias() is not None:
-            got = repr(self.activation) if self.bias() is None else "with a bias of the keys"
-            do = "read without tolerance"
-            refuse("activation", got=got, must="Identity(), without bias", do=do)
         given = self._given(query, None)
+        if not self.activation.plain or given.several:
+            got = "with a bias or a prior of the keys, or several betas"
+            got = got if self.activation.plain else repr(self.activation)
+            do = "read without tolerance"
+            refuse("activation", got=got, must="Identity(), at one beta, without bias", do=do)
         if given.keys.shape[0] == 0:
             value = self._read(given).reshape(*given.batch, self.value_dim)
             nothing = torch.zeros_like(value[..., 0], dtype=torch.int64)

@@ -16,12 +16,13 @@ from kanerva._engine import overlaps
 from kanerva.activation import Activation, Identity
 from kanerva.bits import WORD, Packed, signs
 from kanerva.dynamics import Rules, Settled
-from kanerva.memory import _over
+from kanerva.memory import _over, _prior
 from kanerva.memory._associative import normal
 from kanerva.memory._base import Memory
 from kanerva.memory._file import Record
-from kanerva.memory._inputs import Given, Mask, changes
+from kanerva.memory._inputs import Given, Held, Mask, changes
 from kanerva.memory._near import Near
+from kanerva.memory._rows import PRIOR
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity, dot
 
@@ -63,6 +64,7 @@ class Patterns(Near):
     """
 
     ids: Tensor
+    prior: Tensor | None
     _next: Tensor
 
     @door
@@ -92,6 +94,7 @@ class Patterns(Near):
         self._buffers["keys"] = normal(self._none(self._dim))
         values = None if self._width is None else self._none(self._width)
         self.register_buffer("_values", values)
+        self.register_buffer("prior", None)  # until a row is written with one
         self.register_buffer("ids", torch.empty(0, dtype=torch.int64))
         self.register_buffer("_next", torch.zeros((), dtype=torch.int64))
         self._near = None
@@ -189,13 +192,14 @@ class Patterns(Near):
             return self.keys
         return Packed.wrap(rows, self._width) if rows.dtype == torch.int64 else rows
 
-    def _held(self) -> tuple[Any, Any, Any, Any]:
+    def _held(self) -> Held:
         keys = self.keys
         plain = type(self).separation is Memory.separation and self._parameters["beta"] is None
         rule = self._separation if plain else self.separation
         bias = None if type(self).bias is Memory.bias else self.bias()
         own = self._width is None and type(self).values is Patterns.values
-        return keys, keys if own else self.values, bias, rule
+        values = keys if own else self.values
+        return Held(keys, values, bias, self._buffers["prior"], rule)
 
     @property
     def dim(self) -> int:
@@ -245,7 +249,7 @@ class Patterns(Near):
         """
         if tolerance is None:
             given = self._given(query, mask)
-            value = self._read(given)
+            value = self._at_each(given, self._read)
             return value if len(given.batch) == 1 else value.reshape(*given.batch, self.value_dim)
         if mask is not None:
             refuse("mask", mask, must="None with a tolerance", do="read without tolerance")
@@ -257,7 +261,7 @@ class Patterns(Near):
         rule, query = given.rule, given.rows
         sums = self._descends and self.activation.plain and self.empty == "zero"
         learns = torch.is_grad_enabled() and (query.requires_grad or self.beta is not None)
-        whole = sums and not learns and given.kept is None and order == "sync"
+        whole = sums and not learns and not given.several and order == "sync"
         # Few patterns are recalled in the space of their overlaps, which has fewer dimensions.
         if not whole or not overlaps.pays(query, given.keys, self.similarity, rule, rules.steps):
             return super()._ended(given, rules, order, seed)
@@ -271,22 +275,39 @@ class Patterns(Near):
         self,
         keys: Float[Tensor, "*batch d"] | Listed,
         values: Float[Tensor, "*batch e"] | Listed | None = None,
+        prior: Shaped[Tensor, "*_prior"] | Listed | float | None = None,
         **rows: Tensor,
     ) -> Int64[Tensor, "*batch"]:
-        """Append keys, and the values to be read from them.
+        r"""Append keys, and the values to be read from them.
+
+        With a prior :math:`\pi_i` a key has the weight and the part in the energy that
+        :math:`\pi_i` equal keys would have; for softmax,
+
+        .. math:: w_i \propto \pi_i e^{\beta s_i}, \quad
+            \Phi = \tfrac1\beta \log \sum_i \pi_i e^{\beta s_i}
 
         Args:
             keys: ``(..., d)``, one row each; they are copied.
             values: ``(..., e)``; None in an auto-associative memory, or to store the keys
                 themselves.
+            prior: numbers > 0 that broadcast to ``(...)``: how often each key counts before any
+                query, whatever the inverse temperature; None for once. They are kept in
+                ``memory.prior``, float64.
             **rows: further rows by the names of ``register_rows``, one for each key.
 
         Returns:
             ids ``(...)`` int64, for ``forget``; no id is given twice.
 
         Raises:
-            InputError: rows that do not fit, or are beyond the range of the storage; nothing is
-                written then.
+            InputError: rows that do not fit, or are beyond the range of the storage, or a prior
+                for a rule that takes none; nothing is written then.
+
+        Example:
+            >>> import torch, kanerva
+            >>> memory = kanerva.modern_hopfield(dim=2, beta=1.0)
+            >>> ids = memory.write(torch.eye(2), prior=[1.0, 3.0])
+            >>> memory.weights(torch.zeros(2)).tolist()
+            [0.25, 0.75]
         """
         self._own("build a Patterns and write its rows to that")
         keys = self._rows("keys", keys, self.dim, self.key_bits)
@@ -298,7 +319,16 @@ class Patterns(Near):
         more = {"keys": self._stored("keys", keys.reshape(-1, self.dim)), "ids": ids}
         if not self.autoassociative:
             more["_values"] = self._stored("values", payload)
-        self._append(more | self._further_rows(rows, keys.shape[:-1]))
+        batch = keys.shape[:-1]
+        counts = None
+        if prior is not None:
+            counts = _prior.given(prior, batch, self._separation, self.device)
+        further = self._further_rows(rows, batch)
+        if counts is not None:
+            further["prior"] = counts
+            if self.prior is None:
+                self._register("prior", PRIOR)
+        self._append(more | further)
         self._buffers["_next"] = self._next + len(ids)
         self.rows_changed(None)
         return ids.reshape(keys.shape[:-1])
@@ -446,5 +476,7 @@ class Patterns(Near):
     def _restore(self, record: Record) -> None:
         """Register the further rows that a file tells of."""
         for name, (shape, dtype, default) in record.rows().items():
-            if name not in self._further:
+            if name == "prior":
+                self._register(name, PRIOR)
+            elif name not in self._further:
                 self.register_rows(name, shape, dtype, default)

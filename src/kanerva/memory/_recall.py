@@ -15,12 +15,13 @@ from kanerva._core.arrays import Listed
 from kanerva._core.errors import describe, door, refuse
 from kanerva._engine.scores import added, left
 from kanerva.dynamics import Path, Rules, Settled
-from kanerva.memory._inputs import Given, Inputs, Mask
+from kanerva.memory._inputs import Given, Mask
+from kanerva.memory._view import Views
 
 ORDERS = ("sync", "async")
 
 
-class Recalls(Inputs):
+class Recalls(Views):
     """Recalls by reading repeatedly."""
 
     # Share of each step that a recall takes.
@@ -162,14 +163,19 @@ class Recalls(Inputs):
         arrays.generator(seed)
         return dynamics.iterate(partial(self._again, given), query, rules)
 
-    def _again(self, given: Given, state: Tensor, kept: Tensor | None = None) -> Tensor:
-        """Read on from a state. Zeros, which an empty read leaves, are no bits: they stay."""
-        given = given._replace(rows=state, kept=kept)
+    def _again(self, given: Given, state: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Read on from the states of some queries.
+
+        Zeros, which an empty read leaves, are no bits: they stay.
+        """
+        if rows is not None:
+            given = given.of(rows)
+        given = given._replace(rows=state)
         if not self.key_bits:
-            return self._read(given)
+            return self._at_each(given, self._read)
         lost = (state == 0).any(-1, keepdim=True)
         given = given._replace(rows=torch.where(lost, 1.0, state))
-        return torch.where(lost, state, self._read(given))
+        return torch.where(lost, state, self._at_each(given, self._read))
 
     def _sweeps(
         self, query: Tensor, given: Given, rules: Rules, source: torch.Generator
@@ -179,6 +185,9 @@ class Recalls(Inputs):
         if not (product and self._bits and self.value_bits and self._descends):
             must = '"sync", unless bits with an energy are compared by dot'
             refuse("order", got='"async"', must=must, do="leave it out")
+        if given.betas is not None:
+            must, do = '"sync" where each query has its own beta', "leave it out"
+            refuse("order", got='"async"', must=must, do=do)
         kept, rule = given.kept, given.rule
         rule.unchecked_potential(query.new_zeros(1, 1))  # refuses a rule without potential
 
@@ -219,8 +228,8 @@ class Recalls(Inputs):
             refuse("value_dim", got=got, must=must, do="use read")
         if tolerance is None:
             tolerance = 0.0 if self.value_bits else torch.finfo(self.dtype).eps ** 0.75
-        count, kept = len(given.rows), given.kept
-        context = () if kept is None else (kept.expand(count, -1),)
+        count = len(given.rows)
+        context = (torch.arange(count, device=self.device),) if given.several else ()
         rules = dynamics.rules(steps, rate, tolerance, context, count)
         rules = rules._replace(repeats=self.value_bits)
         if self.value_bits and rules.rate != 1:

@@ -41,6 +41,10 @@ class Row(NamedTuple):
     default: float | None
 
 
+# How often each row counts: exact counts, whatever the dtype of the memory.
+PRIOR = Row((), torch.float64, 1.0)
+
+
 class Rows(Memory):
     """A memory whose buffers have one row a stored item."""
 
@@ -78,11 +82,11 @@ class Rows(Memory):
             >>> from kanerva import Patterns
             >>> from kanerva.separation import Softmax
             >>> memory = Patterns(2, separation=Softmax(1.0))
-            >>> memory.register_rows("prior", default=1.0)
-            >>> ids = memory.write(torch.eye(2), prior=torch.tensor([0.25, 0.75]))
+            >>> memory.register_rows("age", default=0.0)
+            >>> ids = memory.write(torch.eye(2), age=torch.tensor([3.0, 5.0]))
             >>> memory.forget(ids[:1])
-            >>> memory.prior.tolist()
-            [0.75]
+            >>> memory.age.tolist()
+            [5.0]
         """
         free = isinstance(name, str) and name.isidentifier() and name not in ("self", "keys")
         if not free or hasattr(self, name):
@@ -99,8 +103,13 @@ class Rows(Memory):
         if default is None and count:
             do = "register rows before anything is written, or give a default"
             refuse("default", got="None", must=f"a number, for the {count} items stored", do=do)
-        self._further[name] = Row(sizes, dtype, default)
-        rows = torch.full((count, *sizes), default or 0, dtype=kind, device=self.device)
+        self._register(name, Row(sizes, dtype, default))
+
+    def _register(self, name: str, row: Row) -> None:
+        """Add a buffer with one row for every stored item, at its default."""
+        self._further[name] = row
+        size, kind = (self._length(), *row.shape), row.dtype or self.dtype
+        rows = torch.full(size, row.default or 0, dtype=kind, device=self.device)
         self.register_buffer(name, rows)
 
     def rows_changed(self, kept: Tensor | None) -> None:
@@ -220,6 +229,8 @@ class Rows(Memory):
         ids, following = (state_dict.get(prefix + name) for name in ("ids", "_next"))
         if isinstance(ids, Tensor) and isinstance(following, Tensor):
             _state.vet_ids(ids, following)
+        if prefix + "prior" in state_dict and "prior" not in self._further:
+            self._register("prior", PRIOR)
         strict = len(args) > 1 and args[1]
         known = {prefix + name for name in self.state_dict()}
         beyond = [name for name in state_dict if name.startswith(prefix) and name not in known]

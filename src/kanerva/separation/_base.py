@@ -14,7 +14,8 @@ from kanerva._core.errors import InputTypeError, door, refuse
 
 Beta = float | Tensor
 Scores = Float[Tensor, "*batch m"]
-Mask = Bool[Tensor, "*_mask"] | None
+# Which keys take part (bool), or how often each of them counts (floating, >= 0).
+Mask = Bool[Tensor, "*_mask"] | Float[Tensor, "*_mask"] | None
 
 
 class Partial(NamedTuple):
@@ -88,7 +89,10 @@ class Separation:
       as the keys;
     * ``bits``: True where keys and queries must be -1/+1; a field of that name has another meaning;
     * ``length``: the length of keys that the rule is made for; None for any;
-    * ``expects``: names of the similarities whose scores the rule is made for; empty for any.
+    * ``expects``: names of the similarities whose scores the rule is made for; empty for any;
+    * ``priors``: a mask may also say how often each key counts, by floating numbers >= 0; a rule
+      that writes ``forward``, ``partial`` or ``phi`` says so itself. See ``hide``, ``times`` and
+      ``logged`` of this module.
 
     Example:
         >>> import torch
@@ -110,10 +114,13 @@ class Separation:
     bits: bool | int = False
     length: int | None = None
     expects: tuple[str, ...] = ()
+    priors: bool = False
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         own = vars(cls)
+        if {"__call__", "forward", "partial", "potential", "phi"} & set(own):
+            cls.priors = own.get("priors", False)
         if {"__call__", "forward", "partial", "logs"} & set(own):
             _forget(cls)
             # A class may override the checked method itself.
@@ -132,7 +139,8 @@ class Separation:
 
         Args:
             scores: ``(..., m)`` floating, finite.
-            mask: bool, broadcasts to ``(..., m)``; False leaves a key out.
+            mask: broadcasts to ``(..., m)``: bool, where False leaves a key out, or floating, how
+                often each key counts, >= 0.
 
         Returns:
             ``(..., m)``; 0 for keys left out, and everywhere where nothing is left.
@@ -150,7 +158,8 @@ class Separation:
 
         Args:
             scores: ``(..., m)`` floating, finite.
-            mask: bool, broadcasts to ``(..., m)``; False leaves a key out.
+            mask: broadcasts to ``(..., m)``: bool, where False leaves a key out, or floating, how
+                often each key counts, >= 0.
 
         Returns:
             ``(...)``; -inf is the logarithm of an empty sum.
@@ -253,6 +262,8 @@ class Separation:
 class Sum(Separation):
     """A rule that weighs each score by itself: its potential is a sum over the keys."""
 
+    priors = True
+
     def partial(self, scores: Scores, mask: Mask = None) -> Partial:
         """Weigh some of the keys."""
         return Partial(self.unchecked_weights(scores, mask))
@@ -266,13 +277,14 @@ class LogWeights(Separation):
     """A normalised rule that is given by the logarithm of its weights, ``logs``."""
 
     normalised = True
+    priors = True
 
     def forward(self, scores: Scores, mask: Mask = None) -> Scores:
         """Weigh scores by the softmax of ``logs``."""
         logs = self.logs(hide(scores, mask))
-        there = logs > -math.inf
-        kept = there if mask is None else there & mask
-        return softmax(torch.where(there, logs, 0.0), kept).to(scores.dtype)
+        known = logs > -math.inf
+        kept = known if mask is None else hide(mask, known)
+        return softmax(torch.where(known, logs, 0.0), kept).to(scores.dtype)
 
     def partial(self, scores: Scores, mask: Mask = None) -> Partial:
         """Weigh some of the keys."""
@@ -299,6 +311,10 @@ class Wrapper(Separation):
     @property
     def length(self) -> int | None:  # type: ignore[override]
         return self.part.length
+
+    @property
+    def priors(self) -> bool:  # type: ignore[override]
+        return self.part.priors
 
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the potential of the rule inside."""
@@ -329,7 +345,26 @@ def inner(part: Separation, coupled: bool = True) -> None:
 
 def hide(scores: Tensor, mask: Mask, by: float = 0.0) -> Tensor:
     """Put ``by`` in the places that the mask leaves out."""
-    return scores if mask is None else scores.masked_fill(~mask, by)
+    return scores if mask is None else scores.masked_fill(~there(mask), by)
+
+
+def there(mask: Tensor) -> Tensor:
+    """Say which keys a mask leaves in."""
+    return mask if mask.dtype == torch.bool else mask > 0
+
+
+def times(weights: Tensor, mask: Mask) -> Tensor:
+    """Multiply the weights of keys that are left by how often each of them counts."""
+    return weights if mask is None or mask.dtype == torch.bool else weights * mask.to(weights)
+
+
+def logged(logits: Tensor, mask: Mask) -> Tensor:
+    """Add the logarithm of how often each key counts, -inf for those left out."""
+    if mask is None or mask.dtype == torch.bool:
+        return hide(logits, mask, -math.inf)
+    # The logarithm of zero would have no slope.
+    logs = torch.where(mask > 0, mask, 1.0).log().to(logits)
+    return hide(logits + logs, mask, -math.inf)
 
 
 def nonzero(mass: Tensor) -> Tensor:
@@ -342,13 +377,14 @@ def softmax(logits: Tensor, mask: Mask = None) -> Tensor:
     if mask is None:
         return logits.softmax(-1)
     # A row of -inf alone gives NaN, in the gradient too: it is softened whole, then hidden.
-    row = mask.any(-1, keepdim=True)
-    return hide(hide(logits, mask | ~row, -math.inf).softmax(-1), mask)
+    empty = ~there(mask).any(-1, keepdim=True)
+    kept = mask | empty if mask.dtype == torch.bool else torch.where(empty, 1.0, mask)
+    return hide(logged(logits, kept).softmax(-1), mask)
 
 
 def of_logs(logs: Tensor, mask: Mask, dtype: torch.dtype) -> Partial:
     """Weigh some of the keys by the exponentials of ``logs``, in ``dtype``."""
-    logs = hide(logs, mask, -math.inf)
+    logs = logged(logs, mask)
     top = logs.detach().amax(-1, keepdim=True)
     # -inf cannot be subtracted from itself: a row with nothing left is left as it is.
     weights = (logs - torch.where(top == -math.inf, 0.0, top)).to(dtype).exp()
@@ -385,10 +421,13 @@ def _check(rule: Separation, scores: Any, mask: Any) -> None:
         arrays.finite("scores", scores)
     if mask is None:
         return
-    must = "a bool tensor"
-    if arrays.dense("mask", mask, must, torch.bool).dtype != torch.bool:
+    must = "a bool tensor, or a floating one >= 0" if rule.priors else "a bool tensor"
+    kind = arrays.dense("mask", mask, must, torch.bool).dtype
+    if kind != torch.bool and not (rule.priors and kind in arrays.FLOATS):
         do = "give True for the keys that are there"
         refuse("mask", mask, must=must, do=do, error=InputTypeError)
+    if kind != torch.bool and not (arrays.sound(mask) and (mask.detach() >= 0).all()):
+        refuse("mask", mask, must="finite and >= 0", do="give 0 for keys to leave out")
     if arrays.together(mask.shape, scores.shape) != scores.shape:
         must = f"of a shape that broadcasts to {tuple(scores.shape)}"
         got = f"of shape {tuple(mask.shape)}"

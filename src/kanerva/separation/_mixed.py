@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
-from kanerva.separation._base import Mask, Scores, Separation, Wrapper, inner
+from kanerva.separation._base import Mask, Scores, Separation, Wrapper, hide, inner, nonzero, times
 
 
 class Edges(NamedTuple):
@@ -52,7 +52,7 @@ class Mixed(Wrapper):
     :math:`M_{ij}` is the strength of the edge from key i to key j. With values x the read is
     :math:`\sum_j u_j x_j`, which is a read of w with the values a x + h M x, less c times the mean
     value. The weights u may be negative. Keys that a mask leaves out neither send nor receive, and
-    m counts those that are left.
+    m counts those that are left, each as often as it counts.
 
     Args:
         part: any rule without self-coupling.
@@ -77,6 +77,7 @@ class Mixed(Wrapper):
     hetero: float = 0.0
     mean: float = 0.0
     mixing: Tensor | Edges | None = None
+    priors = Wrapper.priors
 
     @door
     def __post_init__(self) -> None:
@@ -113,8 +114,9 @@ class Mixed(Wrapper):
         if self._spreads:
             mixed = mixed + self.hetero * _along(weights, self.mixing)  # type: ignore[arg-type]
         if self.mean:
-            mixed = mixed - self.mean / _count(weights, mask)
-        return mixed if mask is None else mixed.masked_fill(~mask, 0.0)
+            share = torch.as_tensor(self.mean / _count(weights, mask), dtype=weights.dtype)
+            mixed = mixed - times(share.to(weights.device), mask)
+        return hide(mixed, mask)
 
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the potential of a graph without edges; refuse one with edges."""
@@ -124,7 +126,7 @@ class Mixed(Wrapper):
         inside = self.part.unchecked_potential(scores, mask)
         value = self.auto * inside
         if self.mean:
-            kept = scores if mask is None else scores.masked_fill(~mask, 0.0)
+            kept = times(hide(scores, mask), mask)
             value = value - self.mean * (kept / _count(scores, mask)).sum(-1)
         # The logarithm of an empty sum stays what it is, whatever the sign of its factor.
         return torch.where(inside == -torch.inf, inside, value)
@@ -175,7 +177,7 @@ def _along(weights: Tensor, mixing: Tensor | Edges) -> Tensor:
 
 
 def _count(weights: Tensor, mask: Mask) -> Tensor | float:
-    """Return the number of keys that are left, at least 1."""
+    """Return how many keys are left, each as often as it counts; 1 for none."""
     if mask is None:
         return max(1, weights.shape[-1])
-    return mask.expand(weights.shape).sum(-1, keepdim=True).clamp_min(1).to(weights.dtype)
+    return nonzero(mask.expand(weights.shape).sum(-1, keepdim=True)).to(weights.dtype)

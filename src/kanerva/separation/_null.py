@@ -49,6 +49,7 @@ class Sink(Wrapper):
 
     part: Separation
     score: Beta
+    priors = Wrapper.priors
     compares = True  # beside the null pattern, a score of -inf would be a weight of 0
 
     @door

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import door, refuse
-from kanerva.separation._base import LogWeights, Mask, Scores, hide, nonzero
+from kanerva.separation._base import LogWeights, Mask, Scores, hide, nonzero, times
 from kanerva.theory import cap, circle
 
 # Terms of a Chebyshev series: exact to 1e-9 at usual radii, to 1e-6 at worst up to 30,000
@@ -49,6 +49,7 @@ class Circle(LogWeights):
     bits: int = field()
     radius: int
     expects = ("agreement",)
+    priors = True
     _log_share: Tensor = field(init=False, repr=False, compare=False)
 
     @door
@@ -71,7 +72,7 @@ class Circle(LogWeights):
         top = log_share[distance.amin(-1, keepdim=True)]
         ratio = (log_share - top.nan_to_num(neginf=0.0)).exp()
         ratio = torch.where(top == -math.inf, 0.0, ratio).to(scores.dtype)
-        weights = hide(ratio.gather(-1, distance), mask)
+        weights = times(hide(ratio.gather(-1, distance), mask), mask)
         return weights / nonzero(weights.sum(-1, keepdim=True))
 
     def logs(self, scores: Scores) -> Scores:

@@ -18,8 +18,11 @@ from kanerva.separation._base import (
     Separation,
     checked_beta,
     hide,
+    logged,
+    nonzero,
     positive,
     softmax,
+    times,
 )
 
 
@@ -46,6 +49,7 @@ class Softmax(LogWeights):
     beta: Beta
     compares = False
     normalised = True
+    priors = True
 
     @door
     def __post_init__(self) -> None:
@@ -59,7 +63,7 @@ class Softmax(LogWeights):
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the log-sum-exp over beta; it has no value at beta = 0."""
         positive(self.beta)
-        return hide(self.beta * scores, mask, -math.inf).logsumexp(-1) / self.beta
+        return logged(self.beta * scores, mask).logsumexp(-1) / self.beta
 
     def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"]:
         """Return the log-sum-exp of all keys over beta."""
@@ -86,12 +90,13 @@ class Argmax(Separation):
     """
 
     normalised = True
+    priors = True
 
     def forward(self, scores: Scores, mask: Mask = None) -> Scores:
         """Weigh ``scores``."""
         top = hide(scores, mask, -math.inf).amax(-1, keepdim=True)
-        best = hide((scores == top).to(scores.dtype), mask)
-        return best / best.sum(-1, keepdim=True).clamp_min(1)
+        best = times(hide((scores == top).to(scores.dtype), mask), mask)
+        return best / nonzero(best.sum(-1, keepdim=True))
 
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the largest score."""
@@ -128,6 +133,7 @@ class TopK(Separation):
     beta: Beta
     normalised = True
     convex = False
+    priors = True
 
     @door
     def __post_init__(self) -> None:
@@ -140,9 +146,7 @@ class TopK(Separation):
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the log-sum-exp of the k largest over beta."""
         positive(self.beta)
-        return (
-            hide(self.beta * scores, self._kept(scores, mask), -math.inf).logsumexp(-1) / self.beta
-        )
+        return logged(self.beta * scores, self._kept(scores, mask)).logsumexp(-1) / self.beta
 
     def reach(self, scores: Scores) -> Float[Tensor, "*batch 1"]:
         """Return the k-th largest score, -inf where there are fewer."""
@@ -151,10 +155,10 @@ class TopK(Separation):
         return scores.topk(self.k, -1).values[..., -1:]
 
     def _kept(self, scores: Tensor, mask: Mask) -> Tensor:
-        """Mark the k largest."""
-        there = hide(scores, mask, -math.inf)
-        kept = there >= there.topk(min(self.k, scores.shape[-1]), -1).values[..., -1:]
-        return kept if mask is None else kept & mask
+        """Mark the k largest, or say how often they count."""
+        seen = hide(scores, mask, -math.inf)
+        kept = seen >= seen.topk(min(self.k, scores.shape[-1]), -1).values[..., -1:]
+        return kept if mask is None else hide(mask, kept)
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,7 @@ class Compact(Separation):
 
     beta: Beta
     convex = False
+    priors = True
 
     @door
     def __post_init__(self) -> None:
@@ -188,12 +193,13 @@ class Compact(Separation):
 
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the log of the summed reach over beta; -inf where nothing is within reach."""
-        return hide((1 + self.beta * scores).relu(), mask).sum(-1).log() / self.beta
+        return self._reach(scores, mask).sum(-1).log() / self.beta
 
     def partial(self, scores: Scores, mask: Mask = None) -> Partial:
         """Weigh some of the keys."""
-        reach = hide((1 + self.beta * scores).relu(), mask)
-        return Partial((reach > 0).to(scores.dtype), None, reach.sum(-1, keepdim=True))
+        reach = self._reach(scores, mask)
+        weights = times((reach > 0).to(scores.dtype), mask)
+        return Partial(weights, None, reach.sum(-1, keepdim=True))
 
     def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"]:
         """Return the log of the reach summed over all keys, over beta."""
@@ -202,3 +208,7 @@ class Compact(Separation):
     def log_weights(self, scores: Scores) -> Scores:
         """Return 0 within reach and -inf beyond."""
         return (1 + self.beta * scores > 0).to(scores.dtype).log()
+
+    def _reach(self, scores: Scores, mask: Mask) -> Scores:
+        """Return [1 + beta s]_+, as often as each key counts."""
+        return times(hide((1 + self.beta * scores).relu(), mask), mask)

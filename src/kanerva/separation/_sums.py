@@ -11,7 +11,17 @@ from torch import Tensor
 
 from kanerva._core import checks
 from kanerva._core.errors import door
-from kanerva.separation._base import Beta, Mask, Partial, Scores, Sum, checked_beta, hide, of_logs
+from kanerva.separation._base import (
+    Beta,
+    Mask,
+    Partial,
+    Scores,
+    Sum,
+    checked_beta,
+    hide,
+    of_logs,
+    times,
+)
 
 
 @dataclass(frozen=True)
@@ -31,14 +41,15 @@ class Linear(Sum):
 
     compares = False
     whole = True
+    priors = True
 
     def forward(self, scores: Scores, mask: Mask = None) -> Scores:
         """Return the scores."""
-        return hide(scores, mask)
+        return times(hide(scores, mask), mask)
 
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return half the sum of squares."""
-        return hide(scores, mask).square().sum(-1) / 2
+        return times(hide(scores, mask).square(), mask).sum(-1) / 2
 
     def level_gains(self, levels: Sequence[float]) -> list[float]:
         """Return the scores, up to a factor of two."""
@@ -52,8 +63,8 @@ class Linear(Sum):
         if mask is None:
             count = float(scores.shape[-1])
             return Partial(scores, coupling=scores.new_full((*scores.shape[:-1], 1), count))
-        ones = hide(torch.ones_like(scores), mask)
-        return Partial(hide(scores, mask), coupling=ones.sum(-1, keepdim=True))
+        ones = times(hide(torch.ones_like(scores), mask), mask)
+        return Partial(self.forward(scores, mask), coupling=ones.sum(-1, keepdim=True))
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,7 @@ class Power(Sum):
     """
 
     order: float
+    priors = True
 
     @door
     def __post_init__(self) -> None:
@@ -83,11 +95,11 @@ class Power(Sum):
 
     def forward(self, scores: Scores, mask: Mask = None) -> Scores:
         """Return the (n - 1)-th power of the positive part."""
-        return hide(scores, mask).relu() ** (self.order - 1)
+        return times(hide(scores, mask).relu() ** (self.order - 1), mask)
 
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the sum of n-th powers over n."""
-        return (hide(scores, mask).relu() ** self.order).sum(-1) / self.order
+        return times(hide(scores, mask).relu() ** self.order, mask).sum(-1) / self.order
 
     def log_weights(self, scores: Scores) -> Scores:
         """Return (n - 1) log of the positive part."""
@@ -103,8 +115,10 @@ class Power(Sum):
         largest = hide(scores, mask).amax(-1, keepdim=True).relu() + 2
         scale = largest.detach().log2().ceil().exp2()
         up, here, down = (((scores + by) / scale).relu() ** self.order for by in (2, 0, -2))
-        bend = hide(up - 2 * here + down, mask).sum(-1, keepdim=True)
-        return Partial(hide(up - down, mask), shift=self.order * scale.log(), coupling=bend)
+        bend = times(hide(up - 2 * here + down, mask), mask).sum(-1, keepdim=True)
+        return Partial(
+            times(hide(up - down, mask), mask), shift=self.order * scale.log(), coupling=bend
+        )
 
     def level_weights(self, levels: Sequence[float]) -> list[float]:
         """Return powers of the positive parts; integers for a whole order and whole scores."""
@@ -138,6 +152,7 @@ class Exponential(Sum):
     """
 
     beta: Beta = 1.0
+    priors = True
 
     @door
     def __post_init__(self) -> None:
@@ -145,7 +160,7 @@ class Exponential(Sum):
 
     def forward(self, scores: Scores, mask: Mask = None) -> Scores:
         """Return the exponentials."""
-        return hide((self.beta * scores).exp(), mask)
+        return times(hide((self.beta * scores).exp(), mask), mask)
 
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the sum of exponentials over beta."""
@@ -196,6 +211,7 @@ class Step(Sum):
     threshold: float
     binary = True
     whole = True
+    priors = True
     _single: float = field(init=False, repr=False, compare=False)
 
     @door
@@ -211,7 +227,7 @@ class Step(Sum):
 
     def forward(self, scores: Scores, mask: Mask = None) -> Scores:
         """Return 1 where the threshold is reached."""
-        return hide(self._reached(scores).to(scores.dtype), mask)
+        return times(hide(self._reached(scores).to(scores.dtype), mask), mask)
 
     def _reached(self, scores: Tensor) -> Tensor:
         """Return which scores reach the threshold, exactly."""
@@ -221,7 +237,7 @@ class Step(Sum):
         """Return the sum of the excesses over the threshold."""
         # relu would have slope 0 at the threshold, where a location is active.
         excess = torch.where(self._reached(scores), scores - self.threshold, 0.0)
-        return hide(excess, mask).sum(-1)
+        return times(hide(excess, mask), mask).sum(-1)
 
     def log_weights(self, scores: Scores) -> Scores:
         """Return 0 where active and -inf elsewhere."""

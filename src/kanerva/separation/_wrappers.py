@@ -30,6 +30,7 @@ class Normalised(Wrapper, LogWeights):
     part: Separation
     convex = False
     gradient = False
+    priors = Wrapper.priors
 
     @door
     def __post_init__(self) -> None:
@@ -74,6 +75,7 @@ class Difference(Wrapper):
     coupled = True
     gradient = False
     expects = ("dot",)
+    priors = Wrapper.priors
 
     @door
     def __post_init__(self) -> None:
