@@ -1,3 +1,3 @@
-"""Memories as densities: likelihood, samples, mixtures that write themselves, and context."""
+"""Memories as densities: likelihood, samples, mixtures, and energies in context."""
 
 __all__: list[str] = []
