@@ -29,6 +29,7 @@ from kanerva import (
     activation,
     bits,
     correlated,
+    density,
     dynamics,
     functional,
     separation,
@@ -251,6 +252,10 @@ def of_functions() -> dict[str, Call]:
         "correlated.by_distance": Call(correlated.by_distance, (SQUARE, [(0, 1), (1, 2)])),
         "correlated.communities": Call(correlated.communities, (SQUARE, 2, None)),
         "correlated.scores": Call(correlated.scores, (X, X + 1)),
+        "density.attention_as_vmf": Call(
+            density.attention_as_vmf, (KEYS, X[0], X[1], X[:, 0].abs())
+        ),
+        "density.sphere_em": Call(density.sphere_em, (X, KEYS, 5.0, 3)),
         "functional.scores": Call(
             functional.scores,
             (X, KEYS, rules[0], None),

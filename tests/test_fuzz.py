@@ -28,8 +28,8 @@ pytestmark = pytest.mark.untyped
 
 MODULES = (
     "kanerva",
-    *(f"kanerva.{name}" for name in ("activation", "bits", "check", "correlated", "dynamics")),
-    "kanerva.functional",
+    *(f"kanerva.{name}" for name in ("activation", "bits", "check", "correlated", "density")),
+    *(f"kanerva.{name}" for name in ("dynamics", "functional")),
     *(f"kanerva.{name}" for name in ("memory", "models", "nn", "nn.projection", "probe")),
     *(f"kanerva.{name}" for name in ("separation", "similarity")),
     *(f"kanerva.theory.{name}" for name in ("approximation", "beta", "cap", "capacity", "circle")),
@@ -275,6 +275,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "dynamics.chain": {"length": 3},
     "dynamics.flips": {"potential": Linear().potential, "query": B, "keys": CORNERS},
     "functional.deposit": {"counters": torch.zeros(5, 3), "values": torch.ones(3, 3)},
+    "density.sphere_em": {"x": X, "means": KEYS, "kappa": 5.0, "steps": 3},
     "separation.Difference": {"part": Linear()},
     "separation.Entmax": {"alpha": 1.5},
     "separation.Sink": {"score": 0.0},

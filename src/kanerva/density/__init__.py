@@ -1,3 +1,5 @@
 """Memories as densities: likelihood, samples, mixtures, and energies in context."""
 
-__all__: list[str] = []
+from kanerva.density._sphere import Sphere, SphereEM, attention_as_vmf, sphere_em
+
+__all__ = ["Sphere", "SphereEM", "attention_as_vmf", "sphere_em"]
