@@ -11,7 +11,7 @@ import torch
 
 import kanerva
 import small
-from kanerva import probe
+from kanerva import density, probe
 
 transformers = pytest.importorskip("transformers")
 FAMILIES = list(small.families())
@@ -165,6 +165,13 @@ def test_lengths_and_beta_are_those_of_the_projections():
         assert head.beta_spread == pytest.approx(
             (pairs.std(correction=0) / pairs.mean()).item(), rel=1e-4
         )
+        assert head.kappa == head.beta
+        mean, spread = k[real].mean(), k[real].std(correction=0)
+        keys = (
+            torch.eye(small.DIM).double()[:2] * torch.stack([mean - spread, mean + spread])[:, None]
+        )
+        low, high = density.attention_as_vmf(keys, scale=head.kappa / float(mean)).log_prior
+        assert head.prior_spread == pytest.approx((high - low).item() / 2, rel=1e-4)
         counts, edges = head.cosines
         assert counts.sum() == len(pairs)
         assert head.cosine == pytest.approx(
@@ -182,6 +189,7 @@ def test_normalised_queries_lie_on_a_sphere_and_their_scale_is_read():
     head = heads[0, 0]
     assert head.norm == "qk"
     assert head.key_spread < 1e-3
+    assert head.prior_spread < 1e-3 * head.beta
     assert head.learned_scale == pytest.approx(1.5 * math.sqrt(small.DIM), rel=1e-5)
     assert head.beta == pytest.approx(head.learned_scale, rel=1e-3)
     assert head.straight == pytest.approx(1, abs=1e-4)

@@ -11,6 +11,7 @@ from kanerva.probe._fit import Agreement, Fit
 from kanerva.probe._sites import Site, own_norms
 from kanerva.probe._summary import COSINES, DECADES, INPUTS, Summary
 from kanerva.theory import beta as beta_
+from kanerva.theory import kernel
 
 __all__ = ["Head"]
 
@@ -34,6 +35,7 @@ COLUMNS = (
     "beta_spread",
     "beta_max",
     "beta_peak",
+    "prior_spread",
     "noise",
     "straight",
     "cosine",
@@ -186,6 +188,30 @@ class Head:
     def beta_spread(self) -> float | None:
         """Standard deviation of that over its mean; 0 where all pairs have one beta."""
         return self._relative_spread("beta")
+
+    @property
+    def kappa(self) -> float | None:
+        """Concentration of the keys, if the head is a mixture on the sphere: the same as ``beta``.
+
+        Such a mixture has a von Mises-Fisher density for each key, around its direction, and the
+        weights of the head are the posterior of a query (``density.attention_as_vmf``).
+        """
+        return self.beta
+
+    @property
+    def prior_spread(self) -> float | None:
+        """Change of the log prior of a key by a standard deviation of its length, in nats.
+
+        Mixing weights of such a mixture grow with the length of the key, by 1 / C(kappa) for the
+        normaliser C of its density. The number is half of the difference from a key one standard
+        deviation shorter than the mean to one as much longer, for a query of mean length; it is 0
+        where the keys lie on a sphere. Position biases are not counted.
+        """
+        if self.kappa is None or self.key_spread is None or self.kappa < 0:
+            return None
+        short, long = (max(0.0, 1 + sign * self.key_spread) * self.kappa for sign in (-1, 1))
+        low, high = (kernel.log_normaliser("vmf", self.dim, one) for one in (short, long))
+        return (high - low) / 2
 
     @property
     def beta_max(self) -> float | None:

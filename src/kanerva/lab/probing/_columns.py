@@ -24,6 +24,12 @@ HEADS = {
         "largest softmax input of a query, mean over queries: a lower bound of its beta",
     ),
     "beta_peak": Column("largest input", "number", "largest softmax input of all queries"),
+    "prior_spread": Column(
+        "± prior",
+        "number",
+        "nats by which the log prior of a key, as one of a mixture on the sphere, changes by a "
+        "standard deviation of its length; 0 where the keys lie on a sphere",
+    ),
     "noise": Column(
         "best for noise of",
         "share",
