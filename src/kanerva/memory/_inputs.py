@@ -56,24 +56,6 @@ class Given(NamedTuple):
         return self._replace(rows=self.rows[rows], kept=mask_of(self.kept, rows), betas=betas)
 
 
-class Held(NamedTuple):
-    """What is stored, and the rule of a read.
-
-    Attributes:
-        keys: ``(m, d)`` what queries are compared with.
-        values: ``(m, e)`` what is summed.
-        bias: ``(m,)`` what is added to the scores of each key; None for nothing.
-        prior: ``(m,)`` how often each key counts; None for once.
-        rule: how much each key counts.
-    """
-
-    keys: Any
-    values: Any
-    bias: Any
-    prior: Any
-    rule: Any
-
-
 def changes(method: Method) -> Method:
     """Let one thread at a time change a memory, without gradients and outside inference mode.
 
@@ -149,9 +131,9 @@ class Inputs(Associative):
         self._vet_view()
         super().save(path)
 
-    def _held(self) -> "Held":
-        """Return what is stored, and the rule, as they are now."""
-        return Held(self.keys, self.values, self.bias(), None, self.separation)
+    def _held(self) -> tuple[Any, Any, Any, Any, Any]:
+        """Return keys, values, bias, prior and rule, as they are now; None for no bias or prior."""
+        return self.keys, self.values, self.bias(), None, self.separation
 
     def _given(self, query: Any, mask: Any) -> Given:
         """Check a query and a mask, and return them as rows."""
@@ -161,7 +143,8 @@ class Inputs(Associative):
         elif mask is not None or not self._shows:
             arrays.finite("query", query)
         rows = query if query.ndim == 2 else query.reshape(-1, query.shape[-1])
-        batch, traced, kept = query.shape[:-1], arrays.tracing(), cast(Any, None)
+        batch, traced = query.shape[:-1], arrays.tracing()
+        kept: Any = None
         if traced:
             keys, values, bias, prior, rule = self._held()
         else:  # other threads cannot change one of them in between

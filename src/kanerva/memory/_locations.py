@@ -17,7 +17,7 @@ from kanerva.activation import Activation, Sign
 from kanerva.bits import WORD, Packed, pack
 from kanerva.memory._base import Memory
 from kanerva.memory._file import Record, unsound
-from kanerva.memory._inputs import Given, Held, changes
+from kanerva.memory._inputs import Given, changes
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity, agreement
 
@@ -286,8 +286,8 @@ class Locations(Memory):
                 self.counters[part] = changed.to(self.counters.dtype)
             self._peak = max(self._peak, min(peak, end))
 
-    def _held(self) -> Held:
-        return Held(self.keys, self.counters, self.bias(), None, self.separation)
+    def _held(self) -> tuple[Any, Any, Any, Any, Any]:
+        return self.keys, self.counters, self.bias(), None, self.separation
 
     def _field(self, given: Given) -> Field:
         """Sum the counters; the last column is 0 where nothing was written within reach."""

@@ -20,7 +20,7 @@ from kanerva.memory import _over, _prior
 from kanerva.memory._associative import normal
 from kanerva.memory._base import Memory
 from kanerva.memory._file import Record
-from kanerva.memory._inputs import Given, Held, Mask, changes
+from kanerva.memory._inputs import Given, Mask, changes
 from kanerva.memory._near import Near
 from kanerva.memory._rows import PRIOR
 from kanerva.separation import Separation
@@ -192,14 +192,14 @@ class Patterns(Near):
             return self.keys
         return Packed.wrap(rows, self._width) if rows.dtype == torch.int64 else rows
 
-    def _held(self) -> Held:
+    def _held(self) -> tuple[Any, Any, Any, Any, Any]:
         keys = self.keys
         plain = type(self).separation is Memory.separation and self._parameters["beta"] is None
         rule = self._separation if plain else self.separation
         bias = None if type(self).bias is Memory.bias else self.bias()
         own = self._width is None and type(self).values is Patterns.values
         values = keys if own else self.values
-        return Held(keys, values, bias, self._buffers["prior"], rule)
+        return keys, values, bias, self._buffers["prior"], rule
 
     @property
     def dim(self) -> int:
@@ -249,7 +249,8 @@ class Patterns(Near):
         """
         if tolerance is None:
             given = self._given(query, mask)
-            value = self._at_each(given, self._read)
+            one = given.betas is None  # the usual read takes few calls
+            value = self._read(given) if one else self._at_each(given, self._read)
             return value if len(given.batch) == 1 else value.reshape(*given.batch, self.value_dim)
         if mask is not None:
             refuse("mask", mask, must="None with a tolerance", do="read without tolerance")
