@@ -321,9 +321,7 @@ class Patterns(Near):
         if not self.autoassociative:
             more["_values"] = self._stored("values", payload)
         batch = keys.shape[:-1]
-        counts = None
-        if prior is not None:
-            counts = _prior.given(prior, batch, self._separation, self.device)
+        counts = _prior.given(prior, batch, self._separation, self.device)
         further = self._further_rows(rows, batch)
         if counts is not None:
             further["prior"] = counts

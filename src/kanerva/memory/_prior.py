@@ -10,8 +10,10 @@ from kanerva._core.errors import refuse
 from kanerva.separation import Separation
 
 
-def given(prior: Any, batch: torch.Size, rule: Separation, device: torch.device) -> Tensor:
+def given(prior: Any, batch: torch.Size, rule: Separation, device: torch.device) -> Tensor | None:
     """Return a prior for each row that is written; refuse others, and rules that take none."""
+    if prior is None:
+        return None
     if not rule.priors:
         must, do = "left out where the rule takes no priors", "write a row as often as it counts"
         refuse("prior", got=f"given for {rule}", must=must, do=do)
