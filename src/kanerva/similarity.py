@@ -10,6 +10,11 @@ attribute of the function:
 * ``length``: the length of the vectors that it is made for; None by default, for any;
 * ``regulariser``: R in the energy E(q) = R(q) - Phi(s(q)), a function from queries ``(..., d)`` to
   ``(...)``; None by default: a memory that compares by it has no energy;
+* ``shape``: the kernel that exp(beta s - beta R(q)) is in space, apart from a factor of the key:
+  ``"gaussian"``, ``"product"`` (a Gaussian with the factor exp(beta |k|^2 / 2)), ``"laplace"``, or
+  ``"vmf"`` on the unit sphere, where queries and keys stand for their directions; None by default;
+* ``line``: a function from d to (a, b) where the score of -1/+1 vectors is a q.k + b; None by
+  default;
 * ``product``: the score is the scalar product, so that a flip of one bit changes it by that bit of
   the key; False by default;
 * ``transparent``: a query that is not finite has no finite score, so that it shows in the result;
@@ -72,7 +77,7 @@ def _similarity(**facts: Any) -> Callable[[Similarity], Similarity]:
     return checked
 
 
-@_similarity(regulariser=_half_square, product=True)
+@_similarity(regulariser=_half_square, product=True, shape="product", line=lambda dim: (1.0, 0.0))
 def dot(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[Tensor, "*batch m"]:
     r"""Score by the scalar product.
 
@@ -87,7 +92,7 @@ def dot(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[T
     return query @ keys.mT
 
 
-@_similarity(regulariser=_zero)
+@_similarity(regulariser=_zero, shape="vmf", line=lambda dim: (1 / dim, 0.0))
 def cosine(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:
@@ -106,7 +111,7 @@ def cosine(
     return _direction(query) @ _direction(keys).mT
 
 
-@_similarity(regulariser=_zero)
+@_similarity(regulariser=_zero, shape="gaussian", line=lambda dim: (1.0, -float(dim)))
 def closeness(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:
@@ -126,7 +131,7 @@ def closeness(
     return near @ away.mT - 0.5 * (near.square().sum(-1, keepdim=True) + away.square().sum(-1))
 
 
-@_similarity(bits=True, regulariser=_zero)
+@_similarity(bits=True, regulariser=_zero, line=lambda dim: (0.5, dim / 2))
 def agreement(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:
@@ -144,7 +149,7 @@ def agreement(
     return (query @ keys.mT + query.shape[-1]) * 0.5
 
 
-@_similarity(regulariser=_zero)
+@_similarity(regulariser=_zero, shape="laplace", line=lambda dim: (1.0, -float(dim)))
 def manhattan(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:

@@ -12,6 +12,7 @@ from kanerva._engine.scores import (
     Rows,
     chunks,
     compare,
+    counted,
     finite,
     left,
     looked,
@@ -21,7 +22,6 @@ from kanerva._engine.scores import (
     unmixed,
     wide,
 )
-from kanerva._engine.select import counted
 from kanerva._engine.stream import Sums
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity

@@ -185,6 +185,14 @@ def left(mask: Mask) -> Tensor | None:
     return mask > -torch.inf if mask is not None and mask.is_floating_point() else mask
 
 
+def counted(mask: Mask, places: Tensor, there: Tensor) -> Tensor:
+    """Return which of the keys at some places take part, or how often each counts."""
+    if not isinstance(mask, Kept):
+        return there
+    prior = mask.prior.expand(len(places), -1).gather(-1, places)
+    return torch.where(there, prior, 0.0)
+
+
 def finite(value: Tensor, query: Tensor, *rows: Rows) -> Tensor:
     """Return a result that is finite; otherwise report which input, or which sum, is not."""
     return value if arrays.sound(value) else refuse_overflow(value, query, *rows)

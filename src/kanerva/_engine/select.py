@@ -13,9 +13,9 @@ from torch import Tensor
 from kanerva._core.settings import settings
 from kanerva._engine import threads, tiles
 from kanerva._engine.scores import (
-    Kept,
     Mask,
     Rows,
+    counted,
     finite,
     left,
     mask_of,
@@ -154,14 +154,6 @@ def read(
         value[some].index_add_(0, rows, picked * part[rows, columns, None])
     size = weights.abs().sum(-1)
     return value, size == 0, size
-
-
-def counted(mask: Mask, places: Tensor, there: Tensor) -> Tensor:
-    """Return which of the keys at some places take part, or how often each counts."""
-    if not isinstance(mask, Kept):
-        return there
-    prior = mask.prior.expand(len(places), -1).gather(-1, places)
-    return torch.where(there, prior, 0.0)
 
 
 def take(rows: Rows, places: Tensor) -> Tensor:

@@ -61,8 +61,9 @@ def _forget(cls: "type[Separation]") -> None:
         # A sum without potential cannot be joined either.
         home = Separation if name in ("join", "phi", "potential") else source
         setattr(cls, name, getattr(home, name))
-    facts = {"normalised": source is LogWeights, "gradient": False, "binary": False}
-    facts |= {"compares": True, "whole": False} | ({} if "partial" in own else {"coupled": False})
+    facts: dict[str, Any] = {"normalised": source is LogWeights, "gradient": False}
+    facts |= {"binary": False, "compares": True, "whole": False, "kernel": None}
+    facts |= {} if "partial" in own else {"coupled": False}
     for name, value in facts.items():
         if name not in own:
             setattr(cls, name, value)
@@ -90,6 +91,9 @@ class Separation:
     * ``bits``: True where keys and queries must be -1/+1; a field of that name has another meaning;
     * ``length``: the length of keys that the rule is made for; None for any;
     * ``expects``: names of the similarities whose scores the rule is made for; empty for any;
+    * ``kernel``: what the potential is the logarithm of a sum of: ``"exponential"``, exp(beta s);
+      ``"reach"``, [1 + beta s]_+; ``"shared"``, the locations that two of ``bits`` bits share
+      within ``radius``; None for no such sum. The rule also writes ``log_kernel``;
     * ``priors``: a mask may also say how often each key counts, by floating numbers >= 0; a rule
       that writes ``forward``, ``partial`` or ``phi`` says so itself. See ``hide``, ``times`` and
       ``logged`` of this module.
@@ -114,6 +118,7 @@ class Separation:
     bits: bool | int = False
     length: int | None = None
     expects: tuple[str, ...] = ()
+    kernel: str | None = None
     priors: bool = False
 
     def __init_subclass__(cls, **more: Any) -> None:
@@ -222,6 +227,11 @@ class Separation:
         must, do = "a separation with weights >= 0", "choose Power, Exponential, Step or Compact"
         refuse("part", got=repr(self), must=must, do=do)
 
+    def log_kernel(self, scores: Scores) -> Scores:
+        """Return the logarithm of the kernel, -inf where it is zero; see ``kernel``."""
+        do = "take Softmax, Compact or Circle"
+        refuse("separation", got=repr(self), must="one of a sum of kernels", do=do)
+
     def difference(self, scores: Scores, mask: Mask = None) -> Partial:
         """Return weights and self-coupling of the flip of one bit, for ``Difference``."""
         do = "choose Linear, Power or Exponential"
@@ -294,8 +304,12 @@ class LogWeights(Separation):
         """Return the logarithm of the weights up to a constant, -inf for none."""
         return self.logs(scores).to(scores.dtype)
 
+    def log_kernel(self, scores: Scores) -> Scores:
+        """Return the logarithm of the weights up to a constant, as ``logs`` does."""
+        return self.logs(scores)
+
     def logs(self, scores: Scores) -> Scores:
-        """Return what ``log_weights`` does, in the precision in which it is known."""
+        """Return what ``log_weights``  does, in the precision in which it is known."""
         raise NotImplementedError(f"{type(self).__name__} does not write logs")
 
 

@@ -49,6 +49,7 @@ class Circle(LogWeights):
     bits: int = field()
     radius: int
     expects = ("agreement",)
+    kernel = "shared"
     priors = True
     _log_share: Tensor = field(init=False, repr=False, compare=False)
 

@@ -49,6 +49,7 @@ class Softmax(LogWeights):
     beta: Beta
     compares = False
     normalised = True
+    kernel = "exponential"
     priors = True
 
     @door
@@ -185,6 +186,7 @@ class Compact(Separation):
 
     beta: Beta
     convex = False
+    kernel = "reach"
     priors = True
 
     @door
@@ -205,9 +207,19 @@ class Compact(Separation):
         """Return the log of the reach summed over all keys, over beta."""
         return (self.beta * potentials).logsumexp(0) / self.beta
 
+    def void(self) -> float:
+        """Return the logarithm of no reach."""
+        return -math.inf
+
     def log_weights(self, scores: Scores) -> Scores:
         """Return 0 within reach and -inf beyond."""
         return (1 + self.beta * scores > 0).to(scores.dtype).log()
+
+    def log_kernel(self, scores: Scores) -> Scores:
+        """Return log [1 + beta s]_+."""
+        reach = 1 + self.beta * scores
+        inside = reach > 0
+        return torch.where(inside, torch.where(inside, reach, 1.0).log(), -math.inf)
 
     def _reach(self, scores: Scores, mask: Mask) -> Scores:
         """Return [1 + beta s]_+, as often as each key counts."""

@@ -37,6 +37,14 @@ class Normalised(Wrapper, LogWeights):
         inner(self.part)
         self.part.log_weights(torch.zeros(1))
 
+    @property
+    def kernel(self) -> str | None:  # type: ignore[override]
+        return self.part.kernel
+
+    def log_kernel(self, scores: Scores) -> Scores:
+        """Return that of the rule inside."""
+        return self.part.log_kernel(scores)
+
     def logs(self, scores: Scores) -> Scores:
         """Return the logarithm of the weights of the rule inside."""
         return self.part.log_weights(scores)

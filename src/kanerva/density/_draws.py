@@ -1,0 +1,104 @@
+"""Exact draws from kernels: points near given centres.
+
+Each function takes a NumPy generator and centres ``(n, d)`` in float64, and returns one point for
+each centre.
+"""
+
+import numpy as np
+from jaxtyping import Float64
+
+__all__ = [
+    "bernoulli",
+    "circle",
+    "epanechnikov",
+    "gaussian",
+    "laplace",
+    "vmf",
+]
+
+Points = Float64[np.ndarray, "n d"]
+
+
+def gaussian(source: np.random.Generator, centres: Points, sigma: float) -> Points:
+    """Draw from normal distributions with standard deviation ``sigma``."""
+    return centres + sigma * source.standard_normal(centres.shape)
+
+
+def epanechnikov(source: np.random.Generator, centres: Points, radius: float) -> Points:
+    """Draw from 1 - |r|^2 / h^2: the squared length of r / h is beta distributed."""
+    length = radius * np.sqrt(source.beta(centres.shape[1] / 2, 2.0, len(centres)))
+    return centres + length[:, None] * _directions(source, *centres.shape)
+
+
+def laplace(source: np.random.Generator, centres: Points, width: float) -> Points:
+    """Draw from exp(-|r|_1 / b): the coordinates are independent."""
+    return centres + source.laplace(0.0, width, centres.shape)
+
+
+def vmf(source: np.random.Generator, centres: Points, kappa: float) -> Points:
+    """Draw from exp(kappa m x) on the unit sphere (Wood 1994), for centres of length one."""
+    count, dim = centres.shape
+    if dim == 1:  # two points
+        same = source.random((count, 1)) < 1 / (1 + np.exp(-2 * kappa))
+        return np.where(same, centres, -centres)
+    cosine = _cosines(source, count, dim, kappa)[:, None]
+    sideways = _directions(source, count, dim)
+    sideways -= (sideways * centres).sum(-1, keepdims=True) * centres
+    length = np.linalg.norm(sideways, axis=-1, keepdims=True)
+    drawn: Points = cosine * centres + np.sqrt(1 - cosine**2) * sideways / length
+    return drawn
+
+
+def bernoulli(source: np.random.Generator, centres: Points, slope: float) -> Points:
+    """Draw from exp(a x k) on -1/+1 bits: each bit is flipped by itself."""
+    flipped = source.random(centres.shape) < 1 / (1 + np.exp(2 * slope))
+    return np.where(flipped, -centres, centres)
+
+
+def circle(source: np.random.Generator, centres: Points, radius: int) -> Points:
+    """Draw from the number of points that two balls of the cube share.
+
+    A point of the ball around the centre is drawn, and then one of the ball around that.
+    """
+    return _near(source, _near(source, centres, radius), radius)
+
+
+def _near(source: np.random.Generator, centres: Points, radius: int) -> Points:
+    """Draw uniformly from the points within a Hamming distance of each centre."""
+    from scipy.special import gammaln
+
+    bits = centres.shape[1]
+    steps = np.arange(radius + 1)
+    logs = -gammaln(steps + 1) - gammaln(bits - steps + 1)
+    shares = np.exp(logs - logs.max()).cumsum()
+    flips = np.searchsorted(shares, source.random(len(centres)) * shares[-1], side="right")
+    order = source.random(centres.shape).argsort(-1).argsort(-1)
+    return np.where(order < flips[:, None], -centres, centres)
+
+
+def _directions(source: np.random.Generator, count: int, dim: int) -> Points:
+    """Draw directions uniformly."""
+    drawn = source.standard_normal((count, dim))
+    return drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)
+
+
+def _cosines(
+    source: np.random.Generator, count: int, dim: int, kappa: float
+) -> Float64[np.ndarray, "n"]:
+    """Draw the cosine of a vector with the mean direction, by rejection."""
+    half = (dim - 1) / 2
+    # (sqrt(4 kappa^2 + (d-1)^2) - 2 kappa) / (d - 1), without the difference of large numbers.
+    edge = 2 * half / (np.hypot(2 * kappa, 2 * half) + 2 * kappa)
+    middle = (1 - edge) / (1 + edge)
+    # log(1 - middle^2), where middle is near one.
+    top = kappa * middle + 2 * half * (np.log(4 * edge) - 2 * np.log1p(edge))
+    found = np.empty(count)
+    missing = np.arange(count)
+    while len(missing):
+        share = source.beta(half, half, len(missing))
+        cosine = (1 - (1 + edge) * share) / (1 - (1 - edge) * share)
+        level = kappa * cosine + 2 * half * np.log1p(-middle * cosine) - top
+        taken = level >= np.log(source.random(len(missing)))
+        found[missing[taken]] = cosine[taken]
+        missing = missing[~taken]
+    return found.clip(-1.0, 1.0)

@@ -1,0 +1,45 @@
+"""The density of a memory as it is now."""
+
+import math
+from typing import Any
+
+import torch
+
+from kanerva._core.errors import refuse
+from kanerva._engine import routes
+from kanerva.density._boltzmann import Boltzmann
+from kanerva.density._closed import Closed
+from kanerva.density._kinds import kind_of, number
+from kanerva.density._law import Law
+from kanerva.memory import Memory
+from kanerva.similarity import declared
+
+__all__ = ["law_of"]
+
+
+def law_of(memory: Any, temperature: float | None) -> Law:
+    """Return the density of a memory; refuse one that has none."""
+    if not isinstance(memory, Memory) or not memory.autoassociative:
+        must, do = "one with an energy, its values the keys", "build it without value_dim"
+        refuse("memory", got=repr(memory), must=must, do=do)
+    if memory._betas is not None:
+        must, do = "at one inverse temperature", "give a view at one number"
+        refuse("memory", got="a view at several", must=must, do=do)
+    empty = torch.zeros(0, memory.dim, dtype=memory.dtype, device=memory.device)
+    given = memory._given(empty, None)
+    given = given._replace(rows=given.rows.double())
+    similarity, rule = memory.similarity, given.rule
+    kind = kind_of(similarity, rule, memory.dim, memory.key_bits)
+    if kind is not None and (
+        temperature is None or math.isclose(temperature, kind.temperature, rel_tol=1e-12)
+    ):
+        return Closed(given, similarity, kind)
+    routes.regulariser(similarity)  # refuses a memory without energy, and so does the next line
+    rule.unchecked_potential(given.rows.new_zeros(1, 1))
+    beta = rule.temperature()
+    if temperature is None and (beta is None or number(beta) == 0):
+        must, do = "given where the rule has no beta", "give it in units of the energy, such as 1.0"
+        refuse("temperature", got="None", must=must, do=do)
+    temperature = 1 / number(beta) if temperature is None else temperature
+    space = "sphere" if declared(similarity, "shape") == "vmf" else "real"
+    return Boltzmann(given, similarity, "cube" if memory.key_bits else space, temperature)
