@@ -1,18 +1,27 @@
 """Memories as densities: likelihood, samples, mixtures, and energies in context."""
 
 from kanerva.density._bandwidth import bandwidth
+from kanerva.density._context import InContext
 from kanerva.density._cube import Estimate
 from kanerva.density._density import Density
+from kanerva.density._fit import Losses, fit_in_context
 from kanerva.density._kernel import kernel, vmf
+from kanerva.density._langevin import Langevin
 from kanerva.density._sphere import Sphere, SphereEM, attention_as_vmf, sphere_em
+from kanerva.density._writing import context_energy
 
 __all__ = [
     "Density",
     "Estimate",
+    "InContext",
+    "Langevin",
+    "Losses",
     "Sphere",
     "SphereEM",
     "attention_as_vmf",
     "bandwidth",
+    "context_energy",
+    "fit_in_context",
     "kernel",
     "sphere_em",
     "vmf",
