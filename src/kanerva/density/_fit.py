@@ -80,9 +80,9 @@ def fit_in_context(
         ...     centre = 3 * torch.randn(16, 1, 2, generator=source)
         ...     return centre + 0.5 * torch.randn(16, 4, 2, generator=source)
         >>> model = InContext(dim=2, width=16)
-        >>> losses = fit_in_context(model, draw, updates=20)
-        >>> losses.loss.shape, bool(losses.data[-1] < losses.samples[-1])
-        (torch.Size([20]), True)
+        >>> losses = fit_in_context(model, draw, updates=40)
+        >>> losses.loss.shape, bool(losses.data[-10:].mean() < losses.samples[-10:].mean())
+        (torch.Size([40]), True)
 
     Source: Schaeffer and others 2024, "In-Context Learning of Energy Functions"; Hinton 2002, for
     contrastive divergence.

@@ -15,7 +15,7 @@ from kanerva.memory import Memory
 __all__ = ["context_energy"]
 
 # Short contexts are written together, up to so many rows, as each call takes its time.
-ROWS = 32
+ROWS = 64
 
 
 @door

@@ -250,6 +250,16 @@ SOURCES = {
             "archiveprefix": "arXiv",
         },
     ),
+    "schaeffer2024": Source(
+        "misc",
+        "Schaeffer, Rylan and Zahedi, Nika and Khona, Mikail and Pai, Dhruv and Truong, Sang "
+        "and Du, Yilun and Ostrow, Mitchell and Chandra, Sarthak and Carranza, Andres "
+        "and Fiete, Ila Rani and Gromov, Andrey and Koyejo, Sanmi",
+        "Bridging Associative Memory and Probabilistic Modeling",
+        2024,
+        "",
+        {"eprint": "2402.10202", "archiveprefix": "arXiv"},
+    ),
     "openai2025": Source(
         "misc",
         "OpenAI",

@@ -39,6 +39,7 @@ from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
 from kanerva.lab.papers.keeler1988 import hopfield
+from kanerva.lab.papers.schaeffer2024 import in_context
 from kanerva.lab.papers.willshaw1969 import sparse
 from kanerva.lab.recipe import Recipe
 
@@ -113,6 +114,7 @@ MODULES = (
     automata,
     links,
     neighbours,
+    in_context,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from kanerva import Patterns
 from kanerva.density import InContext, Langevin, context_energy, fit_in_context
 from kanerva.density._langevin import starts, walk
+from kanerva.lab.papers.schaeffer2024._maps import LEVELS
 from kanerva.separation import Softmax
 from kanerva.similarity import closeness
 
@@ -32,12 +33,14 @@ __all__ = [
 
 COMPONENTS, PRIOR, DEVIATION, BOX = 3, 3.0, 0.5, 9.0
 BATCH, WIDTH = 64, 32
-# Uniform points of the ranks, samples of each context, and how they are drawn.
-POINTS, SAMPLES, CHAIN = 64, 16, Langevin(steps=40, box=BOX)
+# Uniform points beside each point of a mixture; those of a rank correlation, and their mixtures.
+OTHERS, POINTS, RANKED = 16, 200, 256
+# Samples of each context, of how many mixtures, and how they are drawn.
+SAMPLES, SAMPLED, CHAIN = 16, 32, Langevin(steps=40, box=BOX)
 # True energies of points far from all means differ by more than any model can know.
 CLIP = 60.0
 # The levels of a map double from this share of the box.
-LEAST, LEVELS = 0.01, "abcdefgh"
+LEAST = 0.01
 
 
 class Mixtures(NamedTuple):
@@ -120,7 +123,8 @@ def trained(updates: int, points: int, seed: int) -> Energy:
         return mixtures(BATCH, points, source).points.float()
 
     model = InContext(2, WIDTH, layers=2, heads=4, seed=seed)
-    fit_in_context(model, draw, updates, chain=Langevin(box=BOX), seed=seed)
+    # Another seed than that of the mixtures on which the model is measured.
+    fit_in_context(model, draw, updates, chain=Langevin(box=BOX), seed=seed + 1)
 
     def energy(drawn: Mixtures, query: Queries) -> Energies:
         return model.energy(drawn.points.float(), query.float()).double()
@@ -128,39 +132,60 @@ def trained(updates: int, points: int, seed: int) -> Energy:
     return energy
 
 
-def measured(energy: Energy, drawn: Mixtures, sampled: int, seed: int) -> Iterator[Measures]:
-    """Measure an energy after each number of points, on samples of the first mixtures only."""
+def measured(energy: Energy, drawn: Mixtures, seed: int) -> Iterator[Measures]:
+    """Measure an energy after each number of points; some measures take the first mixtures only."""
     source = torch.Generator().manual_seed(seed)
-    x = drawn.points
-    uniform = starts((POINTS, len(x), 1, 2), x, CHAIN, source).expand(-1, -1, x.shape[1], -1)
-    with torch.no_grad():
-        found = energy(drawn, torch.cat((x[None], uniform)))
-        known = true(drawn, uniform[:, :, :1]).clamp(max=CLIP)
-    accuracy = (found[:1] < found[1:]).double().mean((0, 1))
-    spearman = ranked(found[1:], known)
-    few = drawn.first(sampled)
-    first = starts((SAMPLES, *few.points.shape), x, CHAIN, source)
-    samples = walk(lambda query: energy(few, query), first, CHAIN, source)
-    away = (samples[..., None, :] - few.means[:, None]).norm(dim=-1).amin(-1).flatten(0, 1)
-    columns = (accuracy, spearman, away.quantile(0.5, 0), (away < 3 * DEVIATION).double().mean(0))
+    away = distances(energy, drawn.first(SAMPLED), source)
+    columns = (
+        accuracy(energy, drawn, source),
+        correlation(energy, drawn.first(RANKED), source),
+        away.quantile(0.5, 0),
+        (away < 3 * DEVIATION).double().mean(0),
+    )
     for seen, values in enumerate(torch.stack(columns, -1).tolist()):
         yield Measures(seen, *values)
 
 
-def ranked(energies: Tensor, known: Tensor) -> Tensor:
-    """Return the mean rank correlation ``(n,)`` over mixtures, of the first dimension."""
+def accuracy(energy: Energy, drawn: Mixtures, source: torch.Generator) -> Tensor:
+    """Return how often a point has less energy than a uniform one, ``(n,)``."""
+    x = drawn.points
+    with torch.no_grad():
+        found = energy(drawn, torch.cat((x[None], starts((OTHERS, *x.shape), x, CHAIN, source))))
+    return (found[:1] < found[1:]).double().mean((0, 1))
+
+
+def correlation(energy: Energy, drawn: Mixtures, source: torch.Generator) -> Tensor:
+    """Return the mean over mixtures of Spearman's correlation with the truth, ``(n,)``."""
     from scipy.stats import rankdata
 
-    first, second = (torch.from_numpy(rankdata(part.numpy(), axis=0)) for part in (energies, known))
-    first, second = first - first.mean(0), second - second.mean(0)
+    x = drawn.points
+    uniform = starts((POINTS, len(x), 1, 2), x, CHAIN, source)
+    with torch.no_grad():
+        found = energy(drawn, uniform.expand(-1, -1, x.shape[1], -1))
+        known = true(drawn, uniform).clamp(max=CLIP)
+    ranks = (torch.from_numpy(rankdata(part.numpy(), axis=0)) for part in (found, known))
+    first, second = (part - part.mean(0) for part in ranks)
     return ((first * second).sum(0) / (first.norm(dim=0) * second.norm(dim=0))).mean(0)
 
 
-def apart(drawn: Mixtures) -> Mixtures:
-    """Return the mixture whose nearest two means are farthest apart, within the box."""
+def distances(energy: Energy, drawn: Mixtures, source: torch.Generator) -> Tensor:
+    """Return how far samples are from the nearest mean, ``(samples, n)``."""
+    first = starts((SAMPLES, *drawn.points.shape), drawn.points, CHAIN, source)
+    found = walk(lambda query: energy(drawn, query), first, CHAIN, source)
+    away = (found[..., None, :] - drawn.means[:, None]).norm(dim=-1)
+    return away.amin(-1).flatten(0, 1)
+
+
+def apart(drawn: Mixtures, seen: int) -> Mixtures:
+    """Return the mixture with the largest distance of its nearest means, all among the points seen.
+
+    All of its means lie within the box.
+    """
+    near = torch.cdist(drawn.points[:, :seen], drawn.means).argmin(-1)
+    fits = (near[..., None] == torch.arange(COMPONENTS)).any(1).all(-1)
+    fits &= drawn.means.abs().amax((-1, -2)) < BOX - 3 * DEVIATION
     each = torch.cdist(drawn.means, drawn.means) + torch.eye(COMPONENTS) * 4 * BOX
-    inside = drawn.means.abs().amax((-1, -2)) < BOX - 3 * DEVIATION
-    chosen = torch.where(inside, each.amin((-1, -2)), -1.0).argmax()
+    chosen = torch.where(fits, each.amin((-1, -2)), -1.0).argmax()
     return Mixtures(drawn.means[chosen, None], drawn.points[chosen, None])
 
 
