@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 COMPONENTS, PRIOR, DEVIATION, BOX = 3, 3.0, 0.5, 9.0
-BATCH, WIDTH = 64, 32
-# Uniform points beside each point of a mixture; those of a rank correlation, and their mixtures.
-OTHERS, POINTS, RANKED = 16, 200, 256
+WIDTH = 32
+# Uniform points beside each point of a mixture, and those of a rank correlation.
+OTHERS, POINTS = 16, 200
 # Samples of each context, of how many mixtures, and how they are drawn.
-SAMPLES, SAMPLED, CHAIN = 16, 32, Langevin(steps=40, box=BOX)
+SAMPLES, SAMPLED, CHAIN = 8, 32, Langevin(steps=40, box=BOX)
 # True energies of points far from all means differ by more than any model can know.
 CLIP = 60.0
 # The levels of a map double from this share of the box.
@@ -116,11 +116,11 @@ def writing(drawn: Mixtures, query: Queries) -> Energies:
     return count.log() - torch.logaddexp(prior, kernels)
 
 
-def trained(updates: int, points: int, seed: int) -> Energy:
+def trained(updates: int, batch: int, points: int, seed: int) -> Energy:
     """Train a small model on mixtures that are drawn anew for each update."""
 
     def draw(source: torch.Generator) -> Tensor:
-        return mixtures(BATCH, points, source).points.float()
+        return mixtures(batch, points, source).points.float()
 
     model = InContext(2, WIDTH, layers=2, heads=4, seed=seed)
     # Another seed than that of the mixtures on which the model is measured.
@@ -132,13 +132,13 @@ def trained(updates: int, points: int, seed: int) -> Energy:
     return energy
 
 
-def measured(energy: Energy, drawn: Mixtures, seed: int) -> Iterator[Measures]:
-    """Measure an energy after each number of points; some measures take the first mixtures only."""
+def measured(energy: Energy, drawn: Mixtures, ranked: int, seed: int) -> Iterator[Measures]:
+    """Measure an energy after each number of points; rank correlations on so many mixtures."""
     source = torch.Generator().manual_seed(seed)
     away = distances(energy, drawn.first(SAMPLED), source)
     columns = (
         accuracy(energy, drawn, source),
-        correlation(energy, drawn.first(RANKED), source),
+        correlation(energy, drawn.first(ranked), source),
         away.quantile(0.5, 0),
         (away < 3 * DEVIATION).double().mean(0),
     )
