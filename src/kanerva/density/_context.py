@@ -200,7 +200,11 @@ class InContext(nn.Module):
         with checks.room(
             "count", f"{count} for each context", 32 * count * context[..., 0].numel()
         ):
-            return walk(given, starts(shape, self.types, chain, source), chain, source)
+            found = walk(given, starts(shape, self.types, chain, source), chain, source)
+        if not arrays.sound(found):
+            must, do = "such that its samples stay finite", "lower its rate, or scale the data"
+            refuse("chain", got=f"{chain}, which leaves the range of floats", must=must, do=do)
+        return found
 
     def _finite(self, found: Tensor) -> Tensor:
         """Return what was computed if it is finite."""

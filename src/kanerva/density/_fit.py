@@ -100,9 +100,9 @@ def fit_in_context(
         refuse("model", got="one without", must="one with weights that are trained", do="thaw them")
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     optimiser = torch.optim.Adam(trained, lr=rate)
-    found = torch.empty(updates, 3, dtype=torch.float64)
     try:
         with torch.inference_mode(False), torch.enable_grad():
+            found = torch.empty(updates, 3, dtype=torch.float64)
             for update in range(updates):
                 x = _batch(model, draw(source))
                 loss, found[update] = _loss(_energies(model, x, negatives, chain, source), penalty)
