@@ -76,7 +76,7 @@ def drawn(rows: Sequence[Row], names: dict[str, str], box: float) -> "matplotlib
                     label = "1 point" if seen == 1 else f"{seen} points"
                     look: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8}
                     figure.text(middle, (height - 0.31) / height, label, color=QUIET, **look)
-        headline(figure, "The more points are seen, the deeper the wells")
+        headline(figure, "Energies of the box, after each number of points")
         _key(figure)
     figure.set_label(
         f"Maps of energies after {', '.join(map(str, columns))} points, a row each: "
