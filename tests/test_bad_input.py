@@ -240,6 +240,40 @@ def of_parts() -> dict[str, Call]:
     return calls
 
 
+def of_energies() -> dict[str, Call]:
+    """List energies in context."""
+    model = density.InContext(4, 8)
+
+    def shared(context, query, *_):
+        return (*torch.broadcast_shapes(context.shape[:-2], query.shape[:-2]), query.shape[-2])
+
+    def drawn(source):
+        return torch.randn(2, 3, 4, generator=source)
+
+    def fit(updates, rate, penalty, negatives, chain, seed):
+        options = {"rate": rate, "penalty": penalty, "negatives": negatives}
+        trained = density.InContext(4, 8)
+        density.fit_in_context(trained, drawn, updates, **options, chain=chain, seed=seed)
+
+    return {
+        "InContext": Call(
+            lambda d, w, n, h, s, kind: density.InContext(d, w, n, h, seed=s, dtype=kind),
+            (4, 8, 1, 2, 0, torch.float32),
+        ),
+        "InContext.energy": Call(model.energy, (X, X, None), shared),
+        "InContext.energy seen": Call(model.energy, (KEYS, X, 2), shared),
+        "InContext.score": Call(model.score, (X, X, None), lambda c, q, s: (*shared(c, q), 4)),
+        "InContext.sample": Call(
+            model.sample, (X, 2, density.Langevin(1), 0), lambda c, n, *_: (*c.shape[:-2], n, 4)
+        ),
+        "Langevin": Call(density.Langevin, (8, 0.3, 0.1, 9.0, 10.0)),
+        "fit_in_context": Call(fit, (1, 1e-3, 1e-2, 1, density.Langevin(1), 0)),
+        "fit_in_context model": Call(density.fit_in_context, (model, drawn, 0)),
+        "context_energy": Call(density.context_energy, (X, X, auto()), shared),
+        "context_energy bits": Call(density.context_energy, (B, B, hopfield()), shared),
+    }
+
+
 def of_functions() -> dict[str, Call]:
     """List the functions of plain tensors, and those of the theory."""
     rules = (similarity.dot, Softmax(1.0), None)
@@ -480,7 +514,7 @@ def of_models() -> dict[str, Call]:
     }
 
 
-CALLS = of_memories() | of_parts() | of_functions() | of_models()
+CALLS = of_memories() | of_parts() | of_energies() | of_functions() | of_models()
 
 
 class Mute:

@@ -77,6 +77,14 @@ def counters() -> kanerva.Locations:
     return made
 
 
+def energies() -> kanerva.density.InContext:
+    return kanerva.density.InContext(8, 16)
+
+
+def contexts(source: torch.Generator) -> torch.Tensor:
+    return torch.randn(2, 3, 8, generator=source)
+
+
 # Good arguments by name, for functions that take them; some functions take others of that name.
 GOOD: dict[str, Any] = {
     "bits": 8,
@@ -120,6 +128,7 @@ GOOD: dict[str, Any] = {
 READS = ("write", "read", "recall", "trace", "explain", "scores", "weights", "nearest", "forget")
 METHODS = {
     linked: ("link", "unlink", "connect", "at", "write", "recall", "explain", "forget", "save"),
+    energies: ("energy", "score", "sample"),
     memory: (*READS, "settle", "energy", "save", "pattern_weights", "certify"),
     counters: (*READS, "kill", "save", "pattern_weights", "addresses_of"),
 }
@@ -275,6 +284,9 @@ OTHERS: dict[str, dict[str, Any]] = {
     "dynamics.chain": {"length": 3},
     "dynamics.flips": {"potential": Linear().potential, "query": B, "keys": CORNERS},
     "functional.deposit": {"counters": torch.zeros(5, 3), "values": torch.ones(3, 3)},
+    "density.context_energy": {"context": KEYS, "query": X, "memory": memory()},
+    "density.fit_in_context": {"model": energies(), "draw": contexts, "updates": 1},
+    **{f"energies.{verb}": {"context": KEYS} for verb in ("energy", "score", "sample")},
     "density.sphere_em": {"x": X, "means": KEYS, "kappa": 5.0, "steps": 3},
     "separation.Difference": {"part": Linear()},
     "separation.Entmax": {"alpha": 1.5},

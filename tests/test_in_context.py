@@ -13,6 +13,7 @@ from scipy.stats import multivariate_normal, spearmanr
 import kanerva
 from kanerva import InputError, Patterns, density
 from kanerva.density import InContext, Langevin, context_energy, fit_in_context
+from kanerva.density._langevin import starts, walk
 from kanerva.lab.papers.schaeffer2024 import _context, _maps
 from kanerva.separation import Compact, Softmax
 from kanerva.similarity import closeness
@@ -167,13 +168,14 @@ def test_samples_follow_the_seed():
 
 def test_long_chains_with_the_noise_of_temperature_one_sample_the_density():
     """An energy that is half a square has normal samples, with the discretisation's variance."""
-    model = InContext(1, 16, 1, 1, dtype=torch.float64)
-    square = lambda x: 0.5 * x.square().sum(-1)  # noqa: E731
-    from kanerva.density._langevin import starts, walk
+
+    def square(x):
+        return 0.5 * x.square().sum(-1)
 
     source, rate = torch.Generator().manual_seed(0), 0.1
     chain = Langevin(steps=200, rate=rate, noise=math.sqrt(2 * rate), box=3.0)
-    found = walk(square, starts((20_000, 1), model.types, chain, source), chain, source)
+    first = starts((20_000, 1), torch.empty(0, dtype=torch.float64), chain, source)
+    found = walk(square, first, chain, source)
     assert abs(found.var().item() - 1 / (1 - rate / 2)) < 0.04
 
 
