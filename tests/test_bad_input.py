@@ -1068,7 +1068,7 @@ REFUSED = {
     ),
     "no memory": (
         lambda: kanerva.check_memory(3),
-        "check_memory: memory must be a kanerva.Memory, but it was 3 (int)",
+        "check_memory: memory must be a kanerva.memory.Associative, such as a kanerva.Memory",
     ),
     "a class for a part": (
         lambda: Patterns(4, separation=Softmax),

@@ -20,6 +20,7 @@ from kanerva.separation import Exponential, Linear, Partial, Separation, Softmax
 # The parts below are written as users write them, without annotations of shapes.
 pytestmark = pytest.mark.untyped
 
+LAW = "The order of writing leaves a read unchanged"
 D = 6
 
 
@@ -712,6 +713,14 @@ def test_allow_is_a_sequence_of_classes(tmp_path, allow):
 
 def test_unknown_laws_cannot_be_exempt():
     memory = kanerva.hopfield(32)
-    memory.exempt = ("no law",)
+    memory.exempt = {"no law": "it is not one"}
     with pytest.raises(InputError, match="check_memory: exempt must be one of"):
+        kanerva.check_memory(memory)
+
+
+@pytest.mark.parametrize("exempt", [(LAW,), LAW, {LAW: ""}, {LAW: None}, None])
+def test_an_exempt_law_needs_a_reason(exempt):
+    memory = kanerva.hopfield(32)
+    memory.exempt = exempt
+    with pytest.raises(InputError, match="check_memory: exempt must be a"):
         kanerva.check_memory(memory)

@@ -15,7 +15,7 @@ from torch import Tensor
 from kanerva._core.errors import InputError, describe
 from kanerva._core.settings import settings
 from kanerva.check._sample import STORED, ContractError, Sample, same, that, tolerance_of
-from kanerva.memory import Memory, load
+from kanerva.memory import Associative, Memory, load
 from kanerva.memory._parts import describe_memory
 
 
@@ -27,7 +27,10 @@ def shapes(sample: Sample) -> bool:
     same("leading dimensions", memory.read(whole.reshape(3, 2, 2, -1)), read.reshape(3, 2, 2, -1))
     same("leading dimensions", memory.read(whole[:0]), read[:0])
     that("dtype", read.dtype == whole.dtype == memory.dtype, f"{read.dtype} from {whole.dtype}")
-    that("weights", memory.weights(whole).shape == (STORED, memory.keys.shape[0]))
+    weighted = sample.weighted()
+    if weighted is not None:
+        shape = weighted.weights(whole).shape
+        that("weights", shape == (STORED, weighted.keys.shape[0]), f"of shape {tuple(shape)}")
     same("forward is read", memory(whole), read)
     return True
 
@@ -40,11 +43,10 @@ def batch_mates(sample: Sample) -> bool:
     if memory.value_dim != memory.dim:
         return True
     # Few steps, because the states of a linear rule over real numbers grow without bound.
-    path = memory.trace(query, steps=3)
-    alone = [memory.trace(one, steps=3) for one in query]
-    states = torch.stack([one.states[-1] for one in alone])
-    same("recall alone or in a batch", states, path.states[-1])
-    steps, together = [int(one.steps) for one in alone], path.steps.tolist()
+    end = memory.settle(query, steps=3)
+    alone = [memory.settle(one, steps=3) for one in query]
+    same("recall alone or in a batch", torch.stack([one.state for one in alone]), end.state)
+    steps, together = [int(one.steps) for one in alone], end.steps.tolist()
     that("steps alone or in a batch", steps == together, f"{steps} and {together}")
     return True
 
@@ -62,16 +64,22 @@ def halves(sample: Sample) -> bool:
     """Written in two halves is written at once."""
     once, twice = sample.filled(), copy.deepcopy(sample.memory)
     for half in (slice(None, STORED // 2), slice(STORED // 2, None)):
-        twice.write(sample.keys[half], None if sample.values is None else sample.values[half])
+        sample.store(twice, half)
     same("in halves and at once", twice.read(sample.query), once.read(sample.query))
-    that("count", len(twice) == len(once) == STORED, f"{len(twice)} and {len(once)} of {STORED}")
+    that("count", len(twice) == len(once), f"{len(twice)} and {len(once)}")
+    return True
+
+
+def count(sample: Sample) -> bool:
+    """As many items are stored as were written."""
+    stored = len(sample.filled())
+    that("count", stored == STORED, f"{stored} of {STORED}")
     return True
 
 
 def order(sample: Sample) -> bool:
     """The order of writing leaves a read unchanged."""
-    turned = copy.deepcopy(sample.memory)
-    turned.write(sample.keys.flip(0), None if sample.values is None else sample.values.flip(0))
+    turned = sample.turned().filled()
     same("in another order", turned.read(sample.query), sample.filled().read(sample.query))
     return True
 
@@ -89,7 +97,9 @@ def empty(sample: Sample) -> bool:
 
 def masks(sample: Sample) -> bool:
     """Masks of True, of float zeros and none read alike; with everything masked a read is zero."""
-    memory, query = sample.filled(), sample.query
+    memory, query = sample.weighted(), sample.query
+    if memory is None:
+        return False
     plain, kept = memory.read(query), torch.ones(memory.keys.shape[0], dtype=torch.bool)
     same("mask of True", memory.read(query, kept), plain)
     same("mask of float zeros", memory.read(query, torch.zeros(kept.shape)), plain)
@@ -109,8 +119,8 @@ def masks(sample: Sample) -> bool:
 
 def normalised(sample: Sample) -> bool:
     """Weights declared normalised are not negative and sum to one."""
-    memory = sample.filled()
-    if not memory.separation.normalised:
+    memory = sample.weighted()
+    if memory is None or not memory.separation.normalised:
         return False
     weights = memory.weights(sample.query)
     that("weights", (weights >= 0).all(), "one is negative")
@@ -120,8 +130,8 @@ def normalised(sample: Sample) -> bool:
 
 def gradient(sample: Sample) -> bool:
     """Weights are the gradient of the potential."""
-    memory = sample.filled()
-    if not memory.separation.gradient:
+    memory = sample.weighted()
+    if memory is None or not memory.separation.gradient:
         return False
     scores = memory.scores(sample.query).detach().double().requires_grad_()
     (slope,) = torch.autograd.grad(memory.separation.potential(scores).sum(), scores)
@@ -131,7 +141,9 @@ def gradient(sample: Sample) -> bool:
 
 def downhill(sample: Sample) -> bool:
     """One read is one unit step down the gradient of the energy."""
-    memory = sample.filled()
+    memory = sample.weighted()
+    if memory is None:
+        return False
     rule = memory.separation
     if not (rule.gradient and memory.activation.plain) or not _has_energy(memory, sample.query):
         return False
@@ -167,7 +179,9 @@ def _pull(memory: Memory, query: Tensor) -> float | None:
 
 def falling(sample: Sample) -> bool:
     """The energy never rises along a recall, where the potential is convex."""
-    memory = sample.filled()
+    memory = sample.weighted()
+    if memory is None:
+        return False
     rule = memory.separation
     if not (rule.convex and rule.gradient and memory.autoassociative):
         return False
@@ -215,7 +229,7 @@ def clearing(sample: Sample) -> bool:
     expected = memory.read(sample.query)
     memory.clear()
     that("cleared", len(memory) == 0, f"{len(memory)} items are left")
-    memory.write(sample.keys, sample.values)
+    sample.store(memory)
     same("cleared and written again", memory.read(sample.query), expected)
     return True
 
@@ -231,16 +245,24 @@ def randomness(sample: Sample) -> bool:
 
 def backward(sample: Sample) -> bool:
     """Gradients are finite, with everything masked too."""
-    memory = sample.filled()
-    for mask in (None, torch.zeros(memory.keys.shape[0], dtype=torch.bool)):
-        query = sample.query.detach().requires_grad_()
-        read = memory.read(query, mask)
-        if not read.requires_grad:
-            return False
-        leaves = [query, *memory.parameters()]
-        slopes = torch.autograd.grad(read.sum(), leaves, allow_unused=True)
-        finite = all(slope is None or slope.isfinite().all() for slope in slopes)
-        that("gradient", finite, "it is not finite")
+    memory, weighted = sample.filled(), sample.weighted()
+    applies = _slopes(memory, memory.read, sample.query)
+    if weighted is not None and applies:
+        nothing = torch.zeros(weighted.keys.shape[0], dtype=torch.bool)
+        _slopes(weighted, lambda query: weighted.read(query, nothing), sample.query)
+    return applies
+
+
+def _slopes(memory: Associative, read: Callable[[Tensor], Tensor], query: Tensor) -> bool:
+    """Check the gradients of a read; False where it has none."""
+    query = query.detach().requires_grad_()
+    found = read(query)
+    if not found.requires_grad:
+        return False
+    leaves = [query, *memory.parameters()]
+    slopes = torch.autograd.grad(found.sum(), leaves, allow_unused=True)
+    finite = all(slope is None or slope.isfinite().all() for slope in slopes)
+    that("gradient", finite, "it is not finite")
     return True
 
 
@@ -276,7 +298,7 @@ def inference(sample: Sample) -> bool:
         memory = sample.filled()
     made = [part for part in memory.buffers() if part.is_inference()]
     that("inference mode", not made, "a buffer can only be changed in inference mode")
-    memory.write(sample.keys, sample.values)
+    sample.store(memory)
     return True
 
 
@@ -317,6 +339,7 @@ CHECKS: tuple[Callable[[Sample], bool], ...] = (
     batch_mates,
     chunks,
     halves,
+    count,
     order,
     empty,
     masks,

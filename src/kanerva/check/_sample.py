@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kanerva import bits
-from kanerva.memory import Memory
+from kanerva.memory import Associative, Memory
 
 STORED = 12
 
@@ -25,19 +25,36 @@ class ContractError(AssertionError):
 class Sample(NamedTuple):
     """An empty memory, and keys, values and queries that it accepts, to check a law on."""
 
-    memory: Memory
+    memory: Associative
     keys: Tensor
     values: Tensor | None
     query: Tensor
 
-    def filled(self) -> Memory:
+    def filled(self) -> Associative:
         """Return a copy of the memory with all keys and values written."""
         memory = copy.deepcopy(self.memory)
-        memory.write(self.keys, self.values)
+        self.store(memory)
         return memory
 
+    def weighted(self) -> Memory | None:
+        """Return a filled copy if a read is a weighted sum over keys, as that of every Memory."""
+        memory = self.filled()
+        return memory if isinstance(memory, Memory) else None
 
-def draw(memory: Memory, seed: int = 0) -> Sample:
+    def store(self, memory: Associative, part: slice = slice(None)) -> None:
+        """Write a part of the keys and values, in their order."""
+        if self.values is None:
+            memory.write(self.keys[part])
+        else:
+            memory.write(self.keys[part], self.values[part])
+
+    def turned(self) -> "Sample":
+        """Return the sample with keys and values in the reverse order."""
+        values = None if self.values is None else self.values.flip(0)
+        return self._replace(keys=self.keys.flip(0), values=values)
+
+
+def draw(memory: Associative, seed: int = 0) -> Sample:
     """Return an empty copy of a memory, and random vectors that it accepts."""
     source = torch.Generator().manual_seed(seed)
     empty = copy.deepcopy(memory)

@@ -1,7 +1,9 @@
 """What every content-addressable memory can do, whatever its read is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -9,21 +11,28 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kanerva._core import archive, arrays, checks
+from kanerva._core.arrays import Listed
 from kanerva._core.errors import door, within
+from kanerva.dynamics import Settled
 from kanerva.memory import _parts
+from kanerva.memory._explanation import Explanation
 
 __all__ = ["Associative"]
 
 
 class Associative(nn.Module, ABC):
-    """A store of values under keys, which is written, read, cleared, counted and saved.
+    """A store of values under keys, which is written, read, explained, cleared and saved.
 
     ``Memory`` is the store whose read is a weighted sum of values. A memory with another read
     derives from this class, writes the abstract members, and names in ``exempt`` the laws of
     ``check_memory`` that it does not promise.
 
     Attributes:
-        exempt: names of laws, as ``check_memory`` returns them.
+        exempt: why a law does not hold, by the name that ``check_memory`` gives it.
+        empty: what is read where nothing is stored, as in ``Memory``.
+        autoassociative: whether values are left out of ``write``, because they are the keys.
+        key_bits: whether keys and queries are -1/+1.
+        value_bits: whether values are -1/+1.
 
     Example:
         >>> import kanerva
@@ -32,8 +41,11 @@ class Associative(nn.Module, ABC):
         (True, 0)
     """
 
-    exempt: tuple[str, ...] = ()
+    exempt: Mapping[str, str] = MappingProxyType({})
+    empty: str = "zero"
     _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    # The parts that a memory was built with, as ``_parts_now`` returned them.
+    _given_parts: tuple[Any, ...] = ()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__new__(cls)
@@ -63,13 +75,29 @@ class Associative(nn.Module, ABC):
 
     @abstractmethod
     def write(
-        self, keys: Float[Tensor, "*batch d"], values: Float[Tensor, "*batch e"] | None = None
+        self,
+        keys: Float[Tensor, "*batch d"] | Listed,
+        values: Float[Tensor, "*batch e"] | Listed | None = None,
     ) -> Tensor | None:
         """Store ``values`` under ``keys``."""
 
     @abstractmethod
-    def read(self, query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch e"]:
+    def read(self, query: Float[Tensor, "*batch d"] | Listed) -> Float[Tensor, "*batch e"]:
         """Read once."""
+
+    @abstractmethod
+    def settle(self, query: Float[Tensor, "*batch d"] | Listed, *, steps: int = 100) -> Settled:
+        """Read repeatedly until nothing changes, at most ``steps`` times, each query on its own."""
+
+    @abstractmethod
+    def explain(self, query: Float[Tensor, "*batch d"] | Listed) -> Explanation:
+        """Read once, and return what the read is made of."""
+
+    @abstractmethod
+    def pattern_weights(
+        self, query: Float[Tensor, "*batch d"] | Listed, patterns: Float[Tensor, "n d"] | Listed
+    ) -> Float[Tensor, "*batch n"]:
+        """Return how much each stored pattern counts in a read."""
 
     @abstractmethod
     def clear(self) -> None:
@@ -79,11 +107,30 @@ class Associative(nn.Module, ABC):
     def __len__(self) -> int:
         """Count the stored items."""
 
+    @property
+    def autoassociative(self) -> bool:
+        """Whether values are left out of ``write``, because they are the keys themselves."""
+        return True
+
+    @property
+    def key_bits(self) -> bool:
+        """Whether keys and queries are -1/+1."""
+        return False
+
+    @property
+    def value_bits(self) -> bool:
+        """Whether values are -1/+1."""
+        return False
+
     def _config(self) -> dict[str, Any]:
         """Describe the store for a file, apart from its parts and tensors."""
         return {}
 
-    def forward(self, query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch e"]:
+    def _parts_now(self) -> tuple[Any, ...]:
+        """Return the parts, which are given when a memory is built."""
+        return ()
+
+    def forward(self, query: Float[Tensor, "*batch d"] | Listed) -> Float[Tensor, "*batch e"]:
         """Read once, as ``read`` does."""
         return self.read(query)
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from kanerva._core import archive, arrays, checks
 from kanerva._core.errors import InputError, InputTypeError, describe, door, refuse
 from kanerva.memory._associative import Associative
-from kanerva.memory._base import Memory
 from kanerva.memory._connections import Clipped, Covariance
 from kanerva.memory._file import Record, unsound
 from kanerva.memory._linked import Linked
@@ -27,10 +26,10 @@ STORES: dict[str, type[Associative]] = {
 
 
 @door
-def load(path: str | Path, allow: Sequence[Any] = ()) -> Memory:
+def load(path: str | Path, allow: Sequence[Any] = ()) -> Associative:
     """Read a memory that ``memory.save`` wrote.
 
-    Only classes and functions of this library, and those in ``allow``, are used; nothing is
+    Only classes and functions of this library, and those in ``allow``, are used; nothing else is
     imported or run because the file names it. What the file says of itself is checked against
     its tensors before anything is built.
 
@@ -77,7 +76,7 @@ def load(path: str | Path, allow: Sequence[Any] = ()) -> Memory:
         unsound(f"its {error.argument}{of} is {error.got} instead of {error.must}")
 
 
-def _restored(record: Record, allow: Sequence[Any]) -> Memory:
+def _restored(record: Record, allow: Sequence[Any]) -> Associative:
     """Build the memory, and load its tensors."""
     kind = _kind(record, Reader(record.tensors, allow))
     state = {key: one for key, one in record.tensors.items() if not key.startswith("argument.")}

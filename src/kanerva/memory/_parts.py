@@ -1,9 +1,11 @@
 """Parts, arguments and whole memories as plain data, and parts built again from an allow-list.
 
-The library's own parts are written by their name. Classes and functions from elsewhere are written
-with their module too, which only serves errors: nothing is imported because a file names it.
+The library's own parts are written by their name, those of a family of memories above this floor
+with the package of the family. Classes and functions from elsewhere are written with their module
+too, which only serves errors: nothing outside the library is imported because a file names it.
 """
 
+import importlib
 import inspect
 import math
 from collections.abc import Iterable, Mapping
@@ -34,6 +36,9 @@ DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in arrays.PLAIN}
 KEPT = (*arrays.FLOATS, *arrays.INTEGERS, torch.uint8, torch.bool)
 # How deeply parts may be nested in a file.
 DEPTH = 8
+# The packages above this floor whose classes of memories and of parts a file may name. A package is
+# imported when such a file is loaded.
+FAMILIES = ("kanerva.density",)
 
 
 def name(part: Any) -> str:
@@ -86,12 +91,27 @@ def own_init(kind: type) -> bool:
     return store is None or kind.__init__ is not store.__init__  # type: ignore[misc]
 
 
+def family_of(part: Any) -> str | None:
+    """Return the package of a class of a family of memories; None for any other object."""
+    place = str(getattr(part, "__module__", ""))
+    homes = (family for family in FAMILIES if f"{place}.".startswith(f"{family}."))
+    return next(homes, None) if isinstance(part, type) else None
+
+
+def member(family: Any, wanted: Any) -> Any:
+    """Return the class of a family of memories that a file names; None where there is none."""
+    if family not in FAMILIES or not isinstance(wanted, str):
+        return None
+    found = getattr(importlib.import_module(family), wanted, None)
+    return found if family_of(found) == family else None
+
+
 def describe_memory(memory: Any) -> tuple[dict[str, Any], dict[str, Tensor], list[Any]]:
     """Return what a file holds of a memory, the tensors among its arguments, and what it needs.
 
     The last are the classes and functions from elsewhere, which ``load`` must be allowed to use.
     """
-    kind, writer = type(memory), Writer(memory.beta)
+    kind, writer = type(memory), Writer(memory._parameters.get("beta"))
     header: dict[str, Any] = writer.named("class", kind)
     if own_init(kind):
         now = memory._parts_now()
@@ -168,8 +188,10 @@ class Writer:
         store = part.__module__.startswith("kanerva.memory.")
         if store or part is KNOWN.get(part.__name__):
             return {key: part.__name__}
-        self.foreign.append(part)
-        return {key: part.__qualname__, "module": part.__module__}
+        family = family_of(part)
+        if family is None:
+            self.foreign.append(part)
+        return {key: part.__qualname__, "module": family or part.__module__}
 
     def _function(self, part: Any) -> Any:
         """Describe a function by its name."""
@@ -272,7 +294,7 @@ class Reader:
                 must, do = "made of parts of this library", "update kanerva, or save it again"
                 refuse("path", got=got, must=must, do=do)
             return found
-        found = self.allowed.get((str(module), str(wanted)))
+        found = self.allowed.get((str(module), str(wanted))) or member(module, wanted)
         if found is None:
             must = "made of classes of this library, and of those in allow"
             do = f"give kanerva.load(path, allow=[{wanted}]) if you trust the file"
