@@ -40,6 +40,8 @@ from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
 from kanerva.lab.papers.keeler1988 import hopfield
 from kanerva.lab.papers.schaeffer2024 import in_context
+from kanerva.lab.papers.schaeffer2024 import capacity as capacity2024
+from kanerva.lab.papers.schaeffer2024 import sphere
 from kanerva.lab.papers.willshaw1969 import sparse
 from kanerva.lab.recipe import Recipe
 
@@ -115,6 +117,8 @@ MODULES = (
     links,
     neighbours,
     in_context,
+    capacity2024,
+    sphere,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
