@@ -41,7 +41,7 @@ from kanerva.lab.papers.kanerva1988 import critical as critical1988
 from kanerva.lab.papers.keeler1988 import hopfield
 from kanerva.lab.papers.schaeffer2024 import in_context
 from kanerva.lab.papers.schaeffer2024 import capacity as capacity2024
-from kanerva.lab.papers.schaeffer2024 import sphere
+from kanerva.lab.papers.schaeffer2024 import sphere, tokens
 from kanerva.lab.papers.willshaw1969 import sparse
 from kanerva.lab.recipe import Recipe
 
@@ -119,6 +119,7 @@ MODULES = (
     in_context,
     capacity2024,
     sphere,
+    tokens,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
