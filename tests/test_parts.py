@@ -87,10 +87,10 @@ class Mixture(Patterns):
         rule = Softmax(2.0) if rule is None else rule
         super().__init__(dim, separation=rule, similarity=near, dtype=dtype)
         self.kind, self.scale, self.offset = kind, scale, offset
-        self.register_rows("prior", default=1.0)
+        self.register_rows("share", default=1.0)
 
     def bias(self):
-        return self.prior.log() / 2.0
+        return self.share.log() / 2.0
 
 
 def test_partial_alone_gives_weights_reads_and_blocks():
@@ -243,10 +243,10 @@ def test_a_bias_is_added_to_the_scores_of_every_verb():
     memory = Mixture(D)
     memory.write(
         normal(9, D),
-        prior=torch.rand(9, dtype=torch.float64, generator=torch.Generator().manual_seed(3)),
+        share=torch.rand(9, dtype=torch.float64, generator=torch.Generator().manual_seed(3)),
     )
     query, mask = normal(4, D, seed=1), torch.arange(9) > 2
-    logits = 2.0 * query @ memory.keys.T + memory.prior.log()
+    logits = 2.0 * query @ memory.keys.T + memory.share.log()
     torch.testing.assert_close(memory.read(query), logits.softmax(-1) @ memory.keys)
     kept = logits.masked_fill(~mask, -math.inf)
     torch.testing.assert_close(memory.weights(query, mask), kept.softmax(-1))
@@ -277,7 +277,7 @@ ALLOWED = (Mixture, Old, Linked, Student, bounded, Shifted)
 def test_a_class_is_saved_with_the_arguments_it_was_built_with(tmp_path, name):
     given = ARGUMENTS[name]
     memory = Mixture(D, **given)
-    memory.write(normal(9, D).to(memory.dtype), prior=torch.arange(1.0, 10).to(memory.dtype))
+    memory.write(normal(9, D).to(memory.dtype), share=torch.arange(1.0, 10).to(memory.dtype))
     memory.save(tmp_path / "memory")
     loaded = kanerva.load(tmp_path / "memory", allow=ALLOWED)
     assert type(loaded) is Mixture

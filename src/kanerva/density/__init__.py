@@ -11,25 +11,30 @@ from kanerva.density._density import Density
 from kanerva.density._elbo import Proportional as Proportional
 from kanerva.density._elbo import elbo
 from kanerva.density._fit import Losses, fit_in_context
-from kanerva.density._kernel import kernel, vmf
+from kanerva.density._kde import kernel, vmf
+from kanerva.density._kernels import Directional as Directional
 from kanerva.density._kernels import Gaussian as Gaussian
-from kanerva.density._kernels import Sphere as Sphere
 from kanerva.density._langevin import Langevin
 from kanerva.density._mixture import Mixture
 from kanerva.density._sphere import Sphere, SphereEM, attention_as_vmf, sphere_em
 from kanerva.density._writing import context_energy
 
+# The parts of mixtures are here for files, which name them by this package.
 __all__ = [
     "Density",
     "Estimate",
     "InContext",
     "Langevin",
     "Losses",
+    "Mixture",
     "Sphere",
     "SphereEM",
     "attention_as_vmf",
     "bandwidth",
+    "clam",
     "context_energy",
+    "crp",
+    "elbo",
     "fit_in_context",
     "kernel",
     "sphere_em",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import door, refuse
-from kanerva.density._kernel import SHAPES, kernel
+from kanerva.density._kde import SHAPES, kernel
 from kanerva.density._laws import law_of
 
 __all__ = ["bandwidth"]

@@ -14,7 +14,7 @@ from kanerva._core.errors import refuse
 from kanerva._core.settings import settings
 from kanerva.theory.kernel import log_normaliser
 
-__all__ = ["SHAPES", "Gaussian", "Kernel", "Sphere", "scale"]
+__all__ = ["SHAPES", "Directional", "Gaussian", "Kernel", "scale"]
 
 # Squares of these, and their quotients with squares of data, are floats.
 SMALLEST, LARGEST = 1e-50, 1e50
@@ -74,7 +74,7 @@ class Gaussian(Kernel):
         return log_normaliser("gaussian", dim, self.sigma)
 
 
-class Sphere(Kernel):
+class Directional(Kernel):
     """exp(kappa m x) of directions, with kappa = 1 / sigma^2."""
 
     def points(self, name: str, rows: Tensor) -> Tensor:
@@ -100,4 +100,4 @@ class Sphere(Kernel):
         return log_normaliser("vmf", dim, self.beta)
 
 
-SHAPES: dict[str, type[Kernel]] = {"gaussian": Gaussian, "vmf": Sphere}
+SHAPES: dict[str, type[Kernel]] = {"gaussian": Gaussian, "vmf": Directional}

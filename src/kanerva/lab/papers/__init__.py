@@ -39,9 +39,8 @@ from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
 from kanerva.lab.papers.keeler1988 import hopfield
-from kanerva.lab.papers.schaeffer2024 import in_context
 from kanerva.lab.papers.schaeffer2024 import capacity as capacity2024
-from kanerva.lab.papers.schaeffer2024 import sphere, tokens
+from kanerva.lab.papers.schaeffer2024 import in_context, sphere, tokens
 from kanerva.lab.papers.willshaw1969 import sparse
 from kanerva.lab.recipe import Recipe
 
