@@ -4,14 +4,16 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from kanerva._core import checks
 from kanerva._core.errors import door, refuse
+from kanerva.density._draws import Points
 from kanerva.density._kernels import Gaussian, scale
 from kanerva.density._mixture import Mixture
-from kanerva.density._rule import Rule, State
+from kanerva.density._rule import Places, Rule, State
 from kanerva.density._seats import Seats, refined_hard, refined_soft
 
 __all__ = ["ASSIGN", "Restaurant", "crp"]
@@ -90,11 +92,19 @@ class Restaurant(Rule):
         new = self.log_new(len(state.counts)) + self.log_ratio(rows.shape[-1])
         return torch.cat([born, new + at_zero], -1)
 
-    def log_total(self, state: State, dim: int) -> Tensor:
-        """Return the logarithm of the integral of all terms."""
-        weights = self.log_weights(state.counts) + self.kernel.log_integral(dim)
-        new = self.log_new(len(weights)) + self.log_ratio(dim) + self.unborn.log_integral(dim)
-        return torch.cat([weights, weights.new_tensor([new])]).logsumexp(-1)
+    def log_masses(self, state: State, dim: int) -> Tensor:
+        """Return those of the memories, and that of the unborn one."""
+        born = super().log_masses(state, dim)
+        new = self.log_new(len(born)) + self.log_ratio(dim) + self.unborn.log_integral(dim)
+        return torch.cat([born, born.new_tensor([new])])
+
+    def draw(self, state: State, places: Places, source: np.random.Generator) -> Points:
+        """Draw from the memories, and around 0 from the unborn one."""
+        born = places < len(state.counts)
+        found = np.zeros((len(places), state.means.shape[1]))
+        found[born] = super().draw(state, places[born], source)
+        found[~born] = self.unborn.draw(source, found[~born])
+        return found
 
     def write(self, state: State, rows: Tensor) -> tuple[State, Tensor]:
         """Seat rows one after the other."""

@@ -5,13 +5,17 @@ Everything is computed in float64.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import refuse
 from kanerva._core.settings import settings
+from kanerva.density import _draws
+from kanerva.density._draws import Points
 from kanerva.theory.kernel import log_normaliser
 
 __all__ = ["SHAPES", "Directional", "Gaussian", "Kernel", "scale"]
@@ -34,6 +38,7 @@ class Kernel(ABC):
     """
 
     sigma: float
+    space: ClassVar[str]
 
     def __post_init__(self) -> None:
         checks.keep(self, sigma=scale("sigma", self.sigma))
@@ -59,9 +64,15 @@ class Kernel(ABC):
     def log_integral(self, dim: int) -> float:
         """Return the logarithm of the integral of one kernel."""
 
+    @abstractmethod
+    def draw(self, source: np.random.Generator, centres: Points) -> Points:
+        """Draw one point from the kernel around each centre ``(n, d)``."""
+
 
 class Gaussian(Kernel):
     """exp(-|x - m|^2 / (2 sigma^2)); distances are sums of squared differences."""
+
+    space = "real"
 
     def exponents(self, rows: Tensor, means: Tensor) -> Tensor:
         """Return -beta |x - m|^2 / 2."""
@@ -73,9 +84,15 @@ class Gaussian(Kernel):
         """Return log (2 pi sigma^2)^(d / 2)."""
         return log_normaliser("gaussian", dim, self.sigma)
 
+    def draw(self, source: np.random.Generator, centres: Points) -> Points:
+        """Draw from normal distributions."""
+        return _draws.gaussian(source, centres, self.sigma)
+
 
 class Directional(Kernel):
     """exp(kappa m x) of directions, with kappa = 1 / sigma^2."""
+
+    space = "sphere"
 
     def points(self, name: str, rows: Tensor) -> Tensor:
         """Return the directions of rows; refuse a row of zeros, which has none."""
@@ -98,6 +115,10 @@ class Directional(Kernel):
     def log_integral(self, dim: int) -> float:
         """Return -log C_d(kappa)."""
         return log_normaliser("vmf", dim, self.beta)
+
+    def draw(self, source: np.random.Generator, centres: Points) -> Points:
+        """Draw directions."""
+        return _draws.vmf(source, centres, self.beta)
 
 
 SHAPES: dict[str, type[Kernel]] = {"gaussian": Gaussian, "vmf": Directional}

@@ -9,8 +9,10 @@ from kanerva._core.errors import refuse
 from kanerva._engine import routes
 from kanerva.density._boltzmann import Boltzmann
 from kanerva.density._closed import Closed
+from kanerva.density._components import Components
 from kanerva.density._kinds import kind_of, number
 from kanerva.density._law import Law
+from kanerva.density._mixture import Mixture
 from kanerva.memory import Memory
 from kanerva.similarity import declared
 
@@ -19,6 +21,8 @@ __all__ = ["law_of"]
 
 def law_of(memory: Any, temperature: float | None) -> Law:
     """Return the density of a memory; refuse one that has none."""
+    if isinstance(memory, Mixture):
+        return _of_mixture(memory, temperature)
     if not isinstance(memory, Memory) or not memory.autoassociative:
         must, do = "one with an energy, its values the keys", "build it without value_dim"
         refuse("memory", got=repr(memory), must=must, do=do)
@@ -43,3 +47,12 @@ def law_of(memory: Any, temperature: float | None) -> Law:
     temperature = 1 / number(beta) if temperature is None else temperature
     space = "sphere" if declared(similarity, "shape") == "vmf" else "real"
     return Boltzmann(given, similarity, "cube" if memory.key_bits else space, temperature)
+
+
+def _of_mixture(memory: Mixture, temperature: float | None) -> Law:
+    """Return the density of a mixture, which has one temperature."""
+    law = Components(memory.rule, memory._state(), memory.dim)
+    if temperature is not None and not math.isclose(temperature, law.temperature, rel_tol=1e-12):
+        must, do = f"sigma^2 for a mixture, {law.temperature:g}", "leave it out"
+        refuse("temperature", temperature, must=must, do=do)
+    return law

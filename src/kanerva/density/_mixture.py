@@ -433,7 +433,7 @@ class Mixture(Inputs):
         if not terms.shape[-1]:
             do = "write rows first"
             refuse("memory", got="empty", must="a mixture with a memory", do=do)
-        return terms - self.rule.log_total(state, self._dim)
+        return terms - self.rule.log_masses(state, self._dim).logsumexp(-1)
 
     def _energy(self, terms: Tensor) -> Tensor:
         return -terms.logsumexp(-1) / self.rule.kernel.beta

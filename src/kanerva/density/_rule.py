@@ -4,14 +4,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import refuse
+from kanerva.density._draws import Points
 from kanerva.density._kernels import Kernel
 
-__all__ = ["Fixed", "Rule", "State", "descend", "sound"]
+__all__ = ["Fixed", "Places", "Rule", "State", "descend", "sound"]
+
+Places = Int64[np.ndarray, "n"]
 
 
 class State(NamedTuple):
@@ -48,10 +53,16 @@ class Rule(ABC):
         """Return log(weight x kernel) ``(n, k)``, and a last column for the unborn, if any."""
         return self.log_weights(state.counts) + self.kernel.exponents(rows, state.means)
 
-    def log_total(self, state: State, dim: int) -> Tensor:
-        """Return the logarithm of the integral of the sum of all terms."""
-        weights = self.log_weights(state.counts)
-        return weights.logsumexp(-1) + self.kernel.log_integral(dim)
+    def log_masses(self, state: State, dim: int) -> Tensor:
+        """Return the logarithm ``(k,)`` of the integral of each term."""
+        found: Tensor = self.log_weights(state.counts) + self.kernel.log_integral(dim)
+        return found
+
+    def draw(self, state: State, places: Places, source: np.random.Generator) -> Points:
+        """Draw one point from the kernel of each of some terms."""
+        centres: Points = self.kernel.centres(state.means).cpu().numpy()[places]
+        drawn: Points = self.kernel.draw(source, centres)
+        return drawn
 
     @abstractmethod
     def write(self, state: State, rows: Tensor) -> tuple[State, Tensor]:
