@@ -458,7 +458,7 @@ def kernel(dim: int, beta: float, unit: str = "log2") -> float:
     itself, exp(beta); t is the cosine of two random unit vectors. The estimate is annealed: the sum
     is replaced by its mean. On the unit sphere a kernel density of the variance 1 / beta, a modern
     Hopfield network and attention are the same read, so the number is that of all three. The
-    measured one is two to four bits lower where a mode has to be within 0.1 of its row.
+    measured one is one to four bits lower where a mode has to be within 0.1 of its row.
 
     With a fixed beta the number saturates at e^beta as the dimension grows. It grows exponentially
     in the dimension where beta is proportional to it: on a sphere of radius sqrt(D) at a fixed

@@ -225,7 +225,7 @@ def capacity(
     not cross a half between two sizes.
 
     The annealed estimate of ``theory.capacity.kernel`` is the number of rows at which the crosstalk
-    of the others equals the weight of a row. It is two to four bits above the measured number,
+    of the others equals the weight of a row. It is one to four bits above the measured number,
     because a mode moves away from its row before it is lost. With a fixed beta on the unit sphere
     it tends to beta / ln 2 bits, however large the dimension: capacity saturates. It grows
     exponentially with the dimension where the radius grows as its square root at a fixed standard
