@@ -179,6 +179,55 @@ def of_memories() -> dict[str, Call]:
     return calls
 
 
+def mixture() -> density.Mixture:
+    memory = density.crp(4, 1.0, 2.0, 1.0)
+    memory.write(KEYS)
+    return memory
+
+
+def directions() -> density.Mixture:
+    memory = density.elbo(4, 2, 0.5, "vmf")
+    memory.write(KEYS)
+    return memory
+
+
+def of_mixtures() -> dict[str, Call]:
+    """List mixtures, their methods, and how they are built."""
+    calls = {
+        "clam": Call(density.clam, (4, 2, 1.0, 3, 0.05, torch.float32)),
+        "elbo": Call(density.elbo, (4, 2, 1.0, "vmf", None, torch.float32)),
+        "crp": Call(
+            lambda *a: density.crp(*a[:-1], dtype=a[-1]),
+            (4, 1.0, 2.0, 1.0, 0.5, "soft", True, torch.float32),
+        ),
+        "Mixture": Call(density.Mixture, (4, mixture().rule, torch.float32)),
+        "crp fit": Call(lambda x, sweeps, seed: mixture().fit(x, sweeps, seed), (X, 3, 0)),
+        "elbo fit": Call(lambda x, seed, known: directions().fit(x, 5, seed, known), (X, 0, None)),
+        "clam fit": Call(
+            lambda x, seed, known: density.clam(4, 2, 1.0).fit(x, 5, seed, known),
+            (X, 0, X > 0),
+        ),
+    }
+    for make in (mixture, directions):
+        name = make.__name__
+        for verb in ("read", "recall", "settle", "explain", "energy", "posterior", "elbo"):
+            calls[f"{name} {verb}"] = Call(lambda x, m=make, v=verb: getattr(m(), v)(x), (X,))
+        q = torch.full((3, make().posterior(X).shape[-1]), 1 / make().posterior(X).shape[-1])
+        calls[f"{name} elbo of shares"] = Call(lambda x, q, m=make: m().elbo(x, q), (X, q))
+        calls[f"{name} write"] = Call(lambda x, v, m=make: m().write(x, v), (X, None))
+        calls[f"{name} flow"] = Call(
+            lambda x, t, r, k, m=make: m().flow(x, t, r, k), (X, 3, 0.5, "euclidean")
+        )
+        calls[f"{name} pattern_weights"] = Call(
+            lambda x, p, m=make: m().pattern_weights(x, p), (X, KEYS)
+        )
+        for option in ("steps", "rate", "tolerance"):
+            calls[f"{name} settle {option}"] = Call(
+                lambda o, m=make, k=option: m().settle(X, **{k: o}), (1,)
+            )
+    return calls
+
+
 PARTS = {
     "Linear": Linear(),
     "Power": Power(3),
@@ -514,7 +563,7 @@ def of_models() -> dict[str, Call]:
     }
 
 
-CALLS = of_memories() | of_parts() | of_energies() | of_functions() | of_models()
+CALLS = of_memories() | of_mixtures() | of_parts() | of_energies() | of_functions() | of_models()
 
 
 class Mute:

@@ -71,6 +71,12 @@ def linked() -> kanerva.correlated.Linked:
     return made
 
 
+def mixture() -> kanerva.density.Mixture:
+    made = kanerva.density.crp(8, 1.0, 2.0, 1.0)
+    made.write(KEYS)
+    return made
+
+
 def counters() -> kanerva.Locations:
     made = kanerva.sdm(8, 50, 2)
     made.write(CORNERS)
@@ -130,6 +136,10 @@ METHODS = {
     linked: ("link", "unlink", "connect", "at", "write", "recall", "explain", "forget", "save"),
     energies: ("energy", "score", "sample"),
     memory: (*READS, "settle", "energy", "save", "pattern_weights", "certify"),
+    mixture: (
+        *("write", "fit", "read", "recall", "settle", "explain", "energy", "posterior", "elbo"),
+        *("flow", "pattern_weights", "save"),
+    ),
     counters: (*READS, "kill", "save", "pattern_weights", "addresses_of"),
 }
 
@@ -321,6 +331,12 @@ OTHERS: dict[str, dict[str, Any]] = {
     "memory.forget": {"ids": [0]},
     "memory.pattern_weights": {"query": B, "patterns": CORNERS},
     "memory.save": {"path": "memory.safetensors"},
+    "density.Mixture": {"rule": mixture().rule},
+    "density.clam": {"memories": 3, "sigma": 1.0},
+    "density.elbo": {"memories": 3, "sigma": 1.0, "shape": "vmf"},
+    "density.crp": {"sigma": 1.0, "prior_sigma": 2.0, "concentration": 1.0, "discount": 0.5},
+    **{f"mixture.{verb}": {"x": X, "patterns": KEYS} for verb in METHODS[mixture]},
+    "mixture.save": {"path": "mixture.safetensors"},
     "counters.save": {"path": "counters.safetensors"},
     **{
         f"counters.{verb}": {"query": B, "keys": CORNERS, "values": CORNERS, "patterns": CORNERS}

@@ -25,6 +25,8 @@ ALIKE = "As many items are stored as were written"
 ORDER = "The order of writing leaves a read unchanged"
 # How far from one the sum of given shares may be.
 WHOLE = 1e-6
+# Bytes of the two tensors of a step, without their numbers.
+TENSORS = 2000
 
 
 class Mixture(Inputs):
@@ -260,7 +262,8 @@ class Mixture(Inputs):
         rate = checks.number("rate", rate, 0.0, 1.0, open_low=True)
         kind = checks.choice("kind", kind, _flow.KINDS)
         joint = self._joint("x", rows)
-        with checks.room("steps", f"{steps} with {joint.numel()} shares", steps * joint.nbytes):
+        needed = steps * (joint.nbytes + TENSORS)
+        with checks.room("steps", f"{steps} with {joint.numel()} shares each", needed):
             states, energies, taken, rest = _flow.flow(joint, steps, rate, kind)
         shape = (steps + 1, *batch)
         energies = None if energies is None else energies.reshape(shape)
