@@ -24,7 +24,7 @@ def flow(joint: Tensor, steps: int, rate: float, kind: str) -> Path:
     Logits are kept, and log q = v - logsumexp(v), which stays exact where q saturates.
     """
     able = joint > -torch.inf
-    levels = torch.where(able, 0.0, -torch.inf)
+    levels = torch.zeros_like(joint).masked_fill(~able, -torch.inf)
     states, energies = [], []
     for step in range(steps + 1):
         log_q = levels - levels.logsumexp(-1, keepdim=True)

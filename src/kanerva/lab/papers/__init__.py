@@ -40,7 +40,7 @@ from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
 from kanerva.lab.papers.keeler1988 import hopfield
 from kanerva.lab.papers.schaeffer2024 import capacity as capacity2024
-from kanerva.lab.papers.schaeffer2024 import in_context, sphere, tokens
+from kanerva.lab.papers.schaeffer2024 import clusters, crp, elbo, in_context, sphere, tokens
 from kanerva.lab.papers.willshaw1969 import sparse
 from kanerva.lab.recipe import Recipe
 
@@ -116,6 +116,9 @@ MODULES = (
     links,
     neighbours,
     in_context,
+    elbo,
+    crp,
+    clusters,
     capacity2024,
     sphere,
     tokens,
