@@ -1,6 +1,7 @@
 """The laws of the contract: each checks one on a sample, and is False where it does not apply."""
 
 import copy
+import inspect
 import io
 import re
 import tempfile
@@ -81,6 +82,22 @@ def order(sample: Sample) -> bool:
     """The order of writing leaves a read unchanged."""
     turned = sample.turned().filled()
     same("in another order", turned.read(sample.query), sample.filled().read(sample.query))
+    return True
+
+
+def twice(sample: Sample) -> bool:
+    """A prior of two is writing twice, where the potential is the logarithm of a sum."""
+    memory = sample.weighted()
+    takes = memory is not None and "prior" in inspect.signature(memory.write).parameters
+    if memory is None or not takes or memory.separation.kernel is None:
+        return False
+    memory.clear()
+    often = copy.deepcopy(memory)
+    values = sample.values
+    memory.write(sample.keys, values, prior=torch.arange(STORED) % 2 + 1)  # type: ignore[call-arg]
+    sample.store(often, slice(None))
+    often.write(sample.keys[1::2], None if values is None else values[1::2])
+    same("a prior of two", memory.read(sample.query), often.read(sample.query))
     return True
 
 
@@ -341,6 +358,7 @@ CHECKS: tuple[Callable[[Sample], bool], ...] = (
     halves,
     count,
     order,
+    twice,
     empty,
     masks,
     normalised,
