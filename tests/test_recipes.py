@@ -81,6 +81,12 @@ def test_every_table_is_the_same_on_any_number_of_threads_and_jobs(name, tmp_pat
         ("jaeckel.designs", {"draws": 0}, "draws"),
         ("jaeckel.designs", {"patterns": 0}, "patterns"),
         ("sdm.images", {"queries": 0}, "queries"),
+        ("bridge.elbo", {"memories": 0}, "memories"),
+        ("bridge.elbo", {"rate": 2.0}, "rate"),
+        ("bridge.crp", {"rows": 7}, "rows"),
+        ("bridge.crp", {"concentration": -1.0}, "concentration"),
+        ("bridge.clusters", {"prior": -1.0}, "prior"),
+        ("bridge.clusters", {"seed": 2**40}, "seed"),
     ],
 )
 def test_a_parameter_out_of_range_gets_the_sentence(name, given, argument):

@@ -72,7 +72,7 @@ def _draw(rows: list[Row]) -> Any:
         "Memories that six clusters create",
         "concentration",
         "number of memories",
-        log="xy",
+        log="x",
     )
     index = plot.Frame(
         "Agreement with the six clusters", "concentration", "adjusted Rand index", log="x"
@@ -155,7 +155,7 @@ def crp(
 
     order = checks.choice("order", order, ORDERS)
     flag = checks.choice("normalised", normalised, ("yes", "no")) == "yes"
-    rows = checks.integer("rows", rows, 6, 10**6)
+    rows, seed = checks.integer("rows", rows, 6, 10**6), checks.integer("seed", seed, 0, 2**62)
     expected = theory.crp.expected(rows, concentration, discount)
     if order == "none":
         found = _clusters.tables(rows, concentration, discount, RUNS, seed)

@@ -106,6 +106,8 @@ def elbo(
 
     beta = checks.number("beta", beta, 1e-6, 1e6)
     steps = checks.integer("steps", steps, 1, 10**6)
+    memories = checks.integer("memories", memories, 1, 1000)
+    rows, seed = checks.integer("rows", rows, 1, 1000), checks.integer("seed", seed, 0, 2**62)
     source = np.random.default_rng(seed)
     x = torch.from_numpy(source.standard_normal((rows, 3)))
     means = torch.from_numpy(source.standard_normal((memories, 3)))
