@@ -98,16 +98,6 @@ class Mixture(Inputs):
         return self._dim
 
     @property
-    def dtype(self) -> torch.dtype:
-        """Dtype of rows, queries and reads."""
-        return self._unit.dtype
-
-    @property
-    def device(self) -> torch.device:
-        """Device of rows, queries and reads."""
-        return self._unit.device
-
-    @property
     def keys(self) -> Tensor:
         """The means ``(k, d)`` in the memory's dtype."""
         return self._centres(self._state()).to(self.dtype)

@@ -109,16 +109,6 @@ class Memory(Recalls):
         """Whether values are left out of ``write``, because they are the keys themselves."""
 
     @property
-    def dtype(self) -> torch.dtype:
-        """Dtype of queries and reads."""
-        return self._unit.dtype
-
-    @property
-    def device(self) -> torch.device:
-        """Device of queries and reads."""
-        return self._unit.device
-
-    @property
     def key_bits(self) -> bool:
         """Whether keys and queries are -1/+1."""
         # A rule may have a field of that name, the length of its keys.

@@ -93,6 +93,16 @@ class Inputs(Associative):
     # Inverse temperatures of the queries of a view; None for that of the rule.
     _betas: Tensor | None = None
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of queries and reads."""
+        return self._unit.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of queries and reads."""
+        return self._unit.device
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         made = super().__new__(cls, *args, **kwargs)
         made.__dict__["_lock"] = RLock()
