@@ -308,7 +308,7 @@ class Patterns(Near):
             >>> memory = kanerva.modern_hopfield(dim=2, beta=1.0)
             >>> ids = memory.write(torch.eye(2), prior=[1.0, 3.0])
             >>> memory.weights(torch.zeros(2)).tolist()
-            [0.25, 0.75]
+            [0.25, 0.75...]
         """
         self._own("build a Patterns and write its rows to that")
         keys = self._rows("keys", keys, self.dim, self.key_bits)
