@@ -4,6 +4,7 @@ r"""Densities that are sums of kernels whose integrals are known.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,18 @@ from torch import Tensor
 
 from kanerva._core.errors import refuse
 from kanerva._engine import routes
-from kanerva._engine.scores import Kept, chunks
+from kanerva._engine.scores import Kept, chunks, mask_of
+from kanerva.density._apart import apart, lost
 from kanerva.density._kinds import Kind
-from kanerva.density._law import directed
+from kanerva.density._law import directed, directions
 from kanerva.density._stored import Stored
 from kanerva.memory._inputs import Given
+from kanerva.similarity import closeness
 
 __all__ = ["Closed"]
+
+# Length below which a row has the cosine 0 to every other.
+SHORT = 1e-12
 
 
 class Closed(Stored):
@@ -39,10 +45,23 @@ class Closed(Stored):
         return self._level(rows, self.given.kept)
 
     def _level(self, rows: Tensor, kept: Any) -> Tensor:
-        found = -routes.energy(rows, self.given.keys, self.similarity, self.kind.rule, kept)
-        # The energy above holds the regulariser once, not once over T.
-        size = routes.regulariser(self.similarity)(rows)
-        return found + (1 - 1 / self.temperature) * size
+        def level(some: Tensor, kept: Any, similarity: Any) -> Tensor:
+            found = -routes.energy(some, self.given.keys, similarity, self.kind.rule, kept)
+            # The energy above holds the regulariser once, not once over T.
+            size = routes.regulariser(similarity)(some)
+            return found + (1 - 1 / self.temperature) * size
+
+        return self._exactly(level, rows, kept)
+
+    def _exactly(self, work: Callable[..., Tensor], rows: Tensor, kept: Any) -> Tensor:
+        """Work on rows and their mask, by differences where scores by products lose digits."""
+        found = work(rows, kept, self.similarity)
+        if self.similarity is not closeness or self.space != "real":
+            return found
+        again = lost(rows, self.given.keys, 1 / self.temperature)
+        if len(again) == 0:
+            return found
+        return found.index_put((again,), work(rows[again], mask_of(kept, again), apart))
 
     def log_normaliser(self) -> float:
         """Return the logarithm of the sum of the integrals of all kernels."""
@@ -50,9 +69,12 @@ class Closed(Stored):
 
     def posterior(self, rows: Tensor) -> Tensor:
         """Return the share of each kernel."""
-        parts = (self.given.keys, self.similarity, self.kind.rule)
+
+        def weights(some: Tensor, kept: Any, similarity: Any) -> Tensor:
+            return routes.weights(some, self.given.keys, similarity, self.kind.rule, kept)
+
         cut = chunks(rows, len(self.given.keys), self.given.kept)
-        return torch.cat([routes.weights(some, *parts, kept) for some, kept in cut])
+        return torch.cat([self._exactly(weights, some, kept) for some, kept in cut])
 
     def leave_one_out(self, places: Tensor | None = None) -> Tensor:
         """Return the log density of some stored rows, or of all, each under all others."""
@@ -61,14 +83,18 @@ class Closed(Stored):
         if count < 2:
             refuse("memory", got=f"{count} row", must="of two rows or more", do="write more rows")
         total = torch.stack((_before(masses), _before(masses.flip(0)).flip(0))).logsumexp(0)
-        prior = self._counts().exp()
-        every = torch.arange(count, device=prior.device) if places is None else places
-        for part, _ in chunks(every.unsqueeze(-1), count):
-            some = part.squeeze(-1)
-            others = prior.expand(len(some), -1).clone()
-            others[torch.arange(len(some)), some] = 0.0
-            found.append(self._level(self.rows(some), Kept(None, others)) - total[some])
+        every = torch.arange(count, device=masses.device)
+        for part, _ in chunks((every if places is None else places).unsqueeze(-1), count):
+            others, some = self._without(part != every), part.squeeze(-1)
+            found.append(self._level(self.rows(some), others) - total[some])
         return torch.cat(found)
+
+    def _without(self, others: Tensor) -> Any:
+        """Return what is left of the rows ``(b, m)``, with their bias and priors."""
+        kept = self.given.kept
+        bias = kept.mask if isinstance(kept, Kept) else kept
+        mask = others if bias is None else torch.where(others, bias, -math.inf)
+        return Kept(mask, kept.prior) if isinstance(kept, Kept) else mask
 
     def draw(self, count: int, source: np.random.Generator) -> Tensor:
         """Draw a stored row, and then a point from its kernel."""
@@ -76,7 +102,7 @@ class Closed(Stored):
         places = np.searchsorted(shares, source.random(count) * shares[-1], side="right")
         rows = self.rows(torch.from_numpy(places).to(self.given.rows.device))
         if self.space == "sphere":
-            rows = torch.nn.functional.normalize(rows, dim=-1, eps=0.0)
+            rows = directions(rows)
         return torch.from_numpy(self.kind.draw(source, rows.cpu().numpy()))
 
     def _counts(self) -> Tensor:
@@ -97,7 +123,7 @@ class Closed(Stored):
         if self.kind.scaled:
             logs = logs + _sizes(self.given.keys) / 2 / self.temperature
         if self.space == "sphere":
-            directed("memory", self.given.keys)
+            directed("memory", self.given.keys, SHORT)
         return logs
 
 

@@ -76,6 +76,9 @@ def annealed(
         weight += log_weight(state) / steps
         if step < steps:
             state = gibbs(log_weight, state, [step / steps], source)
+    if not (weight > -math.inf).any():
+        must, got = "so many that one ends where the density is not zero", f"{walks}"
+        refuse("walks", got=got, must=must, do="give more walks")
     value = weight.logsumexp(0).item() - math.log(walks)
     ratio = (weight - weight.amax()).exp()
     error = (ratio.std() / ratio.mean() / math.sqrt(walks)).item()

@@ -1,6 +1,7 @@
 """A memory as a probability density: likelihood, score, posterior and samples."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,11 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
-from kanerva._core.errors import door, refuse
+from kanerva._core.errors import InputError, door, refuse
 from kanerva._engine.scores import narrow
 from kanerva.density import _cube, _laws, _walks
 from kanerva.density._cube import Estimate
-from kanerva.density._law import Law, directed
+from kanerva.density._law import Law, directed, directions
 from kanerva.memory import Associative
 
 __all__ = ["Density"]
@@ -99,6 +100,7 @@ class Density:
         return self._law().space
 
     @property
+    @door
     def log_normaliser(self) -> float:
         """The logarithm of Z: of the integral, or the sum on the cube, of exp(-E / T)."""
         return self._whole(self._filled())
@@ -118,7 +120,7 @@ class Density:
         """
         law, rows, batch = self._rows(x)
         whole = self._whole(law)
-        return (law.log_weight(rows) - whole).reshape(batch)
+        return (_at(law.log_weight, rows) - whole).reshape(batch)
 
     @door
     def score(self, x: Float[Tensor, "*batch d"] | Listed) -> Float[Tensor, "*batch d"]:
@@ -140,7 +142,7 @@ class Density:
         if law.space == "cube":
             must, do = "in space, where a density has a slope", "compare log_prob of neighbours"
             refuse("memory", got="one of -1/+1 vectors", must=must, do=do)
-        level, slope = law.slope(rows)
+        level, slope = _at(law.slope, rows)
         lost = int((level == -math.inf).sum())
         if lost:
             must, got = "where the density is not zero", f"zero in {lost} of {len(level)} rows"
@@ -165,7 +167,7 @@ class Density:
             InputError: the density is no sum of kernels.
         """
         law, rows, batch = self._rows(x)
-        found = law.posterior(rows)
+        found = _at(law.posterior, rows)
         return found.reshape(*batch, found.shape[-1])
 
     @door
@@ -180,7 +182,7 @@ class Density:
         Raises:
             InputError: fewer than two rows, or the density is no sum of kernels around rows.
         """
-        return self._filled().leave_one_out()
+        return _at(self._filled().leave_one_out, name="memory")
 
     @door
     def annealed(
@@ -236,8 +238,9 @@ class Density:
             seed: an integer >= 0 or a CPU generator.
             sampler: ``"exact"`` draws a kernel and then a vector from it, ``"langevin"`` and
                 ``"mala"`` walk in space from stored rows, the second with the correction of
-                Metropolis and Hastings, and ``"gibbs"`` walks on the cube from random vectors, with
-                a temperature that falls to T in the first half. ``"auto"`` is exact where that is
+                Metropolis and Hastings, and ``"gibbs"`` walks on the cube from random vectors, or
+                stored rows where these have no density, with a temperature that falls to T in the
+                first half. ``"auto"`` is exact where that is
                 possible, else ``"gibbs"`` or ``"mala"``.
             steps: of a walk: steps in space, sweeps over all bits on the cube.
             rate: size of the steps in space, whose noise has the variance rate T / d^(1/3).
@@ -258,12 +261,10 @@ class Density:
             drawn = law.draw(n, random)
             if drawn is not None:
                 return self._out(drawn)
-        kind = _walk(kind, law.space)
+        kind, state = _walk(kind, law.space), law.starts(n, random)
         if kind == "gibbs":
-            state = torch.from_numpy(random.choice((-1.0, 1.0), (n, self.memory.dim)))
             shares = [min(1.0, 2 * step / steps) for step in range(1, steps + 1)]
             return self._out(_walks.gibbs(law.log_weight, state, shares, source))
-        state = law.starts(n, random)
         size = rate * law.temperature / self.memory.dim ** (1 / 3)
         return self._out(_walks.langevin(law.slope, state, steps, size, source, kind == "mala"))
 
@@ -285,7 +286,7 @@ class Density:
         arrays.finite("x", query) if law.space != "cube" else arrays.bipolar("x", query)
         rows = query.reshape(-1, memory.dim).double()
         if law.space == "sphere":
-            directed("x", rows)
+            rows = directions(directed("x", rows))
         return law, rows, query.shape[:-1]
 
     def _whole(self, law: Law) -> float:
@@ -303,18 +304,31 @@ class Density:
         return narrow(rows, unit).to(self.memory.device)
 
 
+def _at(work: Callable[..., Any], *rows: Tensor, name: str = "x") -> Any:
+    """Work on rows, which are the queries of the memory, and ``name`` to the caller."""
+    try:
+        return work(*rows)
+    except InputError as error:
+        if error.argument != "query":
+            raise
+        refuse(name, got=error.got, must=error.must, do=error.do)
+
+
 def _walk(kind: str, space: str) -> str:
     """Return the random walk that goes with a space."""
-    fits = {"real": ("langevin", "mala"), "cube": ("gibbs",), "sphere": ()}[space]
-    if kind == "auto" and fits:
+    fits = {"real": ("langevin", "mala"), "cube": ("gibbs",), "sphere": ("exact",)}[space]
+    if kind in ("auto", "exact") and space == "sphere":
+        must, do = "one that can be drawn exactly", "take Softmax, at temperature 1 / beta"
+        refuse("memory", got="on the sphere, with another rule", must=must, do=do)
+    if kind == "auto":
         return fits[-1]
     if kind not in fits:
-        must = " or ".join(f'"{name}"' for name in fits) or "exact, which this density cannot be"
-        do = 'leave it out, for "auto"'
-        refuse("sampler", got=f'"{kind}"', must=f"{must} for this density", do=do)
+        must = " or ".join(f'"{name}"' for name in fits) + " for this density"
+        refuse("sampler", got=f'"{kind}"', must=must, do='leave it out, for "auto"')
     return kind
 
 
 def _same(one: Any, other: Any) -> bool:
     """Return whether two parts of a state are one tensor, or equal numbers."""
-    return one is other if isinstance(one, Tensor) else one == other
+    both = isinstance(one, Tensor) or isinstance(other, Tensor)
+    return one is other if both else bool(one == other)

@@ -41,11 +41,11 @@ def vmf(source: np.random.Generator, centres: Points, kappa: float) -> Points:
     if dim == 1:  # two points
         same = source.random((count, 1)) < 1 / (1 + np.exp(-2 * kappa))
         return np.where(same, centres, -centres)
-    cosine = _cosines(source, count, dim, kappa)[:, None]
+    fall = _falls(source, count, dim, kappa)[:, None]
     sideways = _directions(source, count, dim)
     sideways -= (sideways * centres).sum(-1, keepdims=True) * centres
     length = np.linalg.norm(sideways, axis=-1, keepdims=True)
-    drawn: Points = cosine * centres + np.sqrt(1 - cosine**2) * sideways / length
+    drawn: Points = (1 - fall) * centres + np.sqrt(fall * (2 - fall)) * sideways / length
     return drawn
 
 
@@ -82,23 +82,25 @@ def _directions(source: np.random.Generator, count: int, dim: int) -> Points:
     return drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)
 
 
-def _cosines(
+def _falls(
     source: np.random.Generator, count: int, dim: int, kappa: float
 ) -> Float64[np.ndarray, "n"]:
-    """Draw the cosine of a vector with the mean direction, by rejection."""
+    """Draw 1 - cosine of a vector and the mean direction, by rejection.
+
+    Near the mean direction the cosine itself would have no digits left.
+    """
     half = (dim - 1) / 2
     # (sqrt(4 kappa^2 + (d-1)^2) - 2 kappa) / (d - 1), without the difference of large numbers.
     edge = 2 * half / (np.hypot(2 * kappa, 2 * half) + 2 * kappa)
-    middle = (1 - edge) / (1 + edge)
-    # log(1 - middle^2), where middle is near one.
-    top = kappa * middle + 2 * half * (np.log(4 * edge) - 2 * np.log1p(edge))
+    middle = 2 * edge / (1 + edge)
+    top = np.log(middle * (2 - middle))
     found = np.empty(count)
     missing = np.arange(count)
     while len(missing):
         share = source.beta(half, half, len(missing))
-        cosine = (1 - (1 + edge) * share) / (1 - (1 - edge) * share)
-        level = kappa * cosine + 2 * half * np.log1p(-middle * cosine) - top
-        taken = level >= np.log(source.random(len(missing)))
-        found[missing[taken]] = cosine[taken]
+        fall = 2 * edge * share / (1 - (1 - edge) * share)
+        turn = np.log(middle + fall - middle * fall) - top
+        taken = kappa * (middle - fall) + 2 * half * turn >= np.log(source.random(len(missing)))
+        found[missing[taken]] = fall[taken]
         missing = missing[~taken]
-    return found.clip(-1.0, 1.0)
+    return found.clip(0.0, 2.0)

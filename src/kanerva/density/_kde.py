@@ -14,6 +14,8 @@ SHAPES = ("gaussian", "epanechnikov", "laplace")
 STORE = ("dtype", "storage", "empty")
 # Squares of these are floats.
 SMALLEST, LARGEST = 1e-150, 1e150
+# Beyond it, kappa times a cosine in float64 says nothing about a probability.
+SHARPEST = 1e12
 
 
 @door
@@ -73,8 +75,8 @@ def vmf(dim: int, kappa: float, **store: Any) -> Patterns:
 
     Args:
         dim: d, length of a row; rows and queries stand for their directions.
-        kappa: concentration >= 0, which is the memory's beta; 1 / kappa is about the variance of
-            each coordinate across the direction.
+        kappa: concentration from 0 to 1e12, which is the memory's beta; 1 / kappa is about the
+            variance of each coordinate across the direction.
         **store: ``dtype``, ``storage`` and ``empty`` of ``Patterns``.
 
     Returns:
@@ -94,5 +96,5 @@ def vmf(dim: int, kappa: float, **store: Any) -> Patterns:
     Source: Mardia and Jupp 2000; Schaeffer and others 2024, section on attention.
     """
     checks.keywords(store, *STORE)
-    kappa = checks.number("kappa", kappa, 0, LARGEST)
+    kappa = checks.number("kappa", kappa, 0, SHARPEST)
     return Patterns(dim, similarity=cosine, separation=Softmax(kappa), **store)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kanerva._core.errors import refuse
 
-__all__ = ["Law", "directed"]
+__all__ = ["Law", "directed", "directions"]
 
 
 class Law(ABC):
@@ -59,8 +59,9 @@ class Law(ABC):
 
     def slope(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return -E(x) / T ``(n,)`` and its gradient ``(n, d)``; zero where the density is."""
-        with torch.enable_grad():
-            rows = rows.detach().requires_grad_()
+        with torch.inference_mode(False), torch.enable_grad():
+            # No gradient reaches a tensor that was made in inference mode.
+            rows = rows.clone().detach().requires_grad_()
             level = self.log_weight(rows)
             there = level > -math.inf
             total = torch.where(there, level, 0.0).sum()
@@ -76,11 +77,17 @@ class Law(ABC):
         refuse("memory", got="one with another rule or temperature", must=must, do=do)
 
 
-def directed(name: str, rows: Tensor) -> Tensor:
-    """Refuse rows of zeros, which have no direction."""
-    zeros = int((rows == 0).all(-1).sum())
+def directed(name: str, rows: Tensor, short: float = 0.0) -> Tensor:
+    """Refuse rows that have no direction: no entry is larger than ``short``."""
+    zeros = int((rows.abs().amax(-1) <= short).sum()) if rows.numel() else 0
     if zeros:
         got = f"zeros in {zeros} of {len(rows)} rows"
         do = "leave these rows out"
         refuse(name, got=got, must="rows with a direction, not all zero", do=do)
     return rows
+
+
+def directions(rows: Tensor) -> Tensor:
+    """Return rows of any length but zero at length one."""
+    # Squares of scaled rows neither overflow nor vanish.
+    return torch.nn.functional.normalize(rows / rows.abs().amax(-1, keepdim=True), dim=-1)

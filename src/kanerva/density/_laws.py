@@ -18,13 +18,17 @@ from kanerva.similarity import declared
 
 __all__ = ["law_of"]
 
+# A distance at which the energy of a density in space is large.
+FAR = 1e9
+
 
 def law_of(memory: Any, temperature: float | None) -> Law:
     """Return the density of a memory; refuse one that has none."""
     if isinstance(memory, Mixture):
         return _of_mixture(memory, temperature)
-    if not isinstance(memory, Memory) or not memory.autoassociative:
-        must, do = "one with an energy, its values the keys", "build it without value_dim"
+    if not isinstance(memory, Memory) or not memory._descends:
+        must = "one with an energy, its values the keys"
+        do = "store the rows in a Patterns without value_dim, such as sdm_patterns for sdm"
         refuse("memory", got=repr(memory), must=must, do=do)
     if memory._betas is not None:
         must, do = "at one inverse temperature", "give a view at one number"
@@ -39,13 +43,17 @@ def law_of(memory: Any, temperature: float | None) -> Law:
     ):
         return Closed(given, similarity, kind)
     routes.regulariser(similarity)  # refuses a memory without energy, and so does the next line
-    rule.unchecked_potential(given.rows.new_zeros(1, 1))
+    far = rule.unchecked_potential(given.rows.new_full((1, 1), -FAR))
     beta = rule.temperature()
     if temperature is None and (beta is None or number(beta) == 0):
         must, do = "given where the rule has no beta", "give it in units of the energy, such as 1.0"
         refuse("temperature", got="None", must=must, do=do)
     temperature = 1 / number(beta) if temperature is None else temperature
-    space = "sphere" if declared(similarity, "shape") == "vmf" else "real"
+    shape = declared(similarity, "shape")
+    space = "sphere" if shape == "vmf" else "real"
+    if not memory.key_bits and shape in ("gaussian", "laplace") and far > -1:
+        must, do = "one whose energy rises without bound", "take Softmax, Entmax, TopK or Compact"
+        refuse("memory", got=f"one with {rule}", must=must, do=do)
     return Boltzmann(given, similarity, "cube" if memory.key_bits else space, temperature)
 
 
