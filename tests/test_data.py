@@ -57,6 +57,9 @@ SIZES = {
     "faces": (100, 625, (25, 25), 0),
     "textures": (768, 1024, (32, 32), 3),
     "letters": (26, 64, (8, 8), 26),
+    "iris": (150, 4, (), 3),
+    "wine": (178, 13, (), 3),
+    "breast_cancer": (569, 30, (), 2),
     "random": (100, 256, (), 0),
 }
 
@@ -110,6 +113,18 @@ class TestNamedSets:
         assert torch.equal(
             found.bits == 1, torch.from_numpy(grey >= np.median(grey, axis=1, keepdims=True))
         )
+
+    def test_a_table_is_scaled_by_its_columns(self):
+        from sklearn.datasets import load_wine
+
+        found, bunch = data.load("wine"), load_wine()
+        low, high = bunch.data.min(0), bunch.data.max(0)
+        expected = 2 * (bunch.data - low) / (high - low) - 1
+        np.testing.assert_allclose(found.real.numpy(), expected, atol=1e-6)
+        assert found.labels.tolist() == bunch.target.tolist()
+        assert found.classes == ("class_0", "class_1", "class_2")
+        assert "'alcohol', 'malic_acid'" in found.notes[1]
+        assert found.notes[1].endswith("and 1 more")
 
     def test_textures_are_crops_in_reading_order(self):
         from skimage.data import gravel
@@ -244,6 +259,7 @@ class TestNamedSets:
         ("name", "module", "package"),
         [
             ("digits", "sklearn.datasets", "scikit-learn"),
+            ("wine", "sklearn.datasets", "scikit-learn"),
             ("faces", "skimage.data", "scikit-image"),
             ("textures", "skimage.data", "scikit-image"),
         ],

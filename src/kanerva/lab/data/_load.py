@@ -32,7 +32,7 @@ def load(
 
     Real numbers: real = (2 value - low - high) / (high - low), with the limits that the notes name:
     those of the unit for the named sets, the least and the greatest value of each column for a
-    table, and of the whole source for other data of your own, such as pictures.
+    table, named or not, and of the whole source for other data of your own, such as pictures.
     Bits: +1 where value >= threshold, else -1. Data of two values only are bits already: -1 for the
     lower, +1 for the higher, and the real numbers are the same.
 

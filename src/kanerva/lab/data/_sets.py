@@ -1,4 +1,4 @@
-"""The named sets: pictures of scikit-learn and scikit-image, letters, random numbers, downloads."""
+"""The named sets: pictures and tables of scikit-learn and scikit-image, letters, downloads."""
 
 from collections.abc import Callable
 
@@ -45,6 +45,7 @@ ART = """
 """
 CROP = 32  # pixels
 TEXTURES = ("brick", "grass", "gravel")
+SHOWN = 12  # names of columns at most in one sentence
 RANDOM_PATTERNS, RANDOM_BITS = 100, 256
 
 
@@ -117,6 +118,40 @@ def _textures() -> Raw:
     )
 
 
+def _measurements(name: str, about: str) -> Raw:
+    """Return a table of scikit-learn, whose columns are measurements in units of their own."""
+    bunch = getattr(extra("sklearn.datasets", "scikit-learn", f"'{name}'"), f"load_{name}")()
+    columns = ", ".join(repr(str(column)) for column in bunch.feature_names[:SHOWN])
+    more = len(bunch.feature_names) - SHOWN
+    rest = f" and {more} more" if more > 0 else ""
+    return Raw(
+        name,
+        bunch.data.astype(np.float64),
+        labels=bunch.target.astype(np.int64),
+        classes=tuple(map(str, bunch.target_names)),
+        notes=(about, f"{len(bunch.feature_names)} columns of numbers: {columns}{rest}"),
+        columns=True,
+    )
+
+
+def _iris() -> Raw:
+    about = "150 irises of 3 species, lengths and widths in cm (Fisher 1936; scikit-learn)"
+    return _measurements("iris", about)
+
+
+def _wine() -> Raw:
+    about = "178 wines of 3 growers, 13 measurements each (Forina and others 1988; scikit-learn)"
+    return _measurements("wine", about)
+
+
+def _breast_cancer() -> Raw:
+    about = (
+        "569 breast tumours, malignant or benign, the shapes of their cell nuclei "
+        "(Street, Wolberg and Mangasarian 1993; scikit-learn)"
+    )
+    return _measurements("breast_cancer", about)
+
+
 def _letters() -> Raw:
     bands = [[line.split() for line in band.splitlines()] for band in ART.strip().split("\n\n")]
     rows = [
@@ -158,6 +193,9 @@ FIXED: dict[str, Callable[[], Raw]] = {
     "faces": _faces,
     "textures": _textures,
     "letters": _letters,
+    "iris": _iris,
+    "wine": _wine,
+    "breast_cancer": _breast_cancer,
 }
 FETCHED: dict[str, Callable[[], Raw]] = {"mnist": _openml.mnist, "cifar10": _openml.cifar10}
 SETS, DOWNLOADED = (*FIXED, "random"), tuple(FETCHED)
