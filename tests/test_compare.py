@@ -371,6 +371,35 @@ def test_real_numbers_are_compared_by_closeness(unequal):
     assert not any("longest" in note for note in result.notes)
 
 
+def test_densities_recall_real_numbers():
+    digits = data.load("digits", patterns=200)
+    names = ("modern_hopfield", "kernel", "crp")
+    plan = plan_of(memories=names, levels=(0.0,), seeds=1, domain="real")
+    result = recall.compare(digits, plan)
+    rows = {row["memory"]: row for row in result.rows}
+    assert rows["kernel"]["exact"] == 1.0
+    assert rows["kernel"]["bytes"] == rows["modern_hopfield"]["bytes"]
+    # A mixture holds fewer memories than rows, and recalls means of them.
+    assert rows["crp"]["bytes"] < rows["kernel"]["bytes"]
+    assert rows["crp"]["exact"] < 0.5
+    assert rows["crp"]["effective"] > 2
+    chosen = {one.name: one.value for one in chosen_of(result)["kernel"]}
+    facts = memories.measure(digits.real)
+    assert chosen["bandwidth"] == pytest.approx((2 * facts.gap / 64) ** 0.5, rel=0.01)
+    assert facts.spread == pytest.approx(digits.real.square().mean().sqrt().item())
+    assert not any("longest" in note for note in result.notes)
+
+
+def test_the_kernel_can_be_one_that_ends():
+    given = {"kernel.shape": "epanechnikov"}
+    plan = plan_of(memories=("kernel",), levels=(0.0,), seeds=1, domain="real", given=given)
+    result = recall.compare(data.load("iris"), plan)
+    chosen = {one.name: one.value for one in chosen_of(result)["kernel"]}
+    gap = memories.measure(data.load("iris").real).gap
+    assert chosen["bandwidth"] == pytest.approx((2 * gap * 6 / 4) ** 0.5, rel=0.01)
+    assert chosen["shape"] == "epanechnikov"
+
+
 @pytest.mark.parametrize("similarity", ["dot", "cosine", "closeness"])
 def test_the_similarity_can_be_given_and_the_longest_is_named(unequal, similarity):
     plan = plan_of(

@@ -291,6 +291,8 @@ MEMORIES: dict[str, tuple[str, ...]] = {
     "sequence_hopfield": ("chaudhry2023",),
     "willshaw": ("willshaw1969",),
     "covariance": ("tsodyks1988",),
+    "kernel": ("schaeffer2024",),
+    "crp": ("schaeffer2024",),
 }
 
 

@@ -35,6 +35,7 @@ class Facts(NamedTuple):
         binary: whether the patterns are -1/+1, and so of one length.
         activity: f, the share of +1 among all bits; of real numbers the share above zero.
         ones: k, the number of +1 in every pattern; None where it differs.
+        spread: the standard deviation of all numbers around 0; 1 for bits.
     """
 
     patterns: int
@@ -45,6 +46,7 @@ class Facts(NamedTuple):
     binary: bool = True
     activity: float = 0.5
     ones: int | None = None
+    spread: float = 1.0
 
     @property
     def unbalanced(self) -> bool:
@@ -173,7 +175,8 @@ def measure(x: "torch.Tensor", seed: int = 0) -> Facts:
     counts = (x > 0).sum(-1)
     ones = int(counts[0]) if bool((counts == counts[0]).all()) else None
     share, binary = float(counts.double().mean()) / x.shape[1], bool((x.abs() == 1).all())
-    return Facts(len(x), x.shape[1], gap, closest, angle, binary, share, ones)
+    spread = float(squares.double().mean() / x.shape[1]) ** 0.5
+    return Facts(len(x), x.shape[1], gap, closest, angle, binary, share, ones, spread)
 
 
 def _apart(apart: "torch.Tensor", share: float) -> float | None:

@@ -120,7 +120,7 @@ def prepare(
             cannot be built is left out with a warning.
 
     Returns:
-        for each name its parameters, and its ``kanerva.Memory``, which holds nothing yet.
+        for each name its parameters, and its memory, which holds nothing yet.
 
     Raises:
         InputError: a given parameter that no entry has, or a memory that cannot be built.
@@ -205,7 +205,7 @@ def build(name: str, entry: Entry, dim: int, parameters: Sequence[Parameter]) ->
         parameters: as ``choose`` returns them.
 
     Returns:
-        the ``kanerva.Memory``, which holds nothing yet.
+        the memory, which holds nothing yet.
 
     Raises:
         InputError: a parameter is out of range, or the constructor fails or returns something else
@@ -216,13 +216,13 @@ def build(name: str, entry: Entry, dim: int, parameters: Sequence[Parameter]) ->
         >>> build("dense", ENTRIES["dense"], 64, [Parameter("order", 3, "given")]).dim
         64
     """
-    from kanerva.memory import Memory
+    from kanerva.memory import Associative
 
     place = entry.origin or name
     keywords = {parameter.name: parameter.value for parameter in parameters}
     with named_errors(name, entry):
         memory = entry.build(dim, **keywords)
-    if not isinstance(memory, Memory):
+    if not isinstance(memory, Associative):
         must, got = "a callable that returns a kanerva.Memory", f"{place!r}, which returns "
         got += describe(memory)
         refuse("memory", must=must, got=got, do="return the memory", error=InputTypeError)
@@ -297,11 +297,11 @@ def _loaded(points: Mapping[str, EntryPoint]) -> dict[str, Entry]:
 
 def _entry(name: str, origin: str, value: Any) -> Entry:
     """Make an entry of an object from outside."""
-    from kanerva.memory import Memory
+    from kanerva.memory import Associative
 
     if isinstance(value, Entry):
         return dataclasses.replace(value, origin=origin)
-    if not callable(value) or isinstance(value, Memory):
+    if not callable(value) or isinstance(value, Associative):
         must = "a callable that builds a memory from the length of a pattern, or an Entry"
         got = f"{name!r}, which is of type {type(value).__name__}"
         refuse("memory", must=must, got=got, do="name the function or class that builds it")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from kanerva._core import checks
 from kanerva.lab.citations import MEMORIES, short
+from kanerva.lab.memories._densities import DENSITIES
 from kanerva.lab.memories._entry import DOMAINS, Chosen, Entry, Facts, Number, Parameter
 
 __all__ = ["ENTRIES", "table"]
@@ -314,6 +315,7 @@ ENTRIES: dict[str, Entry] = {
         suits=_is_unbalanced,
         theory=_covariance_holds,
     ),
+    **DENSITIES,
 }
 
 

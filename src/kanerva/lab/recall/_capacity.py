@@ -11,7 +11,7 @@ from kanerva.lab.recall._plan import Plan
 from kanerva.lab.recall._scorer import Scorer
 from kanerva.lab.recall._store import fill, settled
 from kanerva.lab.recall._trials import Cues
-from kanerva.memory import Memory
+from kanerva.memory import Associative
 
 __all__ = ["LEAST", "Holds", "baseline", "capacity", "sizes"]
 
@@ -55,7 +55,7 @@ def sizes(count: int) -> list[int]:
 
 
 def capacity(
-    memory: Memory, entry: Entry, coded: Coded, data: DataSet, plan: Plan, cues: Sequence[Cues]
+    memory: Associative, entry: Entry, coded: Coded, data: DataSet, plan: Plan, cues: Sequence[Cues]
 ) -> Holds:
     """Measure how many patterns a memory holds; it is empty before and after.
 

@@ -21,7 +21,7 @@ from kanerva.lab.recall._store import fill, settled
 from kanerva.lab.recall._trials import Cues, Trial, drawn_trial, trials
 from kanerva.lab.recall._tune import Bench, Tuned, tune
 from kanerva.lab.recall._weights import curve, effective, pattern_weights
-from kanerva.memory import Memory
+from kanerva.memory import Associative
 
 __all__ = ["BASELINES", "Run"]
 
@@ -82,7 +82,12 @@ class Run:
         self.done += 1
 
     def measure(
-        self, name: str, entry: Entry, coded: Coded, parameters: list[Parameter], memory: Memory
+        self,
+        name: str,
+        entry: Entry,
+        coded: Coded,
+        parameters: list[Parameter],
+        memory: Associative,
     ) -> None:
         """Tune a memory, measure what it holds, fill it, and recall the cues of every trial.
 
@@ -99,7 +104,12 @@ class Run:
         self.done += 1
 
     def _measure(
-        self, name: str, entry: Entry, coded: Coded, parameters: list[Parameter], memory: Memory
+        self,
+        name: str,
+        entry: Entry,
+        coded: Coded,
+        parameters: list[Parameter],
+        memory: Associative,
     ) -> None:
         self._show(f"{entry.title}, {coded.name}")
         tuned: list[Tuned] = []
@@ -122,7 +132,8 @@ class Run:
         some = [coded.cue(trial)[:EXPLAINED] for trial in self.trials]
         for row, number in zip(rows, effective(memory, coded.x, some), strict=True):
             row |= {"effective": number, "bytes": size, "growth": (size - empty) / len(coded.x)}
-        if coded.domain == "real":
+        # In a memory that merges rows none of them wins.
+        if coded.domain == "real" and len(memory) == len(coded.x):
             winner = pattern_weights(memory, coded.x, coded.x[:COMPARED]).argmax(-1)
             self.warnings += longest(entry.title, winner, coded.x.norm(dim=-1))
         if coded.domain == "bits" and coded.plain and name in CURVES:
@@ -138,7 +149,7 @@ class Run:
         interval = {"holds": holds.holds, "low": holds.low, "high": holds.high}
         self.capacity.append(head | interval | {"theory": theory})
 
-    def _recall(self, name: str, title: str, coded: Coded, memory: Memory | None) -> None:
+    def _recall(self, name: str, title: str, coded: Coded, memory: Associative | None) -> None:
         """Recall the cues of every trial with a memory, or with the baseline of this name."""
         for trial in self.trials:
             self._show(f"{title}, {coded.name}")
@@ -225,7 +236,7 @@ def _theory(entry: Entry, coded: Coded, parameters: list[Parameter]) -> float | 
 
 
 def _recalled(
-    name: str, memory: Memory | None, coded: Coded, trial: Trial, steps: int
+    name: str, memory: Associative | None, coded: Coded, trial: Trial, steps: int
 ) -> tuple[Row, Tensor, list[int | None]]:
     """Recall one set of cues; score and time it."""
     cue = coded.cue(trial)

@@ -11,13 +11,13 @@ from kanerva.dynamics import Settled
 from kanerva.lab.data import DataSet
 from kanerva.lab.memories import Entry
 from kanerva.lab.recall._coded import Coded
-from kanerva.memory import Memory
+from kanerva.memory import Associative
 
 __all__ = ["fill", "settled"]
 
 
 def fill(
-    memory: Memory, entry: Entry, coded: Coded, data: DataSet, rows: Int64[Tensor, "stored"]
+    memory: Associative, entry: Entry, coded: Coded, data: DataSet, rows: Int64[Tensor, "stored"]
 ) -> None:
     """Store some of the patterns, in the way of the entry.
 
@@ -38,7 +38,7 @@ def fill(
     entry.fill(memory, replace(data, real=x, bits=bits, labels=labels, shape=shape))
 
 
-def settled(memory: Memory, cue: Float[Tensor, "cues n"], steps: int) -> Settled:
+def settled(memory: Associative, cue: Float[Tensor, "cues n"], steps: int) -> Settled:
     """Recall cues, and refuse a memory whose recalls are no patterns.
 
     Args:

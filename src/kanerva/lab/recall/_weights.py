@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva._core.settings import settings
-from kanerva.memory import Memory
+from kanerva.memory import Associative
 
 __all__ = ["curve", "effective", "pattern_weights"]
 
 
 def effective(
-    memory: Memory, x: Float[Tensor, "m n"], cues: Sequence[Float[Tensor, "k n"]]
+    memory: Associative, x: Float[Tensor, "m n"], cues: Sequence[Float[Tensor, "k n"]]
 ) -> list[float]:
     """Return, for each set of cues, the mean effective number of patterns in a read.
 
@@ -33,14 +33,14 @@ def effective(
 
 
 def pattern_weights(
-    memory: Memory, x: Float[Tensor, "m n"], cues: Float[Tensor, "k n"]
+    memory: Associative, x: Float[Tensor, "m n"], cues: Float[Tensor, "k n"]
 ) -> Float[Tensor, "k m"]:
     """Weigh the stored patterns for some cues, a few at a time."""
     rows = max(1, settings.budget // (64 * len(x)))
     return torch.cat([memory.pattern_weights(part, x) for part in torch.split(cues, rows)])
 
 
-def curve(memory: Memory, x: Float[Tensor, "m n"], seed: int) -> Iterator[dict[str, Any]]:
+def curve(memory: Associative, x: Float[Tensor, "m n"], seed: int) -> Iterator[dict[str, Any]]:
     """Weigh patterns at every distance from a query; what the memory stored before is removed.
 
     Args:
