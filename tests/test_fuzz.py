@@ -19,7 +19,7 @@ import torch
 
 import kanerva
 from kanerva import InputError, bits, functional, similarity, theory
-from kanerva.lab import data, recall, runner
+from kanerva.lab import data, density, recall, runner
 from kanerva.lab.papers import RECIPES
 from kanerva.separation import Linear, Softmax
 
@@ -413,6 +413,10 @@ def test_most_callables_are_called_whole():
         (lambda: runner.run(None), "recipe"),
         (lambda: runner.read(RECIPES["sdm.weights"], 3), "folder"),
         (lambda: recall.compare(None, recall.Plan()), "data"),
+        (lambda: density.evaluate(None, density.Plan()), "data"),
+        (lambda: density.evaluate(data.load("letters"), 3), "plan"),
+        (lambda: density.save(None, "."), "result"),
+        (lambda: density.likelihoods(None), "result"),
     ],
 )
 def test_what_was_taken_is_refused_by_name(function, argument):

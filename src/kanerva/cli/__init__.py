@@ -9,7 +9,14 @@ from typing import Any
 from rich.text import Text
 
 from kanerva._core.errors import InputError
-from kanerva.cli import bench, probe, recall, recipes, theory  # noqa: F401  # adds the commands
+from kanerva.cli import (  # noqa: F401  # adds the commands
+    bench,
+    density,
+    probe,
+    recall,
+    recipes,
+    theory,
+)
 from kanerva.cli._app import app
 from kanerva.cli._output import OutputError, output
 from kanerva.cli._tables import console
