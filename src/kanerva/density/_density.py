@@ -219,7 +219,7 @@ class Density:
             refuse("memory", got="one in space", must=must, do=do)
         walks = checks.integer("walks", walks, 2, checks.LONGEST)
         steps = checks.integer("steps", steps, 1, checks.LONGEST)
-        source = arrays.generator(seed)
+        _, source = _streams(seed)
         return _cube.annealed(law.log_weight, self.memory.dim, walks, steps, source)
 
     @door
@@ -255,8 +255,7 @@ class Density:
         steps = checks.integer("steps", steps, 0, checks.LONGEST)
         rate = checks.number("rate", rate, 0, open_low=True)
         kind = checks.choice("sampler", sampler, SAMPLERS)
-        law, source = self._filled(), arrays.generator(seed)
-        random = np.random.default_rng(int(torch.randint(2**62, (), generator=source)))
+        law, (random, source) = self._filled(), _streams(seed)
         if kind in ("auto", "exact"):
             drawn = law.draw(n, random)
             if drawn is not None:
@@ -302,6 +301,12 @@ class Density:
         """Return rows in the dtype of the memory, where it is."""
         unit = torch.empty(0, dtype=self.memory.dtype)
         return narrow(rows, unit).to(self.memory.device)
+
+
+def _streams(seed: int | torch.Generator) -> tuple[np.random.Generator, torch.Generator]:
+    """Return sources of numbers of their own: rows that the same seed has made must not recur."""
+    number = int(torch.randint(2**62, (), generator=arrays.generator(seed)))
+    return np.random.default_rng(number), torch.Generator().manual_seed(number)
 
 
 def _at(work: Callable[..., Any], *rows: Tensor, name: str = "x") -> Any:

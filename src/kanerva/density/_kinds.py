@@ -117,5 +117,5 @@ def _shared(similarity: Any, rule: Any, dim: int, bits: bool) -> Kind:
 
 
 def number(beta: Any) -> float:
-    """Return an inverse temperature as a number; a density is not trained through it."""
+    """Return an inverse temperature as a number."""
     return float(beta.detach() if isinstance(beta, Tensor) else beta)

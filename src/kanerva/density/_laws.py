@@ -14,6 +14,7 @@ from kanerva.density._kinds import kind_of, number
 from kanerva.density._law import Law
 from kanerva.density._mixture import Mixture
 from kanerva.memory import Memory
+from kanerva.separation import Separation
 from kanerva.similarity import declared
 
 __all__ = ["law_of"]
@@ -36,7 +37,8 @@ def law_of(memory: Any, temperature: float | None) -> Law:
     empty = torch.zeros(0, memory.dim, dtype=memory.dtype, device=memory.device)
     given = memory._given(empty, None)
     given = given._replace(rows=given.rows.double())
-    similarity, rule = memory.similarity, given.rule
+    similarity, rule = memory.similarity, _fixed(given.rule)
+    given = given._replace(rule=rule)
     kind = kind_of(similarity, rule, memory.dim, memory.key_bits)
     if kind is not None and (
         temperature is None or math.isclose(temperature, kind.temperature, rel_tol=1e-12)
@@ -64,3 +66,9 @@ def _of_mixture(memory: Mixture, temperature: float | None) -> Law:
         must, do = f"sigma^2 for a mixture, {law.temperature:g}", "leave it out"
         refuse("temperature", temperature, must=must, do=do)
     return law
+
+
+def _fixed(rule: Separation) -> Separation:
+    """Return a rule whose inverse temperature is a number: no density is trained through it."""
+    beta = rule.temperature()
+    return rule.with_beta(number(beta)) if isinstance(beta, torch.Tensor) else rule
