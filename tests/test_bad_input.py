@@ -31,6 +31,7 @@ from kanerva import (
     correlated,
     density,
     dynamics,
+    estimators,
     functional,
     separation,
     similarity,
@@ -563,7 +564,40 @@ def of_models() -> dict[str, Call]:
     }
 
 
-CALLS = of_memories() | of_mixtures() | of_parts() | of_energies() | of_functions() | of_models()
+def of_estimators() -> dict[str, Call]:
+    """List the estimators by their parameters; what they do with data is scikit-learn's check."""
+    data = KEYS.numpy()
+
+    def scored(made):
+        return torch.tensor(made.fit(data).score_samples(data))
+
+    def mixture(rule, sigma, memories, sweeps):
+        return scored(estimators.MemoryMixture(rule, sigma, memories, sweeps=sweeps))
+
+    def restaurant(*parameters):
+        return scored(estimators.MemoryMixture("crp", 1.0, 2, *parameters))
+
+    def kernels(shape, bandwidth):
+        return scored(estimators.MemoryDensity(shape, bandwidth))
+
+    found = estimators.MemoryDensity(bandwidth=1.0).fit(data)
+    return {
+        "MemoryDensity": Call(kernels, ("gaussian", 1.0)),
+        "MemoryDensity.sample": Call(lambda n: torch.tensor(found.sample(n)), (3,)),
+        "MemoryMixture": Call(mixture, ("elbo", 1.0, 2, 3)),
+        "MemoryMixture by crp": Call(restaurant, (2.0, 1.0, 0.5)),
+    }
+
+
+CALLS = (
+    of_memories()
+    | of_mixtures()
+    | of_parts()
+    | of_energies()
+    | of_functions()
+    | of_models()
+    | of_estimators()
+)
 
 
 class Mute:

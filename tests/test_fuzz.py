@@ -29,7 +29,7 @@ pytestmark = pytest.mark.untyped
 MODULES = (
     "kanerva",
     *(f"kanerva.{name}" for name in ("activation", "bits", "check", "correlated", "density")),
-    *(f"kanerva.{name}" for name in ("dynamics", "functional")),
+    *(f"kanerva.{name}" for name in ("dynamics", "estimators", "functional")),
     *(f"kanerva.{name}" for name in ("memory", "models", "nn", "nn.projection", "probe")),
     *(f"kanerva.{name}" for name in ("separation", "similarity")),
     *(f"kanerva.theory.{name}" for name in ("approximation", "beta", "cap", "capacity", "circle")),
@@ -346,6 +346,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 }
 # Arguments that take any object, or that are not looked at before the result is used.
 ANYTHING = {
+    "estimators.": "parameters are checked in fit, by the conventions of scikit-learn",
     "kanerva.probe": "probes are context managers, checked in tests/test_probe_junk.py",
     "lab.citations.is_bibtex": "says of any object whether it is an entry",
 }

@@ -4,6 +4,7 @@ from . import check as check
 from . import correlated as correlated
 from . import density as density
 from . import dynamics as dynamics
+from . import estimators as estimators
 from . import functional as functional
 from . import lab as lab
 from . import models as models

@@ -110,15 +110,9 @@ def door(function: Any) -> Any:
 
 
 def _door(function: Callable[P, R], name: str) -> Callable[P, R]:
-    owner, _, own = function.__qualname__.rpartition(".")
-    method = bool(owner) and not owner.endswith("<locals>")
-
     def sign(error: InputError, given: tuple[Any, ...]) -> None:
         if not error.function:
-            owner = given[0] if method else None
-            kind = (owner if isinstance(owner, type) else type(owner)).__name__
-            called = own if not method else kind if own in CONSTRUCTORS else f"{kind}.{own}"
-            _rename(error, name or called, error.argument)
+            _rename(error, name or _called(function, given), error.argument)
 
     @functools.wraps(function)
     def entered(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -140,6 +134,16 @@ def _door(function: Callable[P, R], name: str) -> Callable[P, R]:
     return cast(Callable[P, R], generated) if inspect.isgeneratorfunction(function) else entered
 
 
+def _called(function: Callable[..., Any], given: tuple[Any, ...]) -> str:
+    """Return the name under which users call a function; of a method with the object's class."""
+    place, _, own = function.__qualname__.rpartition(".")
+    if not place or place.endswith("<locals>"):
+        return own
+    owner = given[0]
+    kind = (owner if isinstance(owner, type) else type(owner)).__name__
+    return kind if own in CONSTRUCTORS else f"{kind}.{own}"
+
+
 @contextmanager
 def within(name: str) -> Iterator[None]:
     """Name the errors of a block after a function of torch that users call, such as ``to``."""
@@ -152,7 +156,7 @@ def within(name: str) -> Iterator[None]:
 
 
 def named(**known: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Mark a constructor: errors from inside get its name, and its names of the arguments.
+    """Mark a function that calls other doors: errors from inside get its name and its arguments.
 
     Args:
         **known: the name of an inner argument, and the name under which this function takes it.
@@ -164,7 +168,8 @@ def named(**known: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             try:
                 return function(*args, **kwargs)
             except InputError as error:
-                _rename(error, function.__name__, known.get(error.argument, error.argument))
+                argument = known.get(error.argument, error.argument)
+                _rename(error, _called(function, args), argument)
                 raise
 
         return entered
