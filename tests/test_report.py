@@ -213,6 +213,16 @@ def test_gallery_shows_every_picture_inside_the_figure(shape):
     ), "rows stay apart"
 
 
+@pytest.mark.parametrize(("first", "gaps"), [(0, 0), (1, 1), (2, 1), (4, 0)])
+def test_gallery_separates_the_first_rows(first, gaps):
+    rows = [(f"row {place}", np.zeros((1 + place % 2, 3, 3))) for place in range(4)]
+    figure = plot.gallery(rows, first=first)
+    tops = sorted({image.get_extent()[3] for image in figure.axes[0].images})
+    steps = np.round(np.diff(tops), 6)
+    assert (steps > steps.min() + 0.1).sum() == gaps
+    assert len(figure.axes[0].images) == 6
+
+
 def test_gallery_maps_minus_one_to_black_and_one_to_white():
     (axes,) = plot.gallery([("original", np.array([[[-1.0, 0.0, 1.0]]]))]).axes
     rgba = axes.images[0].to_rgba(axes.images[0].get_array())

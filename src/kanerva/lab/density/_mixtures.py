@@ -31,6 +31,8 @@ VALIDATED = (
     "kernel a row, and too narrow for memories of many rows"
 )
 
+SHARED = "that of the CRP mixture, and as many memories: the two differ in how rows are held"
+
 
 class Mixtures:
     """The mixtures of some rows.
@@ -87,7 +89,7 @@ class Mixtures:
         memory = density.elbo(*size, sigma, dtype=torch.float64)
         ids = memory.fit(self.rows, EM, self.seed)
         left = leave_one_out(memory, self.rows, memory.posterior(self.rows), sigma)
-        words = why if why == "given" else "that of the CRP mixture, and as many memories"
+        words = why if why == "given" else SHARED
         return Fitted(memory, self.centre, sigma, words, left, ids, [])
 
     def _restaurant(self, sigma: float) -> Mixture:

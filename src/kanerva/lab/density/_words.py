@@ -101,6 +101,7 @@ def _unreached(rows: Sequence[Row], manifest: Mapping[str, Any]) -> Iterator[str
 
 def _created(rows: Sequence[Row], manifest: Mapping[str, Any]) -> Iterator[str]:
     """Say how many memories a mixture has, and how they agree with the classes."""
+    scale = " (1: the same groups, 0: by chance)"
     for row in rows:
         if row["memory"] not in ("crp", "elbo"):
             continue
@@ -114,8 +115,9 @@ def _created(rows: Sequence[Row], manifest: Mapping[str, Any]) -> Iterator[str]:
         if row["ari"] is not None:
             text += (
                 f"; with the {manifest['classes']} classes they agree by an adjusted Rand index of "
-                f"{row['ari']:.2f} (1: the same groups, 0: by chance)"
+                f"{row['ari']:.2f}{scale}"
             )
+            scale = ""  # said once
         yield f"{text}."
 
 
