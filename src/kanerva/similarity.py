@@ -13,6 +13,8 @@ attribute of the function:
 * ``shape``: the kernel that exp(beta s - beta R(q)) is in space, apart from a factor of the key:
   ``"gaussian"``, ``"product"`` (a Gaussian with the factor exp(beta |k|^2 / 2)), ``"laplace"``, or
   ``"vmf"`` on the unit sphere, where queries and keys stand for their directions; None by default;
+* ``exact``: a slower function of the same scores, from differences of coordinates, which keeps the
+  digits of vectors that are near to each other and far from the origin; None by default;
 * ``line``: a function from d to (a, b) where the score of -1/+1 vectors is a q.k + b; None by
   default;
 * ``product``: the score is the scalar product, so that a flip of one bit changes it by that bit of
@@ -111,7 +113,18 @@ def cosine(
     return _direction(query) @ _direction(keys).mT
 
 
-@_similarity(regulariser=_zero, shape="gaussian", line=lambda dim: (1.0, -float(dim)))
+def _apart(
+    query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
+) -> Float[Tensor, "*batch m"]:
+    """Score as ``closeness`` does, from differences."""
+    distance = torch.cdist(query, keys, compute_mode="donot_use_mm_for_euclid_dist")
+    return -0.5 * distance.square()
+
+
+vars(_apart).update({"unchecked": _apart, "regulariser": _zero, "transparent": True})
+
+
+@_similarity(regulariser=_zero, shape="gaussian", line=lambda dim: (1.0, -float(dim)), exact=_apart)
 def closeness(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:

@@ -14,12 +14,12 @@ from torch import Tensor
 from kanerva._core.errors import refuse
 from kanerva._engine import routes
 from kanerva._engine.scores import Kept, chunks, mask_of
-from kanerva.density._apart import apart, lost
+from kanerva.density._digits import lost
 from kanerva.density._kinds import Kind
 from kanerva.density._law import directed, directions
 from kanerva.density._stored import Stored
 from kanerva.memory._inputs import Given
-from kanerva.similarity import closeness
+from kanerva.similarity import declared
 
 __all__ = ["Closed"]
 
@@ -56,12 +56,13 @@ class Closed(Stored):
     def _exactly(self, work: Callable[..., Tensor], rows: Tensor, kept: Any) -> Tensor:
         """Work on rows and their mask, by differences where scores by products lose digits."""
         found = work(rows, kept, self.similarity)
-        if self.similarity is not closeness or self.space != "real":
+        exact = declared(self.similarity, "exact")
+        if exact is None or self.space != "real":
             return found
         again = lost(rows, self.given.keys, 1 / self.temperature)
         if len(again) == 0:
             return found
-        return found.index_put((again,), work(rows[again], mask_of(kept, again), apart))
+        return found.index_put((again,), work(rows[again], mask_of(kept, again), exact))
 
     def log_normaliser(self) -> float:
         """Return the logarithm of the sum of the integrals of all kernels."""
