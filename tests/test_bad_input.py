@@ -229,6 +229,52 @@ def of_mixtures() -> dict[str, Call]:
     return calls
 
 
+def gaussian() -> density.Density:
+    memory = density.kernel(4, 0.8)
+    memory.write(KEYS)
+    return density.Density(memory)
+
+
+def sphere() -> density.Density:
+    memory = density.vmf(4, 2.0)
+    memory.write(KEYS)
+    return density.Density(memory)
+
+
+def boltzmann() -> density.Density:
+    return density.Density(hopfield(), temperature=4.0)
+
+
+def of_densities() -> dict[str, Call]:
+    """List densities, their methods, and the memories that are kernel densities."""
+    calls = {
+        "kernel": Call(density.kernel, (4, 0.5, "laplace")),
+        "kernel of halves": Call(lambda kind: density.kernel(4, 0.5, dtype=kind), (torch.float16,)),
+        "vmf": Call(density.vmf, (4, 2.0)),
+        "bandwidth": Call(density.bandwidth, (KEYS, "gaussian")),
+        "Density": Call(density.Density, (auto(), 2.0)),
+        "Density of a mixture": Call(density.Density, (mixture(), None)),
+        "annealed": Call(lambda w, t, seed: boltzmann().annealed(w, t, seed), (3, 2, 0)),
+    }
+    for make in (gaussian, sphere, boltzmann):
+        name, query = make.__name__, B if make is boltzmann else X
+        calls[f"{name} log_prob"] = Call(
+            lambda x, m=make: m().log_prob(x), (query,), lambda x: x.shape[:-1]
+        )
+        calls[f"{name} sample"] = Call(
+            lambda n, seed, kind, t, r, m=make: m().sample(n, seed, kind, t, r),
+            (2, 0, "auto", 3, 0.5),
+        )
+        if make is not boltzmann:
+            calls[f"{name} score"] = Call(
+                lambda x, m=make: m().score(x), (query,), lambda x: x.shape
+            )
+            calls[f"{name} posterior"] = Call(
+                lambda x, m=make: m().posterior(x), (query,), lambda x: (*x.shape[:-1], 5)
+            )
+    return calls
+
+
 PARTS = {
     "Linear": Linear(),
     "Power": Power(3),
@@ -592,6 +638,7 @@ def of_estimators() -> dict[str, Call]:
 CALLS = (
     of_memories()
     | of_mixtures()
+    | of_densities()
     | of_parts()
     | of_energies()
     | of_functions()

@@ -77,6 +77,18 @@ def mixture() -> kanerva.density.Mixture:
     return made
 
 
+def gaussian() -> kanerva.density.Density:
+    made = kanerva.density.kernel(8, 1.0)
+    made.write(KEYS)
+    return kanerva.density.Density(made)
+
+
+def boltzmann() -> kanerva.density.Density:
+    made = kanerva.hopfield(8)
+    made.write(CORNERS)
+    return kanerva.density.Density(made, temperature=4.0)
+
+
 def counters() -> kanerva.Locations:
     made = kanerva.sdm(8, 50, 2)
     made.write(CORNERS)
@@ -140,6 +152,8 @@ METHODS = {
         *("write", "fit", "read", "recall", "settle", "explain", "energy", "posterior", "elbo"),
         *("flow", "pattern_weights", "save"),
     ),
+    gaussian: ("log_prob", "score", "posterior", "leave_one_out", "sample"),
+    boltzmann: ("log_prob", "annealed", "sample"),
     counters: (*READS, "kill", "save", "pattern_weights", "addresses_of"),
 }
 
@@ -297,6 +311,12 @@ OTHERS: dict[str, dict[str, Any]] = {
     "density.context_energy": {"context": KEYS, "query": X, "memory": memory()},
     "density.fit_in_context": {"model": energies(), "draw": contexts, "updates": 1},
     **{f"energies.{verb}": {"context": KEYS} for verb in ("energy", "score", "sample")},
+    "density.Density": {"memory": memory(), "temperature": 2.0},
+    "density.bandwidth": {"x": KEYS},
+    "density.kernel": {"bandwidth": 0.5},
+    "density.vmf": {"kappa": 2.0},
+    **{f"gaussian.{verb}": {"x": X, "n": 2} for verb in METHODS[gaussian]},
+    "boltzmann.sample": {"n": 2},
     "density.sphere_em": {"x": X, "means": KEYS, "kappa": 5.0, "steps": 3},
     "separation.Difference": {"part": Linear()},
     "separation.Entmax": {"alpha": 1.5},

@@ -80,8 +80,10 @@ def log_normaliser(shape: str, dim: int, scale: float | Reals) -> float | Reals:
     integral = INTEGRALS[checks.choice("shape", shape, tuple(INTEGRALS))]
     dim = checks.integer("dim", dim, 1, checks.BITS)
     low = 0.0 if shape in ("vmf", "bernoulli") else SMALLEST
-    found = integral(dim, np.asarray(_inputs.reals("scale", scale, low, LARGEST)))
-    return found if isinstance(scale, np.ndarray) else float(found)
+    # Arrays of no dimension become numbers on the way.
+    scales = np.atleast_1d(_inputs.reals("scale", scale, low, LARGEST))
+    found = integral(dim, scales)
+    return found.reshape(scale.shape) if isinstance(scale, np.ndarray) else float(found[0])
 
 
 @overload
@@ -114,13 +116,13 @@ def modes(distance: float | Reals, sigma: float) -> float | Reals:
     Source:
         the derivative of the density, set to zero.
     """
-    centre = np.asarray(_inputs.reals("distance", distance, 0.0, LARGEST))
+    centre = np.atleast_1d(_inputs.reals("distance", distance, 0.0, LARGEST))
     sigma = checks.number("sigma", sigma, SMALLEST, LARGEST)
     # Beyond FLAT the mode is the centre, so that no ratio has to be larger.
     nearest = np.minimum(centre, FLAT * sigma)
     above = np.maximum((nearest - sigma) / sigma * ((nearest + sigma) / sigma), 0.0)
     found = centre * np.tanh(_root(above))
-    return np.asarray(found) if isinstance(distance, np.ndarray) else float(found)
+    return found.reshape(distance.shape) if isinstance(distance, np.ndarray) else float(found[0])
 
 
 def _root(above: Reals) -> Reals:
