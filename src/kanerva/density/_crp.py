@@ -108,8 +108,9 @@ class Restaurant(Rule):
 
     def write(self, state: State, rows: Tensor) -> tuple[State, Tensor]:
         """Seat rows one after the other."""
-        seats = Seats(self, state)
-        ids = [seats.enter(row)[0] for row in rows.cpu().numpy()]
+        seats, points = Seats(self, state), _contiguous(rows)
+        hard = self.assign == "hard"
+        ids = refined_hard(seats, points, 0) if hard else [seats.enter(row)[0] for row in points]
         return seats.state(rows), _ids(ids, rows)
 
     def fit(
@@ -121,8 +122,13 @@ class Restaurant(Rule):
             refuse("known", known, must="None for this mixture", do=do)
         seats = Seats(self, State(rows[:0], rows.new_zeros(0)))
         refined = refined_hard if self.assign == "hard" else refined_soft
-        ids = refined(seats, rows.cpu().numpy(), sweeps)
+        ids = refined(seats, _contiguous(rows), sweeps)
         return seats.state(rows), _ids(ids, rows)
+
+
+def _contiguous(rows: Tensor) -> Points:
+    # numba would compile its kernel again for other layouts.
+    return np.ascontiguousarray(rows.cpu().numpy())
 
 
 def _ids(ids: Any, like: Tensor) -> Tensor:

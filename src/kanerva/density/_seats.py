@@ -1,7 +1,8 @@
 """The memories of a restaurant while rows enter and leave, one after the other.
 
-Rows are few numbers, for which the calls of NumPy take less time than those of torch. Every sum
-over coordinates is that of one memory alone, so that the result does not depend on blocks of rows.
+Rows are few numbers, for which the calls of NumPy take less time than those of torch; numba, where
+it is installed, seats rows that create no memory. Both sum over coordinates in their order, so that
+they agree in every bit, and the result does not depend on blocks of rows.
 """
 
 import math
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kanerva._core.errors import refuse
+from kanerva._engine import tiles
 from kanerva.density._rule import State
 
 __all__ = ["Seats", "refined_hard", "refined_soft"]
@@ -24,12 +26,15 @@ REST = 1e-9
 TINY = float(np.finfo(np.float64).tiny)
 
 Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
 # The memory that holds a row, or how much of it each memory holds.
 Place = Any
 
 
 class Seats:
     """Means and counts in arrays with room for further memories.
+
+    The place after the memories that are there is that of the unborn one, whose mean is 0.
 
     Args:
         rule: the ``Restaurant``.
@@ -39,20 +44,32 @@ class Seats:
     def __init__(self, rule: Any, state: State) -> None:
         self.born, self.dim = state.means.shape
         self.hard = rule.assign == "hard"
+        self.compiled = tiles.kernels(state.means) if self.hard else None
         self.discount, self.shrinkage = rule.discount, rule.shrinkage
         self.log_new, self.ratio = rule.log_new, rule.log_ratio(self.dim)
         self.slope, self.slope_new = -rule.kernel.beta / 2, -rule.unborn.beta / 2
         room = max(8, 2 * self.born)
-        self.means, self.apart = np.zeros((room, self.dim)), np.empty((room, self.dim))
-        self.counts, self.logs, self.terms = np.zeros(room), np.zeros(room), np.empty(room)
-        self.means[: self.born] = state.means.cpu().numpy()
+        # Columns are memories, so that one call of NumPy adds a coordinate of all of them.
+        self.means, self.counts, self.logs = np.zeros((self.dim, room)), *np.zeros((2, room))
+        self.means[:, : self.born] = state.means.cpu().numpy().T
         self.counts[: self.born] = state.counts.cpu().numpy()
         self._weigh(slice(0, self.born))
+        self._expect()
 
     def state(self, like: Tensor) -> State:
         """Return what is stored, as tensors."""
-        parts = (self.means[: self.born], self.counts[: self.born])
+        parts = (self.means[:, : self.born].T.copy(), self.counts[: self.born])
         return State(*(torch.tensor(part, device=like.device) for part in parts))
+
+    def join(self, first: int, rows: Floats, ids: Ids) -> tuple[int, bool]:
+        """Seat rows by numba, if chosen, up to one that creates or empties a memory.
+
+        Return this row, and whether a row before it changed its memory.
+        """
+        if self.compiled is None:
+            return first, False
+        rule = (self.born, self.slope, self.slope_new, self.discount, self.shrinkage)
+        return self.compiled.join(first, rows, ids, self.means, self.counts, self.logs, rule)
 
     def enter(self, row: Floats) -> tuple[int, Place]:
         """Assign a row; return the memory with the largest term, and where the row is held."""
@@ -63,7 +80,8 @@ class Seats:
             must = "such that squared distances over sigma^2 stay within float64"
             refuse("x", got=got, must=must, do=do)
         if best == born:
-            self._insert(born)
+            self.born += 1
+            self._expect()
         if self.hard:
             self.put(row, best)
             return best, best
@@ -85,78 +103,94 @@ class Seats:
         at, share = (place, 1.0) if self.hard else (slice(0, len(place)), place)
         self.counts[at] += sign * share
         size = sign * share / (self.counts[at] + self.shrinkage)
-        size = size if self.hard else size[:, None]
-        self.means[at] += size * (row - self.means[at])
+        row = row if self.hard else row[:, None]
+        self.means[:, at] += size * (row - self.means[:, at])
         self._weigh(at)
 
     def drop(self, place: int) -> None:
         """Remove a memory; those born after it move up."""
         for array in (self.means, self.counts, self.logs):
-            array[place : self.born - 1] = array[place + 1 : self.born].copy()
+            array[..., place : self.born - 1] = array[..., place + 1 : self.born].copy()
         self.born -= 1
+        self._expect()
 
     def back(self, place: int) -> None:
         """Let the memory that was born last be born in another place."""
         for array in (self.means, self.counts, self.logs):
-            array[place : self.born] = np.roll(array[place : self.born], 1, axis=0)
+            array[..., place : self.born] = np.roll(array[..., place : self.born], 1, axis=-1)
 
-    def _insert(self, place: int) -> None:
-        """Create a memory that holds nothing."""
-        if place == len(self.counts):
-            self.means = np.concatenate([self.means, np.zeros_like(self.means)])
-            self.apart = np.empty_like(self.means)
-            for name in ("counts", "logs", "terms"):
-                setattr(self, name, np.resize(getattr(self, name), len(self.means)))
-        self.means[place], self.counts[place] = 0.0, 0.0
-        self.born += 1
+    def _expect(self) -> None:
+        """Prepare the place of the memory that is not created yet."""
+        born = self.born
+        if born == len(self.counts):
+            for name in ("means", "counts", "logs"):
+                array = getattr(self, name)
+                setattr(self, name, np.concatenate([array, np.zeros_like(array)], -1))
+        self.means[:, born], self.counts[born] = 0.0, 0.0
+        self.logs[born] = self.log_new(born) + self.ratio
+        self.apart = np.empty((self.dim, born + 1))
 
     def _weigh(self, at: Any) -> None:
         """Keep the logarithms of what memories weigh."""
-        if self.hard and not isinstance(at, slice):
-            self.logs[at] = math.log(max(self.counts[at] - self.discount, TINY))
+        left = np.maximum(self.counts[at] - self.discount, TINY)
+        # The logarithms of NumPy and of the C library, which numba calls, may differ in a bit.
+        if not self.hard:
+            self.logs[at] = np.log(left)
+        elif isinstance(at, slice):
+            self.logs[at] = [math.log(one) for one in left.tolist()]
         else:
-            self.logs[at] = np.log(np.maximum(self.counts[at] - self.discount, TINY))
+            self.logs[at] = math.log(left)
 
     def _terms(self, row: Floats) -> Floats:
         """Return the terms of the memories and of the unborn one."""
-        born = self.born
-        terms = self.terms[: born + 1] if born < len(self.terms) else np.empty(born + 1)
-        apart = self.apart[:born]
+        born, apart = self.born, self.apart
         with np.errstate(over="ignore"):
-            np.subtract(self.means[:born], row, out=apart)
+            np.subtract(self.means[:, : born + 1], row[:, None], out=apart)
             np.multiply(apart, apart, out=apart)
-            terms[:born] = apart.sum(-1)
-            terms[:born] *= self.slope
-            new = self.slope_new * float((row * row).sum())
-        terms[:born] += self.logs[:born]
-        terms[born] = self.log_new(born) + self.ratio + new
+            # NumPy adds one coordinate after the other where there are two memories or more. It may
+            # choose another order for the unborn one alone, which is compared with nothing.
+            terms: Floats = apart.sum(0)
+        terms[:born] *= self.slope
+        terms[born] *= self.slope_new
+        terms += self.logs[: born + 1]
         return terms
 
 
 def refined_hard(seats: Seats, rows: Floats, sweeps: int) -> list[int]:
     """Seat rows, then let each leave and enter again, until none changes its memory."""
-    ids = np.array([seats.enter(row)[0] for row in rows], dtype=np.int64)
-    for _ in range(sweeps):
-        moved = False
-        for index, row in enumerate(rows):
-            before = int(ids[index])
-            seats.take(row, before)
-            alone = bool(seats.counts[before] < 0.5)
-            if alone:
-                seats.drop(before)
-                ids[ids > before] -= 1
-            found = seats.enter(row)[0]
-            if alone and found == seats.born - 1 and seats.counts[found] == 1:
-                # It created its own memory again, which keeps its place.
-                seats.back(before)
-                ids[ids >= before] += 1
-                found = before
-            elif alone or found != before:
-                moved = True
-            ids[index] = found
+    ids = np.full(len(rows), -1)
+    for _ in range(1 + sweeps):
+        moved, index = False, 0
+        while True:
+            index, joined = seats.join(index, rows, ids)
+            moved |= joined
+            if index == len(rows):
+                break
+            moved |= _reseated(seats, rows[index], index, ids)
+            index += 1
         if not moved:
             break
     return ids.tolist()
+
+
+def _reseated(seats: Seats, row: Floats, index: int, ids: Ids) -> bool:
+    """Let a row leave its memory, if any, and enter; return whether that changes its memory."""
+    before, alone = int(ids[index]), False
+    if before >= 0:
+        seats.take(row, before)
+        alone = bool(seats.counts[before] < 0.5)
+    if alone:
+        seats.drop(before)
+        ids[ids > before] -= 1
+    found = seats.enter(row)[0]
+    again = alone and found == seats.born - 1 and seats.counts[found] == 1
+    if again:
+        # It created its own memory again, which keeps its place.
+        seats.back(before)
+        ids[ids >= before] += 1
+        found = before
+    ids[index] = found
+    return not again and (alone or found != before)
 
 
 def refined_soft(seats: Seats, rows: Floats, sweeps: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from kanerva._engine.kernels.packed import agreements, gather, mark, scatter, unpack
 from kanerva._engine.kernels.scores import closeness, pick
+from kanerva._engine.kernels.seats import join
 from kanerva._engine.kernels.weights import caps, exponentials, look_up
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "closeness",
     "exponentials",
     "gather",
+    "join",
     "look_up",
     "mark",
     "pick",

@@ -13,11 +13,22 @@ LOOSE = {"contract", "reassoc", "nnan", "nsz"}
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function without the wrappers around it, such as run-time type checks."""
+    return _compile(function, LOOSE)
+
+
+def ordered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function whose operations keep their order, each rounded as by NumPy."""
+    return _compile(function, False)
+
+
+def _compile(function: Callable[..., Any], fastmath: Any) -> Callable[..., Any]:
+    """Compile a function, and keep the result in a file where there is a folder for it."""
+    options = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
     plain = inspect.unwrap(function)
     try:
-        return numba.njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")(plain)
+        return numba.njit(cache=True, **options)(plain)
     except RuntimeError:  # no folder for the cache
-        return numba.njit(nogil=True, fastmath=LOOSE, error_model="numpy")(plain)
+        return numba.njit(**options)(plain)
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
