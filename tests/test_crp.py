@@ -1,7 +1,6 @@
 """Memories that the data create, against steps by hand, loops and separate code."""
 
 import math
-import time
 from importlib.util import find_spec
 
 import numpy as np
@@ -316,22 +315,6 @@ def test_no_row_creates_nothing(engine):
     assert memory.write(torch.zeros(0, 3)).shape == memory.fit(torch.zeros(0, 3)).shape == (0,)
     assert len(memory) == 0
     assert memory.posterior(torch.zeros(2, 3)).tolist() == [[1.0], [1.0]]
-
-
-def test_a_row_takes_less_than_a_tenth_of_a_millisecond(engine):
-    """A fifth of that with numba."""
-    source = torch.Generator().manual_seed(0)
-    centres = 10 * torch.randn(100, 64, generator=source)
-    rows = centres[torch.arange(2000) % 100] + 0.5 * torch.randn(2000, 64, generator=source)
-    memory = density.crp(64, 1.0, 10.0, 0.01)
-    memory.write(centres)
-    seconds = []
-    for _ in range(5):  # the best of five, because the machine may be busy
-        start = time.process_time()
-        memory.write(rows)
-        seconds.append(time.process_time() - start)
-    assert len(memory) == 100
-    assert min(seconds) / 2000 < (20e-6 if engine == "numba" else 100e-6)
 
 
 def test_room_for_memories_grows(engine):

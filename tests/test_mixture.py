@@ -429,7 +429,7 @@ def test_a_row_of_zeros_has_no_direction():
     memory = density.elbo(2, 2, 0.5, "vmf")
     memory.write(torch.eye(2))
     for verb in (memory.write, memory.read, memory.elbo):
-        with pytest.raises(InputError, match="must be rows with a direction"):
+        with pytest.raises(InputError, match="must be of rows with a direction"):
             verb(torch.zeros(3, 2))
 
 

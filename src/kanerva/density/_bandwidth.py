@@ -26,7 +26,7 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @door
-def bandwidth(x: Float[Tensor, "m d"], shape: str = "gaussian") -> float:
+def bandwidth(x: Float[Tensor, "m d"] | arrays.Listed, shape: str = "gaussian") -> float:
     r"""Choose a bandwidth by leave-one-out likelihood.
 
     .. math:: \hat h = \arg\max_h \sum_i \log p_{-i}(x_i; h)
@@ -54,6 +54,7 @@ def bandwidth(x: Float[Tensor, "m d"], shape: str = "gaussian") -> float:
     Source: Habbema, Hermans and van den Broek 1974; Duin 1976.
     """
     shape = checks.choice("shape", shape, SHAPES)
+    x = arrays.listed(x, torch.float64, torch.device("cpu"))
     rows = arrays.finite("x", arrays.rows("x", arrays.floats("x", x))).double()
     # Halves of differences do not overflow. Over a power of two, which changes no digit, neither
     # do their squares.
@@ -75,7 +76,7 @@ def bandwidth(x: Float[Tensor, "m d"], shape: str = "gaussian") -> float:
     if best == 0 or not math.isfinite(values[best]):
         must = "rows whose leave-one-out likelihood has a largest value"
         do = "remove copies of rows, or choose a bandwidth"
-        refuse("x", got="rows of which too many are equal or alone", must=must, do=do)
+        refuse("x", got="rows of which too many are copies", must=must, do=do)
     found = _least(loss, tried[best - 1], tried[min(best + 1, steps - 1)])
     return 2 * unit * math.exp(found)
 

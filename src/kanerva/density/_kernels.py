@@ -99,7 +99,7 @@ class Directional(Kernel):
         size = rows.detach().abs().amax(-1, keepdim=True)
         if not arrays.tracing() and (size == 0).any():
             got = f"zeros in {int((size == 0).sum())} of {size.numel()} rows"
-            must = "rows with a direction, not all zero"
+            must = "of rows with a direction, not all zero"
             refuse(name, got=got, must=must, do="leave these rows out")
         # Squares of scaled rows neither overflow nor vanish.
         return nn.functional.normalize(rows / torch.where(size > 0, size, 1.0), dim=-1)

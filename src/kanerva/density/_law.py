@@ -83,7 +83,8 @@ def directed(name: str, rows: Tensor, short: float = 0.0) -> Tensor:
     if zeros:
         got = f"zeros in {zeros} of {len(rows)} rows"
         do = "leave these rows out"
-        refuse(name, got=got, must="rows with a direction, not all zero", do=do)
+        must = "of rows with a direction, not all zero"
+        refuse(name, got=got, must=must, do=do)
     return rows
 
 

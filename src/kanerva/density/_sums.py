@@ -8,14 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kanerva.separation import Separation
-from kanerva.separation._base import Mask, Scores, logged
+from kanerva.separation._base import LogWeights, Mask, Scores, logged
 
 __all__ = ["LogSum"]
 
 
 @dataclass(frozen=True)
-class LogSum(Separation):
+class LogSum(LogWeights):
     r"""The logarithm of a sum of kernels.
 
     .. math:: \Phi = \log \sum_i K(s_i), \quad w_i = \frac{K(s_i)}{\sum_j K(s_j)}
@@ -23,22 +22,23 @@ class LogSum(Separation):
     Unlike the potential of softmax it has a value at beta = 0.
 
     Args:
-        logs: from scores to log K(s), -inf where the kernel is zero.
+        term: from scores to log K(s), -inf where the kernel is zero.
     """
 
-    logs: Callable[[Tensor], Tensor]
-    normalised = True
+    term: Callable[[Tensor], Tensor]
     priors = True
 
-    def forward(self, scores: Scores, mask: Mask = None) -> Scores:
-        """Return the share of each kernel in the sum; zeros where all are zero."""
-        logs = logged(self.logs(scores), mask)
-        total = logs.logsumexp(-1, keepdim=True)
-        return (logs - torch.where(total == -math.inf, 0.0, total)).exp()
+    def logs(self, scores: Scores) -> Scores:
+        """Return log K(s)."""
+        return self.term(scores)
 
     def phi(self, scores: Scores, mask: Mask = None) -> Float[Tensor, "*batch"]:
         """Return the logarithm of the sum."""
-        return logged(self.logs(scores), mask).logsumexp(-1)
+        logs = logged(self.logs(scores), mask)
+        # Unlike that of torch's logsumexp, the gradient keeps its digits where logs are large.
+        top = logs.detach().amax(-1, keepdim=True)
+        top = torch.where(top == -math.inf, 0.0, top)
+        return (logs - top).exp().sum(-1).log() + top.squeeze(-1)
 
     def join(self, potentials: Float[Tensor, "parts *batch"]) -> Float[Tensor, "*batch"]:
         """Return the logarithm of the sum over all keys."""

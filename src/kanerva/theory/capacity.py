@@ -487,7 +487,7 @@ def kernel(dim: int, beta: float, unit: str = "log2") -> float:
     dim = checks.integer("dim", dim, 1, checks.BITS)
     beta = checks.number("beta", beta, 0.0, 1e300)
     unit = checks.choice("unit", unit, UNITS)
-    return _count(unit, beta - float(log_mean(dim, np.array(beta))))
+    return _count(unit, beta - float(log_mean(dim, np.array([beta]))[0]))
 
 
 def squared_quantile(bits: int, fidelity: float) -> float:

@@ -78,10 +78,11 @@ def expected(
         if n.dtype.kind not in "iu":
             do = "convert it with n.astype(int)"
             refuse("n", n, must="integers >= 0", do=do, error=InputTypeError)
-        counts = np.asarray(_inputs.reals("n", n, 0, _inputs.PATTERNS))
-        return _tables(counts, concentration, discount)
-    count = np.array(float(checks.integer("n", n, 0, _inputs.PATTERNS)))
-    return float(_tables(count, concentration, discount))
+        # Arrays of no dimension become numbers on the way.
+        counts = np.atleast_1d(_inputs.reals("n", n, 0, _inputs.PATTERNS))
+        return _tables(counts, concentration, discount).reshape(n.shape)
+    count = np.array([float(checks.integer("n", n, 0, _inputs.PATTERNS))])
+    return float(_tables(count, concentration, discount)[0])
 
 
 def _tables(

@@ -5,6 +5,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from kanerva import density
+from kanerva._core.errors import InputError, refuse
 from kanerva.lab.density._fitted import Fitted, Row, mean
 
 __all__ = ["kernels"]
@@ -30,7 +31,12 @@ def kernels(
         held: rows that were held out, for the curve alone.
         bandwidth: None for the one of the largest leave-one-out likelihood.
     """
-    width = density.bandwidth(kept, shape) if bandwidth is None else bandwidth
+    try:
+        width = density.bandwidth(kept, shape) if bandwidth is None else bandwidth
+    except InputError as error:
+        must = f"of rows for which the leave-one-out likelihood chooses a bandwidth of {shape}"
+        do = "give one by --bandwidth, or name other memories by --memory"
+        refuse("data", must=must, got=error.got, do=do)
     found = _density(shape, kept, width)
     left = found.leave_one_out()
     curve: list[Row] = []

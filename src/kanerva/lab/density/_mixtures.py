@@ -26,9 +26,9 @@ REFINEMENTS, EM = 5, 25
 # A memory with less than this share of a row left is empty.
 EMPTY = 1e-9
 VALIDATED = (
-    "of {} values below the standard deviation of the rows, a fifth of the kept rows is most "
-    "likely under it, given the rest; the leave-one-out bandwidth of kernels is made for one "
-    "kernel a row, and too narrow for memories of many rows"
+    "of {} values up to the standard deviation of the rows, it is the one under which a fifth of "
+    "the kept rows is most likely, in a mixture of the other four fifths; the leave-one-out "
+    "bandwidth of kernels is made for one kernel a row, and too narrow for memories of many rows"
 )
 
 SHARED = "that of the CRP mixture, and as many memories: the two differ in how rows are held"

@@ -200,6 +200,6 @@ def nats(value: float | None, error: float | None = None) -> str:
     if value is None:
         return "−∞"
     if error is None:
-        return f"{value:.1f}".replace("-", "−")
+        return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
     decimals = 1 if error >= 0.095 else 2
     return f"{value:.{decimals}f} ± {error:.{decimals}f}".replace("-", "−")

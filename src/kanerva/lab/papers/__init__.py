@@ -40,7 +40,15 @@ from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
 from kanerva.lab.papers.keeler1988 import hopfield
 from kanerva.lab.papers.schaeffer2024 import capacity as capacity2024
-from kanerva.lab.papers.schaeffer2024 import clusters, crp, elbo, in_context, sphere, tokens
+from kanerva.lab.papers.schaeffer2024 import (
+    clusters,
+    crp,
+    elbo,
+    energies,
+    in_context,
+    sphere,
+    tokens,
+)
 from kanerva.lab.papers.willshaw1969 import sparse
 from kanerva.lab.recipe import Recipe
 
@@ -115,6 +123,7 @@ MODULES = (
     automata,
     links,
     neighbours,
+    energies,
     in_context,
     elbo,
     crp,
