@@ -9,7 +9,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from scipy import integrate
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, vonmises_fisher
 from sklearn.neighbors import KernelDensity
@@ -82,12 +81,10 @@ def test_likelihoods_are_those_of_scikit_learn(shape, dim, weighted):
 def test_kernels_integrate_to_one_on_a_line(shape):
     found = Density(kernels(normal(5, 1), 0.5, shape, PRIOR))
 
-    def p(x):
-        return found.log_prob(torch.tensor([x], dtype=torch.float64)).exp().item()
-
-    breaks = sorted(normal(5, 1).squeeze(-1).tolist())
-    total, _ = integrate.quad(p, -30, 30, points=breaks, limit=400)
-    assert total == pytest.approx(1, abs=1e-6)
+    step = 1e-4
+    line = torch.arange(-15 + step / 2, 15, step, dtype=torch.float64).unsqueeze(-1)
+    total = found.log_prob(line).exp().sum().item() * step
+    assert total == pytest.approx(1, abs=1e-7)
 
 
 def plane(found, reach=8.0, count=801):
@@ -271,19 +268,19 @@ def test_beyond_twenty_bits_the_normaliser_is_estimated_or_refused():
 def test_annealed_estimates_are_within_four_errors_of_enumeration(name):
     rule, _ = BOLTZMANN[name]
     found = Density(on_bits(similarity.dot, rule, bits.random(3, 10, seed=3)), temperature=6.0)
-    for seed in range(3):
-        estimate = found.annealed(seed=seed)
+    for seed in range(2):
+        estimate = found.annealed(steps=40, seed=seed)
         assert abs(estimate.value - found.log_normaliser) < 4 * estimate.error
-        assert estimate == found.annealed(seed=seed)
-    assert estimate.error < 0.2
+    assert estimate.error < 0.4
 
 
 def test_annealed_estimates_of_a_density_that_is_zero_at_most_vectors():
     memory = kanerva.sdm_patterns(8, 2)
     memory.write(bits.random(2, 8, seed=0))
     found = Density(memory)
-    estimate = found.annealed(walks=500)
+    estimate = found.annealed(walks=500, steps=30)
     assert abs(estimate.value - found.log_normaliser) < 4 * estimate.error
+    assert estimate == found.annealed(walks=500, steps=30)
 
 
 @pytest.mark.untyped
