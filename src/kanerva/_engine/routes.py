@@ -177,10 +177,11 @@ def energy(
 ) -> Tensor:
     """Return R(q) - Phi(s(q)) for queries ``(b, d)``; +inf where Phi is the log of nothing."""
     size = regulariser(similarity)(query.to(wide(query.dtype)))
-    return finite(size, query) - _potential(query, keys, similarity, separation, mask)
+    return finite(size, query) - potential(query, keys, similarity, separation, mask)
 
 
-def _potential(
+@unmixed
+def potential(
     query: Tensor, keys: Rows, similarity: Similarity, separation: Separation, mask: Mask
 ) -> Tensor:
     """Return the potential for queries ``(b, d)``: finite, or -inf."""

@@ -44,12 +44,23 @@ class Closed(Stored):
         """Return the logarithm of the sum of kernels, less the regulariser over T."""
         return self._level(rows, self.given.kept)
 
+    def slope(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logarithm and its gradient: where it is the shift of a read, by a read."""
+        if not self.kind.shifts:
+            return super().slope(rows)
+
+        def read(some: Tensor, kept: Any, similarity: Any) -> Tensor:
+            keys = self.given.keys
+            return routes.field(some, keys, keys, similarity, self.given.rule, kept).value
+
+        with torch.no_grad():
+            shift = self._exactly(read, rows, self.given.kept) - rows
+            return self.log_weight(rows), shift / self.temperature
+
     def _level(self, rows: Tensor, kept: Any) -> Tensor:
         def level(some: Tensor, kept: Any, similarity: Any) -> Tensor:
-            found = -routes.energy(some, self.given.keys, similarity, self.kind.rule, kept)
-            # The energy above holds the regulariser once, not once over T.
-            size = routes.regulariser(similarity)(some)
-            return found + (1 - 1 / self.temperature) * size
+            found = routes.potential(some, self.given.keys, similarity, self.kind.rule, kept)
+            return found - routes.regulariser(similarity)(some) / self.temperature
 
         return self._exactly(level, rows, kept)
 

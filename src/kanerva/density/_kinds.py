@@ -33,6 +33,7 @@ class Kind(NamedTuple):
         draw: from a generator and centres ``(n, d)`` to points.
         scaled: whether a kernel also has the factor exp(beta |k|^2 / 2).
         biased: whether a bias b of a key is a factor exp(beta b).
+        shifts: whether the gradient of the logarithm is (read - x) / T.
     """
 
     space: str
@@ -42,6 +43,7 @@ class Kind(NamedTuple):
     draw: Draw
     scaled: bool = False
     biased: bool = True
+    shifts: bool = False
 
 
 def kind_of(similarity: Any, rule: Separation, dim: int, bits: bool) -> Kind | None:
@@ -72,11 +74,10 @@ def _exponential(similarity: Any, rule: Separation, dim: int, bits: bool) -> Kin
         draw: Draw = partial(_draws.laplace, width=temperature)
         return Kind("real", rise, temperature, whole, draw)
     sigma = temperature**0.5
-    whole, draw = (
-        partial(log_normaliser, "gaussian", dim, sigma),
-        partial(_draws.gaussian, sigma=sigma),
-    )
-    return Kind("real", rise, temperature, whole, draw, scaled=shape == "product")
+    whole = partial(log_normaliser, "gaussian", dim, sigma)
+    draw = partial(_draws.gaussian, sigma=sigma)
+    product = shape == "product"
+    return Kind("real", rise, temperature, whole, draw, scaled=product, shifts=True)
 
 
 def _bernoulli(similarity: Any, rise: LogSum, beta: float, dim: int) -> Kind | None:
