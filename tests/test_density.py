@@ -836,7 +836,6 @@ def test_bandwidths_of_odd_rows():
         torch.tensor([[0.0, math.nan], [1.0, 2.0]]),
         torch.zeros(5),
         torch.zeros(5, 2, dtype=torch.int64),
-        [[0.0], [1.0]],
     ],
 )
 def test_rows_without_a_bandwidth_are_refused(x):
@@ -870,3 +869,18 @@ def test_queries_times_rows_are_never_in_memory(work):
         [sys.executable, "-c", script], capture_output=True, check=True, text=True
     )
     assert int(told.stdout) * 1024 < 0.5 * 8 * 400 * 100_000 + 2**28
+
+
+def test_a_list_has_a_bandwidth_too():
+    rows = [[0.0], [1.0], [2.5]]
+    expected = density.bandwidth(torch.tensor(rows, dtype=torch.float64))
+    assert density.bandwidth(rows) == expected
+
+
+@pytest.mark.parametrize("far", [1e5, 1e7])
+def test_posteriors_and_scores_of_far_rows_keep_their_digits(far):
+    memory = density.kernel(1, 0.01, dtype=torch.float64)
+    memory.write(torch.zeros(3, 1, dtype=torch.float64))
+    found, x = density.Density(memory), torch.tensor([far], dtype=torch.float64)
+    torch.testing.assert_close(found.posterior(x), torch.full((3,), 1 / 3, dtype=torch.float64))
+    torch.testing.assert_close(found.score(x), -x / 0.01**2)
