@@ -136,6 +136,10 @@ RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module
 
 # Published experiments without a recipe, and why.
 ABSENT = {
+    "Groups in eleven further tables and sets of pictures (Schaeffer and others 2024)": (
+        "they are downloaded. `bridge.clusters` has the four that come with scikit-learn; the "
+        "publication prints no table of numbers."
+    ),
     "Recall of two films of gorillas, and of Fashion-MNIST (Burns 2024)": (
         "the films are not published, and the pictures are downloaded. `cdam.video` has another "
         "film and generated ones in their place, `cdam.images` digits."

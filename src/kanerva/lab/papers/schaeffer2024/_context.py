@@ -95,7 +95,7 @@ def normal(query: Tensor, mean: Tensor, variance: float) -> Tensor:
 
 
 def true(drawn: Mixtures, query: Queries) -> Energies:
-    """Return the energy of who knows the mixtures: -log p."""
+    """Return the energy of the true mixtures: -log p."""
     each = normal(query[..., None, :], drawn.means[:, None], DEVIATION**2)
     return math.log(COMPONENTS) - each.logsumexp(-1)
 

@@ -12,7 +12,7 @@ from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 __all__ = ["in_context"]
 
 TRUTH, WRITING, TRAINED = "truth", "writing memory", "trained"
-NAMES = {TRUTH: "who knows the mixture", WRITING: "a memory that writes the points"}
+NAMES = {TRUTH: "the true mixture", WRITING: "a memory that writes the points"}
 MAPPED, SIDE, BOX = (0, 1, 3, 7), 31, 9.0
 # Rank accuracy of the writing memory by the number of points seen: of 256 mixtures, with a standard
 # error of 0.011 and less, and of 24,000; and its rank correlation, of 256 mixtures.
