@@ -37,7 +37,7 @@ def command(monkeypatch, capsys, tmp_path):
 @pytest.fixture
 def plain(monkeypatch):
     """Do without figures, which take seconds."""
-    monkeypatch.setattr("kanerva.lab.density._save.find_spec", lambda name: None)
+    monkeypatch.setattr("kanerva.lab.report._files.find_spec", lambda name: None)
 
 
 def split(name, seed=0, hold=0.2):

@@ -157,7 +157,7 @@ def test_an_interrupted_probe_says_what_is_kept(command, monkeypatch, bert, text
 @pytest.fixture
 def plain(monkeypatch):
     """Do without figures, which take seconds."""
-    monkeypatch.setattr("kanerva.lab.probing._report.find_spec", lambda name: None)
+    monkeypatch.setattr("kanerva.lab.report._files.find_spec", lambda name: None)
 
 
 def test_a_language_model_tells_its_loss(plain, command, gpt2, texts, tmp_path):

@@ -165,7 +165,7 @@ def test_one_head_is_enough(tmp_path):
 def test_without_the_extra_there_are_only_tables(tmp_path, monkeypatch):
     there = importlib.util.find_spec
     monkeypatch.setattr(
-        "kanerva.lab.probing._report.find_spec",
+        "kanerva.lab.report._files.find_spec",
         lambda name: None if name == "jinja2" else there(name),
     )
     assert {path.suffix for path in probing.save(made_up(), tmp_path)} == {".csv", ".json"}

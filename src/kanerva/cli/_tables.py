@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -11,7 +12,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-__all__ = ["Grid", "console", "count", "fitted", "grid"]
+__all__ = ["Grid", "bullets", "console", "count", "ending", "fitted", "grid"]
 
 # The width of what goes into a file or a pipe, where no line is folded.
 ENDLESS = 100_000
@@ -69,6 +70,20 @@ def fitted(table: Table) -> Grid:
     made = Grid()
     made.columns, made.rows = table.columns, table.rows
     return made
+
+
+def bullets(console: Console, sentences: Iterable[str]) -> None:
+    """Print sentences, one a line."""
+    console.print(*(Text(f"· {sentence}") for sentence in sentences), sep="\n")
+
+
+def ending(console: Console, files: Sequence[Path], tables: str) -> None:
+    """Print where the report is; without the extra for reports, where the tables are."""
+    if files[-1].suffix == ".html":
+        console.print(Text(f"Report: {files[-1]}"))
+    else:
+        extra = 'For figures and a report: pip install "kanerva[plot]"'
+        console.print(Text(f"{tables}. {extra}"))
 
 
 def count(number: int, what: str) -> str:

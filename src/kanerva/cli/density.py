@@ -10,7 +10,7 @@ from rich.text import Text
 from kanerva._core.errors import door
 from kanerva._core.locks import locked
 from kanerva.cli._app import app, bar, interruptible
-from kanerva.cli._tables import console, grid
+from kanerva.cli._tables import bullets, console, ending, grid
 from kanerva.cli.recall import CROP, DATA, DROP, LABEL, SCALE, Recall
 
 __all__: list[str] = []  # the command is the interface
@@ -95,12 +95,8 @@ def _print(result: Any, files: list[Path]) -> None:
         column.justify = "right"
     screen.print(table)
     screen.print()
-    screen.print(*(Text(f"· {sentence}") for sentence in result.verdicts), sep="\n")
+    bullets(screen, result.verdicts)
     screen.print()
-    screen.print(*(Text(f"· {sentence}") for sentence in result.notes), sep="\n")
+    bullets(screen, result.notes)
     screen.print()
-    if files[-1].suffix == ".html":
-        screen.print(Text(f"Report: {files[-1]}"))
-    else:
-        extra = 'For figures and a report: pip install "kanerva[plot]"'
-        screen.print(Text(f"Tables: {files[0].parent}. {extra}"))
+    ending(screen, files, f"Tables: {files[0].parent}")

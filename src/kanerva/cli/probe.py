@@ -10,7 +10,7 @@ from rich.text import Text
 from kanerva._core import checks
 from kanerva._core.errors import InputFileError, door, refuse
 from kanerva.cli._app import app, bar, interruptible
-from kanerva.cli._tables import console, grid
+from kanerva.cli._tables import bullets, console, ending, grid
 
 __all__: list[str] = []  # the command is the interface
 
@@ -121,14 +121,9 @@ def _print(result: Any, files: list[Path]) -> None:
             table.add_row(Text(row["title"]), *(_cell(row[name], 3) for name in known))
         screen.print(table)
     screen.print()
-    sentences = (*result.notes, *result.verdicts)
-    screen.print(*(Text(f"· {sentence}") for sentence in sentences), sep="\n")
+    bullets(screen, (*result.notes, *result.verdicts))
     screen.print()
-    if files[-1].suffix == ".html":
-        screen.print(Text(f"Report: {files[-1]}"))
-    else:
-        extra = 'For figures and a report: pip install "kanerva[plot]"'
-        screen.print(Text(f"Tables: {files[0].parent}. {extra}"))
+    ending(screen, files, f"Tables: {files[0].parent}")
 
 
 def _cell(value: Any, digits: int) -> str:

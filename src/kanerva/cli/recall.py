@@ -12,8 +12,8 @@ from kanerva._core import checks
 from kanerva._core.errors import door, refuse
 from kanerva._core.locks import locked
 from kanerva.cli._app import app, bar, interruptible
+from kanerva.cli._tables import bullets, ending, fitted
 from kanerva.cli._tables import console as terminal
-from kanerva.cli._tables import fitted
 
 __all__: list[str] = []  # the command is the interface
 
@@ -158,21 +158,17 @@ def _print(result: Any, files: list[Path]) -> None:
 
     console, level = terminal(), recall_.shown_level(result.rows)
     if result.best:
-        console.print(*(Text(f"· {sentence}") for sentence in result.best), sep="\n")
+        bullets(console, result.best)
     console.print()
     console.print(Text(f"{result.name} at {result.manifest['damage']} {level:g}", style="bold"))
     lines = recall_.overview(result, level)
     console.print(fitted(report.table(lines, [name for name in TERMINAL if name in lines[0]])))
     console.print()
-    console.print(*(Text(f"· {sentence}") for sentence in result.verdicts), sep="\n")
+    bullets(console, result.verdicts)
     console.print()
-    console.print(*(Text(f"· {note}") for note in result.notes), sep="\n")
+    bullets(console, result.notes)
     console.print()
-    if files[-1].suffix == ".html":
-        console.print(Text(f"Report: {files[-1]}"))
-    else:
-        extra = 'For figures and a report: pip install "kanerva[plot]"'
-        console.print(Text(f"Table: {files[0]}. {extra}"))
+    ending(console, files, f"Table: {files[0]}")
 
 
 def _levels(text: str) -> tuple[float, ...]:

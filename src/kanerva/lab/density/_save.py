@@ -1,7 +1,6 @@
 """Write an evaluation to a folder: its tables, its manifest, its figures and its report."""
 
 import math
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from kanerva.lab import plot, report
 from kanerva.lab.density import _tables
 from kanerva.lab.density._evaluate import Evaluation
 from kanerva.lab.report import Section
+from kanerva.lab.report._files import draws, write_page, write_tables
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -58,7 +58,7 @@ def save(result: Evaluation, folder: str | Path) -> list[Path]:
     checks.instance("result", result, Evaluation, "give the result of density.evaluate")
     folder = files.folder(folder)
     written = _write_tables(result, folder)
-    if not all(map(find_spec, ("matplotlib", "jinja2"))):
+    if not draws():
         return written
     figures = _figures(result, folder, written)
     page = report.article(
@@ -73,10 +73,7 @@ def save(result: Evaluation, folder: str | Path) -> list[Path]:
         grids=[],
         manifest=result.manifest,
     )
-    written.append(folder / "report.html")
-    with files.atomic(written[-1]) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
-    return written
+    return [*written, write_page(page, folder)]
 
 
 def _write_tables(result: Evaluation, folder: Path) -> list[Path]:
@@ -87,9 +84,7 @@ def _write_tables(result: Evaluation, folder: Path) -> list[Path]:
         "strangest.csv": result.strangest,
         "curves.csv": result.curves,
     }
-    written = [folder / name for name, rows in tables.items() if rows]
-    for path in written:
-        report.write_csv(tables[path.name], path)
+    written = write_tables(tables, folder)
     found = {name: getattr(result, name) for name in ("best", "verdicts", "notes")}
     written.append(folder / "manifest.json")
     report.write_json(result.manifest | found, written[-1])

@@ -1,7 +1,6 @@
 """Write an examination of a transformer to files: tables, figures and a page."""
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from kanerva.lab.probing._columns import CONTROLS, EFFECTS, HEADS, store_columns
 from kanerva.lab.probing._examination import Examination
 from kanerva.lab.probing._figures import FIGURES, drawings
 from kanerva.lab.report import Column, Grid, Section
+from kanerva.lab.report._files import draws, write_page
 
 __all__ = ["save"]
 
@@ -93,7 +93,7 @@ def save(examination: Examination, folder: str | Path) -> list[Path]:
     written = _write_tables(examination, folder)
     if earlier:
         _remove_earlier(folder, written)
-    if not all(map(find_spec, ("matplotlib", "jinja2"))):
+    if not draws():
         return written
     figures: dict[str, Figure] = {}
     for drawing in drawings(examination):
@@ -108,10 +108,7 @@ def save(examination: Examination, folder: str | Path) -> list[Path]:
         grids=[Grid("Every head", _with_names(examination.rows), HEADS, "full slim")],
         manifest=examination.manifest,
     )
-    written.append(folder / "report.html")
-    with files.atomic(written[-1]) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return written
+    return [*written, write_page(page, folder)]
 
 
 def _write_tables(found: Examination, folder: Path) -> list[Path]:

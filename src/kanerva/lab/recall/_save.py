@@ -1,13 +1,13 @@
 """Write a comparison to a folder: its tables, its manifest, its figures and its report."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from kanerva._core import checks, files
 from kanerva._core.errors import door, refuse
 from kanerva.lab import plot, report
 from kanerva.lab.recall._compare import Comparison
+from kanerva.lab.report._files import draws, write_page, write_tables
 
 __all__ = ["save"]
 
@@ -47,7 +47,7 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
         refuse("columns", columns, must="the names of measures", do="give ['exact']")
     folder = files.folder(folder)
     written = _tables(result, folder)
-    if not all(map(find_spec, ("matplotlib", "jinja2"))):
+    if not draws():
         return written
     figures = _figures(result, folder, columns[0], written)
     stored = f"{result.manifest['patterns']:,}"
@@ -63,10 +63,7 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
         notes=result.notes,
         manifest=result.manifest,
     )
-    written.append(folder / "report.html")
-    with files.atomic(written[-1]) as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")
-    return written
+    return [*written, write_page(page, folder)]
 
 
 def _tables(result: Comparison, folder: Path) -> list[Path]:
@@ -77,9 +74,7 @@ def _tables(result: Comparison, folder: Path) -> list[Path]:
         "weights.csv": result.weights,
         "found.csv": result.found,
     }
-    written = [folder / name for name, rows in tables.items() if rows]
-    for path in written:
-        report.write_csv(tables[path.name], path)
+    written = write_tables(tables, folder)
     found = {"parameters": result.parameters, "capacity": result.capacity}
     texts = {name: getattr(result, name) for name in ("notes", "best", "verdicts")}
     written.append(folder / "manifest.json")
