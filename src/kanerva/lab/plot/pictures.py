@@ -19,7 +19,7 @@ __all__ = ["gallery"]
 
 @door("plot.gallery")
 def gallery(
-    pictures: Sequence[tuple[str, Shaped[np.ndarray, "k h w *rgb"]]], *, first: int = 2
+    pictures: Sequence[tuple[str, Shaped[np.ndarray, "_k h w *rgb"]]], *, first: int = 2
 ) -> "matplotlib.figure.Figure":
     """Draw rows of pictures: the originals, the cues, and the recalls of each memory.
 
