@@ -75,17 +75,14 @@ def chunks(rows: Tensor, width: int, mask: Mask = None) -> Iterator[tuple[Tensor
 def mask_of(mask: Mask, rows: slice | Tensor) -> Mask:
     """Take the mask of some queries; one row stands for all."""
     if isinstance(mask, Kept):
-        prior = mask.prior if len(mask.prior) == 1 else mask.prior[rows]
-        inner = mask_of(mask.mask, rows)
-        assert not isinstance(inner, Kept)
-        return Kept(inner, prior)
+        return Kept(*(mask_of(part, rows) for part in mask))  # type: ignore[arg-type]
     return mask if mask is None or len(mask) == 1 else mask[rows]
 
 
 def columns_of(mask: Mask, keys: slice) -> Mask:
     """Take the mask of some keys."""
     if isinstance(mask, Kept):
-        return Kept(None if mask.mask is None else mask.mask[:, keys], mask.prior[:, keys])
+        return Kept(*(columns_of(part, keys) for part in mask))  # type: ignore[arg-type]
     return mask if mask is None else mask[:, keys]
 
 

@@ -50,10 +50,11 @@ class Given(NamedTuple):
         """Whether anything but the vectors may differ from query to query."""
         return self.kept is not None or self.betas is not None
 
-    def of(self, rows: Tensor) -> "Given":
-        """Take some of the queries."""
-        betas = None if self.betas is None else self.betas[rows]
-        return self._replace(rows=self.rows[rows], kept=mask_of(self.kept, rows), betas=betas)
+    def of(self, places: Tensor, rows: Tensor | None = None) -> "Given":
+        """Take some of the queries, or put other rows in their place."""
+        rows = self.rows[places] if rows is None else rows
+        betas = None if self.betas is None else self.betas[places]
+        return self._replace(rows=rows, kept=mask_of(self.kept, places), betas=betas)
 
 
 def changes(method: Method) -> Method:

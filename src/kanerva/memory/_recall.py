@@ -163,14 +163,12 @@ class Recalls(Views):
         arrays.generator(seed)
         return dynamics.iterate(partial(self._again, given), query, rules)
 
-    def _again(self, given: Given, state: Tensor, rows: Tensor | None = None) -> Tensor:
+    def _again(self, given: Given, state: Tensor, places: Tensor | None = None) -> Tensor:
         """Read on from the states of some queries.
 
         Zeros, which an empty read leaves, are no bits: they stay.
         """
-        if rows is not None:
-            given = given.of(rows)
-        given = given._replace(rows=state)
+        given = given._replace(rows=state) if places is None else given.of(places, state)
         if not self.key_bits:
             return self._at_each(given, self._read)
         lost = (state == 0).any(-1, keepdim=True)
