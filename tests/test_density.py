@@ -94,6 +94,7 @@ def plane(found, reach=8.0, count=801):
     return found.log_prob(torch.cartesian_prod(line, line)).exp().sum().item() * step**2
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("shape", SHAPES)
 def test_kernels_integrate_to_one_in_the_plane(shape):
     rows = normal(5, 2)
@@ -264,6 +265,7 @@ def test_beyond_twenty_bits_the_normaliser_is_estimated_or_refused():
     assert found.annealed(walks=64, steps=20).error < 1
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("name", BOLTZMANN)
 def test_annealed_estimates_are_within_four_errors_of_enumeration(name):
     rule, _ = BOLTZMANN[name]
@@ -274,6 +276,7 @@ def test_annealed_estimates_are_within_four_errors_of_enumeration(name):
     assert estimate.error < 0.4
 
 
+@pytest.mark.untyped
 def test_annealed_estimates_of_a_density_that_is_zero_at_most_vectors():
     memory = kanerva.sdm_patterns(8, 2)
     memory.write(bits.random(2, 8, seed=0))
@@ -624,6 +627,7 @@ def test_no_query_depends_on_the_others(name):
         torch.testing.assert_close(found.score(x.reshape(2, 3, -1)).reshape(6, 3), found.score(x))
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("budget", [2**12, 2**16])
 def test_small_budgets_change_nothing(budget):
     memory, x = kernels(normal(300, 3), prior=2.0), normal(50, 3, seed=1)
@@ -775,6 +779,7 @@ def test_vectors_that_are_not_finite_are_refused_by_name(bad):
 # Bandwidths
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dim", [1, 3])
 def test_a_bandwidth_is_the_most_likely_of_a_fine_search(shape, dim):

@@ -12,6 +12,8 @@ from kanerva import InputError, Patterns, bits, density, similarity
 from kanerva.density import Density
 from kanerva.separation import Argmax, Circle, Difference, Entmax, Linear, Power, Softmax, TopK
 
+pytestmark = pytest.mark.untyped  # thousands of small steps, which a type checker would slow
+
 MANY = 20_000
 SHAPES = ("gaussian", "epanechnikov", "laplace")
 PRIOR = [0.5, 2.0, 1.0, 3.0]
@@ -232,7 +234,6 @@ def test_the_seed_of_the_rows_gives_no_rows():
     assert abs(found.annealed(walks=16, steps=2).value - 60 * math.log(2)) < 0.01
 
 
-@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("make", "sampler", "argument"),
     [
@@ -249,7 +250,6 @@ def test_a_sampler_of_another_space_is_refused(make, sampler, argument):
     assert caught.value.argument == argument
 
 
-@pytest.mark.untyped
 def test_what_cannot_be_drawn_is_refused():
     memory = Patterns(3, similarity=similarity.cosine, separation=Entmax(1.5))
     memory.write(torch.eye(3))
