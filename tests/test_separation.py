@@ -229,6 +229,20 @@ def test_a_potential_is_the_integral_of_its_weights(rule, masked):
         assert rise.item() == pytest.approx(integral.item(), abs=near)
 
 
+@pytest.mark.parametrize("rule", SMOOTH + KINKED, ids=repr)
+@pytest.mark.parametrize("shape", [(), (1,), (5, 1)])
+def test_a_mask_broadcasts_along_the_keys(rule, shape):
+    """One number for all keys of a row counts each of them so often."""
+    scores = normal(5, 8)
+    masks = [torch.ones(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)]
+    if rule.priors:
+        masks.append(torch.full(shape, 2.0, dtype=torch.float64))
+    for mask in masks:
+        whole = mask.expand(5, 8).clone()
+        torch.testing.assert_close(rule(scores, mask), rule(scores, whole))
+        torch.testing.assert_close(rule.potential(scores, mask), rule.potential(scores, whole))
+
+
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_a_potential_is_the_conjugate_of_an_entropy(alpha):
     """The potential is the largest p.s + H(p) / beta on the simplex, and the weights reach it."""

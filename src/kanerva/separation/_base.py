@@ -153,7 +153,7 @@ class Separation:
         Raises:
             InputError: scores that are not finite, or weights that overflow.
         """
-        _check(self, scores, mask)
+        mask = _checked(self, scores, mask)
         weights = self.forward(scores, mask)
         return weights if arrays.sound(weights) else overflows(scores)
 
@@ -173,7 +173,7 @@ class Separation:
             InputError: a rule without potential, scores that are not finite, or a sum that
                 overflows.
         """
-        _check(self, scores, mask)
+        mask = _checked(self, scores, mask)
         value = self.phi(scores, mask)
         if not arrays.sound(value) and not (value.detach() < math.inf).all():
             overflows(scores)
@@ -428,13 +428,13 @@ def positive(beta: Beta) -> None:
         refuse("beta", got="0", must="> 0", do="give a positive inverse temperature, for an energy")
 
 
-def _check(rule: Separation, scores: Any, mask: Any) -> None:
-    """Refuse scores, or a mask, that the rule cannot weigh."""
+def _checked(rule: Separation, scores: Any, mask: Any) -> Mask:
+    """Refuse scores, or a mask, that the rule cannot weigh; return a mask of one entry a key."""
     arrays.floats("scores", scores)
     if rule.compares:
         arrays.finite("scores", scores)
     if mask is None:
-        return
+        return None
     must = "a bool tensor, or a floating one >= 0" if rule.priors else "a bool tensor"
     kind = arrays.dense("mask", mask, must, torch.bool).dtype
     if kind != torch.bool and not (rule.priors and kind in arrays.FLOATS):
@@ -446,6 +446,8 @@ def _check(rule: Separation, scores: Any, mask: Any) -> None:
         must = f"of a shape that broadcasts to {tuple(scores.shape)}"
         got = f"of shape {tuple(mask.shape)}"
         refuse("mask", got=got, must=must, do="give one entry for each score")
+    checked: Tensor = mask.expand(arrays.together(mask.shape, scores.shape[-1:]))
+    return checked
 
 
 def overflows(scores: Tensor) -> NoReturn:

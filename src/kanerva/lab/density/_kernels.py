@@ -34,8 +34,8 @@ def kernels(
     try:
         width = density.bandwidth(kept, shape) if bandwidth is None else bandwidth
     except InputError as error:
-        must = f"of rows for which the leave-one-out likelihood chooses a bandwidth of {shape}"
-        do = "give one by --bandwidth, or name other memories by --memory"
+        must = "rows whose leave-one-out likelihood has a largest value"
+        do = "remove copies of rows, give --bandwidth, or name other memories by --memory"
         refuse("data", must=must, got=error.got, do=do)
     found = _density(shape, kept, width)
     left = found.leave_one_out()
