@@ -4,7 +4,7 @@ A step is a function from queries ``(b, d)`` to queries, such as the ``read`` of
 query is iterated independently of the others in its batch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, describe, door, refuse
 
-__all__ = ["Path", "Settled", "chain", "flips", "settle", "trace"]
+__all__ = ["Path", "Settled", "chain", "flips", "follow", "settle", "trace"]
 
 Step = Callable[..., Tensor]
 
@@ -270,11 +270,63 @@ def chain(
     return torch.stack(links)
 
 
-def _vet_step(step: Step) -> None:
+@door
+def follow(steps: Iterable[Step], query: Float[Tensor, "*batch d"]) -> Path:
+    r"""Apply steps that differ, one after another: annealing, a sampler, layers.
+
+    .. math:: x_{t+1} = \text{step}_t(x_t), \quad x_0 = q
+
+    Args:
+        steps: functions from ``(..., d)`` to ``(..., d)``, such as the reads of a memory at rising
+            inverse temperatures.
+        query: ``(..., d)``.
+
+    Returns:
+        the path, without energies: as many steps for each query, which has converged where the last
+        of them left it exactly as it was.
+
+    Raises:
+        InputError: as in ``settle``.
+
+    Example:
+        >>> import torch, kanerva
+        >>> from kanerva import dynamics
+        >>> memory = kanerva.modern_hopfield(dim=2, beta=1.0)
+        >>> ids = memory.write(torch.eye(2))
+        >>> reads = [memory.at(beta).read for beta in (1.0, 10.0, 100.0)]
+        >>> dynamics.follow(reads, torch.tensor([0.6, 0.4])).states[-1].round().tolist()
+        [1.0, 0.0]
+
+    Source: Kirkpatrick, Gelatt and Vecchi 1983, on annealing.
+    """
+    try:
+        several = list(steps)
+    except TypeError:
+        must, do = "functions of the query", "give a list of them"
+        refuse("steps", steps, must=must, do=do, error=InputTypeError)
+    for step in several:
+        _vet_step(step, "steps", "functions of the query")
+    *states, last = follow_each(several, arrays.finite("query", arrays.floats("query", query)))
+    path = torch.stack([*(settled.state for settled in states), last.state])
+    return Path(path, None, last.steps, last.converged)
+
+
+def follow_each(steps: Iterable[Step], query: Tensor) -> Iterator[Settled]:
+    """Yield the state of all queries before the first of several steps and after each."""
+    state = query
+    nothing = torch.zeros_like(query[..., 0], dtype=torch.int64)
+    still = torch.zeros_like(nothing, dtype=torch.bool)
+    yield Settled(state, nothing, still, still)
+    for count, step in enumerate(steps, 1):
+        before, state = state, _applied(step, state)
+        yield Settled(state, nothing + count, (state == before).all(-1), still)
+
+
+def _vet_step(step: Step, name: str = "step", must: str = "a function of the query") -> None:
     """Refuse what is no function, before any step."""
     if not callable(step) or isinstance(step, type):
         do = "give the read of a memory, or any function from queries to queries"
-        refuse("step", step, must="a function of the query", do=do, error=InputTypeError)
+        refuse(name, step, must=must, do=do, error=InputTypeError)
 
 
 def _applied(step: Step, state: Tensor, *context: Tensor) -> Tensor:

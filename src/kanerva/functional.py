@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 from kanerva._core import arrays, checks
@@ -17,12 +17,13 @@ from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva._engine import certify as certify_
 from kanerva._engine import prune, routes, writes
 from kanerva._engine.certify import Certified
+from kanerva._engine.cues import Cue, partly
 from kanerva._engine.prune import Coarse
 from kanerva._engine.routes import Field
 from kanerva._engine.scores import Kept, narrow, rows_of
 from kanerva.bits import Packed
 from kanerva.separation import Separation
-from kanerva.similarity import Similarity, dot
+from kanerva.similarity import Similarity, declared, dot
 
 __all__ = [
     "Certified",
@@ -43,6 +44,7 @@ Keys = Shaped[Tensor, "m d"] | Packed
 Values = Shaped[Tensor, "m e"] | Packed
 Mask = Shaped[Tensor, "*_mask"] | None
 Prior = Float[Tensor, "*_prior"] | None
+Known = Bool[Tensor, "*_known"] | None
 
 
 @door
@@ -52,6 +54,7 @@ def scores(
     similarity: Similarity,
     mask: Mask = None,
     prior: Prior = None,
+    known: Known = None,
 ) -> Float[Tensor, "*batch m"]:
     """Compare queries with keys, and add a float mask.
 
@@ -62,6 +65,8 @@ def scores(
         mask: broadcasts to ``(..., m)``; bool (True keeps a key; it has no effect on scores) or
             float (added to the scores; -inf leaves a key out).
         prior: as in ``weights``; it is checked, and has no effect on scores.
+        known: bool, broadcasts to the query: True for the coordinates that are compared, whatever
+            stands in the others; for a similarity that is a sum over coordinates. None for all.
 
     Returns:
         ``(..., m)``, in float32 where the query is narrower.
@@ -77,8 +82,8 @@ def scores(
         [1.0, 2.0]
     """
     _check(query, keys, similarity)
-    rows, kept = _rows(query), _kept(query, keys, mask, prior)
-    found = routes.scores(rows, keys, similarity, kept)
+    cue, kept = _cue(query, similarity, known), _kept(query, keys, mask, prior)
+    found = routes.scores(cue.rows, keys, cue.similarity, kept)
     return found.reshape(*query.shape[:-1], keys.shape[0])
 
 
@@ -90,6 +95,7 @@ def weights(
     separation: Separation,
     mask: Mask = None,
     prior: Prior = None,
+    known: Known = None,
 ) -> Float[Tensor, "*batch m"]:
     r"""Weigh every key.
 
@@ -103,6 +109,7 @@ def weights(
         mask: as in ``scores``; keys left out have weight 0.
         prior: floating, >= 0, broadcasts to ``(..., m)``: how often each key counts, whatever beta
             is; 0 leaves a key out. None for once.
+        known: as in ``scores``.
 
     Returns:
         ``(..., m)``, in float32 where the query is narrower.
@@ -119,8 +126,8 @@ def weights(
         [0.5, 0.5]
     """
     _check(query, keys, similarity, separation=separation)
-    rows, kept = _rows(query), _kept(query, keys, mask, prior, separation)
-    found = routes.weights(rows, keys, similarity, separation, kept)
+    cue, kept = _cue(query, similarity, known), _kept(query, keys, mask, prior, separation)
+    found = routes.weights(cue.rows, keys, cue.similarity, separation, kept)
     return found.reshape(*query.shape[:-1], keys.shape[0])
 
 
@@ -133,6 +140,7 @@ def field(
     separation: Separation,
     mask: Mask = None,
     prior: Prior = None,
+    known: Known = None,
 ) -> Field:
     r"""Sum the values by their weights, less the self-coupling of the query where a rule has one.
 
@@ -146,6 +154,7 @@ def field(
         separation: how much each key counts.
         mask: as in ``scores``.
         prior: as in ``weights``.
+        known: as in ``scores``.
 
     Returns:
         the field in float32 where the query is narrower, and which queries have no weight at all.
@@ -161,7 +170,7 @@ def field(
         >>> functional.field(torch.ones(2), torch.eye(2), torch.eye(2), dot, Step(5)).empty.item()
         True
     """
-    return _field(query, keys, values, similarity, separation, mask, prior)
+    return _field(query, keys, values, similarity, separation, mask, prior, known)
 
 
 @door
@@ -173,6 +182,7 @@ def read(
     separation: Separation,
     mask: Mask = None,
     prior: Prior = None,
+    known: Known = None,
 ) -> Float[Tensor, "*batch e"]:
     r"""Read once: the field, in the query's dtype.
 
@@ -186,6 +196,7 @@ def read(
         separation: how much each key counts.
         mask: as in ``scores``.
         prior: as in ``weights``.
+        known: as in ``scores``.
 
     Returns:
         ``(..., e)``; zeros where nothing is stored, within reach, or left by the mask.
@@ -202,7 +213,7 @@ def read(
         >>> functional.read(torch.zeros(2), torch.eye(2), values, dot, Softmax(1.0)).item()
         2.0
     """
-    found = _field(query, keys, values, similarity, separation, mask, prior)
+    found = _field(query, keys, values, similarity, separation, mask, prior, known)
     return narrow(found.value, query)
 
 
@@ -302,6 +313,7 @@ def energy(
     separation: Separation,
     mask: Mask = None,
     prior: Prior = None,
+    known: Known = None,
 ) -> Float[Tensor, "*batch"]:
     r"""Return the energy that a read lowers, for values that are the keys.
 
@@ -318,6 +330,7 @@ def energy(
         separation: one with a potential.
         mask: as in ``scores``.
         prior: as in ``weights``.
+        known: as in ``scores``.
 
     Returns:
         ``(...)``; +inf where a normalised rule has nothing stored or left by the mask.
@@ -335,8 +348,9 @@ def energy(
         2.0
     """
     _check(query, keys, similarity, separation=separation)
-    rows, kept = _rows(query), _kept(query, keys, mask, prior, separation)
-    return routes.energy(rows, keys, similarity, separation, kept).reshape(query.shape[:-1])
+    cue, kept = _cue(query, similarity, known), _kept(query, keys, mask, prior, separation)
+    found = routes.energy(cue.rows, keys, cue.similarity, separation, kept)
+    return found.reshape(query.shape[:-1])
 
 
 @door
@@ -417,14 +431,18 @@ def _field(
     separation: Separation,
     mask: Mask,
     prior: Prior,
+    known: Known,
 ) -> Field:
     """Check the input, and sum the values by their weights."""
     _check(query, keys, similarity, separation=separation, values=values)
-    batch, rows = query.shape[:-1], _rows(query)
+    batch, cue = query.shape[:-1], _cue(query, similarity, known)
     kept = _kept(query, keys, mask, prior, separation)
-    value, empty, _ = routes.field(rows, keys, values, similarity, separation, kept)
+    if known is not None and separation.coupled:
+        must, do = "left out for a rule with a self-coupling", "take Softmax or another rule"
+        refuse("known", got=f"given for {separation}", must=must, do=do)
+    value, empty, _ = routes.field(cue.rows, keys, values, cue.similarity, separation, kept)
     if empty is None:
-        empty = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+        empty = torch.zeros(len(value), dtype=torch.bool, device=value.device)
     return Field(value.reshape(*batch, values.shape[-1]), empty.reshape(batch))
 
 
@@ -452,9 +470,25 @@ def _kept(
     return Kept(kept, rows)
 
 
-def _rows(query: Tensor) -> Tensor:
-    """Lay queries out as rows."""
-    return query.reshape(-1, query.shape[-1])
+def _cue(query: Tensor, similarity: Similarity, known: Known) -> Cue:
+    """Lay queries out as rows, with what is known of them."""
+    cue = Cue(query.reshape(-1, query.shape[-1]), similarity)
+    if known is None:
+        return cue
+    must = f"a bool tensor that broadcasts to {tuple(query.shape)}"
+    do = "give True for the coordinates to compare"
+    if arrays.dense("known", known, must, torch.bool).dtype != torch.bool:
+        refuse("known", known, must=must, do=do, error=InputTypeError)
+    if arrays.together(known.shape, query.shape) != query.shape or known.device != query.device:
+        refuse("known", known, must=f"{must}, on {query.device}", do=do)
+    if declared(similarity, "partly") is None:
+        must, do = "left out for a similarity that is no sum over coordinates", "take closeness"
+        refuse("known", got=f"given for {_title(similarity)}", must=must, do=do)
+    return partly(cue, known.expand(query.shape).reshape(cue.rows.shape))
+
+
+def _title(similarity: Similarity) -> str:
+    return getattr(similarity, "__name__", repr(similarity))
 
 
 def _check(query: Tensor, keys: Keys, similarity: Similarity, **more: Any) -> None:

@@ -17,6 +17,9 @@ attribute of the function:
   digits of vectors that are near to each other and far from the origin; None by default;
 * ``line``: a function from d to (a, b) where the score of -1/+1 vectors is a q.k + b; None by
   default;
+* ``partly``: the score by some coordinates alone, a function of queries ``(b, d)``, which are zero
+  where a coordinate is not known, of ``(b, d)`` ones and zeros that say which are known, and of
+  keys; None by default, for scores that are no sums over coordinates;
 * ``product``: the score is the scalar product, so that a flip of one bit changes it by that bit of
   the key; False by default;
 * ``transparent``: a query that is not finite has no finite score, so that it shows in the result;
@@ -56,6 +59,37 @@ def _half_square(query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
     return query.square().sum(-1) / 2
 
 
+def _partly_dot(
+    query: Float[Tensor, "b d"], known: Float[Tensor, "b d"], keys: Float[Tensor, "m d"]
+) -> Float[Tensor, "b m"]:
+    return query @ keys.mT
+
+
+def _partly_agreement(
+    query: Float[Tensor, "b d"], known: Float[Tensor, "b d"], keys: Float[Tensor, "m d"]
+) -> Float[Tensor, "b m"]:
+    return (query @ keys.mT + known.sum(-1, keepdim=True)) * 0.5
+
+
+def _partly_closeness(
+    query: Float[Tensor, "b d"], known: Float[Tensor, "b d"], keys: Float[Tensor, "m d"]
+) -> Float[Tensor, "b m"]:
+    origin = keys[:1].detach().sum(0)
+    near, away = (query - origin) * known, keys - origin
+    own = near.square().sum(-1, keepdim=True)
+    return near @ away.mT - 0.5 * (own + known @ away.square().mT)
+
+
+def _partly_manhattan(
+    query: Float[Tensor, "b d"], known: Float[Tensor, "b d"], keys: Float[Tensor, "m d"]
+) -> Float[Tensor, "b m"]:
+    total = query.new_zeros(len(query), len(keys))
+    columns = (part.unbind(-1) for part in (query, known, keys))
+    for x, seen, key in zip(*columns, strict=True):  # one (b, m) at a time
+        total = total - seen.unsqueeze(-1) * (x.unsqueeze(-1) - key).abs()
+    return total
+
+
 def _zero(query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch"]:
     return torch.zeros_like(query[..., 0])
 
@@ -79,7 +113,13 @@ def _similarity(**facts: Any) -> Callable[[Similarity], Similarity]:
     return checked
 
 
-@_similarity(regulariser=_half_square, product=True, shape="product", line=lambda dim: (1.0, 0.0))
+@_similarity(
+    regulariser=_half_square,
+    product=True,
+    shape="product",
+    line=lambda dim: (1.0, 0.0),
+    partly=_partly_dot,
+)
 def dot(query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]) -> Float[Tensor, "*batch m"]:
     r"""Score by the scalar product.
 
@@ -124,7 +164,13 @@ def _apart(
 vars(_apart).update({"unchecked": _apart, "regulariser": _zero, "transparent": True})
 
 
-@_similarity(regulariser=_zero, shape="gaussian", line=lambda dim: (1.0, -float(dim)), exact=_apart)
+@_similarity(
+    regulariser=_zero,
+    shape="gaussian",
+    line=lambda dim: (1.0, -float(dim)),
+    exact=_apart,
+    partly=_partly_closeness,
+)
 def closeness(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:
@@ -144,7 +190,9 @@ def closeness(
     return near @ away.mT - 0.5 * (near.square().sum(-1, keepdim=True) + away.square().sum(-1))
 
 
-@_similarity(bits=True, regulariser=_zero, line=lambda dim: (0.5, dim / 2))
+@_similarity(
+    bits=True, regulariser=_zero, line=lambda dim: (0.5, dim / 2), partly=_partly_agreement
+)
 def agreement(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:
@@ -162,7 +210,12 @@ def agreement(
     return (query @ keys.mT + query.shape[-1]) * 0.5
 
 
-@_similarity(regulariser=_zero, shape="laplace", line=lambda dim: (1.0, -float(dim)))
+@_similarity(
+    regulariser=_zero,
+    shape="laplace",
+    line=lambda dim: (1.0, -float(dim)),
+    partly=_partly_manhattan,
+)
 def manhattan(
     query: Float[Tensor, "*batch d"], keys: Float[Tensor, "m d"]
 ) -> Float[Tensor, "*batch m"]:

@@ -310,11 +310,16 @@ class Memory(Recalls):
 
     def _weights(self, given: Given) -> Tensor:
         """Weigh every key for checked queries."""
-        return routes.weights(given.rows, given.keys, self.similarity, given.rule, given.kept)
+        rows, similarity = given.cue(self.similarity)
+        return routes.weights(rows, given.keys, similarity, given.rule, given.kept)
 
     def _energy(self, given: Given) -> Tensor:
         """Return the energy of checked queries."""
-        return routes.energy(given.rows, given.keys, self.similarity, given.rule, given.kept)
+        rows, similarity = given.cue(self.similarity)
+        found = routes.energy(rows, given.keys, similarity, given.rule, given.kept)
+        if given.betas is None or not given.scaled:
+            return found
+        return found / given.betas.to(found)
 
     def _energies(self, given: Given) -> Tensor | None:
         """Return the energy; None where the memory has none, or where one overflows."""
@@ -326,8 +331,11 @@ class Memory(Recalls):
     def _field(self, given: Given) -> Field:
         """Sum the values by their weights."""
         engine = votes if self._bits and self.activation.bits else routes
-        parts = (self.similarity, given.rule)
-        return engine.field(given.rows, given.keys, given.values, *parts, given.kept)
+        rows, similarity = given.rows, self.similarity
+        if given.scaled:
+            rows, similarity = given.cue(similarity)
+        parts = (similarity, given.rule)
+        return engine.field(rows, given.keys, given.values, *parts, given.kept)
 
     def _attention(self, weights: Tensor, given: Given) -> Tensor:
         """Return the weights ``(b, m)`` before a store acts on them."""

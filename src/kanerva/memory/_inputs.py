@@ -15,6 +15,7 @@ from torch import Tensor
 from kanerva._core import arrays
 from kanerva._core.errors import door, refuse
 from kanerva._core.settings import settings
+from kanerva._engine.cues import Cue, scaled
 from kanerva._engine.scores import Kept, mask_of, rows_of
 from kanerva.memory._associative import Associative
 
@@ -34,6 +35,7 @@ class Given(NamedTuple):
         rule: how much each key counts.
         traced: whether torch traces a graph, which cannot depend on the numbers.
         betas: ``(b,)`` float64, an inverse temperature for each query; None for that of the rule.
+        scaled: whether the betas multiply the scores, and the rule, at beta 1, has none of its own.
     """
 
     rows: Tensor
@@ -44,6 +46,12 @@ class Given(NamedTuple):
     rule: Any
     traced: bool = False
     betas: Tensor | None = None
+    scaled: bool = False
+
+    def cue(self, similarity: Any) -> Cue:
+        """Return what is compared with the keys."""
+        plain = Cue(self.rows, similarity)
+        return plain if self.betas is None or not self.scaled else scaled(plain, self.betas)
 
     @property
     def several(self) -> bool:

@@ -78,7 +78,8 @@ class Near(Rows):
             parts = (given.keys, self.similarity, given.rule, given.kept)
             return nearest_.nearest(given.rows, *parts, k)
 
-        places, scores, weights = self._at_each(given, found_of)
+        # Scores are returned as they are, so no temperature may multiply them.
+        places, scores, weights = self._at_each(given, found_of, scaled=False)
         known = self._buffers["ids"]
         ids = places if known is None or len(known) == 0 else known[places]
         ids = ids.masked_fill(scores == -torch.inf, -1)

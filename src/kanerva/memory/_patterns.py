@@ -263,6 +263,7 @@ class Patterns(Near):
         sums = self._descends and self.activation.plain and self.empty == "zero"
         learns = torch.is_grad_enabled() and (query.requires_grad or self.beta is not None)
         whole = sums and not learns and not given.several and order == "sync"
+        whole = whole and self._stages(given) is None
         # Few patterns are recalled in the space of their overlaps, which has fewer dimensions.
         if not whole or not overlaps.pays(query, given.keys, self.similarity, rule, rules.steps):
             return super()._ended(given, rules, order, seed)

@@ -161,7 +161,14 @@ class Recalls(Views):
         if checks.choice("order", order, ORDERS) == "async":
             return self._sweeps(query, given, rules, arrays.generator(seed))
         arrays.generator(seed)
+        stages = self._stages(given)
+        if stages is not None:
+            return dynamics.follow_each(stages[: rules.steps], query)
         return dynamics.iterate(partial(self._again, given), query, rules)
+
+    def _stages(self, given: Given) -> list[Callable[[Tensor], Tensor]] | None:
+        """Return the steps of a recall that anneals; None where every step is the same read."""
+        return None
 
     def _again(self, given: Given, state: Tensor, places: Tensor | None = None) -> Tensor:
         """Read on from the states of some queries.

@@ -10,6 +10,7 @@ from torch import Tensor
 from kanerva._core import arrays
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva._engine.routes import Field
+from kanerva._engine.scores import Kept
 from kanerva.memory._inputs import Given, Inputs
 
 Found = TypeVar("Found")
@@ -31,8 +32,7 @@ class Views(Inputs):
         Args:
             beta: a number, or a tensor of one number that may be trained, for all queries; or a
                 tensor that broadcasts to the leading dimensions of every query, one number for
-                each. Queries at one temperature are read together, so a read costs least where few
-                different numbers occur.
+                each.
 
         Returns:
             the view. Its energies are those of the rule at each temperature.
@@ -71,11 +71,23 @@ class Views(Inputs):
         other._view = True
         return other
 
-    def _at_each(self, given: Given, work: Callable[[Given], Found]) -> Found:
-        """Work on queries whose temperatures differ, those of one temperature at a time."""
+    def _scales(self, given: Given, different: Tensor) -> bool:
+        """Return whether several temperatures may multiply the scores of a read."""
+        mask = given.kept.mask if isinstance(given.kept, Kept) else given.kept
+        plain = mask is None or mask.dtype == torch.bool  # a number in a mask is a score
+        fits = plain and given.rule.scales and not self._bits
+        return fits and len(different) > 1 and bool((different > 0).all())
+
+    def _at_each(self, given: Given, work: Callable[[Given], Found], scaled: bool = True) -> Found:
+        """Work on queries whose temperatures differ.
+
+        All at once where these multiply the scores, else those of one temperature at a time.
+        """
         if given.betas is None:
             return work(given)
         different, group = torch.unique(given.betas, return_inverse=True)
+        if scaled and self._scales(given, different):
+            return work(given._replace(rule=given.rule.with_beta(1.0), scaled=True))
         order, found = [], []
         for place, beta in enumerate(different.tolist() or [given.rule.temperature()]):
             rows = (group == place).nonzero().squeeze(-1)

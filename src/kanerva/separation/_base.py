@@ -96,7 +96,10 @@ class Separation:
       within ``radius``; None for no such sum. The rule also writes ``log_kernel``;
     * ``priors``: a mask may also say how often each key counts, by floating numbers >= 0; a rule
       that writes ``forward``, ``partial`` or ``phi`` says so itself. See ``hide``, ``times`` and
-      ``logged`` of this module.
+      ``logged`` of this module;
+    * ``scales``: beta multiplies the scores before anything else is done: the weights at beta are
+      those at beta 1 of beta times the scores, and the potential is that one over beta; a rule that
+      writes ``forward``, ``partial`` or ``phi`` says so itself.
 
     Example:
         >>> import torch
@@ -120,12 +123,15 @@ class Separation:
     expects: tuple[str, ...] = ()
     kernel: str | None = None
     priors: bool = False
+    scales: bool = False
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
         own = vars(cls)
         if {"__call__", "forward", "partial", "potential", "phi"} & set(own):
             cls.priors = own.get("priors", False)
+        if {"__call__", "forward", "partial", "potential", "phi", "logs"} & set(own):
+            cls.scales = own.get("scales", False)
         if {"__call__", "forward", "partial", "logs"} & set(own):
             _forget(cls)
             # A class may override the checked method itself.

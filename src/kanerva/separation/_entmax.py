@@ -51,6 +51,7 @@ class Entmax(Separation):
     beta: Beta = 1.0
     normalised = True
     compares = False
+    scales = True
 
     @door
     def __post_init__(self) -> None:

@@ -51,6 +51,7 @@ class Softmax(LogWeights):
     normalised = True
     kernel = "exponential"
     priors = True
+    scales = True
 
     @door
     def __post_init__(self) -> None:
@@ -135,6 +136,7 @@ class TopK(Separation):
     normalised = True
     convex = False
     priors = True
+    scales = True
 
     @door
     def __post_init__(self) -> None:
