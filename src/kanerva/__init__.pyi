@@ -3,6 +3,7 @@ from . import bits as bits
 from . import check as check
 from . import correlated as correlated
 from . import density as density
+from . import diffusion as diffusion
 from . import dynamics as dynamics
 from . import estimators as estimators
 from . import functional as functional

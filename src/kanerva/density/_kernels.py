@@ -16,6 +16,7 @@ from kanerva._core.errors import refuse
 from kanerva._core.settings import settings
 from kanerva.density import _draws
 from kanerva.density._draws import Points
+from kanerva.similarity import Similarity, closeness, cosine
 from kanerva.theory.kernel import log_normaliser
 
 __all__ = ["SHAPES", "Directional", "Gaussian", "Kernel", "scale"]
@@ -48,6 +49,11 @@ class Kernel(ABC):
         """The inverse temperature of the energy."""
         return 1 / self.sigma**2
 
+    @property
+    @abstractmethod
+    def similarity(self) -> Similarity:
+        """What the exponent is, up to the factor beta."""
+
     def points(self, name: str, rows: Tensor) -> Tensor:
         """Return rows as points of the space in which the kernel is a density."""
         return rows
@@ -74,6 +80,11 @@ class Gaussian(Kernel):
 
     space = "real"
 
+    @property
+    def similarity(self) -> Similarity:
+        """Minus half the squared distance."""
+        return closeness
+
     def exponents(self, rows: Tensor, means: Tensor) -> Tensor:
         """Return -beta |x - m|^2 / 2."""
         size = max(1, settings.budget // (16 * max(1, means.numel())))
@@ -93,6 +104,11 @@ class Directional(Kernel):
     """exp(kappa m x) of directions, with kappa = 1 / sigma^2."""
 
     space = "sphere"
+
+    @property
+    def similarity(self) -> Similarity:
+        """The cosine."""
+        return cosine
 
     def points(self, name: str, rows: Tensor) -> Tensor:
         """Return the directions of rows; refuse a row of zeros, which has none."""

@@ -18,6 +18,8 @@ from kanerva.dynamics import Path, Settled
 from kanerva.memory import Explanation, _state
 from kanerva.memory._explanation import explained
 from kanerva.memory._inputs import Inputs, changes
+from kanerva.separation import Softmax
+from kanerva.similarity import Similarity
 
 __all__ = ["Mixture"]
 
@@ -74,6 +76,7 @@ class Mixture(Inputs):
     counts: Tensor
     _means: Tensor
     value_bits: bool = False
+    _bits, _shows = False, True
 
     @door
     def __init__(self, dim: int, rule: Rule, dtype: torch.dtype = torch.float32) -> None:
@@ -101,6 +104,12 @@ class Mixture(Inputs):
     def keys(self) -> Tensor:
         """The means ``(k, d)`` in the memory's dtype."""
         return self._centres(self._state()).to(self.dtype)
+
+    @property
+    def similarity(self) -> Similarity:
+        """How near a row is to a mean, up to the factor beta."""
+        found: Similarity = self.rule.kernel.similarity
+        return found
 
     def __len__(self) -> int:
         """Count the memories."""
@@ -395,6 +404,12 @@ class Mixture(Inputs):
         """Return what is stored now; a write puts other tensors in its place."""
         with self._alone():
             return State(self._means, self.counts)
+
+    def _held(self) -> tuple[Any, Any, Any, Any, Any]:
+        """Return the means as stored rows, which count as often as their memories hold rows."""
+        state = self._state()
+        keys = self._centres(state).to(self.dtype)
+        return keys, keys, None, state.counts, Softmax(self.rule.kernel.beta)
 
     def _keep(self, state: State) -> None:
         self._means, self.counts = state

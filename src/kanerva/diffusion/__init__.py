@@ -1,0 +1,22 @@
+"""Diffusion models as associative memories: denoisers, samplers, and whether a model copies."""
+
+from kanerva.diffusion._annealed import Annealed, memory
+from kanerva.diffusion._exact import Exact, exact
+from kanerva.diffusion._samples import recall, sample
+from kanerva.diffusion._schedule import schedule, to_ve, to_vp, vp
+from kanerva.diffusion._wiener import Wiener, gaussian
+
+__all__ = [
+    "Annealed",
+    "Exact",
+    "Wiener",
+    "exact",
+    "gaussian",
+    "memory",
+    "recall",
+    "sample",
+    "schedule",
+    "to_ve",
+    "to_vp",
+    "vp",
+]
