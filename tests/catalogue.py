@@ -135,6 +135,7 @@ CATALOGUE = {
     "entmax closeness": lambda: Patterns(
         N, similarity=similarity.closeness, separation=Entmax(1.5, 0.05)
     ),
+    "annealed": lambda: kanerva.diffusion.memory(N, high=8.0, low=1.5, steps=6),
     "sink": lambda: Patterns(N, separation=Sink(Softmax(0.3), 0.5)),
     "sink learned": lambda: Patterns(
         N, value_dim=5, separation=Sink(Softmax(learned(0.3)), learned(0.5))

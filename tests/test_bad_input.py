@@ -30,6 +30,7 @@ from kanerva import (
     bits,
     correlated,
     density,
+    diffusion,
     dynamics,
     estimators,
     functional,
@@ -275,6 +276,39 @@ def of_densities() -> dict[str, Call]:
     return calls
 
 
+def of_diffusion() -> dict[str, Call]:
+    """List denoisers, their methods, schedules and samplers."""
+    smooth, exact = diffusion.exact(KEYS, 0.5), diffusion.exact(KEYS)
+    wiener = diffusion.gaussian(KEYS[0], torch.eye(4))
+    falling = torch.tensor([1.0, 0.5])
+    calls = {
+        "exact": Call(diffusion.exact, (KEYS, 0.5)),
+        "exact of a memory": Call(diffusion.exact, (gaussian().memory,)),
+        "gaussian": Call(diffusion.gaussian, (KEYS[0], torch.eye(4))),
+        "schedule": Call(diffusion.schedule, ("karras", 3, 2.0, 0.5)),
+        "vp": Call(diffusion.vp, (3, "trailing")),
+        "to_ve": Call(diffusion.to_ve, (X, 0.5)),
+        "to_vp": Call(diffusion.to_vp, (X, 0.5)),
+        "sample": Call(
+            lambda *a: diffusion.sample(exact, *a), (X, falling, "ode", 0.5, True, 0, True)
+        ),
+        "sample by": Call(lambda d: diffusion.sample(d, X, falling), (exact,)),
+        "recall by diffusion": Call(
+            lambda *a: diffusion.recall(exact, *a), (X, 0.5, 3, X > 0), lambda x, *_: x.shape
+        ),
+        "recall by": Call(lambda d: diffusion.recall(d, X, 0.5, 2), (exact,)),
+        "annealed": Call(diffusion.memory, (4, 2.0, 0.5, 3, "linear")),
+    }
+    for name, denoise in (("Exact", exact), ("smooth", smooth)):
+        calls[f"{name}()"] = Call(denoise, (X, 0.5, X > 0), lambda x, *_: x.shape)
+        calls[f"{name}() each"] = Call(denoise, (X, torch.tensor([0.5, 1.0, 2.0])))
+        for verb in ("score", "energy", "log_prob", "weights", "effective"):
+            calls[f"{name}.{verb}"] = Call(getattr(denoise, verb), (X, 0.5, None))
+    for verb in ("__call__", "score", "energy", "log_prob"):
+        calls[f"Wiener.{verb}"] = Call(getattr(wiener, verb), (X, 0.5))
+    return calls
+
+
 PARTS = {
     "Linear": Linear(),
     "Power": Power(3),
@@ -402,6 +436,9 @@ def of_functions() -> dict[str, Call]:
         ),
         "functional.read Step": Call(functional.read, (X, KEYS, VALUES, rules[0], Step(0.1), None)),
         "functional.field": Call(functional.field, (X, KEYS, VALUES, *rules)),
+        "functional.read known": Call(
+            lambda *a: functional.read(*a[:-1], known=a[-1]), (X, KEYS, VALUES, *rules, X > 0)
+        ),
         "functional.field packed": Call(
             functional.field, (B, packed, VALUES, similarity.agreement, Step(3), None)
         ),
@@ -417,6 +454,7 @@ def of_functions() -> dict[str, Call]:
             lambda step, q, context: dynamics.settle(step, q, context=context), (torch.cos, X, ())
         ),
         "trace": Call(dynamics.trace, (torch.cos, X)),
+        "follow": Call(lambda step, q: dynamics.follow([step, step], q), (torch.cos, X)),
         "settle options": Call(
             lambda n, r, t: dynamics.settle(torch.cos, X, steps=n, rate=r, tolerance=t),
             (1, 1.0, 0.0),
@@ -639,6 +677,7 @@ CALLS = (
     of_memories()
     | of_mixtures()
     | of_densities()
+    | of_diffusion()
     | of_parts()
     | of_energies()
     | of_functions()

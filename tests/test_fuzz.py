@@ -29,7 +29,7 @@ pytestmark = pytest.mark.untyped
 MODULES = (
     "kanerva",
     *(f"kanerva.{name}" for name in ("activation", "bits", "check", "correlated", "density")),
-    *(f"kanerva.{name}" for name in ("dynamics", "estimators", "functional")),
+    *(f"kanerva.{name}" for name in ("diffusion", "dynamics", "estimators", "functional")),
     *(f"kanerva.{name}" for name in ("memory", "models", "nn", "nn.projection", "probe")),
     *(f"kanerva.{name}" for name in ("separation", "similarity")),
     *(f"kanerva.theory.{name}" for name in ("approximation", "beta", "cap", "capacity", "circle")),
@@ -46,6 +46,9 @@ LEFT_OUT = {
     "Separation": "a base class",
     "DataSet": "a result; DataSet.of is tried",
     "Scorer": "built from a data set by compare",
+    "Annealed": "built by memory",
+    "Exact": "built by exact",
+    "Wiener": "built by gaussian",
     "Heads": "a result of watch",
     "Store": "a result of feedforward",
 }
@@ -97,6 +100,10 @@ def counters() -> kanerva.Locations:
 
 def energies() -> kanerva.density.InContext:
     return kanerva.density.InContext(8, 16)
+
+
+def exact() -> kanerva.diffusion.Exact:
+    return kanerva.diffusion.exact(KEYS)
 
 
 def contexts(source: torch.Generator) -> torch.Tensor:
@@ -152,6 +159,7 @@ METHODS = {
         *("write", "fit", "read", "recall", "settle", "explain", "energy", "posterior", "elbo"),
         *("flow", "pattern_weights", "save"),
     ),
+    exact: ("__call__", "score", "energy", "log_prob", "weights", "effective"),
     gaussian: ("log_prob", "score", "posterior", "leave_one_out", "sample"),
     boltzmann: ("log_prob", "annealed", "sample"),
     counters: (*READS, "kill", "save", "pattern_weights", "addresses_of"),
@@ -317,6 +325,17 @@ OTHERS: dict[str, dict[str, Any]] = {
     "density.vmf": {"kappa": 2.0},
     **{f"gaussian.{verb}": {"x": X, "n": 2} for verb in METHODS[gaussian]},
     "boltzmann.sample": {"n": 2},
+    **{f"exact.{verb}": {"x": X, "sigma": 0.5} for verb in METHODS[exact]},
+    "diffusion.exact": {"data": KEYS},
+    "diffusion.gaussian": {"mean": X[0], "covariance": torch.eye(8)},
+    "diffusion.schedule": {"kind": "linear", "steps": 3, "high": 2.0, "low": 0.5},
+    "diffusion.vp": {"steps": 3},
+    "diffusion.to_ve": {"x": X, "alpha_bar": 0.5},
+    "diffusion.to_vp": {"x": X, "sigma": 0.5},
+    "diffusion.sample": {"denoiser": exact(), "start": X, "sigmas": [1.0, 0.5]},
+    "diffusion.recall": {"denoiser": exact(), "x": X, "sigma": 0.5, "steps": 2},
+    "diffusion.memory": {"high": 2.0, "low": 0.5},
+    "dynamics.follow": {"steps": [torch.cos], "query": X},
     "density.sphere_em": {"x": X, "means": KEYS, "kappa": 5.0, "steps": 3},
     "separation.Difference": {"part": Linear()},
     "separation.Entmax": {"alpha": 1.5},

@@ -14,7 +14,7 @@ from kanerva._core.settings import settings
 from kanerva._engine import routes
 from kanerva._engine.cues import Cue, partly, scaled
 from kanerva._engine.scores import mask_of, narrow
-from kanerva.diffusion._noise import LARGEST, SMALLEST, Sigma, read_level
+from kanerva.diffusion._noise import LARGEST, SMALLEST, Sigma, read_level, sound
 from kanerva.memory import Associative, Patterns
 from kanerva.memory._inputs import Inputs
 from kanerva.separation import Argmax, Separation, Softmax
@@ -164,7 +164,7 @@ class Exact:
             ``(...)`` in float32 or wider.
         """
         asked, batch = self._asked(x, sigma, known)
-        return _each(asked, _energy).reshape(batch)
+        return sound(_each(asked, _energy)).reshape(batch)
 
     @door
     def log_prob(
@@ -185,12 +185,12 @@ class Exact:
         """
         asked, batch = self._asked(x, sigma, known, smooth=True)
         energy = _each(asked, _energy)
-        dim = self.memory.dim if asked.known is None else asked.known.sum(-1)
+        dim = self.memory.dim if asked.known is None else asked.known.sum(-1).double()
         total = float(len(asked.keys)) if asked.kept is None else float(asked.kept.prior[0].sum())
         variance = torch.as_tensor(asked.variance, dtype=torch.float64, device=energy.device)
         spread = (dim / 2 * (2 * torch.pi * variance).log()).to(energy)
         count = torch.tensor(total, dtype=torch.float64).log().to(energy)
-        return (-energy / variance.to(energy) - count - spread).reshape(batch)
+        return sound(-energy / variance.to(energy) - count - spread).reshape(batch)
 
     @door
     def weights(

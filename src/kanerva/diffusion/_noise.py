@@ -11,7 +11,7 @@ from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
 from kanerva._core.errors import InputTypeError, refuse
 
-__all__ = ["LARGEST", "SMALLEST", "Sigma", "level", "levels", "read_level"]
+__all__ = ["LARGEST", "SMALLEST", "Sigma", "level", "levels", "read_level", "sound"]
 
 Sigma = float | Float[Tensor, "*_sigma"] | Listed
 # Squares of these, and their quotients, are numbers of float32.
@@ -47,6 +47,14 @@ def read_level(sigma: Any, batch: torch.Size, device: torch.device) -> float | T
     if not bool(inside.all()):
         refuse("sigma", sigma, must=must, do="give standard deviations")
     return float(sigma) if not sigma.ndim else sigma.expand(batch).reshape(batch.numel())
+
+
+def sound(value: Tensor) -> Tensor:
+    """Return numbers of states that are finite; refuse states that are too far from the data."""
+    if not arrays.sound(value):
+        must = f"so near to the data that every number stays within {value.dtype}"
+        refuse("x", got="too far from them", must=must, do="scale x down, or take torch.float64")
+    return value
 
 
 def levels(name: str, sigmas: Any) -> list[float]:

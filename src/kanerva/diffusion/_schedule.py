@@ -18,6 +18,8 @@ RHO = 7.0
 # The schedule of DDPM: so many steps, and the variances that the first and the last of them add.
 DDPM = 1000
 FIRST, LAST = 1e-4, 0.02
+# The smallest share of the variance of the data that a state can be scaled by.
+LEFT = 1e-30
 
 
 @door
@@ -123,7 +125,7 @@ def to_ve(
 
     Args:
         x: ``(..., d)``.
-        alpha_bar: in (0, 1], a number or one for each state.
+        alpha_bar: from 1e-30 to 1, a number or one for each state.
 
     Returns:
         the state ``(..., d)`` and its sigma ``(...)``.
@@ -139,7 +141,11 @@ def to_ve(
     """
     arrays.finite("x", arrays.floats("x", x))
     kept = _shares(x, alpha_bar)
-    return x / kept.sqrt().unsqueeze(-1), ((1 - kept) / kept).sqrt()
+    free = x / kept.sqrt().unsqueeze(-1)
+    if not arrays.sound(free):
+        must, do = f"small enough to stay within {x.dtype} when it is scaled up", "scale it down"
+        refuse("x", x, must=must, do=do)
+    return free, ((1 - kept) / kept).sqrt()
 
 
 @door
@@ -177,9 +183,10 @@ def to_vp(
 
 def _shares(x: Tensor, alpha_bar: float | Tensor) -> Tensor:
     """Return the shares of the variance of the data that are left."""
-    must, do = "in (0, 1], a number or one for each state", "give the product of 1 - beta"
+    must = f"from {LEFT:g} to 1, a number or one for each state"
+    do = "give the product of 1 - beta"
     kept = _numbers("alpha_bar", alpha_bar, x, must, do)
-    if not bool(((kept > 0) & (kept <= 1)).all()):
+    if not bool(((kept >= LEFT) & (kept <= 1)).all()):
         refuse("alpha_bar", alpha_bar, must=must, do=do)
     return kept
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from kanerva._core import arrays
 from kanerva._core.arrays import Listed
 from kanerva._core.errors import door, refuse
-from kanerva.diffusion._noise import Sigma, read_level
+from kanerva.diffusion._noise import Sigma, read_level, sound
 
 __all__ = ["Wiener", "gaussian"]
 
@@ -68,7 +68,7 @@ class Wiener:
         .. math:: E_\sigma(x) = \frac{\sigma^2}2 (x - \mu)^\top (C + \sigma^2 I)^{-1} (x - \mu)
         """
         along, noise, total = self._along(x, sigma, smooth=True)
-        return 0.5 * (noise * along.square() / total).sum(-1)
+        return sound(0.5 * (noise * along.square() / total).sum(-1))
 
     @door
     def log_prob(
@@ -76,7 +76,7 @@ class Wiener:
     ) -> Float[Tensor, "*batch"]:
         """Return the log density ``(...)`` of noisy data, in nats."""
         along, _, total = self._along(x, sigma, smooth=True)
-        return -0.5 * (along.square() / total + (2 * torch.pi * total).log()).sum(-1)
+        return sound(-0.5 * (along.square() / total + (2 * torch.pi * total).log()).sum(-1))
 
     def _along(self, x: Any, sigma: Any, smooth: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Return states along the directions, the variance of the noise, and that of both."""

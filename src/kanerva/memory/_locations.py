@@ -85,7 +85,8 @@ class Locations(Memory):
         width = self.dim
         if value_dim is not None:
             width = checks.integer("value_dim", value_dim, 1, checks.LONGEST)
-        if counters not in (*arrays.FLOATS, *arrays.INTEGERS):
+        kinds = (*arrays.FLOATS, *arrays.INTEGERS)
+        if not isinstance(counters, torch.dtype) or counters not in kinds:
             must, do = "a signed integer or a floating dtype", "choose torch.int32"
             refuse("counters", counters, must=must, do=do, error=InputTypeError)
         needed = len(addresses) * (width + 1) * counters.itemsize
