@@ -37,7 +37,13 @@ class Annealed(Patterns):
         tensor([1., 1.])
     """
 
-    exempt: Mapping[str, str] = MappingProxyType({})
+    exempt: Mapping[str, str] = MappingProxyType(
+        {
+            "The energy never rises along a recall, where the potential is convex": (
+                "each step descends the energy at its own noise, and these are different functions"
+            )
+        }
+    )
 
     @door
     def __init__(
