@@ -39,6 +39,7 @@ RACES = (
     "density",
     "encode",
     "linked",
+    "diffusion",
     "train",
 )
 

@@ -19,6 +19,7 @@ from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.lab import report
 from kanerva.lab.bench import (
     _codes,
+    _diffusion,
     _limits,
     _linked,
     _machine,
@@ -91,6 +92,7 @@ OPERATIONS = {
     "nearest": Operation("nearest pattern", _reads.nearest, _one),
     "density": Operation("density", _reads.density, _one),
     "linked": Operation("reads with links", _linked.linked, _one),
+    "diffusion": Operation("the exact denoiser", _diffusion.denoised, lambda sizes: 2),
     "encode": Operation("codes of data", _codes.encode, _one),
     "train": Operation("training of attention", _training.train, _one),
     "million": Operation("a million patterns", _special.million, _one),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from kanerva.lab.bench._codes import PRODUCT
+from kanerva.lab.bench._diffusion import DENOISED, FILED, NUMPY, READ, SAMPLED
 from kanerva.lab.bench._linked import UNLINKED
 from kanerva.lab.bench._measure import Row
 from kanerva.lab.bench._patterns import BATCHED, SINGLE
@@ -224,6 +225,17 @@ ASKED = (
             _than("linked", f"kanerva, linked, {name}", UNLINKED),
         )
         for name, bound in LINKED.items()
+    ),
+    *(
+        Asked(what, 1.2, "at most", "times the read of the memory", _than("diffusion", name, READ))
+        for what, name in (("exact denoiser", DENOISED), ("the same over a file", FILED))
+    ),
+    Asked(
+        "samples of the exact denoiser",
+        5.0,
+        "at least",
+        "times as fast as NumPy",
+        _than("diffusion", SAMPLED, NUMPY, faster=True),
     ),
     Asked(
         "encoding 100,000 rows of 784 numbers in 2,048 bits",

@@ -16,6 +16,7 @@ class Sizes:
     * ``pruned``: d, N and B of the pruned read.
     * ``codes``: the numbers of rows, of their coordinates, and of the bits of a code.
     * ``training``: the numbers of texts, of places in each, and d, of an update of attention.
+    * ``sampling``: the numbers of rows, of their coordinates, of samples, and of steps.
     * ``million``: the numbers of patterns and cues of the large recall.
     * ``growth``: the numbers of locations or patterns.
     * ``starts``: how many processes are started.
@@ -33,6 +34,7 @@ class Sizes:
     pruned: tuple[int, int, int]
     codes: tuple[int, int, int]
     training: tuple[int, int, int]
+    sampling: tuple[int, int, int, int]
     million: tuple[int, int]
     growth: tuple[int, ...]
     starts: int
@@ -52,6 +54,7 @@ SIZES = {
         pruned=(16, 400, 5),
         codes=(100, 16, 64),
         training=(2, 8, 16),
+        sampling=(400, 16, 6, 4),
         million=(600, 20),
         growth=(100, 1000),
         starts=1,
@@ -69,6 +72,7 @@ SIZES = {
         pruned=(512, 100_000, 64),
         codes=(20_000, 784, 2048),
         training=(24, 64, 128),
+        sampling=(20_000, 784, 256, 10),
         million=(1_000_000, 1000),
         growth=(1000, 10_000, 100_000),
         starts=1,
@@ -86,6 +90,7 @@ SIZES = {
         pruned=(512, 100_000, 64),
         codes=(100_000, 784, 2048),
         training=(24, 64, 128),
+        sampling=(60_000, 784, 1000, 20),
         million=(1_000_000, 1000),
         growth=(1000, 3162, 10_000, 31_623, 100_000, 316_228, 1_000_000),
         starts=3,

@@ -65,6 +65,14 @@ WORDS = {
         "links. The links are folded into the values by the first read. The limit: that of a "
         "softmax read. Checked: the formula in float64.",
     ),
+    "diffusion": (
+        "The exact denoiser",
+        "`diffusion.exact(rows)` at sigma = 0.5, for one sigma, for one of its own for each query, "
+        "and over a file, beside the read of the same memory; and `diffusion.sample` along the "
+        "probability flow from sigma = 3 to 0.1, beside the formula in NumPy, which holds all "
+        "scores. N rows of d numbers in [0, 1], B queries. The limit: that of softmax reads. "
+        "Checked: the formula in float64, for the first four queries.",
+    ),
     "encode": (
         "Codes of data",
         "`Hyperplanes(k).encode` of rows of n random numbers, beside the product of these rows and "
