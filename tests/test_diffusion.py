@@ -421,6 +421,24 @@ def test_a_hidden_half_is_completed(digits):
     assert (torch.cdist(again, digits).argmin(-1) == torch.arange(200)).all()
 
 
+def test_too_little_noise_is_warned_of():
+    pictures = 255 * torch.rand(20, D, generator=torch.Generator().manual_seed(0)).double()
+    denoise, sigmas = diffusion.exact(pictures), diffusion.schedule("geometric", 4, 10.0, 0.5)
+    assert denoise.spread == pytest.approx(pictures.square().mean().sqrt().item())
+    with pytest.warns(UserWarning, match="root mean square of 1"):
+        diffusion.sample(denoise, 10 * drawn(7, D), sigmas)
+    diffusion.sample(denoise, pictures + 10 * drawn(20, D), sigmas)  # a recall
+    diffusion.sample(denoise, 500 * drawn(7, D), diffusion.schedule("linear", 4, 500.0, 0.5))
+    wiener = diffusion.gaussian(pictures.mean(0), torch.cov(pictures.mT, correction=0))
+    assert wiener.spread == pytest.approx(denoise.spread)
+    memory = density.kernel(D, 1.0, dtype=torch.float64)
+    memory.write(pictures[:2], prior=[3.0, 1.0])
+    three = torch.cat((pictures[:1],) * 3 + (pictures[1:2],))
+    assert diffusion.exact(memory, 2.0).spread == pytest.approx(
+        math.sqrt(three.square().mean().item() + 4)
+    )
+
+
 # The memory that anneals
 
 

@@ -1,5 +1,6 @@
 """The exact denoiser of stored rows: one read of a memory whose temperature is the noise."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva._core.settings import settings
 from kanerva._engine import routes
 from kanerva._engine.cues import Cue, partly, scaled
-from kanerva._engine.scores import mask_of, narrow
+from kanerva._engine.scores import blocks, mask_of, narrow, pieces
 from kanerva.diffusion._noise import LARGEST, SMALLEST, Sigma, read_level, sound
 from kanerva.memory import Associative, Patterns
 from kanerva.memory._inputs import Inputs
@@ -90,6 +91,18 @@ class Exact:
 
     def __init__(self, memory: Inputs, bandwidth: float) -> None:
         self.memory, self.bandwidth = memory, bandwidth
+
+    @property
+    def spread(self) -> float:
+        """Root mean square of the numbers of the data, which noise must exceed to hide them."""
+        keys, _, _, prior, _ = self.memory._held()
+        total, squares = 0.0, 0.0
+        for rows, part in zip(pieces(*keys.shape), blocks(keys, torch.float64), strict=True):
+            shares = torch.ones(len(part)).to(part) if prior is None else prior[rows].to(part)
+            squares += float((shares @ part.square()).sum())
+            total += float(shares.sum())
+        mean = squares / (total * self.memory.dim) if total else 0.0
+        return math.sqrt(mean + self.bandwidth**2)
 
     def __repr__(self) -> str:
         return f"Exact({len(self.memory)} rows of {self.memory.dim}, bandwidth={self.bandwidth:g})"

@@ -1,6 +1,7 @@
 """Samplers: recalls at noise that falls, from any denoiser."""
 
 import math
+import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -69,6 +70,9 @@ def sample(
         energies: whether the energy of every state, at its own sigma, is computed, which is one
             more evaluation each; for a denoiser with one.
 
+    Warns:
+        UserWarning: the start is noise alone, of less than the spread that the denoiser declares.
+
     Returns:
         the path: the start, one state for each further sigma, and the last denoised one; energies
         where the denoiser has them, else None.
@@ -96,6 +100,7 @@ def sample(
         must, do = f'0 for "{kind}"', 'leave it out, or take "ode"'
         refuse("eta", eta, must=must, do=do)
     last = checks.flag("last", last)
+    _warn_of_little_noise(denoiser, start, noise[0])
     fresh = _Noise(seed)
     share = 1.0 if kind == "ancestral" else eta
     steps = [
@@ -197,6 +202,21 @@ def vetted(denoiser: Any) -> Any:
         must, do = "a function of states and sigma", "take diffusion.exact(data), or a trained Net"
         refuse("denoiser", denoiser, must=must, do=do, error=InputTypeError)
     return denoiser
+
+
+def _warn_of_little_noise(denoiser: Denoiser, start: Tensor, sigma: float) -> None:
+    """Warn where noise alone stands for data plus noise, though the data exceed it."""
+    spread = getattr(denoiser, "spread", 0.0)
+    if not isinstance(spread, float) or sigma >= spread or not start.numel():
+        return
+    square = float(start.detach().double().square().mean())
+    if square < sigma**2 + spread**2 / 2:
+        text = (
+            f"start is noise of sigma {sigma:g}, but the data have a root mean square of "
+            f"{spread:g}: samples are biased. Start from more noise, or scale the data down, as "
+            "pictures of 0 to 255 must be."
+        )
+        warnings.warn(text, UserWarning, stacklevel=4)
 
 
 class _Noise:

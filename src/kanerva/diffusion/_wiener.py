@@ -1,5 +1,6 @@
 """The denoiser of normally distributed data, which is linear."""
 
+import math
 from typing import Any
 
 import torch
@@ -36,6 +37,12 @@ class Wiener:
 
     def __init__(self, mean: Tensor, variances: Tensor, directions: Tensor) -> None:
         self.mean, self.variances, self.directions = mean, variances, directions
+
+    @property
+    def spread(self) -> float:
+        """Root mean square of the numbers of the data, which noise must exceed to hide them."""
+        squares = self.variances.sum() + self.mean.square().sum()
+        return math.sqrt(float(squares) / len(self.mean))
 
     def __repr__(self) -> str:
         return f"Wiener({len(self.mean)} coordinates)"
