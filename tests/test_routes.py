@@ -408,3 +408,17 @@ def test_a_new_rule_is_read_on_every_route():
     query, keys, values = case("power", torch.float64, 4000)
     expected = (query @ keys.T).relu() ** 3 @ values
     torch.testing.assert_close(functional.read(query, keys, values, dot, Cube(4)), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_blocks_in_which_few_queries_have_weight(dtype):
+    """Patterns far apart at a high beta: nearly every block has weight for a few queries alone."""
+    source = torch.Generator().manual_seed(0)
+    keys = 4 * torch.randn(6000, 30, generator=source, dtype=torch.float64)
+    query = keys[torch.randperm(6000, generator=source)[:300]] + 0.1
+    values = torch.randn(6000, 5, generator=source, dtype=torch.float64)
+    expected = values[torch.cdist(query, keys).argmin(-1)]
+    given = (part.to(dtype) for part in (query, keys, values))
+    with settings.use(budget=2**20):
+        found = functional.read(*given, closeness, Softmax(40.0))
+    torch.testing.assert_close(found.double(), expected, atol=1e-4, rtol=0)

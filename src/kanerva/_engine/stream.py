@@ -44,6 +44,8 @@ BLOCK = 2**18
 FAR = 2**24
 # Queries that are compared with a block of keys at a time.
 TALL = 256
+# Where one query in so many has weight in a block, the values of the block are summed for it alone.
+SPARSE = 2
 # Queries whose sums each thread keeps at a time.
 MANY = 4096
 
@@ -242,12 +244,27 @@ def add(total: Sums, part: Partial, values: Tensor, kept: Tensor | None) -> None
         shift = torch.maximum(total.shift, part.shift)
         base = _base(shift)
         before, factor = (total.shift - base).exp_(), (part.shift - base).exp_()
-        total.value.mul_(before).addcmul_(part.weights @ values, factor)
+        total.value.mul_(before)
+        _add_values(total.value, part.weights, values, factor)
         total.shift.copy_(shift)
     pairs = ((total.mass, part.mass), (total.coupling, part.coupling), (total.size, size))
     for sums, more in pairs:
         if sums is not None and more is not None:
             sums.add_(more) if factor is None else sums.mul_(before).addcmul_(more, factor)
+
+
+def _add_values(total: Tensor, weights: Tensor, values: Tensor, factor: Tensor) -> None:
+    """Add the values of a block, in place; for few queries alone where the others have no weight.
+
+    A factor is exactly 0 where the weights of a block are too small beside those of another one.
+    """
+    if total.device.type == "cpu":
+        rows = factor.squeeze(-1).nonzero().squeeze(-1)
+        if SPARSE * len(rows) <= len(factor):
+            if len(rows):
+                total.index_add_(0, rows, weights[rows] @ values * factor[rows])
+            return
+    total.addcmul_(weights @ values, factor)
 
 
 def _sums(part: Partial, values: Tensor, kept: Tensor | None) -> Sums:
