@@ -108,7 +108,8 @@ def test_gradients_of_known_coordinates():
         (torch.ones(3, D), "known must be a bool tensor"),
         (torch.ones(3, 2, dtype=torch.bool), "known must be a bool tensor that broadcasts"),
         (torch.ones(2, 3, D, dtype=torch.bool), "known must be a bool tensor that broadcasts"),
-        ([True] * D, "known must be"),
+        ([True] * 2, "known must be a bool tensor that broadcasts"),
+        ([1.0] * D, "known must be a bool tensor"),
         ("all", "known must be"),
     ],
 )

@@ -518,6 +518,7 @@ def test_the_memory_keeps_the_contract():
         (lambda d: diffusion.exact(torch.ones(2, 3), -1.0), "bandwidth must be"),
         (lambda d: diffusion.exact(torch.ones(2, 3), 1e-30), "bandwidth must be 0, or from"),
         (lambda d: diffusion.exact(kanerva.modern_hopfield(3, 1.0)), "data must be one that comp"),
+        (lambda d: diffusion.exact(d.memory.at(torch.ones(2))), "data must be one that compares"),
         (lambda d: diffusion.exact(density.vmf(3, 1.0)), "data must be one that compares by"),
         (lambda d: diffusion.exact(density.elbo(3, 2, 1.0, "vmf")), "data must be one that comp"),
         (lambda d: diffusion.exact(density.kernel(3, 1.0))(torch.ones(3), 1.0), "memory must be"),

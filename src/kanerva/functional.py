@@ -475,16 +475,11 @@ def _cue(query: Tensor, similarity: Similarity, known: Known) -> Cue:
     cue = Cue(query.reshape(-1, query.shape[-1]), similarity)
     if known is None:
         return cue
-    must = f"a bool tensor that broadcasts to {tuple(query.shape)}"
-    do = "give True for the coordinates to compare"
-    if arrays.dense("known", known, must, torch.bool).dtype != torch.bool:
-        refuse("known", known, must=must, do=do, error=InputTypeError)
-    if arrays.together(known.shape, query.shape) != query.shape or known.device != query.device:
-        refuse("known", known, must=f"{must}, on {query.device}", do=do)
+    seen = arrays.coordinates("known", known, query.shape, query.device)
     if declared(similarity, "partly") is None:
         must, do = "left out for a similarity that is no sum over coordinates", "take closeness"
         refuse("known", got=f"given for {_title(similarity)}", must=must, do=do)
-    return partly(cue, known.expand(query.shape).reshape(cue.rows.shape))
+    return partly(cue, seen.reshape(cue.rows.shape))
 
 
 def _title(similarity: Similarity) -> str:

@@ -208,6 +208,18 @@ def together(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...] | None
         return None
 
 
+def coordinates(argument: str, known: Any, shape: torch.Size, device: torch.device) -> Tensor:
+    """Return which coordinates of vectors are known, as bool of the shape of these."""
+    must = f"a bool tensor that broadcasts to {tuple(shape)}"
+    do = "give True for the coordinates that are known"
+    given: Tensor = listed(known, torch.float32, device)
+    if dense(argument, given, must, torch.bool).dtype != torch.bool:
+        refuse(argument, known, must=must, do=do, error=InputTypeError)
+    if together(given.shape, shape) != tuple(shape) or given.device != device:
+        refuse(argument, known, must=f"{must}, on {device}", do=do)
+    return given.expand(shape)
+
+
 def _short(dtype: torch.dtype) -> str:
     """Return the name of a dtype without its module."""
     return str(dtype).removeprefix("torch.")

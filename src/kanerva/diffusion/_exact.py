@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
-from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva._core.errors import door, refuse
 from kanerva._core.settings import settings
 from kanerva._engine import routes
 from kanerva._engine.cues import Cue, partly, scaled
@@ -265,14 +265,9 @@ class Exact:
             must, do = "> 0, unless there is a bandwidth", "give the noise of the queries"
             refuse("sigma", got="0", must=must, do=do)
         if known is not None:
-            must = f"a bool tensor that broadcasts to {tuple(rows.shape)}"
-            do = "give True for the coordinates that were observed"
-            if arrays.dense("known", known, must, torch.bool).dtype != torch.bool:
-                refuse("known", known, must=must, do=do, error=InputTypeError)
-            if arrays.together(known.shape, rows.shape) != rows.shape:
-                refuse("known", known, must=must, do=do)
-            known = known.to(memory.device).expand(rows.shape).reshape(-1, memory.dim)
-            rows = torch.where(known, rows.reshape(-1, memory.dim), 0.0)
+            known = arrays.coordinates("known", known, rows.shape, memory.device)
+            rows = torch.where(known, rows, 0.0)
+            known = known.reshape(-1, memory.dim)
         given = memory._given(arrays.finite("x", rows.reshape(-1, memory.dim)), None)
         if not len(given.keys):
             refuse("memory", got="empty", must="one that stores rows", do="write to it first")
@@ -332,7 +327,8 @@ def _vetted(memory: Associative) -> Inputs:
     keys, values, bias, _, _ = memory._held()
     similarity: Any = getattr(memory, "similarity", dot)
     shape = declared(similarity, "shape")
-    if shape != "gaussian" or values is not keys or bias is not None:
+    several = memory._betas is not None  # a view whose queries have a temperature each
+    if shape != "gaussian" or values is not keys or bias is not None or several:
         refuse("data", got=repr(memory), must=must, do=do)
     return memory
 
