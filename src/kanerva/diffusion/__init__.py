@@ -1,6 +1,7 @@
 """Diffusion models as associative memories: denoisers, samplers, and whether a model copies."""
 
 from kanerva.diffusion._annealed import Annealed, memory
+from kanerva.diffusion._classify import Copying, Shares, classify, copying
 from kanerva.diffusion._exact import Exact, exact
 from kanerva.diffusion._samples import recall, sample
 from kanerva.diffusion._schedule import schedule, to_ve, to_vp, vp
@@ -8,8 +9,12 @@ from kanerva.diffusion._wiener import Wiener, gaussian
 
 __all__ = [
     "Annealed",
+    "Copying",
     "Exact",
+    "Shares",
     "Wiener",
+    "classify",
+    "copying",
     "exact",
     "gaussian",
     "memory",
