@@ -39,11 +39,11 @@ OUT = "Folder for the report and its tables  [default: runs/audit-SAMPLES]"
 # The columns of the table, with heads that fit into a terminal of 80 columns.
 HEADS = {
     "kind": "kind",
-    "within": "within",
     "count": "samples",
     "share": "share",
     "interval": "95% interval",
     "holdout": "hold-out",
+    "within": "within",
 }
 
 

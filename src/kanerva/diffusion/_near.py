@@ -121,8 +121,8 @@ def distinct(rows: Float[Tensor, "m d"]) -> Distinct:
             elif again[kind] < 0:
                 again[kind] = len(which)
             which.append(kind)
-    device = rows.device
-    return Distinct(*(torch.tensor(part, device=device) for part in (first, again, which)))
+    found = (torch.tensor(part, dtype=torch.long) for part in (first, again, which))
+    return Distinct(*(part.to(rows.device) for part in found))
 
 
 def _taken(rows: Tensor, places: Tensor) -> Tensor:

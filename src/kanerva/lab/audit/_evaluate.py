@@ -41,9 +41,9 @@ class Audit(NamedTuple):
     * ``rows``: a dict for each kind: ``kind``, ``count``, ``share``, the ends ``low`` and ``high``
       of its 95 % interval, and ``holdout``, the share of the hold-out rows that are of that kind
       when they take the place of the samples; None without a hold-out.
-    * ``thresholds``: ``memorised``, ``spurious`` and ``why`` of both; ``median``, the median
-      distance of distinct training rows to the nearest other; ``dense``, the share of them with
-      another within the first threshold. None where no two training rows differ.
+    * ``thresholds``: ``memorised`` and ``spurious``, and why, each with ``_why``; ``median``, the
+      median distance of distinct training rows to the nearest other; ``dense``, the share of them
+      with another within the first threshold. None where no two training rows differ.
     * ``copying``: ``auc``, ``p`` and ``ratio`` as of ``diffusion.copying``, None for an infinite
       ratio; ``near`` and ``usual``, the median distances of samples and of hold-out rows to the
       training rows; ``excess_p``, of Fisher's one-sided test that the share of copies is larger

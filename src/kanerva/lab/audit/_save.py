@@ -73,7 +73,7 @@ def save(result: Audit, folder: str | Path) -> list[Path]:
         ),
         verdicts=[*(f"Warning: {words}" for words in result.warnings), *result.verdicts],
         sections=_sections(result, figures),
-        notes=result.notes,
+        notes=result.notes[1:],
         grids=[],
         manifest=result.manifest,
     )
@@ -144,7 +144,7 @@ def _sections(result: Audit, figures: dict[str, Figure]) -> list[Section]:
 
     often = _tables.copied(result) if any(row["times"] > 1 for row in result.copied) else []
     sections = [
-        Section("Shares", (), [_tables.shares(result)]),
+        Section("Shares", result.notes[:1], [_tables.shares(result)]),
         Section("Copying", (), _tables.tested(result), drawn("figure")),
         Section("Nearest pairs", (), [_tables.pairs(result), *often], drawn("pairs")),
         Section("Repeats", (), _tables.repeats(result), drawn("repeats")),

@@ -16,11 +16,11 @@ Row = Mapping[str, Any]
 LISTED, NAMED = 8, 6
 COLUMNS = {
     "kind": Column("kind", "text", "copies, repeats that are no copies, and the rest"),
-    "within": Column("within", "text", "of a training row; of another sample"),
     "count": Column("samples", "count", "of this kind"),
     "share": Column("share", "share", "of all samples"),
     "interval": Column("95% interval", "text", "of the share, by resampling the samples"),
     "holdout": Column("hold-out", "share", "share of hold-out rows of this kind, by the same rule"),
+    "within": Column("within", "text", "of a training row; of another sample"),
 }
 PAIRS = {
     "sample": Column("sample", "text", "its row, counted from 0"),
@@ -77,7 +77,8 @@ def shares(result: Audit) -> Grid:
         line = row | {"interval": f"{ends[0]} to {ends[1]}"}
         lines.append(line | {"within": None if within is None else far(within)})
     total, train = result.manifest["samples"], result.manifest["train"]
-    return Grid(f"{total:,} samples beside {train:,} training rows.", lines, COLUMNS)
+    caption = f"{total:,} samples beside {train:,} training rows."
+    return Grid(caption, lines, COLUMNS, "full slim")
 
 
 def tested(result: Audit) -> list[Grid]:
@@ -96,7 +97,7 @@ def tested(result: Audit) -> list[Grid]:
         {"rows": "hold-out", "median": far(found["usual"])},
     ]
     held = result.manifest["holdout"]
-    return [Grid(f"Samples beside {held:,} hold-out rows.", lines, TESTED)]
+    return [Grid(f"Samples beside {held:,} hold-out rows.", lines, TESTED, "full slim")]
 
 
 def pairs(result: Audit) -> Grid:
@@ -110,7 +111,7 @@ def pairs(result: Audit) -> Grid:
         _texts({name: row[name] for name in row if name not in hidden}) for row in result.pairs
     ]
     caption = "The samples nearest to a training row; all are in samples.csv."
-    return Grid(caption, lines, PAIRS)
+    return Grid(caption, lines, PAIRS, "full slim")
 
 
 def repeats(result: Audit) -> list[Grid]:
@@ -125,7 +126,7 @@ def repeats(result: Audit) -> list[Grid]:
         more = ", …" if row["size"] > NAMED else ""
         lines.append(_texts(row) | {"group": str(place), "members": named + more})
     caption = f"Samples that repeat one another: the largest of {len(result.repeats):,} groups."
-    return [Grid(caption, lines, REPEATS)] if lines else []
+    return [Grid(caption, lines, REPEATS, "full slim")] if lines else []
 
 
 def copied(result: Audit) -> list[Grid]:
@@ -136,7 +137,7 @@ def copied(result: Audit) -> list[Grid]:
     """
     lines = [_texts(row) for row in result.copied[:LISTED]]
     caption = f"Training rows that are copied: the first of {len(result.copied):,}."
-    return [Grid(caption, lines, COPIED)] if lines else []
+    return [Grid(caption, lines, COPIED, "full slim")] if lines else []
 
 
 def _texts(row: Row) -> dict[str, Any]:

@@ -14,8 +14,8 @@ SURE = 0.05
 # Shares from which something is warned of: training rows that are near to one another, and
 # hold-out rows that would be called copies.
 DENSE, CALLED = 0.05, 0.01
-# A ratio beyond which its number says nothing.
-MANY = 1000
+# A ratio beyond which its number says nothing, and hold-out rows below which a test does.
+MANY, FEW = 1000, 20
 
 
 def verdicts(known: Row, manifest: Row) -> list[str]:
@@ -175,7 +175,7 @@ def warned(files: Files, known: Row, manifest: Row) -> list[str]:
         known: as in ``verdicts``.
         manifest: of the audit.
     """
-    return [*files.warnings, *_dense(known), *_overlap(known, manifest), *_few(manifest)]
+    return [*files.warnings, *_dense(known), *_overlap(known, manifest), *_counted(manifest)]
 
 
 def _dense(known: Row) -> Iterator[str]:
@@ -220,8 +220,11 @@ def _overlap(known: Row, manifest: Row) -> Iterator[str]:
         )
 
 
-def _few(manifest: Row) -> Iterator[str]:
-    """Warn where copies among the training rows matter."""
+def _counted(manifest: Row) -> Iterator[str]:
+    """Warn where there are few hold-out rows, or copies among the training rows."""
+    held = manifest["holdout"]
+    if held is not None and held < FEW:
+        yield f"{held} hold-out rows are few: the tests find strong copying only."
     copies = manifest["train_copies"]
     if copies:
         is_ = "is a copy of an earlier one" if copies == 1 else "are copies of earlier ones"
