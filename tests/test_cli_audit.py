@@ -190,6 +190,23 @@ def test_training_rows_that_are_too_dense(files, plain, command):
     assert "Warning" not in quiet
 
 
+def test_samples_without_copies(files, plain, command, tmp_path):
+    np.save(tmp_path / "new.npy", files[2][21:])
+    words = said(command("new.npy", "--train", "train.npy", "--holdout", "held.npy")[1])
+    assert "None of 79 samples (0%, 95% interval 0% to 4.6%) is a copy of a training row" in words
+    assert "None of 79 samples (0%, 95% interval 0% to 4.6%) is within" in words
+    assert (
+        "do not hold more of such rows than that, beyond chance (Fisher's test, p = 1.00)" in words
+    )
+    assert "samples are no nearer to the training rows than fresh rows are" in words
+    np.save(tmp_path / "noise.npy", 9 * files[2][21:])
+    words = said(command("noise.npy", "--train", "train.npy", "--holdout", "held.npy")[1])
+    assert "samples are farther from the training rows than fresh rows are" in words
+    np.save(tmp_path / "few.npy", files[1][:5])
+    words = said(command("new.npy", "--train", "train.npy", "--holdout", "few.npy")[1])
+    assert "Warning: 5 hold-out rows are few" in words
+
+
 def test_a_second_threshold_above_the_first(files, plain, command):
     line = ("samples.npy", "--train", "train.npy", "--memorised", "0", "--spurious", "9", "--json")
     found = json.loads(command(*line)[1])

@@ -192,6 +192,34 @@ def test_numbers_of_any_size():
     assert diffusion.classify([[-0.0, 1.0]], [[0.0, 1.0], [2.0, 2.0]]).distance.item() == 0
 
 
+@given(strategies.integers(0, 10**6))
+@settings(max_examples=25, deadline=None)
+def test_order_place_and_unit_change_no_kind(seed):
+    draw = np.random.default_rng(seed)
+    train, samples = (torch.from_numpy(draw.normal(size=(size, 3))) for size in (20, 15))
+    samples[:4] = train[:4] + 0.01
+    found = diffusion.classify(samples, train)
+    order = torch.from_numpy(draw.permutation(20))
+    turned = diffusion.classify(samples.flip(0), train[order])
+    assert turned.kind.equal(found.kind.flip(0))
+    assert order[turned.nearest.flip(0)].equal(found.nearest)
+    moved = diffusion.classify(3 * samples + 7, 3 * train + 7)
+    assert moved.kind.equal(found.kind)
+    assert moved.thresholds == pytest.approx([3 * limit for limit in found.thresholds])
+
+
+def test_any_number_of_threads_gives_the_same_bytes(monkeypatch):
+    query, keys = traps()
+    monkeypatch.setattr(_near, "FEW", 0)
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found.append(diffusion.classify(query, keys))
+    torch.set_num_threads(before)
+    for one, other in zip(*found, strict=True):
+        assert one.equal(other) if isinstance(one, torch.Tensor) else one == other
+
+
 def test_few_rows():
     one = diffusion.classify([[1.0, 2.0]], [[1.0, 2.0]], 0.1, 0.1)
     assert one[:3] == (1, 0, 0)

@@ -22,8 +22,9 @@ from kanerva.lab.data._sets import DOWNLOADED, SETS, named
 __all__ = ["Files", "load"]
 
 # How far the ends of the numbers may differ, as a share of the range of the training rows, before
-# the unit is asked about; the ends, as quantiles; and the fewest numbers that have ends.
-APART, ENDS, FEW = 0.25, (0.01, 0.99), 20
+# the unit is asked about: of all numbers, and of most columns, where other classes lie elsewhere;
+# the ends, as quantiles; and the fewest numbers that have ends.
+APART, FAR, ENDS, FEW = 0.25, 0.75, (0.01, 0.99), 20
 # Which options a source of which kind takes.
 TAKES = {"label": (*TABLES, ".npz"), "drop": TABLES, "crop": ("folder",)}
 
@@ -123,7 +124,11 @@ def load(
     constant = int((width == 0).sum())
     width = np.where(width > 0, width, 1.0)
     rows = {which: torch.from_numpy(raw.values / width) for which, raw in raws.items()}
-    notes = [f"{which}: {note}" for which, raw in raws.items() for note in raw.notes]
+    told: dict[str, list[str]] = {}
+    for which, raw in raws.items():
+        for note in raw.notes:
+            told.setdefault(note, []).append(which)
+    notes = [f"{', '.join(several)}: {note}" for note, several in told.items()]
     return Files(
         names={which: raw.name for which, raw in raws.items()},
         samples=rows["samples"],
@@ -253,4 +258,4 @@ def _elsewhere(rows: Tensor, train: Tensor, columns: bool) -> bool:
     width = np.ptp(other, axis=0)
     varying = width > 0
     apart = np.abs(ends - known).max(0)[varying] / width[varying]
-    return bool(np.median(apart) > APART)
+    return bool(np.median(apart) > (FAR if columns else APART))

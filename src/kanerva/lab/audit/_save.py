@@ -67,7 +67,7 @@ def save(result: Audit, folder: str | Path) -> list[Path]:
     beside = "" if held is None else f", and {held:,} rows that it was not trained on"
     page = report.article(
         heading=(
-            f"Does the model of {result.name} copy?",
+            f"Are there copies in {result.name}?",
             f"{result.manifest['samples']:,} samples beside {result.manifest['train']:,} rows "
             f"that the model was trained on{beside}.",
         ),

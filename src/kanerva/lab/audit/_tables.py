@@ -26,9 +26,9 @@ PAIRS = {
     "sample": Column("sample", "text", "its row, counted from 0"),
     "nearest": Column("training row", "text", "the nearest one, counted from 0"),
     "distance": Column("distance", "text", "between both"),
-    "kind": Column("kind", "text", "of the sample"),
     "numbers": Column("its numbers", "text", "the first numbers of the sample"),
     "numbers_nearest": Column("those of the training row", "text", "the same numbers there"),
+    "kind": Column("kind", "text", "of the sample"),
 }
 REPEATS = {
     "group": Column("group", "text", "the largest first"),
@@ -90,7 +90,7 @@ def tested(result: Audit) -> list[Grid]:
     found = result.copying
     if not found:
         return []
-    p, factor = chance(found["p"]), ratio(found["ratio"])
+    p, factor = chance(found["p"]), ratio(found["ratio"]).replace("more than ", ">")
     test = {"nearer": found["auc"], "p": p.removeprefix("p = ").removeprefix("p "), "ratio": factor}
     lines = [
         {"rows": "samples", "median": far(found["near"]), **test},

@@ -26,19 +26,23 @@ def verdicts(known: Row, manifest: Row) -> list[str]:
         manifest: of the audit.
     """
     return [
+        *_passed(known, manifest),
         *_copies(known, manifest),
         *_often(known),
         *_repeated(known, manifest),
         *_new(known),
         *_controlled(known, manifest),
         *_tested(known, manifest),
-        *_passed(known, manifest),
     ]
 
 
 def _copies(known: Row, manifest: Row) -> Iterator[str]:
     """Count the copies."""
     row, limit = known["rows"][0], far(known["thresholds"]["memorised"])
+    if not row["count"]:
+        none = f"{_none(row, manifest)} is a copy of a training row"
+        yield f"{none}: none is within {limit} of one (memorised)."
+        return
     verb = "is a copy" if row["count"] == 1 else "are copies"
     exact = manifest["equal_to_train"]
     more = ""
@@ -48,7 +52,8 @@ def _copies(known: Row, manifest: Row) -> Iterator[str]:
         more = f"; {exact:,} of them {'equals' if exact == 1 else 'equal'} it"
     elif exact:
         more = "; it equals it"
-    yield f"{_share(row, manifest)} {verb} of a training row: within {limit} of it{more}."
+    start = f"{_share(row, manifest)} {verb} of a training row (memorised)"
+    yield f"{start}: within {limit} of it{more}."
 
 
 def _often(known: Row) -> Iterator[str]:
@@ -66,10 +71,14 @@ def _repeated(known: Row, manifest: Row) -> Iterator[str]:
     """Count the spurious samples, and all that repeat."""
     row, limit = known["rows"][1], far(known["thresholds"]["spurious"])
     verb = "is" if row["count"] == 1 else "are"
-    yield (
-        f"{_share(row, manifest)} {verb} no copy but within {limit} of another sample: a state "
-        "that the model returns again, though it is no training row (spurious)."
-    )
+    if row["count"]:
+        yield (
+            f"{_share(row, manifest)} {verb} no copy but within {limit} of another sample: a state "
+            "that the model returns again, though it is no training row (spurious)."
+        )
+    else:
+        near = f"is within {limit} of another sample without being a copy (spurious)"
+        yield f"{_none(row, manifest)} {near}."
     groups = known["repeats"]
     if groups:
         total, size = sum(group["size"] for group in groups), groups[0]["size"]
@@ -109,26 +118,27 @@ def _tested(known: Row, manifest: Row) -> Iterator[str]:
         )
         return
     pairs = (
-        f"in {written(found['auc'], 'share')} of pairs of a sample and a hold-out row the sample "
-        f"is nearer to the training rows (50% without copying; Mann-Whitney, {chance(found['p'])})"
+        f"of a sample and a hold-out row, the sample is the nearer one in "
+        f"{written(found['auc'], 'share')} of pairs (50% without copying; Mann-Whitney, "
+        f"{chance(found['p'])})"
     )
     medians = (
-        f"the median distances are {far(found['near'])} and {far(found['usual'])}, and samples are "
+        f"The median distances are {far(found['near'])} and {far(found['usual'])}; the samples are "
         f"{ratio(found['ratio'])} times as far from the hold-out as from as many training rows"
     )
     if found["p"] < SURE:
         yield (
-            f"As a whole, samples are nearer to the training rows than fresh rows are: {pairs}; "
+            f"As a whole, samples are nearer to the training rows than fresh rows are: {pairs}. "
             f"{medians}."
         )
     elif 1 - found["p"] < SURE:
         yield (
-            f"As a whole, samples are farther from the training rows than fresh rows are: {pairs}; "
+            f"As a whole, samples are farther from the training rows than fresh rows are: {pairs}. "
             f"{medians}. They may be noisy, or miss a part of the data."
         )
     else:
         yield (
-            f"As a whole, samples are no nearer to the training rows than fresh rows are: {pairs}; "
+            f"As a whole, samples are no nearer to the training rows than fresh rows are: {pairs}. "
             f"{medians}. A few copies among many samples do not show in this test."
         )
 
@@ -291,6 +301,12 @@ def _share(row: Row, manifest: Row) -> str:
         f"{row['count']:,} of {manifest['samples']:,} samples "
         f"({written(row['share'], 'share')}, 95% interval {low} to {high})"
     )
+
+
+def _none(row: Row, manifest: Row) -> str:
+    """Write that there is none, with the end of the interval."""
+    high = written(row["high"], "share")
+    return f"None of {manifest['samples']:,} samples (0%, 95% interval 0% to {high})"
 
 
 def _fine(share: float) -> str:
