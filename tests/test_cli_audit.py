@@ -225,6 +225,10 @@ def test_pictures_are_drawn_as_pictures(command, tmp_path):
     assert (code, error) == (0, "")
     assert "3 training rows are copied; row 0, counted from 0, most often: 2 times" in said(out)
     assert "4 samples equal a hold-out row" in said(out)
+    pairs = list(csv.DictReader((tmp_path / "o" / "pairs.csv").read_text().splitlines()))
+    rows = [row["nearest"] for row in pairs]
+    assert rows[:3] == ["0", "1", "2"]
+    assert len(set(rows)) == len(rows) <= 7
     names = {path.name for path in (tmp_path / "o").iterdir()}
     assert {"pairs.svg", "repeats.png", "figure.svg", "report.html"} <= names
 

@@ -49,8 +49,8 @@ class Audit(NamedTuple):
       training rows; ``excess_p``, of Fisher's one-sided test that the share of copies is larger
       among samples than among hold-out rows by chance; ``overlap``, hold-out rows that are
       training rows, and ``shown``, samples that are hold-out rows. Empty without a hold-out.
-    * ``pairs``: a dict for each of the samples nearest to a training row: ``sample``, ``kind``,
-      ``nearest``, ``distance``, and the first ``numbers`` of both as text.
+    * ``pairs``: a dict for each of the samples nearest to a training row, one for each such row:
+      ``sample``, ``kind``, ``nearest``, ``distance``, and the first ``numbers`` of both as text.
     * ``repeats``: a dict for each group of samples linked by distances within the second threshold:
       ``size``, how many ``distinct`` ones, how many ``memorised``, the training row ``nearest`` to
       the first, and its ``distance``, and the ``members``.
@@ -221,7 +221,13 @@ def _pairs(files: Files, found: Shares) -> list[Row]:
 
 
 def _nearest(found: Shares) -> list[int]:
-    return found.distance.argsort(stable=True)[:PAIRS].tolist()
+    """Return the samples that are nearest to a training row, one for each training row."""
+    rows: dict[int, int] = {}
+    for place in found.distance.argsort(stable=True).tolist():
+        rows.setdefault(int(found.nearest[place]), place)
+        if len(rows) == PAIRS:
+            break
+    return list(rows.values())
 
 
 def _numbers(row: Float64[Tensor, "d"]) -> str:

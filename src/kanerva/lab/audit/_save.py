@@ -20,7 +20,7 @@ __all__ = ["save"]
 # A caption, and a drawing in its wide and its narrow form.
 Figure = tuple[str, *tuple[str, ...]]
 DRAWN = {
-    "pairs": "The samples nearest to a training row, nearest first, and the row below each.",
+    "pairs": "The samples nearest to a training row, one for each such row, and the row below.",
     "repeats": "Samples that repeat one another: members of the largest groups.",
 }
 CURVES = (

@@ -110,7 +110,7 @@ def pairs(result: Audit) -> Grid:
     lines = [
         _texts({name: row[name] for name in row if name not in hidden}) for row in result.pairs
     ]
-    caption = "The samples nearest to a training row; all are in samples.csv."
+    caption = "The samples nearest to a training row, one for each; all are in samples.csv."
     return Grid(caption, lines, PAIRS, "full slim")
 
 

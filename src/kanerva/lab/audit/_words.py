@@ -259,6 +259,8 @@ def notes(files: Files, known: Row, manifest: Row) -> list[str]:
         "A sample within the first threshold of a training row is memorised; another one within "
         "the second of another sample is spurious; the rest is generalised. More samples find more "
         "spurious ones: compare models by as many.",
+        "Distances are plain: a copy that is shifted, mirrored or brighter is not found. To find "
+        "such copies, compare features of the rows rather than the rows.",
         f"Intervals are those of {count} resamples of the samples (bootstrap, seed "
         f"{manifest['seed']}, 2.5% to 97.5%); where none or all are of a kind, the exact binomial "
         "end. They say how much other samples of the same model would differ.",
