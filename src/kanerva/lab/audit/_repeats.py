@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from kanerva._core.settings import settings
+from kanerva._engine.scores import pieces
 from kanerva.diffusion import Shares
 from kanerva.diffusion._classify import KINDS
 from kanerva.diffusion._near import distinct
@@ -59,31 +61,49 @@ def _group(members: Int64[Tensor, "k"], distinct: int, found: Shares) -> Row:
 
 
 def _linked(rows: Float64[Tensor, "k d"], threshold: float) -> Int64[Tensor, "k"]:
-    """Number the groups of rows that steps within a threshold link."""
-    labels = torch.full((len(rows),), -1)
-    left = torch.arange(len(rows))
-    count = 0
-    while len(left):
-        edge, left = left[:1], left[1:]
-        labels[edge] = count
-        while len(edge) and len(left):
-            near = _near(rows, edge, left, threshold)
-            edge, left = left[near], left[~near]
-            labels[edge] = count
-        count += 1
+    """Number the groups of distinct rows that steps within a threshold link, a block at a time."""
+    labels = torch.arange(len(rows))
+    if not threshold or not len(rows):
+        return labels
+    step = max(1, settings.budget // (64 * len(rows)))
+    away = rows - rows[:1]
+    length = away.square().sum(-1)
+    for start in range(0, len(rows), step):
+        block = slice(start, start + step)
+        square = length[block, None] + length - 2 * away[block] @ away.mT
+        labels = _merged(labels, _within(rows, square, start, threshold), start)
     return labels
 
 
-def _near(rows: Tensor, edge: Tensor, left: Tensor, threshold: float) -> Tensor:
-    """Return which of the rows left are within the threshold of any on the edge."""
-    near = torch.zeros(len(left), dtype=torch.bool)
-    step = max(1, settings.budget // (64 * max(len(left), rows.shape[1])))
-    others = rows[left]
-    for start in range(0, len(edge), step):
-        some = rows[edge[start : start + step]]
-        apart = torch.cdist(some, others, compute_mode="donot_use_mm_for_euclid_dist")
-        near |= (apart <= threshold).any(0)
+def _within(rows: Tensor, square: Tensor, start: int, threshold: float) -> Tensor:
+    """Return which distances are within the threshold, where rounding leaves doubt by differences.
+
+    ``square`` are squares of the distances of some rows, the first of which is ``start``, to all.
+    """
+    largest = float((rows - rows[:1]).square().sum(-1).amax())
+    margin = 4 * (rows.shape[1] + 8) * torch.finfo(rows.dtype).eps * largest
+    near = square <= threshold**2
+    left, right = ((square - threshold**2).abs() <= margin).nonzero().unbind(-1)
+    for part in pieces(len(left), 4 * rows.shape[1]):
+        one, other = rows[left[part] + start].unsqueeze(1), rows[right[part]].unsqueeze(1)
+        apart = torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")
+        near[left[part], right[part]] = apart.flatten() <= threshold
     return near
+
+
+def _merged(labels: Tensor, near: Tensor, start: int) -> Tensor:
+    """Join the groups that a block of links connects."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    count = len(labels)
+    left, right = near.nonzero().unbind(-1)
+    # Rows of one group have a node in common.
+    nodes = torch.cat([left + start, torch.arange(count)]), torch.cat([right, labels + count])
+    places = tuple(side.numpy() for side in nodes)
+    links = coo_array((np.ones(len(places[0]), bool), places), shape=(2 * count, 2 * count))
+    _, found = connected_components(links, directed=False)
+    return torch.from_numpy(np.unique(found[:count], return_inverse=True)[1].astype(np.int64))
 
 
 def copied(found: Shares) -> list[Row]:

@@ -138,7 +138,8 @@ def _tested(known: Row, manifest: Row) -> Iterator[str]:
         )
     else:
         yield (
-            f"As a whole, samples are no nearer to the training rows than fresh rows are: {pairs}. "
+            f"As a whole, samples are not shown to be nearer to the training rows than fresh rows "
+            f"are: {pairs}. "
             f"{medians}. A few copies among many samples do not show in this test."
         )
 
@@ -341,10 +342,9 @@ def chance(p: float) -> str:
     """Write a p-value.
 
     Example:
-        >>> chance(0.92), chance(0.0304), chance(2.1e-144), chance(0.0)
-        ('p = 0.92', 'p = 0.03', 'p = 2e-144', 'p < 1e-300')
+        >>> chance(0.92), chance(0.0518), chance(2.1e-144), chance(0.0)
+        ('p = 0.92', 'p = 0.052', 'p = 2e-144', 'p < 1e-300')
     """
     if p < 1e-300:
         return "p < 1e-300"
-    digits = 2 if p >= 0.01 else 1
-    return f"p = {p:.{digits}f}" if p >= 0.01 else f"p = {p:.0e}".replace("e-0", "e-")
+    return f"p = {p:.2g}" if p >= 1e-3 else f"p = {p:.0e}".replace("e-0", "e-")
