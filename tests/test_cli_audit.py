@@ -328,6 +328,11 @@ def test_groups_are_those_of_steps_within_the_threshold():
             ["samples.npy", "--train", "train.npy", "--holdout", "wide.npy"],
             "holdout must be rows of",
         ),
+        (
+            ["samples.npy", "--train", "large.npy"],
+            "train must be rows whose largest number is from",
+        ),
+        (["small.npy", "--train", "train.npy"], "samples must be rows whose largest number is"),
         (["nan.npy", "--train", "train.npy"], "are NaN or infinite"),
         (["none.npy", "--train", "train.npy"], "is empty"),
         (["samples.npy", "--train", "one.npy"], "which has shape (1, 9)"),
@@ -347,6 +352,8 @@ def test_bad_calls_get_a_sentence_and_write_nothing(files, command, tmp_path, ar
     np.save(tmp_path / "wide.npy", np.ones((5, 10)) * np.arange(10))
     np.save(tmp_path / "nan.npy", np.where(train > 0.9, np.nan, train))
     np.save(tmp_path / "none.npy", train[:0])
+    np.save(tmp_path / "large.npy", 1e200 * train)
+    np.save(tmp_path / "small.npy", 1e-200 * train)
     np.save(tmp_path / "one.npy", train[:1])
     np.save(tmp_path / "same.npy", np.tile(train[:1], (4, 1)))
     code, out, error = command(*arguments)

@@ -14,7 +14,18 @@ from kanerva._engine.scores import pieces
 from kanerva.separation import Softmax
 from kanerva.similarity import closeness
 
-__all__ = ["LARGE", "MANY", "Near", "among", "choice", "distinct", "grown", "others", "spacing"]
+__all__ = [
+    "LARGE",
+    "MANY",
+    "SMALL",
+    "Near",
+    "among",
+    "choice",
+    "distinct",
+    "grown",
+    "others",
+    "spacing",
+]
 
 # Rows of which the distance to their neighbour is measured, at most: the median of more would
 # change by less than its spread.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kanerva._core import checks
 from kanerva._core.errors import InputError, InputTypeError, door, refuse
+from kanerva.diffusion._near import LARGE, SMALL
 from kanerva.lab import plugins
 from kanerva.lab.data._dataset import SCALES
 from kanerva.lab.data._files import NAMED, TABLES, read
@@ -194,6 +195,11 @@ def _fit(raws: dict[str, Raw]) -> None:
     base = raws["train"]
     width = base.values.shape[1]
     for which, raw in raws.items():
+        largest = float(np.abs(raw.values).max())
+        if not SMALL <= largest <= LARGE:
+            must = f"rows whose largest number is from {SMALL:g} to {LARGE:g}"
+            do = "bring all files to another unit"
+            refuse(which, got=f"{raw.name!r} with {largest:g}", must=must, do=do)
         other = raw.values.shape[1]
         if other != width:
             must = f"rows of {width:,} numbers, as {base.name!r} has them"
