@@ -219,8 +219,8 @@ def _overlap(known: Row, manifest: Row) -> Iterator[str]:
         are = "is also a training row" if number == 1 else "are also training rows"
         yield (
             f"{number:,} of {held:,} hold-out rows {are}. Such rows make fresh ones look nearer "
-            "than they are, and hide copying: take them out of the hold-out, unless the source repeats "
-            "rows by itself."
+            "than they are, and hide copying: take them out of the hold-out, unless the source "
+            "repeats rows by itself."
         )
     if found.get("shown"):
         number = found["shown"]
