@@ -260,6 +260,25 @@ SOURCES = {
         "",
         {"eprint": "2402.10202", "archiveprefix": "arXiv"},
     ),
+    "hoover2023diffusion": Source(
+        "misc",
+        "Hoover, Benjamin and Strobelt, Hendrik and Krotov, Dmitry and Hoffman, Judy and "
+        "Kira, Zsolt and Chau, Duen Horng",
+        "Memory in Plain Sight: Surveying the Uncanny Resemblances of Associative Memories and "
+        "Diffusion Models",
+        2023,
+        "",
+        {"eprint": "2309.16750", "archiveprefix": "arXiv"},
+    ),
+    "ambrogioni2023": Source(
+        "misc",
+        "Ambrogioni, Luca",
+        "In Search of Dispersed Memories: Generative Diffusion Models Are Associative Memory "
+        "Networks",
+        2023,
+        "",
+        {"eprint": "2309.17290", "archiveprefix": "arXiv"},
+    ),
     "openai2025": Source(
         "misc",
         "OpenAI",
@@ -293,6 +312,7 @@ MEMORIES: dict[str, tuple[str, ...]] = {
     "covariance": ("tsodyks1988",),
     "kernel": ("schaeffer2024",),
     "crp": ("schaeffer2024",),
+    "diffusion": ("hoover2023diffusion", "ambrogioni2023"),
 }
 
 

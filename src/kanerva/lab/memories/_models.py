@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from kanerva._core import checks
 from kanerva.lab.citations import MEMORIES, short
+from kanerva.lab.memories._annealed import ANNEALED
 from kanerva.lab.memories._densities import DENSITIES
 from kanerva.lab.memories._entry import DOMAINS, Chosen, Entry, Facts, Number, Parameter
 
@@ -316,6 +317,7 @@ ENTRIES: dict[str, Entry] = {
         theory=_covariance_holds,
     ),
     **DENSITIES,
+    **ANNEALED,
 }
 
 

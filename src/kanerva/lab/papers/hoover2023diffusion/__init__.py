@@ -1,0 +1,3 @@
+"""Hoover and others 2023: diffusion models as associative memories."""
+
+__all__: list[str] = []
