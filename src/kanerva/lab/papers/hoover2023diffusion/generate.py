@@ -18,7 +18,7 @@ SAMPLERS = ("ode", "heun", "sde", "ancestral")
 NAMES = {"ode": "ODE (DDIM)", "heun": "Heun", "sde": "reverse SDE", "ancestral": "ancestral"}
 SHARES = {3: 0.78, 5: 0.98, 10: 1.0, 20: 1.0, 40: 1.0}
 # The schedule whose states are drawn, and how many of them.
-DRAWN, STATES = 20, 8
+DRAWN, STATES = 20, 7
 WHOLE: Cell = {"last": "yes"}
 
 
@@ -61,9 +61,10 @@ def _draw(rows: list[Row]) -> Any:
     paths = [row for row in rows if row["path"] and row["seed"] == first]
     if paths:
         kinds = {NAMES[row["sampler"]]: row["path"].split("/") for row in paths}
-        title = "From noise to a stored digit, one path of each sampler"
+        title = "From noise to a digit, one path a sampler"
         about = f"{STATES} of the {DRAWN} levels of noise σ, and the sample"
-        columns = ["σ = " + one for one in paths[0]["shown"].split("/")] + ["sample"]
+        columns = ["σ = " + paths[0]["shown"], "sample"]
+        columns = "/".join(columns).split("/")
         found["paths"] = _pictures.drawn(title, columns, kinds, about)
     distances = [
         {"levels": row["levels"], "missed": row["missed"], "line": _ending(row)}
@@ -72,7 +73,7 @@ def _draw(rows: list[Row]) -> Any:
     ]
     if len({row["line"] for row in distances}) > 1:
         frame = plot.Frame(
-            "Without the last denoised state the noise of the last level stays",
+            "Without a last read the noise stays",
             "levels of noise",
             "mean distance to the nearest stored row",
             log="x",
