@@ -35,7 +35,7 @@ from kanerva.lab.papers.burns2024 import images as images2024
 from kanerva.lab.papers.burns2024 import range as reach
 from kanerva.lab.papers.charikar2002 import codes, neurons
 from kanerva.lab.papers.henry2020 import gpt2, language, noise, retrieval, vision
-from kanerva.lab.papers.hoover2023diffusion import denoiser, generate, mask
+from kanerva.lab.papers.hoover2023diffusion import denoiser, energy, generate, mask
 from kanerva.lab.papers.hoover2023diffusion import recall as recall2023
 from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
@@ -137,6 +137,7 @@ MODULES = (
     generate,
     recall2023,
     mask,
+    energy,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 

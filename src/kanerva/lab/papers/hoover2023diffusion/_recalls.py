@@ -24,16 +24,14 @@ def recalled(noise: float, digits: int, steps: int, seed: int) -> dict[str, Any]
     exact = diffusion.exact(rows)
     annealed = diffusion.recall(exact, cues, noise, steps)
     fixed, cold = (
-        exact.memory.at(1 / sigma**2).recall(cues, steps=SHIFTS, tolerance=0.0)
+        exact.memory.at(1 / sigma**2).recall(cues, steps=SHIFTS, tolerance=1e-6)
         for sigma in (noise, COLD)
     )
     away, ends = _digits.nearest(annealed, rows)
     _, near = _digits.nearest(cues, rows)
     _, ends_cold = _digits.nearest(cold, rows)
     error = (fixed - wanted).norm(dim=-1)
-    words = [
-        _pictures.word(one[0].tolist()) for one in (wanted, cues, annealed, rows[near], fixed)
-    ]
+    words = [_pictures.word(one[0].tolist()) for one in (wanted, cues, annealed, rows[near], fixed)]
     return {
         "recalled": _share(ends == own),
         "kept": _share(classes[ends] == classes[own]),

@@ -34,9 +34,7 @@ class Counted:
         return self.denoiser(x, sigma)
 
 
-def generated(
-    design: Design, ends: tuple[float, float], near: float, shown: int
-) -> dict[str, Any]:
+def generated(design: Design, ends: tuple[float, float], near: float, shown: int) -> dict[str, Any]:
     """Sample between two levels of noise, and compare the samples with the stored rows.
 
     Args:
