@@ -1,6 +1,6 @@
 """The digits of scikit-learn as rows, noise for them, and the stored row nearest to a state."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ class Digits(NamedTuple):
 def digits() -> Digits:
     """Return the 1,797 pictures of 8 x 8 cells."""
     found = data.load("digits")
-    classes = torch.tensor([int(one) for one in found.labels])
+    labels: Any = found.labels
+    classes = torch.tensor([int(one) for one in labels])
     return Digits((found.real.double() + 1) / 2, classes)
 
 

@@ -158,7 +158,8 @@ def landscape(rows: Float64[Tensor, "m 2"], sigma: float) -> Iterator[dict[str, 
         for step, line in enumerate(states):
             for which, place in enumerate(line):
                 yield {"kind": kind, "step": step, "line": which, **_at(place)}
-    ends = exact.memory.at(1 / sigma**2).recall(rows, steps=10**4, tolerance=1e-12)
+    memory: Any = exact.memory
+    ends = memory.at(1 / sigma**2).recall(rows, steps=10**4, tolerance=1e-12)
     minima = torch.unique(ends.round(decimals=4), dim=0)
     far, _ = _digits.nearest(minima, rows)
     for which, (end, apart) in enumerate(zip(minima, far.tolist(), strict=True)):

@@ -1,5 +1,6 @@
 """One landscape drawn twice: as score arrows with a reverse path, and as contours with descents."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -73,11 +74,14 @@ def _left(axes: Any, rows: Sequence[Row]) -> list[Any]:
     cells = [row for row in rows if row["kind"] == "cell"]
     places = sorted({row["x"] for row in cells})[EVERY // 2 :: EVERY]
     kept = [row for row in cells if row["x"] in places and row["y"] in places]
-    # Arrows have the direction of the score, and the root of its length.
-    long = [(row["u"] ** 2 + row["v"] ** 2) ** 0.25 or 1.0 for row in kept]
-    along = [[row[word] / size for row, size in zip(kept, long, strict=True)] for word in "uv"]
+    # Arrows have the direction of the score; their lengths are as its root, the longest one cell.
+    size = [math.hypot(row["u"], row["v"]) for row in kept]
+    most = math.sqrt(max(size)) / (places[1] - places[0]) / 0.85
+    long = [math.sqrt(one) * most or 1.0 for one in size]
+    along = [[row[word] / by for row, by in zip(kept, long, strict=True)] for word in "uv"]
     at = [[row[word] for row in kept] for word in "xy"]
-    axes.quiver(*at, *along, color=QUIET, width=0.0035, scale=70, headwidth=4)
+    look: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}
+    axes.quiver(*at, *along, color=QUIET, width=0.0035, headwidth=4, **look)
     return _paths(axes, rows, "reverse", (VERMILION, "reverse path"))
 
 

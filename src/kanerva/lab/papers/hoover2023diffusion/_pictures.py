@@ -63,8 +63,8 @@ def drawn(
         headline(figure, title)
         for down, (name, words) in enumerate(rows.items()):
             low = height - HEAD - TOP - (down + 1) * (side + GAP) + GAP
-            middle, look = (low + side / 2) / height, {"fontsize": 8, "va": "center"}
-            figure.text(0.1 / NARROW, middle, wrap(name, 15, 3), **look)
+            look: dict[str, Any] = {"fontsize": 8, "va": "center"}
+            figure.text(0.1 / NARROW, (low + side / 2) / height, wrap(name, 15, 3), **look)
             for across, shown in enumerate(words):
                 left = LEFT + across * (side + GAP)
                 if shown:

@@ -23,8 +23,9 @@ def recalled(noise: float, digits: int, steps: int, seed: int) -> dict[str, Any]
     cues = wanted + noise * torch.from_numpy(source.standard_normal(wanted.shape))
     exact = diffusion.exact(rows)
     annealed = diffusion.recall(exact, cues, noise, steps)
+    memory: Any = exact.memory
     fixed, cold = (
-        exact.memory.at(1 / sigma**2).recall(cues, steps=SHIFTS, tolerance=1e-6)
+        memory.at(1 / sigma**2).recall(cues, steps=SHIFTS, tolerance=1e-6)
         for sigma in (noise, COLD)
     )
     away, ends = _digits.nearest(annealed, rows)

@@ -57,7 +57,7 @@ def generated(design: Design, ends: tuple[float, float], near: float, shown: int
         "share": float((far <= near).double().mean()),
         "missed": float(far.mean()),
         "largest": float(far.max()),
-        "distinct": len(places.unique()),
+        "distinct": len(set(places.tolist())),
         **_pictured(path.states, sigmas, shown),
     }
 
