@@ -89,13 +89,23 @@ def _draw(rows: list[Row]) -> Any:
             limits=(-0.03, 1.03),
         )
         found["levels"] = plot.lines(levels, "sigma", "share", frame, by="data")
-    reads = [row for row in rows if row["kind"] == "read" and row["data"] == "digits"]
+    reads = [row for row in rows if row["kind"] == "read"]
+    reads = [row for row in reads if row["data"] == "digits"] or reads
     if reads:
         named = [row | {"line": f"σ = {row['sigma']:g}"} for row in reads]
         frame = plot.Frame(
             "At a fixed noise no read raises the energy", "reads", "energy, mean over 200 starts"
         )
         found["fixed"] = plot.lines(named, "step", "energy", frame, by="line")
+    if not found:
+        named = [row for row in rows if row["kind"] == "time"]
+        frame = plot.Frame(
+            "The energies of the publication are one function",
+            "standard deviation σ of the noise",
+            "largest relative difference of E^DM from twice the energy",
+            log="x",
+        )
+        found["conventions"] = plot.lines(named, "sigma", "factor", frame, by="data")
     return found
 
 

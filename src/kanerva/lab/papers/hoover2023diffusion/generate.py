@@ -47,16 +47,15 @@ def _checks() -> Iterator[Check]:
 
 
 def _draw(rows: list[Row]) -> Any:
-    whole = [row | {"line": NAMES[row["sampler"]]} for row in rows if row["last"] == "yes"]
-    found: dict[str, Any] = {}
-    if whole:
-        frame = plot.Frame(
-            "Samples of the exact denoiser are stored rows",
-            "evaluations of the denoiser",
-            f"share of the samples within {NEAR:g} of a stored row",
-            log="x",
-        )
-        found[""] = plot.lines(whole, "evaluations", "share", frame, by="line")
+    whole = [row for row in rows if row["last"] == "yes"] or rows
+    named = [row | {"line": NAMES[row["sampler"]]} for row in whole]
+    frame = plot.Frame(
+        "Samples of the exact denoiser are stored rows",
+        "evaluations of the denoiser",
+        f"share of the samples within {NEAR:g} of a stored row",
+        log="x",
+    )
+    found = {"": plot.lines(named, "evaluations", "share", frame, by="line")}
     first = min(row["seed"] for row in rows)
     paths = [row for row in rows if row["path"] and row["seed"] == first]
     if paths:
