@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from kanerva._core import checks
 from kanerva._core.errors import door
+from kanerva.lab._cited import MEMORIES
 
 __all__ = ["MEMORIES", "SOURCES", "Source", "bibtex", "is_bibtex", "short"]
 
@@ -287,32 +288,6 @@ SOURCES = {
         "",
         {"eprint": "2508.10925", "archiveprefix": "arXiv"},
     ),
-}
-
-# What to cite for each constructor of ``kanerva.models``.
-MEMORIES: dict[str, tuple[str, ...]] = {
-    "sdm": ("kanerva1988", "kanerva1993"),
-    "sdm_patterns": ("kanerva1988", "bricken2021"),
-    "sdm_attention": ("bricken2021",),
-    "sdm_continuous": ("bricken2021",),
-    "sdm_continuous_patterns": ("bricken2021",),
-    "sdm_continuous_attention": ("bricken2021",),
-    "sdm_selected": ("jaeckel1989",),
-    "sdm_hyperplane": ("jaeckel1989b",),
-    "attention": ("vaswani2017",),
-    "modern_hopfield": ("ramsauer2021",),
-    "sparse_hopfield": ("hu2023", "santos2024"),
-    "hopfield": ("hopfield1982",),
-    "dense": ("krotov2016",),
-    "exponential": ("demircigil2017",),
-    "cdam": ("burns2024",),
-    "correlated_hopfield": ("griniasty1993", "haga2019"),
-    "sequence_hopfield": ("chaudhry2023",),
-    "willshaw": ("willshaw1969",),
-    "covariance": ("tsodyks1988",),
-    "kernel": ("schaeffer2024",),
-    "crp": ("schaeffer2024",),
-    "diffusion": ("hoover2023diffusion", "ambrogioni2023"),
 }
 
 

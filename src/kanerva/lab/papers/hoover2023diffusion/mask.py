@@ -20,6 +20,7 @@ NAMES = {
     REPLACED: "seen part replaced after each step",
     BEFORE: "seen part replaced before each read",
 }
+HIDDEN = (0, 8, 16, 24, 32, 40, 48, 56)
 PICTURES = ("stored", "seen", "one read", "replaced after each step")
 
 
@@ -81,12 +82,11 @@ def _draw(rows: list[Row]) -> Any:
         *grid(method=RECALL, hidden=32, noise=(0.0, 0.1)),
         *grid(method=(REPLACED, BEFORE), hidden=(16, 32, 48), noise=0.0),
     ],
-    paper=grid(
-        method=(READ, RECALL, REPLACED, BEFORE),
-        hidden=(0, 8, 16, 24, 32, 40, 48, 56),
-        noise=(0.0, 0.1),
-        seed=range(3),
-    ),
+    paper=[
+        *grid(method=READ, hidden=HIDDEN, noise=(0.0, 0.1), seed=range(3)),
+        *grid(method=RECALL, hidden=(16, 32, 48, 56), noise=(0.0, 0.1), seed=range(2)),
+        *grid(method=(REPLACED, BEFORE), hidden=HIDDEN, noise=0.0, seed=range(2)),
+    ],
     checks=_checks(),
     draw=_draw,
 )
