@@ -43,6 +43,7 @@ def recalled(noise: float, digits: int, steps: int, seed: int) -> dict[str, Any]
         "agree": _share(ends == near),
         "away": float(away.max()),
         "ahead": _ahead(ends == own, near == own),
+        "ahead_class": _ahead(classes[ends] == classes[own], classes[near] == classes[own]),
         "pictures": "/".join(words),
     }
 

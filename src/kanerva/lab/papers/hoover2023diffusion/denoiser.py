@@ -59,8 +59,9 @@ def _draw(rows: list[Row]) -> Any:
     found["own"] = plot.lines(rows, "sigma", "own", frame)
     first = min(row["seed"] for row in rows)
     shown = sorted((row for row in rows if row["seed"] == first), key=lambda row: row["sigma"])
-    shown = shown[:: max(1, round(len(shown) / 7))]
-    columns = [f"σ = {row['sigma']:g}" for row in shown]
+    shown = shown[:: -(-len(shown) // 8)]
+    columns = [f"{row['sigma']:g}" for row in shown]
+    columns[0] = f"σ = {columns[0]}"
     kinds = {"noisy": [row["noisy"] for row in shown], "one read": [row["read"] for row in shown]}
     about = "the noise of the same digit"
     found["pictures"] = _pictures.drawn("What one read returns", columns, kinds, about)

@@ -66,7 +66,7 @@ def _draw(rows: list[Row]) -> Any:
     found = {"": plot.lines(long, "noise", "y", frame, by="line", panel="panel")}
     first = min(row["seed"] for row in rows)
     shown = sorted((row for row in rows if row["seed"] == first), key=lambda row: row["noise"])
-    shown = shown[:: max(1, round(len(shown) / 6))]
+    shown = shown[:: -(-len(shown) // 7)]
     kinds = {
         name: [row["pictures"].split("/")[place] for row in shown]
         for place, name in enumerate(PICTURES)
@@ -107,7 +107,9 @@ def recall(
     But it is not recalled more often than by looking up the nearest row, which is the likeliest
     one, since all rows are as frequent: ``ahead`` is the difference of the two shares in standard
     errors. A fixed low temperature does the same. The two differ in detail: ``agree`` is how often
-    they end at the same row.
+    they end at the same row. A digit of the right class is recalled a little more often by
+    annealing where the noise is large, ``ahead_class`` in standard errors: it follows the mass of
+    all rows near it, and not the nearest one alone.
     """
     from kanerva.lab.papers.hoover2023diffusion import _recalls
 
