@@ -2,6 +2,7 @@
 
 from kanerva.diffusion._annealed import Annealed, memory
 from kanerva.diffusion._classify import Copying, Shares, classify, copying
+from kanerva.diffusion._attractors import Attractors, attractors, critical_sigma
 from kanerva.diffusion._exact import Exact, exact
 from kanerva.diffusion._samples import recall, sample
 from kanerva.diffusion._schedule import schedule, to_ve, to_vp, vp
@@ -10,11 +11,14 @@ from kanerva.diffusion._wiener import Wiener, gaussian
 __all__ = [
     "Annealed",
     "Copying",
+    "Attractors",
     "Exact",
     "Shares",
     "Wiener",
     "classify",
     "copying",
+    "attractors",
+    "critical_sigma",
     "exact",
     "gaussian",
     "memory",
