@@ -4,6 +4,7 @@ from kanerva.diffusion._annealed import Annealed, memory
 from kanerva.diffusion._classify import Copying, Shares, classify, copying
 from kanerva.diffusion._attractors import Attractors, attractors, critical_sigma
 from kanerva.diffusion._exact import Exact, exact
+from kanerva.diffusion._likelihood import log_likelihood
 from kanerva.diffusion._samples import recall, sample
 from kanerva.diffusion._schedule import schedule, to_ve, to_vp, vp
 from kanerva.diffusion._wiener import Wiener, gaussian
@@ -21,6 +22,7 @@ __all__ = [
     "critical_sigma",
     "exact",
     "gaussian",
+    "log_likelihood",
     "memory",
     "recall",
     "sample",
