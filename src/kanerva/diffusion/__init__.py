@@ -3,6 +3,7 @@
 from kanerva.diffusion._annealed import Annealed, memory
 from kanerva.diffusion._classify import Copying, Shares, classify, copying
 from kanerva.diffusion._attractors import Attractors, attractors, critical_sigma
+from kanerva.diffusion._diffusers import FromDiffusers, ToDiffusers, from_diffusers, to_diffusers
 from kanerva.diffusion._exact import Exact, exact
 from kanerva.diffusion._likelihood import log_likelihood
 from kanerva.diffusion._samples import recall, sample
@@ -15,18 +16,22 @@ __all__ = [
     "Attractors",
     "Exact",
     "Shares",
+    "FromDiffusers",
+    "ToDiffusers",
     "Wiener",
     "classify",
     "copying",
     "attractors",
     "critical_sigma",
     "exact",
+    "from_diffusers",
     "gaussian",
     "log_likelihood",
     "memory",
     "recall",
     "sample",
     "schedule",
+    "to_diffusers",
     "to_ve",
     "to_vp",
     "vp",
