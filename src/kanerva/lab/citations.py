@@ -279,6 +279,14 @@ SOURCES = {
         2023,
         "",
         {"eprint": "2309.17290", "archiveprefix": "arXiv"},
+    "pham2025": Source(
+        "misc",
+        "Pham, Bao and Raya, Gabriel and Negri, Matteo and Zaki, Mohammed J. and "
+        "Ambrogioni, Luca and Krotov, Dmitry",
+        "Memorization to Generalization: Emergence of Diffusion Models from Associative Memory",
+        2025,
+        "",
+        {"eprint": "2505.21777", "archiveprefix": "arXiv"},
     ),
     "openai2025": Source(
         "misc",
