@@ -39,19 +39,23 @@ def resting(count: int, sigma: float, trials: int, seed: int) -> Iterator[Row]:
         "recalled": recalled,
     }
     if count <= FEW:
+        far = (_kinds.nearest(found.states, rows) > REACH).tolist()
         levels = (found.states.clamp(0, 1) * 255).round().to(torch.uint8)
-        for place, picture in enumerate(levels):
-            yield {"state": place, "picture": picture.numpy().tobytes().hex()}
+        kinds = ["no digit" if one else "digits" for one in far]
+        for place in sorted(range(len(far)), key=far.__getitem__):
+            picture = levels[place].numpy().tobytes().hex()
+            yield {"state": place, "kind": kinds[place], "picture": picture}
 
 
 def critical(count: int, trials: int, seed: int) -> Iterator[Row]:
     """Yield the noise that shares of the digits come back from, and its ratio to its bound."""
     rows = _kinds.digits(count, seed)
-    given = {"reach": REACH, "trials": trials, "seed": seed}
-    found = diffusion.critical_sigma(diffusion.exact(rows), rows, **given)
+    found = diffusion.critical_sigma(
+        diffusion.exact(rows), rows, reach=REACH, trials=trials, seed=seed
+    )
     bound = _kinds.nearest(rows) / (2 * NINE)
     ratio = (found / bound).mean()
-    falling = found.sort(descending=True).values
     for share in torch.linspace(0, 1, POINTS, dtype=torch.float64).tolist():
-        place = max(0, round(share * count) - 1)
-        yield {"sigma_c": falling[place], "back": (place + 1) / count, "critical": ratio}
+        level = found.sort(descending=True).values[max(0, round(share * count) - 1)]
+        back = (found >= level).double().mean()
+        yield {"sigma_c": level, "back": back, "critical": ratio}

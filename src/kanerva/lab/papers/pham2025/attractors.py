@@ -13,6 +13,8 @@ __all__ = ["attractors"]
 SEPARATE = "measured with separate code"
 REST, RETURN = "rest", "return"
 SIZE = 8  # pixels to a side
+# The noise whose states are drawn, digits and others.
+PICTURED = (0.3, 0.4, 0.5, 0.7, 1.0)
 COLUMNS = (
     "stored",
     "attractors",
@@ -20,6 +22,7 @@ COLUMNS = (
     "largest",
     "recalled",
     "state",
+    "kind",
     "picture",
     "sigma_c",
     "back",
@@ -79,7 +82,7 @@ def _draw(rows: list[Row]) -> Any:
     ]
     if long:
         frame = plot.Frame(
-            "Memories fade, spurious states appear, one average is left",
+            "Memories fade into spurious states",
             "noise sigma, unit of the pixels",
             "share of the digits",
         )
@@ -92,14 +95,15 @@ def _draw(rows: list[Row]) -> Any:
             "share of the digits that come back in nine of ten trials",
         )
         drawn["critical"] = plot.lines(back, "sigma_c", "back", frame, by="line")
-    pictures = [row for row in rows if row["picture"] is not None]
+    pictures = [row for row in rows if row["picture"] is not None and row["sigma"] in PICTURED]
     if pictures:
-        titles = {row["sigma"]: f"sigma {row['sigma']:g}" for row in pictures}
-        shades = [
-            (title, np.stack([_pixels(row) for row in pictures if row["sigma"] == sigma]))
-            for sigma, title in titles.items()
-        ]
-        drawn["states"] = plot.gallery(shades, first=0)
+        shades: dict[str, list[Any]] = {}
+        for row in pictures:
+            title = f"sigma {row['sigma']:g}: {row['kind']}"
+            shades.setdefault(title, []).append(_pixels(row))
+        drawn["states"] = plot.gallery(
+            [(title, np.stack(some)) for title, some in shades.items()], first=0
+        )
     return drawn
 
 
@@ -138,7 +142,7 @@ def attractors(
     further than 0.1 from every digit, and ``largest`` the largest share of the digits that end at
     one state. With little noise every digit is a state. Where digits begin to be lost, states
     appear that are none of them: averages of a few that resemble one another. With more noise all
-    end at one average. A training point that is far from the others is held the longest.
+    end at one average.
 
     A recall lets the noise fall instead. ``recalled`` is the share of digits, with noise of that
     sigma added, that it ends within 0.1 of. For ``return`` the largest noise is found from which
