@@ -8,8 +8,6 @@ from sklearn.datasets import load_digits
 from kanerva import InputError, InputTypeError, density, diffusion
 from kanerva.diffusion._samples import _Noise
 
-pytestmark = pytest.mark.untyped  # many small steps, which a type checker would slow
-
 
 def digits(count, dtype=torch.float64):
     x = load_digits().data / 16
@@ -36,6 +34,7 @@ KNOWN = [
 ]
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize(("count", "sigma", "stored", "states", "spurious"), KNOWN)
 def test_digits_rest_as_published(count, sigma, stored, states, spurious, dtype):
@@ -47,6 +46,7 @@ def test_digits_rest_as_published(count, sigma, stored, states, spurious, dtype)
     assert found.states.dtype == dtype
 
 
+@pytest.mark.untyped
 def test_states_are_those_of_plain_mean_shift():
     rows, sigma = normal(12, 3), 0.6
     query = rows.numpy().copy()
@@ -74,6 +74,7 @@ def test_states_are_at_rest_and_ordered_by_their_basins():
     assert apart[~torch.eye(len(apart), dtype=torch.bool)].min() > 0.02
 
 
+@pytest.mark.untyped
 def test_the_order_of_the_starts_changes_nothing():
     rows = digits(80)
     denoise = diffusion.exact(rows)
@@ -128,6 +129,7 @@ def test_starts_that_do_not_rest_are_named():
         diffusion.attractors(lambda x, sigma: x + 1, torch.zeros(2, 1), 1.0, steps=3)
 
 
+@pytest.mark.untyped
 def test_two_rows_come_back_from_the_quantile_of_their_own_noise():
     # A cue comes back if it stays on its side of the middle: exactly where sigma z < 1/2.
     rows = torch.tensor([[0.0, 0.0], [1.0, 0.0]]).double()
@@ -142,6 +144,7 @@ def test_two_rows_come_back_from_the_quantile_of_their_own_noise():
         assert found[place].item() == pytest.approx(grid[back].max(), rel=1e-6)
 
 
+@pytest.mark.untyped
 def test_rows_are_judged_by_themselves_and_by_plain_search():
     rows = digits(12)
     denoise = diffusion.exact(rows)
@@ -157,6 +160,7 @@ def test_rows_are_judged_by_themselves_and_by_plain_search():
             assert bool(back >= 0.75) is held
 
 
+@pytest.mark.untyped
 def test_limits_of_the_critical_noise():
     one = torch.tensor([[1.0, 2.0]])
     assert diffusion.critical_sigma(diffusion.exact(one), one, high=7.0).tolist() == [7.0]
@@ -171,6 +175,7 @@ def test_limits_of_the_critical_noise():
     assert (wide > tight).all()
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("change", "argument"),
     [
@@ -197,6 +202,7 @@ def test_arguments_of_attractors(change, argument):
     assert (refused.value.argument, refused.value.function) == (argument, "attractors")
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("change", "argument"),
     [
@@ -217,6 +223,7 @@ def test_arguments_of_the_critical_noise(change, argument):
     assert (refused.value.argument, refused.value.function) == (argument, "critical_sigma")
 
 
+@pytest.mark.untyped
 def test_a_class_is_no_denoiser():
     with pytest.raises(InputTypeError, match="denoiser"):
         diffusion.attractors(torch.nn.Identity, torch.eye(2), 0.1)

@@ -11,11 +11,8 @@ from sklearn.datasets import load_digits
 from kanerva import InputError, InputTypeError, diffusion
 
 diffusers = pytest.importorskip("diffusers")
-pytestmark = [
-    pytest.mark.untyped,  # many small steps, which a type checker would slow
-    # Said by NumPy of how the schedulers convert their tensors.
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-]
+# Said by NumPy of how the schedulers convert their tensors.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 
@@ -57,6 +54,7 @@ def loop(scheduler, model, start):
     return x
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("spacing", ["leading", "trailing"])
 @pytest.mark.parametrize("kind", PREDICTIONS)
 def test_ddim_ends_where_sample_does(kind, spacing):
@@ -73,6 +71,7 @@ def test_ddim_ends_where_sample_does(kind, spacing):
     assert len(found.unique(dim=0)) > 20  # they did not all end at one row
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("karras", [False, True])
 @pytest.mark.parametrize("kind", PREDICTIONS)
 def test_euler_ends_where_sample_does(kind, karras):
@@ -86,6 +85,7 @@ def test_euler_ends_where_sample_does(kind, karras):
     assert (found - wanted).abs().max() < 1e-6
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     "name", ["DPMSolverMultistepScheduler", "HeunDiscreteScheduler", "UniPCMultistepScheduler"]
 )
@@ -99,6 +99,7 @@ def test_other_samplers_end_at_stored_rows(name):
     assert torch.cdist(found.flatten(1), rows).min(-1).values.max() < 0.1
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("kind", PREDICTIONS)
 def test_a_network_samples_as_its_own_scheduler_does(kind):
     model, z = unet(), noise(3, 64, dtype=torch.float32)
@@ -112,6 +113,7 @@ def test_a_network_samples_as_its_own_scheduler_does(kind):
     assert (ends - found).abs().max() < 1e-4 * found.abs().max()
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("spacing", ["linspace", "trailing"])
 def test_a_network_is_given_the_fractional_times_of_euler(spacing):
     model, z = unet().double(), noise(3, 64)
@@ -232,6 +234,7 @@ def test_schedules_that_leave_no_data():
     assert torch.cdist(found, rows).min(-1).values.max() < 1e-2
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("change", "argument"),
     [
@@ -261,6 +264,7 @@ def test_other_predictions_and_betas_are_refused():
         diffusion.from_diffusers(unet(), scheduler)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("x", "sigma", "argument"),
     [
@@ -278,6 +282,7 @@ def test_states_and_noise_that_do_not_fit(x, sigma, argument):
     assert (refused.value.argument, refused.value.function) == (argument, "FromDiffusers")
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("sample", "time", "argument"),
     [
@@ -297,6 +302,7 @@ def test_samples_and_times_that_do_not_fit(sample, time, argument):
     assert (refused.value.argument, refused.value.function) == (argument, "ToDiffusers")
 
 
+@pytest.mark.untyped
 def test_results_of_another_shape_are_refused():
     denoise = diffusion.from_diffusers(lambda x, time: x[:, :3], diffusers.DDIMScheduler())
     with pytest.raises(InputError, match="model"):

@@ -9,8 +9,6 @@ import torch
 
 from kanerva import InputError, diffusion
 
-pytestmark = pytest.mark.untyped  # many small steps, which a type checker would slow
-
 
 def normal(*shape, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
@@ -28,6 +26,7 @@ def log_normal(x, mean, covariance):
     return found.log_prob(x)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("kind", ["geometric", "karras"])
 def test_normal_data_have_their_closed_form_with_an_error_of_second_order(kind):
     mean, covariance, x = model()
@@ -43,6 +42,7 @@ def test_normal_data_have_their_closed_form_with_an_error_of_second_order(kind):
     assert wrong[1] / wrong[2] == pytest.approx(4, rel=0.25)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("bandwidth", [0.0, 0.4])
 def test_stored_rows_have_the_density_of_their_mixture(bandwidth):
     rows = normal(9, 3)
@@ -66,6 +66,7 @@ def test_an_only_row_is_the_noise_around_it():
     assert (found - log_normal(x, row[0], 0.04 * torch.eye(2).double())).abs().max() < 1e-3
 
 
+@pytest.mark.untyped
 def test_densities_sum_to_one():
     rows = torch.tensor([[-1.0], [0.5], [0.7]]).double()
     grid = torch.linspace(-4, 4, 801, dtype=torch.float64)
@@ -137,6 +138,7 @@ def test_a_first_sigma_near_the_data_is_named():
         diffusion.log_likelihood(denoise, x, diffusion.schedule("karras", 50, 100.0, 0.1))
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("change", "argument"),
     [

@@ -222,11 +222,12 @@ class ToDiffusers(nn.Module):
             must = f"a number, or {len(rows)}, one for each sample"
             refuse("timestep", timestep, must=must, do="give one for each")
         noise = self._times.sigma(time)
-        mean = denoised(self.denoiser, *self._state(rows, noise))
-        noise = noise.to(rows)
-        noise = noise.unsqueeze(-1) if noise.ndim else noise
-        total = (1 + noise.square()).sqrt()
-        epsilon = (rows * total - mean) / noise
+        level: Any = noise if noise.ndim else float(noise)
+        noise = noise.unsqueeze(-1)
+        total = (1 + noise.square()).sqrt().to(rows)
+        noise, state = noise.to(rows), rows * total
+        mean = denoised(lambda x, _: self.denoiser(x, level), state, 0.0)
+        epsilon = (state - mean) / noise
         kind = self._times.predicted
         if kind == "epsilon":
             found = epsilon
@@ -234,12 +235,6 @@ class ToDiffusers(nn.Module):
             found = mean if kind == "sample" else (epsilon - noise * mean) / total
         found = found.reshape(sample.shape)
         return self._output(sample=found) if return_dict else (found,)
-
-    def _state(self, rows: Tensor, noise: Tensor) -> tuple[Tensor, Any]:
-        """Return the data plus noise, and the noise."""
-        if not noise.ndim:
-            return rows * math.sqrt(1 + float(noise) ** 2), float(noise)
-        return rows * (1 + noise.square()).sqrt().to(rows).unsqueeze(-1), noise
 
 
 @named()
