@@ -220,6 +220,18 @@ def test_gradients_dtypes_and_parameters():
     assert x.grad.abs().sum() > 0
 
 
+def test_likelihoods_pass_through_models():
+    covariance = torch.diag(torch.tensor([0.5, 2.0])).double()
+    mean = torch.tensor([0.3, -0.2]).double()
+    wiener = diffusion.gaussian(mean, covariance)
+    scheduler = diffusers.DDIMScheduler(prediction_type="v_prediction")
+    model = diffusion.to_diffusers(wiener, scheduler)
+    denoise = diffusion.from_diffusers(model, scheduler, shape=(2, 1))
+    sigmas = diffusion.schedule("geometric", 100, 150.0, 0.1)
+    found = diffusion.log_likelihood(denoise, mean + noise(4, 2), sigmas)
+    assert (found - wiener.log_prob(mean + noise(4, 2), 0.1)).abs().max() < 0.02
+
+
 def test_schedules_that_leave_no_data():
     scheduler = diffusers.DDIMScheduler(
         rescale_betas_zero_snr=True,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from kanerva import InputError, diffusion
+from kanerva import InputError, density, diffusion
 
 
 def normal(*shape, seed=0):
@@ -56,6 +56,17 @@ def test_stored_rows_have_the_density_of_their_mixture(bandwidth):
     wanted = wanted - math.log(9) - 1.5 * math.log(2 * math.pi * width)
     assert (found - wanted).abs().max() < 3e-3
     assert (wanted - denoise.log_prob(x, 0.3)).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("bandwidth", [0.0, 0.4])
+def test_the_closed_trace_of_stored_rows_is_that_of_gradients(bandwidth):
+    memory = density.kernel(dim=3, bandwidth=1.0, dtype=torch.float64)
+    memory.write(normal(7, 3) + 20, prior=[1.0, 2.0, 0.5, 1.0, 1.0, 3.0, 0.1])
+    denoise = diffusion.exact(memory, bandwidth)
+    x, sigmas = 20 + normal(2, 4, 3, seed=8), diffusion.schedule("geometric", 12, 1e4, 0.2)
+    found = diffusion.log_likelihood(denoise, x, sigmas)
+    other = diffusion.log_likelihood(lambda x, sigma: denoise(x, sigma), x, sigmas)
+    assert found.numpy() == pytest.approx(other.numpy(), abs=1e-7)
 
 
 def test_an_only_row_is_the_noise_around_it():

@@ -161,10 +161,10 @@ class ToDiffusers(nn.Module):
         config: ``in_channels``, ``out_channels`` and ``sample_size``; None without a shape.
 
     Example:
-        >>> import torch, pytest
+        >>> import torch
         >>> from kanerva import diffusion
-        >>> diffusers = pytest.importorskip("diffusers")
-        >>> scheduler = diffusers.DDIMScheduler(clip_sample=False)
+        >>> from diffusers import DDIMScheduler
+        >>> scheduler = DDIMScheduler(clip_sample=False)
         >>> row = torch.ones(1, 4)
         >>> model = diffusion.to_diffusers(diffusion.exact(row), scheduler)
         >>> noise = torch.zeros(2, 1, 2, 2)  # all that a single row lacks is noise
@@ -276,10 +276,10 @@ def from_diffusers(
         InputError: a scheduler of another kind, such as one for flow matching.
 
     Example:
-        >>> import torch, pytest
+        >>> import torch
         >>> from kanerva import diffusion
-        >>> diffusers = pytest.importorskip("diffusers")
-        >>> scheduler = diffusers.DDIMScheduler(prediction_type="epsilon")
+        >>> from diffusers import DDIMScheduler
+        >>> scheduler = DDIMScheduler(prediction_type="epsilon")
         >>> denoise = diffusion.from_diffusers(lambda x, time: 0 * x, scheduler)
         >>> denoise(torch.ones(3), 2.0).tolist()  # no noise is found
         [1.0, 1.0, 1.0]
@@ -320,10 +320,10 @@ def to_diffusers(
         InputError: a scheduler of another kind, or the extra is missing.
 
     Example:
-        >>> import torch, pytest
+        >>> import torch
         >>> from kanerva import diffusion
-        >>> diffusers = pytest.importorskip("diffusers")
-        >>> scheduler = diffusers.DDIMScheduler(clip_sample=False)
+        >>> from diffusers import DDIMScheduler
+        >>> scheduler = DDIMScheduler(clip_sample=False)
         >>> rows = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
         >>> model = diffusion.to_diffusers(diffusion.exact(rows), scheduler)
         >>> x = torch.randn(4, 2, generator=torch.Generator().manual_seed(1))

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
 from kanerva._core.errors import named, refuse
+from kanerva.diffusion._exact import Exact
 from kanerva.diffusion._noise import levels
 from kanerva.diffusion._samples import Denoiser, _Noise, denoised, vetted
 
@@ -20,6 +22,10 @@ __all__ = ["log_likelihood"]
 
 # Nats that the standard prior may be wrong by before there is a warning.
 WRONG = 1.0
+# Numbers in one block of weights: 32 MiB of float64.
+BLOCK = 2**22
+
+Probes = Callable[[], Iterator[Tensor]] | None
 
 
 @named(start="x")
@@ -51,9 +57,9 @@ def log_likelihood(
         x: ``(..., d)``.
         sigmas: falling standard deviations of the noise, in the unit of the data, two or more, such
             as ``schedule("geometric", 200, high=100.0, low=0.01)``.
-        draws: 0 for the exact trace, d backward passes for each sigma; else the number of random
-            sign vectors of Hutchinson's estimate, each of which costs one. It is unbiased, and
-            its variance falls as 1 / draws.
+        draws: 0 for the exact trace, which takes d backward passes for each sigma, and none for an
+            ``Exact``; else the number of random sign vectors of Hutchinson's estimate, each of
+            which takes one. It is unbiased, and its variance falls as 1 / draws.
         seed: an integer >= 0 or a CPU generator, for the draws. Each row has its own, by its place
             in the batch, the same at every sigma.
 
@@ -84,14 +90,12 @@ def log_likelihood(
     if len(noise) < 2:
         refuse("sigmas", got="one", must="two or more", do="make them with diffusion.schedule")
     draws = checks.integer("draws", draws, 0, checks.LONGEST)
-    probes = _probes(x, draws, seed)
+    probes = _signs(x, draws, seed)
     with torch.inference_mode(False):
         return _along(denoiser, x.detach().clone(), noise, probes)
 
 
-def _along(
-    denoiser: Denoiser, x: Tensor, noise: list[float], probes: Callable[[], Iterator[Tensor]]
-) -> Tensor:
+def _along(denoiser: Denoiser, x: Tensor, noise: list[float], probes: Probes) -> Tensor:
     """Follow the flow upward from the lowest noise."""
     dim = x.shape[-1]
     mean, trace = _traced(denoiser, x, noise[0], probes)
@@ -120,27 +124,30 @@ def _warn(wrong: Tensor) -> None:
         warnings.warn(f"log_likelihood: {words} sigma is small; {do}", stacklevel=4)
 
 
-def _probes(x: Tensor, draws: int, seed: int | torch.Generator) -> Callable[[], Iterator[Tensor]]:
-    """Return a function that yields the vectors v whose mean v^T J v is the trace, or its sum."""
+def _signs(x: Tensor, draws: int, seed: int | torch.Generator) -> Probes:
+    """Return a function that yields the vectors v; the sum of v^T J v estimates the trace."""
     fresh = _Noise(seed)
 
     def signs() -> Iterator[Tensor]:
         for draw in range(draws):
             yield torch.where(fresh(draw, x) < 0, -1.0, 1.0).to(x) / math.sqrt(draws)
 
-    def units() -> Iterator[Tensor]:
-        for place in range(x.shape[-1]):
-            unit = torch.zeros_like(x)
-            unit[..., place] = 1
-            yield unit
-
-    return signs if draws else units
+    return signs if draws else None
 
 
-def _traced(
-    denoiser: Denoiser, x: Tensor, sigma: float, probes: Callable[[], Iterator[Tensor]]
-) -> tuple[Tensor, Tensor]:
-    """Return what is denoised, and the trace of its Jacobian."""
+def _units(x: Tensor) -> Iterator[Tensor]:
+    """Yield the unit vectors; the sum of v^T J v is the trace."""
+    for place in range(x.shape[-1]):
+        unit = torch.zeros_like(x)
+        unit[..., place] = 1
+        yield unit
+
+
+def _traced(denoiser: Denoiser, x: Tensor, sigma: float, probes: Probes) -> tuple[Tensor, Tensor]:
+    """Return what is denoised, and the trace of its Jacobian; its exact one without probes."""
+    if probes is None and isinstance(denoiser, Exact):
+        with torch.no_grad():
+            return denoised(denoiser, x, sigma), _closed(denoiser, x, sigma)
     with torch.enable_grad():
         at = x.detach().requires_grad_()
         mean = denoised(denoiser, at, sigma)
@@ -148,10 +155,25 @@ def _traced(
         must, do = "a function that gradients pass through", "leave out no_grad and detach in it"
         refuse("denoiser", got="one without gradients", must=must, do=do)
     total = torch.zeros_like(x[..., 0])
-    for probe in probes():
+    for probe in (probes or partial(_units, x))():
         (back,) = _gradient(mean, at, probe)
         total = total + (back * probe).sum(-1)
     return mean.detach(), total
+
+
+def _closed(denoiser: Exact, x: Tensor, sigma: float) -> Tensor:
+    """Return the trace for stored rows: the variance of the rows in a read, over the noise."""
+    keys = denoiser.memory.keys[:].to(x.dtype).double()
+    # The middle of the rows as the origin keeps the digits of the difference.
+    keys = keys - keys.mean(0)
+    length, dim = keys.square().sum(-1), keys.shape[1]
+    found = []
+    for some in torch.split(x.reshape(-1, dim), max(1, BLOCK // len(keys))):
+        weights = denoiser.weights(some, sigma).double()
+        found.append((weights @ length - (weights @ keys).square().sum(-1)).clamp_min(0))
+    spread = torch.cat(found).reshape(x.shape[:-1])
+    noise, own = sigma**2, denoiser.bandwidth**2
+    return ((dim * own + noise * spread / (noise + own)) / (noise + own)).to(x.dtype)
 
 
 def _gradient(mean: Tensor, at: Tensor, probe: Tensor) -> Any:
