@@ -121,7 +121,7 @@ def _warn(wrong: Tensor) -> None:
     if wrong.numel() and float(wrong.median()) > WRONG:
         words = f"the result is wrong by about {float(wrong.median()):.2g} nats, because the first"
         do = "start with a sigma far above the data"
-        warnings.warn(f"log_likelihood: {words} sigma is small; {do}", stacklevel=4)
+        warnings.warn(f"log_likelihood: {words} sigma is small; {do}", stacklevel=5)
 
 
 def _signs(x: Tensor, draws: int, seed: int | torch.Generator) -> Probes:
