@@ -54,6 +54,10 @@ def _checks() -> Iterator[Check]:
         for column, (words, tolerance) in NUMBERS.items():
             what = f"{known['count']} digits at sigma {known['sigma']:g}: {words}"
             yield Check(what, column, known[column], tolerance, SEPARATE, at)
+    for sigma, stored in ((0.2, 1.0), (0.3, 0.957)):
+        at = {"part": REST, "count": 1000, "sigma": sigma, "seed": 0}
+        what = f"1000 digits at sigma {sigma:g}: share that is held"
+        yield Check(what, "stored", stored, 0.03, SEPARATE, at)
     for count in (10, 100):
         what = f"{count} digits: critical noise over its bound, above a half, at most 1"
         at = {"part": RETURN, "count": count}
@@ -119,10 +123,11 @@ def _draw(rows: list[Row]) -> Any:
     paper=[
         *grid(
             part=REST,
-            count=(10, 100, 1000),
+            count=(10, 100),
             sigma=(0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2),
         ),
-        *grid(part=RETURN, count=(10, 100, 1000), sigma=0.0, trials=20),
+        *grid(part=REST, count=1000, sigma=(0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0), trials=1),
+        *grid(part=RETURN, count=(10, 100, 300), sigma=0.0, trials=20),
     ],
     checks=_checks(),
     draw=_draw,
