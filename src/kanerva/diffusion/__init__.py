@@ -6,8 +6,10 @@ from kanerva.diffusion._attractors import Attractors, attractors, critical_sigma
 from kanerva.diffusion._diffusers import FromDiffusers, ToDiffusers, from_diffusers, to_diffusers
 from kanerva.diffusion._exact import Exact, exact
 from kanerva.diffusion._likelihood import log_likelihood
+from kanerva.diffusion._net import Net
 from kanerva.diffusion._samples import recall, sample
 from kanerva.diffusion._schedule import schedule, to_ve, to_vp, vp
+from kanerva.diffusion._train import Training, train
 from kanerva.diffusion._wiener import Wiener, gaussian
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "Shares",
     "FromDiffusers",
     "ToDiffusers",
+    "Net",
+    "Training",
     "Wiener",
     "classify",
     "copying",
@@ -34,5 +38,6 @@ __all__ = [
     "to_diffusers",
     "to_ve",
     "to_vp",
+    "train",
     "vp",
 ]

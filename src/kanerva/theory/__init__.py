@@ -14,6 +14,7 @@ from kanerva.theory import (
     overview,
     pull,
     radius,
+    ring,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "overview",
     "pull",
     "radius",
+    "ring",
 ]
