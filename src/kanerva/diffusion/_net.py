@@ -141,7 +141,7 @@ class Net(nn.Module):
         return inner.square().sum(-1) / 2 - fall
 
     def _scaled(self, x: Any, sigma: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the noise of each state as a column, the states of variance 1, and their factor."""
+        """Return the noise of each state as a column, states of variance 1, and the factor."""
         weight = self.first.weight
         arrays.finite("x", arrays.vectors("x", x, self.dim, weight.dtype))
         level = read_level(sigma, x.shape[:-1], x.device)
@@ -165,6 +165,7 @@ class Net(nn.Module):
         pulled = inner @ self.last.weight
         width = pulled.shape[-1]
         for layer, unit in zip(reversed(self.layers), reversed(units[1:]), strict=True):
+            assert isinstance(layer, nn.Linear)
             pulled = pulled + (pulled * _slope(unit)) @ layer.weight[:, :width]
         return (pulled * _slope(units[0])) @ self.first.weight[:, : self.dim]
 

@@ -161,7 +161,9 @@ class _State:
     ) -> None:
         self.model, self.rows, self.spread, self.plan = model.train(), rows, spread, plan
         self.source, self.done = source, 0
-        self.trained = [weight for weight in model.parameters() if weight.requires_grad]
+        self.trained: list[Tensor] = [
+            weight for weight in model.parameters() if weight.requires_grad
+        ]
         if not self.trained:
             must, do = "one with weights that are trained", "thaw them"
             refuse("net", got="one without", must=must, do=do)
@@ -287,7 +289,7 @@ def _flat(parts: list[Tensor]) -> Tensor:
 
 
 def _parts(flat: Tensor, like: list[Tensor]) -> list[Tensor]:
-    found = flat.split([part.numel() for part in like])
+    found = torch.split(flat, [part.numel() for part in like])
     return [one.reshape(part.shape).to(part) for one, part in zip(found, like, strict=True)]
 
 
