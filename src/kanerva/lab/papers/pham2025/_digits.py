@@ -11,9 +11,18 @@ from torch import Tensor
 
 from kanerva import diffusion
 from kanerva.lab import data
-from kanerva.lab.papers.pham2025._shares import nearest
 
-__all__ = ["HELD", "Digits", "Quality", "asymmetry", "denoiser", "digits", "quality", "samples", "text"]
+__all__ = [
+    "HELD",
+    "Digits",
+    "Quality",
+    "asymmetry",
+    "denoiser",
+    "digits",
+    "quality",
+    "samples",
+    "text",
+]
 
 Rows = Float[Tensor, "rows pixels"]
 Denoise = Callable[..., Tensor]

@@ -1,4 +1,4 @@
-"""Whether samples are training rows, states that are repeated, or neither; and a test of copying."""
+"""Whether samples are training rows, repeated states, or neither; and a test of copying."""
 
 from typing import NamedTuple
 
@@ -24,12 +24,13 @@ class Copying(NamedTuple):
 
     * ``auc``: the probability that a sample is nearer than a fresh row; ties count half.
     * ``p``: of the one-sided test of Mann and Whitney.
-    * ``ratio``: the median distance to held-out rows over that to as many training rows.
+    * ``ratio``: the median distance to held-out rows over that to as many training rows; None
+      where that is 0.
     """
 
     auc: float
     p: float
-    ratio: float
+    ratio: float | None
 
 
 def nearest(x: Rows, rows: Rows, own: bool = False) -> Float[Tensor, "x"]:
@@ -55,6 +56,6 @@ def copying(samples: Rows, train: Rows, holdout: Rows) -> Copying:
     mine, fresh = nearest(samples, train), nearest(holdout, train)
     found = mannwhitneyu(mine.numpy(), fresh.numpy(), alternative="less")
     count = min(len(train), len(holdout))
-    ratio = nearest(samples, holdout[:count]).median() / nearest(samples, train[:count]).median()
+    far, near = (float(nearest(samples, x[:count]).median()) for x in (holdout, train))
     auc = 1 - float(found.statistic) / (len(mine) * len(fresh))
-    return Copying(auc, float(found.pvalue), float(ratio))
+    return Copying(auc, float(found.pvalue), far / near if near else None)

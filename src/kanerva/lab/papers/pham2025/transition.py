@@ -144,8 +144,7 @@ def transition(
     count: Annotated[int, "number of samples"] = 500,
     seed: Seed = 0,
 ) -> Iterator[Row]:
-    """Train denoisers on more and more digits, and ask of their samples whether they are copies.
-    """
+    """Train denoisers on more and more digits, and ask of their samples whether they are copies."""
     from kanerva.lab.papers.pham2025 import _digits, _shares
 
     checks.choice("score", score, tuple(SCORES))
