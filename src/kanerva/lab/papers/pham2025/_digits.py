@@ -19,6 +19,7 @@ __all__ = [
     "asymmetry",
     "denoiser",
     "digits",
+    "fresh",
     "quality",
     "samples",
     "text",
@@ -71,6 +72,13 @@ def digits(count: int, seed: int) -> Digits:
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(pixels)))
     held = order[-HELD:]
     return Digits(pixels[order[:count]], pixels[held], labels[held])
+
+
+def fresh(rows: int, count: int, seed: int) -> Rows:
+    """Return digits that are neither among the training rows nor held out."""
+    pixels, _ = _loaded()
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(pixels)))
+    return pixels[order[rows:-HELD][:count]]
 
 
 def denoiser(kind: str, train: Rows, updates: int, seed: int) -> Denoise:
