@@ -32,16 +32,16 @@ class Net(nn.Module):
 
     with s the standard deviation of the data: what F has to return has variance 1 at every noise.
     A free F is a vector that need not be the slope of anything. With ``energy=True`` the network
-    has a scalar g and F is its gradient, so that there is an energy, of which the denoiser is a
+    has one output g, and F is its gradient, so that there is an energy, of which the denoiser is a
     step of descent:
 
     .. math:: D(x, \sigma) = x - \sigma^2 \nabla E, \quad
-        E(x, \sigma) = \frac{|x|^2}{2 (\sigma^2 + s^2)} - \frac s\sigma\, g(i x, \log \sigma / 4),
-        \quad g(u, \cdot) = u \cdot f(u, \cdot)
+        E(x, \sigma) = \frac{|x|^2}{2 (\sigma^2 + s^2)} - \frac s\sigma\, g(i x, \log \sigma / 4)
 
-    with f a vector of layers as F is. Only then has the net a method ``energy(x, sigma)``: E for
-    states ``(..., d)``, as ``(...)``, minus the log density of noisy data up to a number that
-    depends on sigma. The energies of ``Exact`` and ``Wiener`` are sigma^2 times as large.
+    The slope of g is bounded, so that no state runs away where there were no data. Only then has
+    the net a method ``energy(x, sigma)``: E for states ``(..., d)``, as ``(...)``, minus the log
+    density of noisy data up to a number that depends on sigma. The energies of ``Exact`` and
+    ``Wiener`` are sigma^2 times as large.
 
     Args:
         dim: d, length of a row, >= 1.
@@ -95,7 +95,8 @@ class Net(nn.Module):
         with checks.room("width", f"{width}, in {depth + 1} layers", 8 * numbers):
             self.first = _layer(self.dim + given, width, source)
             self.layers = nn.ModuleList(_layer(width + given, width, source) for _ in range(depth))
-            self.last = _layer(width, self.dim, source, SMALL)
+            out = (1, self.dim**0.5) if self.slope else (self.dim, SMALL)
+            self.last = _layer(width, out[0], source, out[1], bias=not self.slope)
             self.to(dtype)
 
     def extra_repr(self) -> str:
@@ -117,10 +118,9 @@ class Net(nn.Module):
             InputError: states or noise that do not fit.
         """
         noise, inner, scale = self._scaled(x, sigma)
-        given = _features(noise)
-        units, out = self._layers(inner, given)
+        units, out = self._layers(inner, _features(noise))
         if self.slope:
-            out = out + self._pulled(units, inner)
+            out = self._gradient(units)
         kept = 1 / (1 + (noise / self.data_sigma).square())
         return kept * x + self.data_sigma * noise * scale * out
 
@@ -137,8 +137,7 @@ class Net(nn.Module):
         if not bool((noise > 0).all()):
             refuse("sigma", got="0", must="> 0", do="give the noise of the states")
         _, out = self._layers(inner, _features(noise))
-        fall = self.data_sigma / noise.squeeze(-1) * (inner * out).sum(-1)
-        return inner.square().sum(-1) / 2 - fall
+        return inner.square().sum(-1) / 2 - (self.data_sigma / noise * out).squeeze(-1)
 
     def _scaled(self, x: Any, sigma: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Return the noise of each state as a column, states of variance 1, and the factor."""
@@ -160,23 +159,25 @@ class Net(nn.Module):
             state = state + silu(units[-1])
         return units, self.last(state)
 
-    def _pulled(self, units: list[Tensor], inner: Tensor) -> Tensor:
-        """Return the gradient of u f(u) less f(u): u pulled back through the layers."""
-        pulled = inner @ self.last.weight
-        width = pulled.shape[-1]
+    def _gradient(self, units: list[Tensor]) -> Tensor:
+        """Return the gradient of the one output in the states of variance 1."""
+        pulled = self.last.weight[0]
         for layer, unit in zip(reversed(self.layers), reversed(units[1:]), strict=True):
             assert isinstance(layer, nn.Linear)
-            pulled = pulled + (pulled * _slope(unit)) @ layer.weight[:, :width]
+            pulled = pulled + (pulled * _slope(unit)) @ layer.weight[:, : pulled.shape[-1]]
         return (pulled * _slope(units[0])) @ self.first.weight[:, : self.dim]
 
 
-def _layer(width: int, out: int, source: torch.Generator, factor: float = 1.0) -> nn.Linear:
-    """Return a linear map with weights uniform within 1 / sqrt(its input width) of zero."""
-    found: nn.Linear = nn.utils.skip_init(nn.Linear, width, out)  # type: ignore[no-untyped-call]
+def _layer(
+    width: int, out: int, source: torch.Generator, factor: float = 1.0, bias: bool = True
+) -> nn.Linear:
+    """Return a linear map with weights uniform within factor / sqrt(its input width) of zero."""
+    found: nn.Linear = nn.utils.skip_init(nn.Linear, width, out, bias=bias)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         drawn = torch.rand(found.weight.shape, generator=source, dtype=torch.float32)
         found.weight.copy_((2 * drawn - 1) * factor * width**-0.5)
-        found.bias.zero_()
+        if bias:
+            found.bias.zero_()
     return found
 
 

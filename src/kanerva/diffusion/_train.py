@@ -220,17 +220,24 @@ class _State:
 
     def save(self, path: Path, updates: int) -> None:
         """Write the state to a file."""
-        moments = [self.adam.state[weight] for weight in self.trained]
+        # A weight that no loss has depended on yet has no moments.
+        moments = [self._moments(weight) for weight in self.trained]
         tensors = {
             "weights": _flat(self.trained),
             "mean": _flat(self.mean),
             "first": _flat([one["exp_avg"] for one in moments]),
             "second": _flat([one["exp_avg_sq"] for one in moments]),
+            "steps": torch.stack([one["step"] for one in moments]),
             "draws": self.source.get_state(),
         }
         buffers = {f"buffer {name}": one for name, one in self.model.named_buffers()}
         config = {"kind": KIND, "name": self.name, "updates": updates, "done": self.done}
         archive.write(path, tensors | buffers, config)
+
+    def _moments(self, weight: Tensor) -> dict[str, Tensor]:
+        none = {"step": torch.tensor(0.0), "exp_avg": weight * 0, "exp_avg_sq": weight * 0}
+        found: dict[str, Tensor] = self.adam.state.get(weight) or none
+        return found
 
     def resume(self, path: Path, updates: int) -> None:
         """Go on from a file, if there is one."""
@@ -257,8 +264,10 @@ class _State:
             strict=True,
         )
         state = {
-            place: {"step": torch.tensor(float(done)), "exp_avg": first, "exp_avg_sq": second}
-            for place, (first, second) in enumerate(moments)
+            place: {"step": step, "exp_avg": first, "exp_avg_sq": second}
+            for place, (step, (first, second)) in enumerate(
+                zip(tensors["steps"].unbind(), moments, strict=True)
+            )
         }
         self.adam.load_state_dict(self.adam.state_dict() | {"state": state})
         self.source.set_state(tensors["draws"])

@@ -65,6 +65,8 @@ def _controls() -> Iterator[Check]:
     few, many = _at("free", 10, SHORT), _at("free", 1000, SHORT)
     what = f"ratio after {SHORT} updates, free network, 10 digits less that of 1000, above .3"
     yield Check(what, "ratio", 1.3, 1.0, SEPARATE, few, less=many)
+    what = f"memorised after {2 * SHORT} updates, energy network, 10 digits, .4 or more"
+    yield Check(what, "memorised", 0.7, 0.3, SEPARATE, _at("energy", 10, 2 * SHORT))
     for rows in (2, 10, 100, 1000):
         what = f"memorised, exact score, {rows} digits"
         yield Check(what, "memorised", 1.0, 0.0, "identity", _at("exact", rows))
@@ -94,7 +96,7 @@ def _draw(rows: list[Row]) -> Any:
     few = "number of training digits K"
     drawn = {"": _shares(mine, few)}
     titles = {
-        "ratio": ("Samples that are copies are nearer to the training digits", "ratio"),
+        "ratio": ("Copies are nearer to the training digits", "ratio"),
         "agreement": ("What is far from all data need not be a digit", "agreement"),
         "likelihood": ("Noise is far from all digits too", "likelihood"),
     }
@@ -130,7 +132,7 @@ def _pictures(rows: list[Row]) -> Any:
 
     shown = [
         (
-            f"{row['line']}, K = {row['rows']}",
+            f"{row['line']}, K\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{row['rows']}",
             np.array(
                 [[ord(one) - ord("a") for one in word] for word in row["pictures"].split("/")]
             ).reshape(-1, SIDE, SIDE)
@@ -150,7 +152,7 @@ def _pictures(rows: list[Row]) -> Any:
     "on training sets that grow",
     quick=[
         *grid(score="free", rows=(10, 1000), updates=SHORT),
-        *grid(score="energy", rows=10, updates=50),
+        *grid(score="energy", rows=10, updates=2 * SHORT),
         *grid(score=CLOSED, rows=(10, 1000), updates=0),
     ],
     paper=[
