@@ -128,11 +128,8 @@ def train(
     checks.function("progress", progress, "give one of two numbers and a loss")
     path = None if checkpoint is None else checks.path(checkpoint, "checkpoint")
     spread, source = _spread(rows, plan), arrays.generator(seed)
-    if net is None:
-        model: nn.Module = Net(rows.shape[1], data_sigma=spread, seed=source, dtype=rows.dtype)
-    else:
-        model = _copied(net, rows)
     with torch.inference_mode(False), torch.enable_grad():
+        model = _copied(net, rows, spread, source)
         state = _State(model, rows.clone(), spread, plan, source)
         if path is not None:
             state.resume(path, updates)
@@ -280,8 +277,10 @@ class _State:
         self.done = done
 
 
-def _copied(net: Any, rows: Tensor) -> nn.Module:
-    """Return a copy of the module that was given."""
+def _copied(net: Any, rows: Tensor, spread: float, source: torch.Generator) -> nn.Module:
+    """Return a copy of the module that was given, or the default one."""
+    if net is None:
+        return Net(rows.shape[1], data_sigma=spread, seed=source, dtype=rows.dtype).to(rows.device)
     checks.instance("net", net, nn.Module, "give one, such as diffusion.Net(dim)")
     if isinstance(net, Net) and net.dim != rows.shape[1]:
         must, do = f"one of rows of {rows.shape[1]}, as the data are", "build another"

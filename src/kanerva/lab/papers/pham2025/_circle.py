@@ -16,7 +16,7 @@ __all__ = ["Wells", "angles", "around", "denoiser", "judged", "ring", "rows", "s
 Rows = Float[Tensor, "rows xy"]
 Denoise = Callable[..., Tensor]
 
-# A network of this width and depth.
+# Width and depth of a network, and how it is trained; its states are float64.
 WIDTH, DEPTH = 64, 2
 KIND = torch.float32
 # The noise of the samplers.
@@ -25,10 +25,10 @@ HIGH, STEPS = 5.0, 40
 LOW, LOWEST = 0.02, 1e-4
 # A well within this of a row is on it; states within the other are one well.
 ON, MERGED = 0.05, 1e-2
-# A state that moves less in one step rests; along a flat valley it takes many.
-RESTED, LONGEST = 1e-7, 6000
-# Where wells are not counted, so many bring a state to its radius.
-FEWER = 200
+# A state that moves less in one step rests; along a flat valley of the exact energy it takes many,
+# and that of a network is followed for fewer. Where wells are not counted, some bring a state to
+# its radius.
+RESTED, LONG, FEW, RADIAL = 1e-7, 6000, 1500, 100
 STARTS = 64
 
 
@@ -69,17 +69,22 @@ def denoiser(kind: str, train: Rows, updates: int, seed: int) -> Denoise:
         return diffusion.exact(train)
     spread = float(train.std(correction=0))
     net = diffusion.Net(2, WIDTH, DEPTH, spread, kind == "energy", seed, KIND)
-    return diffusion.train(train.to(KIND), updates, net=net, seed=seed)
+    return diffusion.train(train.to(KIND), updates, net=net, seed=seed).double()
 
 
 def wells(denoise: Denoise, train: Rows, sigma: float, counted: bool) -> Wells:
     """Denoise at a fixed noise from rows and from places around the circle, until all rest."""
-    start = torch.cat((ring(np.arange(STARTS) * 360 / STARTS), train[:STARTS])).to(_kind(denoise))
-    steps = LONGEST if counted else FEWER
+    start = ring(np.arange(STARTS) * 360 / STARTS)
+    steps = LONG if isinstance(denoise, diffusion.Exact) else FEW
+    if counted:
+        start = torch.cat((start, train[:STARTS]))
     with torch.no_grad():
         found = dynamics.settle(
-            lambda x: denoise(x, sigma), start, steps=steps, tolerance=RESTED
-        ).state.double()
+            lambda x: denoise(x, sigma),
+            start,
+            steps=steps if counted else RADIAL,
+            tolerance=RESTED,
+        ).state
     rests = float(found[:STARTS].norm(dim=-1).mean())
     if not counted:
         return Wells(None, None, None, rests)
@@ -113,7 +118,7 @@ def around(denoise: Denoise, sigma: float, radius: float, count: int) -> list[tu
     """Return angles, and the energy there above the least, in nats."""
     degrees = np.arange(count) * 360 / count
     with torch.no_grad():
-        energy = denoise.energy(ring(degrees, radius).to(_kind(denoise)), sigma)  # type: ignore[attr-defined]
+        energy = denoise.energy(ring(degrees, radius), sigma)  # type: ignore[attr-defined]
     if isinstance(denoise, diffusion.Exact):
         energy = energy / sigma**2
     return list(zip(degrees.tolist(), (energy - energy.min()).tolist(), strict=True))
@@ -122,12 +127,8 @@ def around(denoise: Denoise, sigma: float, radius: float, count: int) -> list[tu
 def samples(denoise: Denoise, count: int, seed: int) -> Rows:
     """Draw samples by the probability flow."""
     source = torch.Generator().manual_seed(seed)
-    start = HIGH * torch.randn(count, 2, generator=source, dtype=_kind(denoise))
+    start = HIGH * torch.randn(count, 2, generator=source, dtype=torch.float64)
     low = LOWEST if isinstance(denoise, diffusion.Exact) else LOW
     sigmas = diffusion.schedule("geometric", STEPS, HIGH, low)
     with torch.no_grad():
-        return diffusion.sample(denoise, start, sigmas, energies=False).states[-1].double()
-
-
-def _kind(denoise: Denoise) -> torch.dtype:
-    return torch.float64 if isinstance(denoise, diffusion.Exact) else KIND
+        return diffusion.sample(denoise, start, sigmas, energies=False).states[-1]
