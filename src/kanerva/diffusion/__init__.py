@@ -1,8 +1,8 @@
 """Diffusion models as associative memories: denoisers, samplers, and whether a model copies."""
 
 from kanerva.diffusion._annealed import Annealed, memory
-from kanerva.diffusion._classify import Copying, Shares, classify, copying
 from kanerva.diffusion._attractors import Attractors, attractors, critical_sigma
+from kanerva.diffusion._classify import Copying, Shares, classify, copying
 from kanerva.diffusion._diffusers import FromDiffusers, ToDiffusers, from_diffusers, to_diffusers
 from kanerva.diffusion._exact import Exact, exact
 from kanerva.diffusion._likelihood import log_likelihood
@@ -14,18 +14,18 @@ from kanerva.diffusion._wiener import Wiener, gaussian
 
 __all__ = [
     "Annealed",
-    "Copying",
     "Attractors",
+    "Copying",
     "Exact",
-    "Shares",
     "FromDiffusers",
-    "ToDiffusers",
     "Net",
+    "Shares",
+    "ToDiffusers",
     "Training",
     "Wiener",
+    "attractors",
     "classify",
     "copying",
-    "attractors",
     "critical_sigma",
     "exact",
     "from_diffusers",

@@ -279,6 +279,7 @@ SOURCES = {
         2023,
         "",
         {"eprint": "2309.17290", "archiveprefix": "arXiv"},
+    ),
     "pham2025": Source(
         "misc",
         "Pham, Bao and Raya, Gabriel and Negri, Matteo and Zaki, Mohammed J. and "

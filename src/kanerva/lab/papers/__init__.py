@@ -41,8 +41,7 @@ from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
 from kanerva.lab.papers.keeler1988 import hopfield
-from kanerva.lab.papers.pham2025 import attractors, slots
-from kanerva.lab.papers.pham2025 import circle, transition
+from kanerva.lab.papers.pham2025 import attractors, circle, slots, transition
 from kanerva.lab.papers.schaeffer2024 import capacity as capacity2024
 from kanerva.lab.papers.schaeffer2024 import (
     clusters,
@@ -141,8 +140,8 @@ MODULES = (
     mask,
     energy,
     attractors,
-    slots,
     circle,
+    slots,
     transition,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
