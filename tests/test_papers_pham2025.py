@@ -10,55 +10,11 @@ import kanerva
 from kanerva import diffusion, theory
 from kanerva.lab import runner
 from kanerva.lab.papers import RECIPES
-from kanerva.lab.papers.pham2025 import _circle, _digits, _shares
+from kanerva.lab.papers.pham2025 import _circle, _digits
 
 
 def drawn(count, dim=3, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).standard_normal((count, dim)))
-
-
-@pytest.mark.untyped
-def test_shares_are_those_of_pairs_one_by_one():
-    x, train = drawn(40), drawn(15, seed=1)
-    found = _shares.classify(x, train, 0.7, 0.5)
-    kinds = []
-    for place, one in enumerate(x):
-        others = [other for index, other in enumerate(x) if index != place]
-        if min(float((one - row).norm()) for row in train) <= 0.7:
-            kinds.append(0)
-        elif min(float((one - other).norm()) for other in others) <= 0.5:
-            kinds.append(1)
-        else:
-            kinds.append(2)
-    shares = [kinds.count(kind) / 40 for kind in range(3)]
-    assert list(found) == pytest.approx(shares)
-    assert min(shares) > 0
-
-
-def test_a_repeated_copy_is_a_copy():
-    train = torch.tensor([[0.0, 0.0]])
-    x = torch.tensor([[0.0, 0.25], [0.0, 0.25], [3.0, 0.0], [3.0, 0.1], [9.0, 9.0]])
-    # Thresholds belong to what is within them.
-    assert _shares.classify(x, train, 0.25, 0.2) == pytest.approx((0.4, 0.4, 0.2))
-    assert _shares.classify(x[-1:], train, 0.25, 0.2) == (0, 0, 1)
-
-
-@pytest.mark.untyped
-def test_copying_counts_pairs():
-    x, train, held = drawn(30), drawn(12, seed=1), drawn(25, seed=2)
-    found = _shares.copying(x, train, held)
-    mine = [min(float((one - row).norm()) for row in train) for one in x]
-    fresh = [min(float((one - row).norm()) for row in train) for one in held]
-    wins = [(a < b) + 0.5 * (a == b) for a in mine for b in fresh]
-    assert found.auc == pytest.approx(sum(wins) / len(wins))
-    far = np.median([min(float((one - row).norm()) for row in held[:12]) for one in x])
-    # The median of torch is the lower of two in the middle.
-    assert found.ratio == pytest.approx(far / np.median(mine), rel=0.1)
-    copies = _shares.copying(train.repeat(3, 1), train, held)
-    assert copies.auc == 1
-    assert copies.p < 1e-9
-    assert copies.ratio is None
-    assert _shares.copying(drawn(400, seed=4), train, drawn(400, seed=5)).p > 0.01
 
 
 @pytest.mark.untyped

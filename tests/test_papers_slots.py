@@ -2,41 +2,34 @@
 
 import numpy as np
 import pytest
-import torch
 from sklearn.datasets import load_digits
 
 import kanerva
 from kanerva.lab import plot, runner
 from kanerva.lab.papers import RECIPES
-from kanerva.lab.papers.pham2025 import _kinds, _slots
+from kanerva.lab.papers.pham2025 import _digits, _slots
+from kanerva.lab.papers.pham2025._distances import nearest
 from kanerva.lab.papers.pham2025.attractors import _pixels
 
 pytestmark = pytest.mark.untyped
 
 
+def digits(count, seed):
+    return _digits.digits(count, seed).train.double()
+
+
 def test_digits_are_the_first_of_a_permutation():
     x = load_digits().data
     place = np.random.default_rng(3).permutation(1797)[:5]
-    assert (_kinds.digits(5, 3).numpy() * 16 == x[place]).all()
-
-
-def test_kinds_by_hand():
-    train = torch.tensor([[0.0], [10.0]]).double()
-    # A copy, two copies of one another, and one that is far from all; the second threshold only
-    # counts where the first does not hold, and other samples count even if they are copies.
-    samples = torch.tensor([[0.2], [5.0], [5.1], [7.0], [0.45]]).double()
-    assert _kinds.kinds(samples, train, 0.25, 0.1) == (0.2, 0.4, 0.4)
-    assert _kinds.kinds(samples, train, 0.25, 0.3) == (0.2, 0.6, 0.2)
-    assert _kinds.kinds(samples, train, 1.0, 0.0) == (0.4, 0.0, 0.6)
-    assert _kinds.kinds(samples[1:2], train, 0.25, 9.0) == (0.0, 0.0, 1.0)  # no other sample
+    assert (digits(5, 3).numpy() * 16 == x[place]).all()
 
 
 def test_nearest_rows_by_plain_search():
-    rows, others = _kinds.digits(20, 0), _kinds.digits(30, 1)
+    rows, others = digits(20, 0), digits(30, 1)
     far = np.linalg.norm(rows.numpy()[:, None] - others.numpy(), axis=-1)
-    assert _kinds.nearest(rows, others).numpy() == pytest.approx(far.min(-1), abs=1e-12)
+    assert nearest(rows, others).numpy() == pytest.approx(far.min(-1), abs=1e-12)
     own = np.linalg.norm(rows.numpy()[:, None] - rows.numpy(), axis=-1) + 99 * np.eye(20)
-    assert _kinds.nearest(rows).numpy() == pytest.approx(own.min(-1), abs=1e-12)
+    assert nearest(rows, rows, own=True).numpy() == pytest.approx(own.min(-1), abs=1e-12)
 
 
 @pytest.mark.parametrize("method", ["exact", "kmeans", "elbo"])
@@ -48,7 +41,7 @@ def test_a_memory_below_its_capacity_copies(method):
 
 
 def test_means_are_the_averages_of_their_digits():
-    rows = _kinds.digits(60, 0)
+    rows = digits(60, 0)
     means, places = _slots.fitted("kmeans", rows, 20, 0)
     for place, mean in enumerate(means):
         assert (rows[places == place].mean(0) - mean).norm() < 1e-9
@@ -75,10 +68,10 @@ def test_resting_states_and_their_pictures():
     sums = [row for row in rows if row["state"] is None]
     assert [row["stored"] for row in sums] == [1, 0]
     assert [row["attractors"] for row in sums] == [5, sums[1]["attractors"]]
-    digits = _kinds.digits(5, 0).numpy()
+    stored = digits(5, 0).numpy()
     drawn = [_pixels(row) for row in rows if row["sigma"] == 0.3 and row["state"] is not None]
     for picture in drawn:
-        far = np.abs((picture.reshape(-1) + 1) / 2 - digits).max(-1)
+        far = np.abs((picture.reshape(-1) + 1) / 2 - stored).max(-1)
         assert far.min() < 0.01
     assert {row["kind"] for row in rows if row["sigma"] == 1.5} == {None, "no digit"}
     figures = RECIPES["diffusion.attractors"].figures(rows)

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva import diffusion, dynamics
-from kanerva.lab.papers.pham2025._shares import classify, copying, nearest
+from kanerva.lab.papers.pham2025._distances import finite, nearest
 
 __all__ = ["Wells", "angles", "around", "denoiser", "judged", "ring", "rows", "samples", "wells"]
 
@@ -30,6 +30,9 @@ ON, MERGED = 0.05, 1e-2
 # its radius.
 RESTED, LONG, FEW, RADIAL = 1e-7, 6000, 1500, 100
 STARTS = 64
+
+
+KINDS = ("memorised", "spurious", "generalised")
 
 
 class Wells(NamedTuple):
@@ -102,14 +105,15 @@ def judged(
     x: Rows, train: Rows, fresh: Rows, thresholds: tuple[float, float]
 ) -> dict[str, float | None]:
     """Compare samples with the rows, and with fresh points of the circle."""
+    shares = diffusion.classify(x, train, *thresholds)
     near, spacing = nearest(x, train), float(nearest(train, train, own=True).median())
     return {
-        **classify(x, train, *thresholds)._asdict(),
+        **{kind: getattr(shares, kind) for kind in KINDS},
         "distance": float(near.median()),
         "fresh": float(nearest(fresh, train).median()),
         "spacing": spacing,
         "copies": float((near <= spacing / 4).double().mean()),
-        "ratio": copying(x, train, fresh).ratio,
+        "ratio": finite(diffusion.copying(x, train, fresh).ratio),
         "off_circle": float((x.norm(dim=-1) - 1).abs().mean()),
     }
 

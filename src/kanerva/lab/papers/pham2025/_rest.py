@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import torch
 
 from kanerva import diffusion
-from kanerva.lab.papers.pham2025 import _kinds
+from kanerva.lab.papers.pham2025 import _digits
+from kanerva.lab.papers.pham2025._distances import nearest
 from kanerva.lab.recipe import Row
 
 __all__ = ["critical", "resting"]
@@ -24,7 +25,7 @@ NINE = 1.2815515655446004
 
 def resting(count: int, sigma: float, trials: int, seed: int) -> Iterator[Row]:
     """Yield what is measured at one noise, and the states where they are few."""
-    rows = _kinds.digits(count, seed)
+    rows = _digits.digits(count, seed).train.double()
     denoise = diffusion.exact(rows)
     found = diffusion.attractors(denoise, rows, sigma, reach=REACH, steps=STEPS)
     source = torch.Generator().manual_seed(seed)
@@ -39,7 +40,7 @@ def resting(count: int, sigma: float, trials: int, seed: int) -> Iterator[Row]:
         "recalled": recalled,
     }
     if count <= FEW:
-        far = (_kinds.nearest(found.states, rows) > REACH).tolist()
+        far = (nearest(found.states, rows) > REACH).tolist()
         levels = (found.states.clamp(0, 1) * 255).round().to(torch.uint8)
         kinds = ["no digit" if one else "digits" for one in far]
         for place in sorted(range(len(far)), key=far.__getitem__):
@@ -49,11 +50,11 @@ def resting(count: int, sigma: float, trials: int, seed: int) -> Iterator[Row]:
 
 def critical(count: int, trials: int, seed: int) -> Iterator[Row]:
     """Yield the noise that shares of the digits come back from, and its ratio to its bound."""
-    rows = _kinds.digits(count, seed)
+    rows = _digits.digits(count, seed).train.double()
     found = diffusion.critical_sigma(
         diffusion.exact(rows), rows, reach=REACH, trials=trials, seed=seed
     )
-    bound = _kinds.nearest(rows) / (2 * NINE)
+    bound = nearest(rows, rows, own=True) / (2 * NINE)
     ratio = (found / bound).mean()
     for share in torch.linspace(0, 1, POINTS, dtype=torch.float64).tolist():
         level = found.sort(descending=True).values[max(0, round(share * count) - 1)]

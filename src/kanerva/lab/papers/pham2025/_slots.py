@@ -5,7 +5,8 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from kanerva import density, diffusion
-from kanerva.lab.papers.pham2025 import _kinds
+from kanerva.lab.papers.pham2025 import _digits
+from kanerva.lab.papers.pham2025._distances import nearest
 from kanerva.lab.recipe import Row
 
 __all__ = ["fitted", "measured"]
@@ -45,18 +46,20 @@ def measured(
     seed: int,
 ) -> Row:
     """Fit means to digits, sample, and sort the samples."""
-    rows = _kinds.digits(count, seed)
+    rows = _digits.digits(count, seed).train.double()
     means, places = fitted(method, rows, slots, seed)
     source = torch.Generator().manual_seed(seed)
     start = HIGH * torch.randn(samples, rows.shape[1], generator=source, dtype=rows.dtype)
     sigmas = diffusion.schedule("geometric", EVALUATIONS, HIGH, LOW)
     found = diffusion.sample(diffusion.exact(means), start, sigmas, energies=False).states[-1]
-    kinds = _kinds.kinds(found, rows, *thresholds)
+    shares = diffusion.classify(found, rows, *thresholds)
     single = (places.bincount(minlength=len(means)) == 1).double().mean()
     return {
-        **kinds._asdict(),
+        "memorised": shares.memorised,
+        "spurious": shares.spurious,
+        "generalised": shares.generalised,
         "single": single,
-        "excess": kinds.memorised - single,
-        "off": (_kinds.nearest(found, means) > AT).double().mean(),
-        "distance": _kinds.nearest(found, rows).median(),
+        "excess": shares.memorised - single,
+        "off": (nearest(found, means) > AT).double().mean(),
+        "distance": shares.distance.median(),
     }

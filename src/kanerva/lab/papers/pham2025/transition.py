@@ -199,7 +199,9 @@ def transition(
     The free network's is not: ``asymmetry`` is the length of the antisymmetric part over that of
     the whole, at noise of 0.3 on held-out digits. The network with an energy has none.
     """
-    from kanerva.lab.papers.pham2025 import _digits, _shares
+    from kanerva import diffusion
+    from kanerva.lab.papers.pham2025 import _digits
+    from kanerva.lab.papers.pham2025._distances import finite
 
     checks.choice("score", score, tuple(SCORES))
     checks.integer("rows", rows, 2, 1200)
@@ -216,12 +218,17 @@ def transition(
         denoise = _digits.denoiser(score, train, updates, seed)
         x = _digits.samples(denoise, count, seed + 1)
         skew = _digits.asymmetry(denoise, held, seed) if score in TRAINED else None
-    shares = _shares.classify(x, train, near, repeated)
+    shares = diffusion.classify(x, train, near, repeated)
+    test = diffusion.copying(x, train, held)
     quality = _digits.quality(x, held, labels)
     yield {
-        **shares._asdict(),
-        "distance": float(_shares.nearest(x, train).median()),
-        **_shares.copying(x, train, held)._asdict(),
+        "memorised": shares.memorised,
+        "spurious": shares.spurious,
+        "generalised": shares.generalised,
+        "distance": float(shares.distance.median()),
+        "auc": test.auc,
+        "p": test.p,
+        "ratio": finite(test.ratio),
         **quality._asdict(),
         "asymmetry": skew,
         "pictures": _digits.text(x),
