@@ -280,7 +280,7 @@ def of_diffusion() -> dict[str, Call]:
     """List denoisers, their methods, schedules and samplers."""
     smooth, exact = diffusion.exact(KEYS, 0.5), diffusion.exact(KEYS)
     wiener = diffusion.gaussian(KEYS[0], torch.eye(4))
-    falling = torch.tensor([1.0, 0.5])
+    falling = torch.tensor([2.0, 0.5])
     calls = {
         "exact": Call(diffusion.exact, (KEYS, 0.5)),
         "exact of a memory": Call(diffusion.exact, (gaussian().memory,)),
@@ -298,6 +298,33 @@ def of_diffusion() -> dict[str, Call]:
         ),
         "recall by": Call(lambda d: diffusion.recall(d, X, 0.5, 2), (exact,)),
         "annealed": Call(diffusion.memory, (4, 2.0, 0.5, 3, "linear")),
+        "attractors": Call(
+            lambda *a: diffusion.attractors(exact, *a), (KEYS, 0.1, 0.02, 0.1, KEYS, 3)
+        ),
+        "attractors of": Call(lambda d: diffusion.attractors(d, KEYS, 0.1), (exact,)),
+        "critical_sigma": Call(
+            lambda *a: diffusion.critical_sigma(exact, *a), (X, 0.9, 0.1, 0.1, 2.0, 2, 0)
+        ),
+        "log_likelihood": Call(
+            lambda *a: diffusion.log_likelihood(exact, *a), (X, torch.tensor([90.0, 0.5]), 1, 0)
+        ),
+        "log_likelihood by": Call(lambda d: diffusion.log_likelihood(d, X, [90.0, 0.5]), (exact,)),
+        "classify": Call(diffusion.classify, (X, KEYS, 0.5, 0.1)),
+        "copying": Call(diffusion.copying, (X, KEYS, KEYS + 1)),
+        "Net": Call(diffusion.Net, (4, 8, 1, 0.5, True, 0, torch.float32)),
+        "Net()": Call(diffusion.Net(4, 8), (X, 0.5), lambda x, *_: x.shape),
+        "Net.energy": Call(diffusion.Net(4, 8, energy=True).energy, (X, 0.5)),
+        "Training": Call(diffusion.Training, (8, 1e-3, -1.0, 0.9, 0.9)),
+        "train": Call(
+            lambda x, n, net, plan, seed: diffusion.train(x, n, net=net, training=plan, seed=seed),
+            (KEYS, 1, diffusion.Net(4, 8), diffusion.Training(batch=4), 0),
+        ),
+        "train progress": Call(
+            lambda every, call: diffusion.train(
+                KEYS, 1, net=diffusion.Net(4, 8), every=every, progress=call
+            ),
+            (1, None),
+        ),
     }
     for name, denoise in (("Exact", exact), ("smooth", smooth)):
         calls[f"{name}()"] = Call(denoise, (X, 0.5, X > 0), lambda x, *_: x.shape)

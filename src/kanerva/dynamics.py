@@ -299,11 +299,10 @@ def follow(steps: Iterable[Step], query: Float[Tensor, "*batch d"]) -> Path:
 
     Source: Kirkpatrick, Gelatt and Vecchi 1983, on annealing.
     """
-    try:
-        several = list(steps)
-    except TypeError:
+    if isinstance(steps, Tensor) or not isinstance(steps, Iterable):
         must, do = "functions of the query", "give a list of them"
         refuse("steps", steps, must=must, do=do, error=InputTypeError)
+    several = list(steps)
     for step in several:
         _vet_step(step, "steps", "functions of the query")
     *states, last = follow_each(several, arrays.finite("query", arrays.floats("query", query)))

@@ -11,7 +11,7 @@ from torch.nn.functional import silu
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import door, refuse
-from kanerva.diffusion._noise import LARGEST, SMALLEST, Sigma, read_level
+from kanerva.diffusion._noise import LARGEST, SMALLEST, Sigma, read_level, sound
 
 __all__ = ["Net"]
 
@@ -122,7 +122,7 @@ class Net(nn.Module):
         if self.slope:
             out = self._gradient(units)
         kept = 1 / (1 + (noise / self.data_sigma).square())
-        return kept * x + self.data_sigma * noise * scale * out
+        return sound(kept * x + self.data_sigma * noise * scale * out)
 
     @property
     def energy(self) -> Energy:
@@ -137,7 +137,7 @@ class Net(nn.Module):
         if not bool((noise > 0).all()):
             refuse("sigma", got="0", must="> 0", do="give the noise of the states")
         _, out = self._layers(inner, _features(noise))
-        return inner.square().sum(-1) / 2 - (self.data_sigma / noise * out).squeeze(-1)
+        return sound(inner.square().sum(-1) / 2 - (self.data_sigma / noise * out).squeeze(-1))
 
     def _scaled(self, x: Any, sigma: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Return the noise of each state as a column, states of variance 1, and the factor."""

@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import astuple, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, overload
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,8 @@ from kanerva.diffusion._net import Net
 __all__ = ["Training", "train"]
 
 Progress = Callable[[int, int, float], None]
+Model = TypeVar("Model", bound=nn.Module)
+Rows = Float[Tensor, "m d"] | Listed
 
 # Beyond so many standard deviations of log(sigma) hardly any noise is drawn.
 REACH = 3.0
@@ -64,9 +66,33 @@ class Training:
         )
 
 
+@overload
+def train(
+    data: Rows,
+    updates: int = 5000,
+    *,
+    net: None = None,
+    training: Training | None = None,
+    seed: int | torch.Generator = 0,
+    checkpoint: str | Path | None = None,
+    every: int = 500,
+    progress: Progress | None = None,
+) -> Net: ...
+@overload
+def train(
+    data: Rows,
+    updates: int = 5000,
+    *,
+    net: Model,
+    training: Training | None = None,
+    seed: int | torch.Generator = 0,
+    checkpoint: str | Path | None = None,
+    every: int = 500,
+    progress: Progress | None = None,
+) -> Model: ...
 @named(path="checkpoint")
 def train(
-    data: Float[Tensor, "m d"] | Listed,
+    data: Rows,
     updates: int = 5000,
     *,
     net: nn.Module | None = None,
@@ -75,7 +101,7 @@ def train(
     checkpoint: str | Path | None = None,
     every: int = 500,
     progress: Progress | None = None,
-) -> Any:
+) -> nn.Module:
     r"""Train a denoiser on rows, and return it with averaged weights.
 
     .. math:: L = \left\langle \frac{\sigma^2 + s^2}{(\sigma s)^2}\,

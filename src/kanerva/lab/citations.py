@@ -289,14 +289,6 @@ SOURCES = {
         "",
         {"eprint": "2505.21777", "archiveprefix": "arXiv"},
     ),
-    "karras2022": Source(
-        "inproceedings",
-        "Karras, Tero and Aittala, Miika and Aila, Timo and Laine, Samuli",
-        "Elucidating the Design Space of Diffusion-Based Generative Models",
-        2022,
-        "Advances in Neural Information Processing Systems",
-        {"volume": "35", "eprint": "2206.00364", "archiveprefix": "arXiv"},
-    ),
     "openai2025": Source(
         "misc",
         "OpenAI",

@@ -92,11 +92,23 @@ def _draw(rows: list[Row]) -> Any:
     reads = [row for row in rows if row["kind"] == "read"]
     reads = [row for row in reads if row["data"] == "digits"] or reads
     if reads:
-        named = [row | {"line": f"σ = {row['sigma']:g}"} for row in reads]
+        lowest: dict[float, float] = {}
+        for row in reads:
+            lowest[row["sigma"]] = min(row["energy"], lowest.get(row["sigma"], math.inf))
+        named = [
+            {"step": row["step"], "y": row["energy"] - lowest[sigma], "line": f"σ = {sigma:g}"}
+            for sigma in sorted(lowest)
+            for row in reads
+            # What is less is rounding.
+            if row["sigma"] == sigma and row["energy"] - lowest[sigma] > 1e-12
+        ]
         frame = plot.Frame(
-            "At a fixed noise no read raises the energy", "reads", "energy, mean over 200 starts"
+            "At a fixed noise no read raises the energy",
+            "reads",
+            "energy above its lowest, mean over 200 starts",
+            log="y",
         )
-        found["fixed"] = plot.lines(named, "step", "energy", frame, by="line")
+        found["fixed"] = plot.lines(named, "step", "y", frame, by="line")
     if not found:
         named = [row for row in rows if row["kind"] == "time"]
         frame = plot.Frame(

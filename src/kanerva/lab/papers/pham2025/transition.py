@@ -22,6 +22,7 @@ TRAINED, CLOSED = ("free", "energy"), ("exact", "smooth", "wiener", "digits")
 KINDS = ("memorised", "spurious", "generalised")
 COUNTS, UPDATES, SHORT = (2, 10, 30, 100, 300, 1000), 5000, 400
 SEPARATE = "measured with separate code"
+CLAIM, HERE = "the claim", "measured here"
 SIDE = 8
 
 
@@ -33,16 +34,14 @@ def _checks() -> Iterator[Check]:
     for score in TRAINED:
         few, many = (_at(score, rows, UPDATES) for rows in (10, 1000))
         name = SCORES[score]
-        yield Check(
-            f"memorised, {name}, 10 digits, .6 or more", "memorised", 0.8, 0.2, SEPARATE, few
-        )
-        yield Check(
-            f"memorised, {name}, 1000 digits, up to .02", "memorised", 0, 0.02, SEPARATE, many
-        )
-        yield Check(f"p of copying, {name}, 10 digits, below 1e-6", "p", 0, 1e-6, SEPARATE, few)
-        yield Check(f"p of copying, {name}, 1000 digits, above .05", "p", 1, 0.95, SEPARATE, many)
-    what = "ratio, free network, 1000 digits, below 1.1"
-    yield Check(what, "ratio", 1.0, 0.1, SEPARATE, _at("free", 1000, UPDATES))
+        yield Check(f"memorised, {name}, 10 digits, .6 or more", "memorised", 0.8, 0.2, CLAIM, few)
+        yield Check(f"memorised, {name}, 1000 digits, up to .02", "memorised", 0, 0.02, CLAIM, many)
+        yield Check(f"p of copying, {name}, 10 digits, below 1e-6", "p", 0, 1e-6, CLAIM, few)
+    at = _at("free", 1000, UPDATES)
+    yield Check("ratio, free network, 1000 digits, below 1.1", "ratio", 1.0, 0.1, CLAIM, at)
+    yield Check("p of copying, free network, 1000 digits, above .05", "p", 1, 0.95, CLAIM, at)
+    at = _at("energy", 1000, UPDATES)
+    yield Check("ratio, energy network, 1000 digits, below 1.2", "ratio", 1.1, 0.1, HERE, at)
     shares = {30: 0.37, 100: 0.0, 300: 0.0}
     for rows, share in shares.items():
         at = _at("free", rows, UPDATES)
@@ -58,22 +57,22 @@ def _asymmetries() -> Iterator[Check]:
     what = "asymmetry of the Jacobian, energy network, at most"
     yield Check(what, "asymmetry", 0.0, 1e-5, "identity", {"score": "energy"}, "max")
     what = "asymmetry of the Jacobian, free network, at least .05"
-    yield Check(what, "asymmetry", 0.5, 0.45, SEPARATE, {"score": "free"}, "min")
+    yield Check(what, "asymmetry", 0.5, 0.45, HERE, {"score": "free"}, "min")
 
 
 def _controls() -> Iterator[Check]:
     few, many = _at("free", 10, SHORT), _at("free", 1000, SHORT)
     what = f"ratio after {SHORT} updates, free network, 10 digits less that of 1000, above .3"
-    yield Check(what, "ratio", 1.3, 1.0, SEPARATE, few, less=many)
+    yield Check(what, "ratio", 1.3, 1.0, HERE, few, less=many)
     what = f"memorised after {2 * SHORT} updates, energy network, 10 digits, .4 or more"
-    yield Check(what, "memorised", 0.7, 0.3, SEPARATE, _at("energy", 10, 2 * SHORT))
+    yield Check(what, "memorised", 0.7, 0.3, HERE, _at("energy", 10, 2 * SHORT))
     for rows in (2, 10, 100, 1000):
         what = f"memorised, exact score, {rows} digits"
         yield Check(what, "memorised", 1.0, 0.0, "identity", _at("exact", rows))
     for rows in (10, 1000):
         for score in ("wiener", "smooth", "digits"):
             what = f"generalised, {SCORES[score]}, {rows} digits, all but .05"
-            yield Check(what, "generalised", 1.0, 0.05, SEPARATE, _at(score, rows))
+            yield Check(what, "generalised", 1.0, 0.05, CLAIM, _at(score, rows))
     at = _at("smooth", 1000)
     what = "median distance, bandwidth .5, 1000 digits: about .5 times the root of 64"
     yield Check(what, "distance", 3.78, 0.1, SEPARATE, at)
@@ -81,9 +80,9 @@ def _controls() -> Iterator[Check]:
     yield Check(what, "distance", 1.76, 0.1, SEPARATE, _at("wiener", 1000))
     less = _at("digits", 1000)
     what = "log density of samples less that of fresh digits, bandwidth .5, nats, below −100"
-    yield Check(what, "likelihood", -170, 70, SEPARATE, at, less=less)
+    yield Check(what, "likelihood", -170, 70, HERE, at, less=less)
     what = "log density of samples less that of fresh digits, Wiener's filter, nats, below −10"
-    yield Check(what, "likelihood", -25, 15, SEPARATE, _at("wiener", 1000), less=less)
+    yield Check(what, "likelihood", -25, 15, HERE, _at("wiener", 1000), less=less)
 
 
 def _draw(rows: list[Row]) -> Any:
@@ -180,12 +179,19 @@ def transition(
     A sample is memorised within 0.25 of a training digit, else spurious within 0.1 of another
     sample, else it counts as generalised. ``distance`` is the median distance of a sample to its
     nearest training digit, and ``ratio`` the median distance to held-out digits over that to as
-    many training digits: 1 where nothing is copied. ``auc`` and ``p`` are of the one-sided test of
-    Mann and Whitney of whether samples are nearer to the training digits than held-out digits are.
+    many training digits, 500 at most: 1 where nothing is copied. ``auc`` and ``p`` are of the
+    one-sided test of Mann and Whitney of whether samples are nearer to the training digits than
+    held-out digits are.
 
     Networks of 192 units copy 10 digits and none of 1000, and the ratio says so without a
-    threshold. Where two training digits are nearly the same, as the two of seed 0 are, a network
-    blends them, and repeats the blends: they count as spurious.
+    threshold. The number of digits at which copying ends is not that of the data alone: trained
+    alike, the network with an energy fits better, and still copies seven of ten samples of 100
+    digits, of which the free network copies hardly any. Of 1000 digits its samples are better too,
+    none is a copy, and yet they are nearer to the training digits than held-out digits are, which
+    the test notices and the shares do not. After few updates a network is no better than Wiener's
+    filter. Where two training digits are nearly the same, as the two of seed 0 are, the free
+    network still does at the end what Wiener's filter does: it blends them, and repeats the blends,
+    which count as spurious.
 
     The exact score copies always. Two other closed forms show what the shares leave out. The exact
     score smoothed by a bandwidth of 0.5 and Wiener's filter, which has the mean and the covariance
