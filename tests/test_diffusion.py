@@ -482,6 +482,7 @@ def test_the_memory_is_saved_and_copied(tmp_path):
     assert diffusion.memory(D, 2.0, 0.1).recall(x).tolist() == [[0.0] * D] * 4  # nothing is stored
 
 
+@pytest.mark.untyped  # bad input meets the run-time checks first
 def test_the_memory_keeps_the_contract():
     laws = kanerva.check_memory(diffusion.memory(12, high=4.0, low=0.5, steps=5))
     assert len(laws.held) >= 16

@@ -29,6 +29,8 @@ DEPTH = 16
 # Halvings of an interval, until no float lies within it.
 HALVINGS = 64
 Reals = Float64[np.ndarray, "*shape"]
+Noise = Float64[np.ndarray, "*noise"]
+Both = Float64[np.ndarray, "*both"]
 
 
 @overload
@@ -71,11 +73,11 @@ def radius(sigma: float | Reals) -> float | Reals:
 @overload
 def energy(radius: float, sigma: float) -> float: ...
 @overload
-def energy(radius: Reals, sigma: float | Reals) -> Reals: ...
+def energy(radius: Reals, sigma: float | Noise) -> Both: ...
 @overload
-def energy(radius: float | Reals, sigma: Reals) -> Reals: ...
+def energy(radius: float | Reals, sigma: Noise) -> Both: ...
 @door("ring.energy")
-def energy(radius: float | Reals, sigma: float | Reals) -> float | Reals:
+def energy(radius: float | Reals, sigma: float | Noise) -> float | Both:
     r"""Return the energy at a distance from the centre of the unit circle.
 
     .. math:: E(R) = -\sigma^2 \log \frac{1}{2 \pi} \int_0^{2 \pi}
@@ -113,7 +115,7 @@ def energy(radius: float | Reals, sigma: float | Reals) -> float | Reals:
         do = "give one number of sigma, or one for each radius"
         must = f"a number, or of a shape that broadcasts with {place.shape}"
         refuse("sigma", got=str(noise.shape), must=must, do=do)
-    found = _energy(place, noise**2)
+    found = _energy(place, np.asarray(noise**2))
     plain = not isinstance(radius, np.ndarray) and not isinstance(sigma, np.ndarray)
     return float(found) if plain else np.asarray(found)
 
