@@ -148,6 +148,11 @@ RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module
 
 # Published experiments without a recipe, and why.
 ABSENT = {
+    "Networks trained on MNIST, CIFAR-10 and LSUN-church (Pham and others 2025)": (
+        "the pictures are downloaded, and a network is trained for 400,000 to 800,000 updates on a "
+        "GPU; the numbers of samples at which they stop copying are in figures alone. "
+        "`diffusion.transition` trains small networks on digits."
+    ),
     "Groups in eleven further tables and sets of pictures (Schaeffer and others 2024)": (
         "they are downloaded. `bridge.clusters` has the four that come with scikit-learn; the "
         "publication prints no table of numbers."
