@@ -331,7 +331,8 @@ def of_diffusion() -> dict[str, Call]:
         calls[f"{name}() each"] = Call(denoise, (X, torch.tensor([0.5, 1.0, 2.0])))
         for verb in ("score", "energy", "log_prob", "weights", "effective"):
             calls[f"{name}.{verb}"] = Call(getattr(denoise, verb), (X, 0.5, None))
-    for verb in ("__call__", "score", "energy", "log_prob"):
+        calls[f"{name}.trace"] = Call(denoise.trace, (X, 0.5), lambda x, *_: x.shape[:-1])
+    for verb in ("__call__", "trace", "score", "energy", "log_prob"):
         calls[f"Wiener.{verb}"] = Call(getattr(wiener, verb), (X, 0.5))
     return calls
 

@@ -78,6 +78,22 @@ def test_the_score_is_the_slope_of_the_log_density(h, masked):
     torch.testing.assert_close(slope, step if known is None else torch.where(known, step, 0.0))
 
 
+@pytest.mark.parametrize("h", [0.0, 0.3])
+def test_the_trace_is_that_of_the_jacobian(h):
+    rows, x = drawn(20, D) + 100, drawn(4, D, seed=1) + 100  # far from the origin
+    memory = density.kernel(D, 1.0, dtype=torch.float64)
+    memory.write(rows, prior=drawn(20, seed=2).exp())
+    wiener = diffusion.gaussian(rows.mean(0), torch.cov(rows.mT))
+    sigma = torch.tensor([0.3, 0.5, 1.0, 4.0], dtype=torch.float64)
+    for denoise in (diffusion.exact(memory, h), wiener):
+        slopes = [
+            torch.func.jacrev(lambda one, s=s, denoise=denoise: denoise(one, s))(row).trace()
+            for row, s in zip(x, sigma.tolist(), strict=True)
+        ]
+        torch.testing.assert_close(denoise.trace(x, sigma), torch.stack(slopes))
+        torch.testing.assert_close(denoise.trace(x[1], 0.5), slopes[1])
+
+
 def test_the_log_density_is_that_of_the_kernel_density():
     rows, x = drawn(20, D), drawn(6, D, seed=1)
     memory = density.kernel(D, 0.7, dtype=torch.float64)

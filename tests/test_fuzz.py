@@ -163,7 +163,7 @@ METHODS = {
         *("write", "fit", "read", "recall", "settle", "explain", "energy", "posterior", "elbo"),
         *("flow", "pattern_weights", "save"),
     ),
-    exact: ("__call__", "score", "energy", "log_prob", "weights", "effective"),
+    exact: ("__call__", "trace", "score", "energy", "log_prob", "weights", "effective"),
     gaussian: ("log_prob", "score", "posterior", "leave_one_out", "sample"),
     boltzmann: ("log_prob", "annealed", "sample"),
     counters: (*READS, "kill", "save", "pattern_weights", "addresses_of"),

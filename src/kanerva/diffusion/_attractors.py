@@ -12,7 +12,7 @@ from torch import Tensor
 from kanerva import dynamics
 from kanerva._core import arrays, checks
 from kanerva._core.errors import named, refuse
-from kanerva.diffusion._exact import Exact, exact
+from kanerva.diffusion._exact import exact
 from kanerva.diffusion._noise import LARGEST, level
 from kanerva.diffusion._samples import Denoiser, _Noise, denoised, recall, vetted
 
@@ -71,7 +71,7 @@ def attractors(
         merge: >= 0, how far apart states may be that are counted as one.
         reach: >= 0, how far a state may be from a row that it stands for.
         rows: ``(n, d)`` the stored rows, which tell spurious states; None for the rows of the
-            memory of an ``Exact``, and for the starts with any other denoiser.
+            ``memory`` of the denoiser, such as an ``Exact``, and for the starts where it has none.
         steps: at most so many evaluations for each start, >= 1.
 
     Returns:
@@ -229,10 +229,11 @@ def _apart(one: Tensor, other: Tensor) -> Tensor:
 
 def _nearest(denoiser: Denoiser, states: Tensor, rows: Tensor, own: bool) -> Tensor:
     """Return the distance of each state to the nearest stored row."""
-    if own and isinstance(denoiser, Exact):
-        # Without noise the energy is half the squared distance.
-        return (2 * Exact(denoiser.memory, 0.0).energy(states, 0.0)).clamp_min(0).sqrt()
-    return (2 * exact(rows.double()).energy(states.double(), 0.0)).clamp_min(0).sqrt()
+    memory = getattr(denoiser, "memory", None) if own else None
+    if memory is None:
+        memory, states = rows.double(), states.double()
+    # Without noise the energy is half the squared distance.
+    return (2 * exact(memory).energy(states, 0.0)).clamp_min(0).sqrt()
 
 
 def _merged(states: Tensor, merge: float) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -206,6 +207,38 @@ class Exact:
         return sound(-energy / variance.to(energy) - count - spread).reshape(batch)
 
     @door
+    def trace(self, x: Float[Tensor, "*batch d"] | Listed, sigma: Sigma) -> Float[Tensor, "*batch"]:
+        r"""Return the trace of the Jacobian of the posterior mean.
+
+        .. math:: \operatorname{tr} \frac{\partial D}{\partial x}
+            = \frac{d h^2}{v} + \frac{\sigma^2}{v^2}
+            \Bigl(\sum_i w_i |x_i|^2 - \Bigl|\sum_i w_i x_i\Bigr|^2\Bigr), \quad
+            v = \sigma^2 + h^2
+
+        The bracket is the variance of the rows in a read: 0 where the memory has condensed.
+
+        Args:
+            x: ``(..., d)``.
+            sigma: > 0, unless there is a bandwidth.
+
+        Returns:
+            ``(...)`` in the memory's dtype.
+        """
+        asked, batch = self._asked(x, sigma, None, smooth=True)
+        keys = asked.keys
+        # The middle of the rows as the origin keeps the digits of the difference.
+        middle = torch.stack([part.sum(0) for part in blocks(keys, torch.float64)]).sum(0)
+        middle = middle / len(keys)
+        square = [(part - middle).square().sum(-1) for part in blocks(keys, torch.float64)]
+        mean = _each(asked, _mean)
+        around = _each(asked, partial(_mean, values=torch.cat(square).to(mean).unsqueeze(-1)))
+        spread = (around.squeeze(-1) - (mean - middle.to(mean)).square().sum(-1)).clamp_min(0)
+        noise, variance = (torch.as_tensor(one).to(mean) for one in (asked.noise, asked.variance))
+        own = self.memory.dim * self.bandwidth**2
+        found = own / variance + noise / variance.square() * spread
+        return narrow(found, asked.rows).reshape(batch)
+
+    @door
     def weights(
         self, x: Float[Tensor, "*batch d"] | Listed, sigma: Sigma, known: Known = None
     ) -> Float[Tensor, "*batch m"]:
@@ -363,9 +396,10 @@ def _cue(asked: _Asked) -> tuple[Cue, Separation]:
     return scaled(cue, 1 / asked.variance), Softmax(1.0)
 
 
-def _mean(asked: _Asked) -> Tensor:
+def _mean(asked: _Asked, values: Tensor | None = None) -> Tensor:
     (rows, similarity), rule = _cue(asked)
-    return routes.field(rows, asked.keys, asked.keys, similarity, rule, asked.kept).value
+    read = asked.keys if values is None else values
+    return routes.field(rows, asked.keys, read, similarity, rule, asked.kept).value
 
 
 def _weights(asked: _Asked) -> Tensor:

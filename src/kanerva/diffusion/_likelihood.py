@@ -14,7 +14,6 @@ from torch import Tensor
 from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
 from kanerva._core.errors import named, refuse
-from kanerva.diffusion._exact import Exact
 from kanerva.diffusion._noise import levels
 from kanerva.diffusion._samples import Denoiser, _Noise, denoised, vetted
 
@@ -57,9 +56,10 @@ def log_likelihood(
         x: ``(..., d)``.
         sigmas: falling standard deviations of the noise, in the unit of the data, two or more, such
             as ``schedule("geometric", 200, high=100.0, low=0.01)``.
-        draws: 0 for the exact trace, which takes d backward passes for each sigma, and none for an
-            ``Exact``; else the number of random sign vectors of Hutchinson's estimate, each of
-            which takes one. It is unbiased, and its variance falls as 1 / draws.
+        draws: 0 for the exact trace, which takes d backward passes for each sigma, and none for a
+            denoiser with a method ``trace``, as ``Exact`` and ``Wiener`` have; else the number of
+            random sign vectors of Hutchinson's estimate, each of which takes one. It is unbiased,
+            and its variance falls as 1 / draws.
         seed: an integer >= 0 or a CPU generator, for the draws. Each row has its own, by its place
             in the batch, the same at every sigma.
 
@@ -145,9 +145,10 @@ def _units(x: Tensor) -> Iterator[Tensor]:
 
 def _traced(denoiser: Denoiser, x: Tensor, sigma: float, probes: Probes) -> tuple[Tensor, Tensor]:
     """Return what is denoised, and the trace of its Jacobian; its exact one without probes."""
-    if probes is None and isinstance(denoiser, Exact):
+    closed = getattr(denoiser, "trace", None)
+    if probes is None and callable(closed):
         with torch.no_grad():
-            return denoised(denoiser, x, sigma), _closed(denoiser, x, sigma)
+            return denoised(denoiser, x, sigma), closed(x, sigma)
     with torch.enable_grad():
         at = x.detach().requires_grad_()
         mean = denoised(denoiser, at, sigma)
@@ -159,21 +160,6 @@ def _traced(denoiser: Denoiser, x: Tensor, sigma: float, probes: Probes) -> tupl
         (back,) = _gradient(mean, at, probe)
         total = total + (back * probe).sum(-1)
     return mean.detach(), total
-
-
-def _closed(denoiser: Exact, x: Tensor, sigma: float) -> Tensor:
-    """Return the trace for stored rows: the variance of the rows in a read, over the noise."""
-    keys = denoiser.memory.keys[:].to(x.dtype).double()
-    # The middle of the rows as the origin keeps the digits of the difference.
-    keys = keys - keys.mean(0)
-    length, dim = keys.square().sum(-1), keys.shape[1]
-    found = []
-    for some in torch.split(x.reshape(-1, dim), max(1, BLOCK // len(keys))):
-        weights = denoiser.weights(some, sigma).double()
-        found.append((weights @ length - (weights @ keys).square().sum(-1)).clamp_min(0))
-    spread = torch.cat(found).reshape(x.shape[:-1])
-    noise, own = sigma**2, denoiser.bandwidth**2
-    return ((dim * own + noise * spread / (noise + own)) / (noise + own)).to(x.dtype)
 
 
 def _gradient(mean: Tensor, at: Tensor, probe: Tensor) -> Any:

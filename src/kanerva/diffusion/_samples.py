@@ -157,9 +157,9 @@ def recall(
     high = level("sigma", sigma)
     steps = checks.integer("steps", steps, 1, checks.LONGEST)
     noise = schedule("geometric", steps, high, max(high / FALL, SMALLEST)).tolist()
-    if known is None:
-        return sample(denoiser, x, noise, energies=False).states[-1]
-    return sample(partial(denoiser, known=known), x, noise, energies=False).states[-1]
+    given = denoiser if known is None else partial(denoiser, known=known)
+    flow = [step(given, now, then, "ode", 0.0, torch.zeros_like) for now, then in pairwise(noise)]
+    return follow([*flow, partial(denoised, given, sigma=noise[-1])], x).states[-1]
 
 
 def step(

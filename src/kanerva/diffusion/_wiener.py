@@ -59,6 +59,13 @@ class Wiener:
         return self._back(gain * along) + self.mean
 
     @door
+    def trace(self, x: Float[Tensor, "*batch d"] | Listed, sigma: Sigma) -> Float[Tensor, "*batch"]:
+        """Return the trace of the Jacobian of the posterior mean ``(...)``, the same for all x."""
+        along, _, total = self._along(x, sigma)
+        gain = self.variances / torch.where(total > 0, total, 1.0)
+        return gain.expand(along.shape).sum(-1)
+
+    @door
     def score(
         self, x: Float[Tensor, "*batch d"] | Listed, sigma: Sigma
     ) -> Float[Tensor, "*batch d"]:
