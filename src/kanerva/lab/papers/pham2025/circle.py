@@ -150,7 +150,7 @@ def _wells(rows: list[Row]) -> Any:
         for (count, beta), found in shares.items()
     ]
     frame = plot.Frame(
-        "Cold, every row is a well; warm, none is",
+        "Rows in a well of the exact energy, by temperature",
         "inverse temperature 1 / (2 σ²)",
         "share of rows in a well of the exact energy, mean over draws",
         log="x",

@@ -120,7 +120,11 @@ def _shares(rows: list[Row], x: str) -> Any:
         for row in rows
     ]
     frame = plot.Frame(
-        "Few digits are copied; of many, none", x, "share of samples", log="x", limits=(0.0, 1.0)
+        "Samples of denoisers, by the number of training digits",
+        x,
+        "share of samples",
+        log="x",
+        limits=(0.0, 1.0),
     )
     return plot.lines(long, "x", "y", frame, by="line", panel="panel")
 
