@@ -233,9 +233,9 @@ def test_bad_steps_are_refused():
     for steps in (None, 3, torch.relu, [torch.relu, None], "ab", [Softmax]):
         with pytest.raises(InputTypeError, match="steps must be functions of the query"):
             dynamics.follow(steps, query)
-    with pytest.raises(InputError, match="step must be a function that returns"):
+    with pytest.raises(InputError, match="steps must be a function that returns"):
         dynamics.follow([lambda q: q[:1]], query)
-    with pytest.raises(InputError, match="step must be a function with finite results"):
+    with pytest.raises(InputError, match="steps must be a function with finite results"):
         dynamics.follow([lambda q: q / 0], query)
     with pytest.raises(InputError, match="query must be finite"):
         dynamics.follow([torch.relu], query / 0)

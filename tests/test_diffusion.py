@@ -252,6 +252,7 @@ def test_the_schedule_of_ddpm():
         assert (found.diff() < 0).all()
         assert diffusion.vp(1000, spacing).diff().max() < 0
     assert diffusion.vp(1).shape == (1,)
+    assert diffusion.vp(1, "linspace").item() == pytest.approx(0.0100005, rel=1e-5)
 
 
 def test_the_schedule_of_ddpm_is_that_of_diffusers():
@@ -539,7 +540,10 @@ def test_the_memory_keeps_the_contract():
         (lambda d: diffusion.exact(density.vmf(3, 1.0)), "data must be one that compares by"),
         (lambda d: diffusion.exact(density.elbo(3, 2, 1.0, "vmf")), "data must be one that comp"),
         (lambda d: diffusion.exact(density.kernel(3, 1.0))(torch.ones(3), 1.0), "memory must be"),
-        (lambda d: diffusion.gaussian(torch.ones(2), -torch.eye(2)), "covariance must be without"),
+        (
+            lambda d: diffusion.gaussian(torch.ones(2), -torch.eye(2)),
+            "covariance must be without neg",
+        ),
         (lambda d: diffusion.gaussian(torch.ones(2), torch.eye(3)), "covariance must be"),
         (
             lambda d: diffusion.gaussian(torch.ones(2), torch.ones(2, 2).triu()),
@@ -585,6 +589,60 @@ def test_what_is_no_denoiser_is_refused():
     for denoiser in (None, 3, "exact", torch.nn.Linear):
         with pytest.raises(InputTypeError, match="denoiser must be a function of states and sigma"):
             diffusion.sample(denoiser, torch.ones(3), [1.0])
+
+
+def test_likelihoods_keep_their_digits_at_little_noise():
+    """At stored rows far apart the density is that of one kernel, over the number of rows."""
+    rows = torch.rand(100, 64, generator=torch.Generator().manual_seed(0))
+    for sigma in (1e-4, 1e-3, 1e-2):
+        found = diffusion.exact(rows).log_prob(rows, sigma)
+        top = -math.log(100) - 32 * math.log(2 * math.pi * sigma**2)
+        torch.testing.assert_close(found, torch.full_like(found, top), atol=1e-5, rtol=0)
+    assert diffusion.exact(rows).energy(rows, 0.0).abs().max() < 1e-12
+
+
+def test_conventions_of_halves_keep_what_float16_loses():
+    h = torch.ones(2).half()
+    state, kept = diffusion.to_vp(h, 300.0)
+    assert kept.item() == pytest.approx(1 / (1 + 300.0**2))
+    assert state.double().tolist() == pytest.approx([1 / 300] * 2, rel=1e-3)
+    assert diffusion.to_ve(h, 0.9999)[1].item() == pytest.approx(0.0100005, rel=1e-4)
+    assert diffusion.to_ve(torch.ones(2), 1 - 1e-9)[1].item() == pytest.approx(3.16e-5, rel=1e-3)
+
+
+def test_a_recall_takes_anything_in_hidden_coordinates(digits):
+    known = torch.arange(64) < 32
+    cue = torch.where(known, digits[:3], torch.nan)
+    found = diffusion.recall(diffusion.exact(digits), cue, 0.1, known=known)
+    assert torch.equal(torch.cdist(found, digits).argmin(-1), torch.arange(3))
+
+
+@pytest.mark.untyped
+def test_denoisers_that_go_wrong_are_named():
+    x, known = torch.ones(2, 4), torch.ones(4, dtype=torch.bool)
+    wiener = diffusion.gaussian(torch.zeros(4), torch.eye(4))
+    for denoiser in (diffusion.Net(4, 8), wiener, lambda x, sigma: x):
+        with pytest.raises(InputError, match="known must be left out for a denoiser without"):
+            diffusion.recall(denoiser, x, 0.3, known=known)
+    with pytest.raises(InputError, match="sample: denoiser must be a function with finite"):
+        diffusion.sample(lambda x, sigma: x / 0, x, [1.0, 0.5])
+
+    class Bad:
+        def __init__(self, energy):
+            self.energy = energy
+
+        def __call__(self, x, sigma):
+            return x
+
+    for energy in (lambda x, s: 3.0, lambda x, s: x, lambda x, s: x[..., 0] / 0):
+        with pytest.raises(InputError, match="denoiser must be one whose energy returns"):
+            diffusion.sample(Bad(energy), x, [1.0, 0.5])
+    with pytest.raises(InputError, match="mean must be float32 or float64"):
+        diffusion.gaussian(torch.zeros(4).half(), torch.eye(4).half())
+    with pytest.raises(InputError, match=r"scale pictures down with data / 255"):
+        diffusion.exact(torch.ones(2, 3, dtype=torch.uint8))
+    with pytest.raises(InputError, match="starts must be float32 or float64"):
+        diffusion.attractors(diffusion.exact(x.half()), x.half(), 0.3)
 
 
 def test_half_precision_sums_in_float32():

@@ -129,7 +129,12 @@ def trace(
         >>> dynamics.trace(lambda q: q / 2, torch.tensor([8.0]), steps=3).states.flatten().tolist()
         [8.0, 4.0, 2.0, 1.0]
     """
-    found = list(_states(step, query, steps, rate, tolerance, context))
+    return path_of(_states(step, query, steps, rate, tolerance, context))
+
+
+def path_of(moments: Iterable[Settled]) -> Path:
+    """Return the path through the states of an iteration."""
+    found = list(moments)
     states = torch.stack([settled.state for settled in found])
     return Path(states, None, found[-1].steps, found[-1].converged)
 
@@ -305,9 +310,8 @@ def follow(steps: Iterable[Step], query: Float[Tensor, "*batch d"]) -> Path:
     several = list(steps)
     for step in several:
         _vet_step(step, "steps", "functions of the query")
-    *states, last = follow_each(several, arrays.finite("query", arrays.floats("query", query)))
-    path = torch.stack([*(settled.state for settled in states), last.state])
-    return Path(path, None, last.steps, last.converged)
+    arrays.finite("query", arrays.floats("query", query))
+    return path_of(follow_each(several, query))
 
 
 def follow_each(steps: Iterable[Step], query: Tensor) -> Iterator[Settled]:
@@ -317,7 +321,7 @@ def follow_each(steps: Iterable[Step], query: Tensor) -> Iterator[Settled]:
     still = torch.zeros_like(nothing, dtype=torch.bool)
     yield Settled(state, nothing, still, still)
     for count, step in enumerate(steps, 1):
-        before, state = state, _applied(step, state)
+        before, state = state, _applied(step, state, name="steps")
         yield Settled(state, nothing + count, (state == before).all(-1), still)
 
 
@@ -328,7 +332,7 @@ def _vet_step(step: Step, name: str = "step", must: str = "a function of the que
         refuse(name, step, must=must, do=do, error=InputTypeError)
 
 
-def _applied(step: Step, state: Tensor, *context: Tensor) -> Tensor:
+def _applied(step: Step, state: Tensor, *context: Tensor, name: str = "step") -> Tensor:
     """Apply a step; refuse a result that cannot be the next query."""
     new = step(state, *context)
     if (
@@ -339,10 +343,10 @@ def _applied(step: Step, state: Tensor, *context: Tensor) -> Tensor:
     ):
         kind = f"{str(state.dtype).removeprefix('torch.')} of shape {tuple(state.shape)}"
         must, got = f"a function that returns {kind}, as its query is", _returned(new)
-        refuse("step", must=must, got=got, do="return a state of the same kind")
+        refuse(name, must=must, got=got, do="return a state of the same kind")
     if not arrays.sound(new):
         must = "a function with finite results"
-        refuse("step", must=must, got=_returned(new), do="keep it bounded")
+        refuse(name, must=must, got=_returned(new), do="keep it bounded")
     return new
 
 

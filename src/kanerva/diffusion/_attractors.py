@@ -11,7 +11,8 @@ from torch import Tensor
 
 from kanerva import dynamics
 from kanerva._core import arrays, checks
-from kanerva._core.errors import named, refuse
+from kanerva._core.errors import InputTypeError, named, refuse
+from kanerva._engine.scores import HALVES
 from kanerva.diffusion._exact import exact
 from kanerva.diffusion._noise import LARGEST, level
 from kanerva.diffusion._samples import Denoiser, _Noise, denoised, recall, vetted
@@ -68,8 +69,8 @@ def attractors(
         denoiser: as in ``sample``.
         starts: ``(m, d)``, m >= 1, such as the rows that were stored.
         sigma: > 0, the noise, in the unit of the data.
-        merge: >= 0, how far apart states may be that are counted as one.
-        reach: >= 0, how far a state may be from a row that it stands for.
+        merge: >= 0, in the unit of the data, how far apart states may be that are counted as one.
+        reach: >= 0, in the unit of the data, how far a state may be from a row that it stands for.
         rows: ``(n, d)`` the stored rows, which tell spurious states; None for the rows of the
             ``memory`` of the denoiser, such as an ``Exact``, and for the starts where it has none.
         steps: at most so many evaluations for each start, >= 1.
@@ -145,7 +146,7 @@ def critical_sigma(
         denoiser: as in ``sample``.
         rows: ``(m, d)``, m >= 1, the stored rows.
         share: p in (0, 1], of the trials of a row.
-        reach: > 0, the largest distance of a recall from its row.
+        reach: > 0, in the unit of the data, the largest distance of a recall from its row.
         low: > 0, the least noise that is tried, in the unit of the data.
         high: above ``low``, the largest.
         trials: number of noise draws for each row, >= 1.
@@ -218,6 +219,9 @@ def _bisected(count: int, grid: list[float], back: Callable[[Tensor, float], Ten
 def _vet_rows(name: str, value: Tensor, dim: int | None = None) -> None:
     """Refuse what is not one finite floating row or more."""
     arrays.finite(name, arrays.floats(name, arrays.rows(name, value, dim=dim)))
+    if value.dtype in HALVES:
+        must, do = "float32 or float64, in which rest can be told", "convert rows and denoiser"
+        refuse(name, value, must=must, do=do, error=InputTypeError)
     if not len(value):
         refuse(name, got="none", must="one row or more", do="give the rows")
 

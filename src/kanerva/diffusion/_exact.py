@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
-from kanerva._core.errors import door, refuse
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva._core.settings import settings
 from kanerva._engine import routes
 from kanerva._engine.cues import Cue, partly, scaled
@@ -46,6 +46,10 @@ class _Asked(NamedTuple):
     keys: Any
     kept: Any
     known: Tensor | None
+
+    def exactly(self) -> "_Asked":
+        """Take the queries in float64: at little noise a rounding error of a distance is large."""
+        return self._replace(rows=self.rows.double())
 
     def of(self, places: Tensor) -> "_Asked":
         """Take some of the queries, whose levels differ."""
@@ -175,10 +179,10 @@ class Exact:
             known: True for observed coordinates.
 
         Returns:
-            ``(...)`` in float32 or wider.
+            ``(...)`` float64.
         """
         asked, batch = self._asked(x, sigma, known)
-        return sound(_each(asked, _energy)).reshape(batch)
+        return sound(_each(asked.exactly(), _energy)).reshape(batch)
 
     @door
     def log_prob(
@@ -195,10 +199,10 @@ class Exact:
             known: True for observed coordinates, of which it is the density then.
 
         Returns:
-            ``(...)`` in float32 or wider.
+            ``(...)`` float64.
         """
         asked, batch = self._asked(x, sigma, known, smooth=True)
-        energy = _each(asked, _energy)
+        energy = _each(asked.exactly(), _energy)
         dim = self.memory.dim if asked.known is None else asked.known.sum(-1).double()
         total = float(len(asked.keys)) if asked.kept is None else float(asked.kept.prior[0].sum())
         variance = torch.as_tensor(asked.variance, dtype=torch.float64, device=energy.device)
@@ -341,7 +345,10 @@ def exact(data: Float[Tensor, "m d"] | Listed | Associative, bandwidth: float = 
     if isinstance(data, Associative):
         return Exact(_vetted(data), bandwidth)
     rows = arrays.listed(data, torch.get_default_dtype(), torch.device("cpu"))
-    rows = arrays.finite("data", arrays.floats("data", arrays.rows("data", rows)))
+    if arrays.rows("data", rows).dtype == torch.uint8:
+        must, do = "a floating tensor", "scale pictures down with data / 255"
+        refuse("data", rows, must=must, do=do, error=InputTypeError)
+    rows = arrays.finite("data", arrays.floats("data", rows))
     if not len(rows):
         refuse("data", got="none", must="one row or more", do="give the data")
     memory = Patterns(

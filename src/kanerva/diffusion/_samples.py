@@ -1,15 +1,16 @@
 """Samplers: recalls at noise that falls, from any denoiser."""
 
+import inspect
 import math
 import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from kanerva import bits
 from kanerva._core import arrays, checks
@@ -17,7 +18,7 @@ from kanerva._core.arrays import Listed
 from kanerva._core.errors import InputTypeError, describe, door, refuse
 from kanerva.diffusion._noise import SMALLEST, level, levels
 from kanerva.diffusion._schedule import schedule
-from kanerva.dynamics import Path, follow
+from kanerva.dynamics import Path, follow_each, path_of
 
 __all__ = ["Denoiser", "denoised", "recall", "sample", "step"]
 
@@ -66,7 +67,7 @@ def sample(
             ``"ancestral"`` is ``"ode"`` with eta 1.
         last: whether the last state is denoised. Without, it keeps noise of the last sigma.
         seed: an integer >= 0 or a CPU generator. Each row draws noise of its own, by its place in
-            the batch: other rows never change it.
+            the batch, which other rows never change; its states then agree up to rounding.
         energies: whether the energy of every state, at its own sigma, is computed, which is one
             more evaluation each; for a denoiser with one.
 
@@ -109,12 +110,12 @@ def sample(
     ]
     if last:
         steps.append(partial(denoised, denoiser, sigma=noise[-1]))
-    found = follow(steps, start)
+    found = path_of(follow_each(steps, start))
     measure = getattr(denoiser, "energy", None)
     if not checks.flag("energies", energies) or not callable(measure):
         return found
     at = [*noise, noise[-1]][: len(found.states)]
-    rows = [measure(state, sigma) for state, sigma in zip(found.states, at, strict=True)]
+    rows = [_measured(measure, *pair) for pair in zip(found.states, at, strict=True)]
     return found._replace(energies=torch.stack(rows))
 
 
@@ -137,8 +138,9 @@ def recall(
         known: bool that broadcasts to ``x``: True for the coordinates that were observed.
 
     Returns:
-        ``(..., d)``. The exact denoiser ends at a stored row, but no more often at the right one
-        than the nearest row is the right one, which is the most probable.
+        ``(..., d)``. The exact denoiser ends at a stored row, where rows are farther apart than a
+        hundredth of the noise, but no more often at the right one than the nearest row, which is
+        the most probable, is the right one.
 
     Raises:
         InputError: as ``sample``.
@@ -153,13 +155,21 @@ def recall(
     Source: Hoover and others 2023, on the reverse process as retrieval.
     """
     vetted(denoiser)
-    arrays.finite("x", arrays.floats("x", x))
+    arrays.floats("x", x)
+    if known is not None:
+        known = arrays.coordinates("known", known, x.shape, x.device)
+        x = torch.where(known, x, 0.0)  # whatever stands there
+        if not _takes_known(denoiser):
+            must, do = "left out for a denoiser without known=", "take diffusion.exact(data)"
+            refuse("known", got=f"given for {type(denoiser).__name__}", must=must, do=do)
+    arrays.finite("x", x)
     high = level("sigma", sigma)
     steps = checks.integer("steps", steps, 1, checks.LONGEST)
     noise = schedule("geometric", steps, high, max(high / FALL, SMALLEST)).tolist()
     given = denoiser if known is None else partial(denoiser, known=known)
     flow = [step(given, now, then, "ode", 0.0, torch.zeros_like) for now, then in pairwise(noise)]
-    return follow([*flow, partial(denoised, given, sigma=noise[-1])], x).states[-1]
+    last = partial(denoised, given, sigma=noise[-1])
+    return path_of(follow_each([*flow, last], x)).states[-1]
 
 
 def step(
@@ -193,7 +203,31 @@ def denoised(denoiser: Denoiser, x: Tensor, sigma: float) -> Tensor:
         must = f"a function that returns {x.dtype} of shape {tuple(x.shape)}, as its states are"
         got, do = f"one that returned {describe(found)}", "return the mean of the data"
         refuse("denoiser", must=must, got=got, do=do)
+    if not arrays.sound(found):
+        must, got = "a function with finite results", "one that returned NaN or infinity"
+        refuse("denoiser", must=must, got=got, do="look at its weights, or at the scale of x")
     return found
+
+
+def _measured(measure: Callable[..., Any], state: Tensor, sigma: float) -> Tensor:
+    """Return the energies of states; refuse others than one finite number each."""
+    found = measure(state, sigma)
+    fits = isinstance(found, Tensor) and found.shape == state.shape[:-1]
+    if not fits or not arrays.sound(found):
+        must = f"one whose energy returns finite numbers of shape {tuple(state.shape[:-1])}"
+        got = f"one whose energy returned {describe(found)}"
+        refuse("denoiser", must=must, got=got, do="mend it, or give energies=False")
+    return cast(Tensor, found)
+
+
+def _takes_known(denoiser: Denoiser) -> bool:
+    """Return whether a denoiser can be told which coordinates were observed."""
+    called = denoiser.forward if isinstance(denoiser, nn.Module) else denoiser
+    try:
+        parameters = inspect.signature(called).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(one.name == "known" or one.kind is one.VAR_KEYWORD for one in parameters)
 
 
 def vetted(denoiser: Any) -> Any:

@@ -85,7 +85,8 @@ def vp(steps: int, spacing: str = "leading") -> Float64[Tensor, "steps"]:
     Args:
         steps: how many of the 1,000 times are visited.
         spacing: which: ``"leading"`` multiples of 1000 // steps from 0 on, ``"trailing"`` back from
-            the last in equal steps, ``"linspace"`` from the first to the last.
+            the last in equal steps, ``"linspace"`` from the first to the last. DDIM of diffusers
+            follows the first two; with ``"linspace"`` it takes steps of other lengths.
 
     Returns:
         ``(steps,)`` float64, falling, in the unit of the data.
@@ -108,7 +109,7 @@ def vp(steps: int, spacing: str = "leading") -> Float64[Tensor, "steps"]:
     elif kind == "trailing":
         times = (torch.arange(steps, 0, -1).double() * DDPM / steps).round().long() - 1
     else:
-        times = torch.linspace(DDPM - 1, 0, steps, dtype=torch.float64).round().long()
+        times = torch.linspace(0, DDPM - 1, steps, dtype=torch.float64).round().long().flip(0)
     kept = (1 - betas()).cumprod(0)[times]
     return ((1 - kept) / kept).sqrt()
 
@@ -128,7 +129,7 @@ def to_ve(
         alpha_bar: from 1e-30 to 1, a number or one for each state.
 
     Returns:
-        the state ``(..., d)`` and its sigma ``(...)``.
+        the state ``(..., d)`` in its dtype, and its sigma ``(...)`` float64.
 
     Example:
         >>> import torch
@@ -141,7 +142,7 @@ def to_ve(
     """
     arrays.finite("x", arrays.floats("x", x))
     kept = _shares(x, alpha_bar)
-    free = x / kept.sqrt().unsqueeze(-1)
+    free = (x / kept.sqrt().unsqueeze(-1)).to(x.dtype)
     if not arrays.sound(free):
         must, do = f"small enough to stay within {x.dtype} when it is scaled up", "scale it down"
         refuse("x", x, must=must, do=do)
@@ -161,7 +162,7 @@ def to_vp(
         sigma: >= 0, a number or one for each state.
 
     Returns:
-        the state ``(..., d)`` and its alpha_bar ``(...)``.
+        the state ``(..., d)`` in its dtype, and its alpha_bar ``(...)`` float64.
 
     Example:
         >>> import torch
@@ -178,7 +179,7 @@ def to_vp(
     if bool((noise < 0).any()):
         refuse("sigma", sigma, must=must, do=do)
     kept = 1 / (1 + noise.square())
-    return x * kept.sqrt().unsqueeze(-1), kept
+    return (x * kept.sqrt().unsqueeze(-1)).to(x.dtype), kept
 
 
 def _shares(x: Tensor, alpha_bar: float | Tensor) -> Tensor:
@@ -195,8 +196,8 @@ def _numbers(name: str, value: float | Tensor, x: Tensor, must: str, do: str) ->
     """Return a finite number for each state."""
     batch = x.shape[:-1]
     if not isinstance(value, Tensor):
-        return x.new_full(batch, checks.plain(name, value, do=do))
+        return x.new_full(batch, checks.plain(name, value, do=do), dtype=torch.float64)
     arrays.finite(name, arrays.dense(name, value, must))
     if not value.is_floating_point() or arrays.together(value.shape, batch) != batch:
         refuse(name, value, must=must, do=do)
-    return value.to(x).expand(batch)
+    return value.to(x.device, torch.float64).expand(batch)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from kanerva._core import arrays
 from kanerva._core.arrays import Listed
-from kanerva._core.errors import door, refuse
+from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva._engine.scores import HALVES
 from kanerva.diffusion._noise import Sigma, read_level, sound
 
 __all__ = ["Wiener", "gaussian"]
@@ -137,6 +138,9 @@ def gaussian(
     cpu = torch.device("cpu")
     given = arrays.listed(mean, torch.get_default_dtype(), cpu)
     centre = arrays.finite("mean", arrays.floats("mean", given))
+    if centre.dtype in HALVES:
+        do = "convert both with .to(torch.float32)"
+        refuse("mean", mean, must="float32 or float64", do=do, error=InputTypeError)
     if centre.ndim != 1:
         refuse("mean", mean, must="of shape (d,)", do="give the mean of the rows")
     rows = arrays.listed(covariance, centre.dtype, centre.device)
@@ -149,5 +153,6 @@ def gaussian(
         refuse("covariance", got="not symmetric", must="symmetric", do=do)
     variances, directions = torch.linalg.eigh((rows + rows.mT) / 2)
     if bool((variances < -near).any()):
-        refuse("covariance", got="one with a negative variance", must="without", do=do)
+        got = f"one with the variance {float(variances[0]):.3g}"
+        refuse("covariance", got=got, must="without negative variances", do=do)
     return Wiener(centre, variances.clamp_min(0), directions)

@@ -243,14 +243,23 @@ def _units(rows: dict[str, Tensor], raws: dict[str, Raw], columns: bool) -> list
     found = []
     base = raws["train"].values
     for which, what in (("samples", "The samples"), ("holdout", "The hold-out rows")):
-        if which in rows and _elsewhere(rows[which], rows["train"], columns):
+        if which not in rows or _shared(rows[which], rows["train"]):
+            continue
+        if _elsewhere(rows[which], rows["train"], columns):
             values = raws[which].values
             found.append(
                 f"{what} lie between {values.min():.4g} and {values.max():.4g}, the training rows "
                 f"between {base.min():.4g} and {base.max():.4g}. If these are two units, such as 0 "
-                "to 1 and 0 to 255, no copy is found: bring all files to one unit first."
+                "to 1 and 0 to 255, copies are not found: bring all files to one unit first. If "
+                "not, these rows vary more, or less, than the training rows."
             )
     return found
+
+
+def _shared(rows: Tensor, train: Tensor) -> bool:
+    """Return whether a row is one of the training rows, so that the unit is the same."""
+    known = {row.tobytes() for row in train.numpy()}
+    return any(row.tobytes() in known for row in rows.numpy())
 
 
 def _elsewhere(rows: Tensor, train: Tensor, columns: bool) -> bool:

@@ -123,7 +123,8 @@ def _tested(known: Row, manifest: Row) -> Iterator[str]:
         f"{chance(found['p'])})"
     )
     medians = (
-        f"The median distances are {far(found['near'])} and {far(found['usual'])}; the samples are "
+        f"The median distances are {far(found['near'])} (samples) and {far(found['usual'])} "
+        f"(hold-out); the samples are "
         f"{ratio(found['ratio'])} times as far from the hold-out as from as many training rows"
     )
     if found["p"] < SURE:
