@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kanerva._core import archive, arrays, checks
 from kanerva._core.arrays import Listed
-from kanerva._core.errors import InputFileError, InputTypeError, door, named, refuse
+from kanerva._core.errors import InputError, InputFileError, InputTypeError, door, named, refuse
 from kanerva.diffusion._net import Net
 
 __all__ = ["Training", "train"]
@@ -205,7 +205,12 @@ class _State:
         """Take one update of so many, and return its loss."""
         for group in self.adam.param_groups:
             group["lr"] = self.plan.rate * (1 + math.cos(math.pi * self.done / updates)) / 2
-        loss = self._loss()
+        try:
+            loss = self._loss()
+        except InputError as error:
+            if error.argument != "x":  # a net that refuses its own numbers names its states
+                raise
+            _diverged(self.done, self.plan.rate)
         self.adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if not math.isfinite(value := loss.item()):
