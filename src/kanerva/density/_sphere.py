@@ -119,7 +119,11 @@ def attention_as_vmf(
         _check_size("delta", log_weight)
         log_prior = log_weight + _log_normaliser(keys.shape[1], kappa)
         wide = torch.promote_types(keys.dtype, torch.float32)
-        return Sphere(*(part.to(wide) for part in (kappa, direction, log_weight, log_prior)))
+        kept = [part.to(wide) for part in (kappa, direction, log_weight, log_prior)]
+        if not all(map(arrays.sound, kept)):
+            must = f"so small that every number stays within {wide}"
+            refuse("scale", scale, must=must, do="scale it down, or give keys in torch.float64")
+        return Sphere(*kept)
 
 
 @door("density.sphere_em")
