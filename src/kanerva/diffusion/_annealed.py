@@ -1,8 +1,6 @@
 """A memory whose recall lets the noise fall: a sampler that starts at the cue."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +10,7 @@ from torch import Tensor
 from kanerva._core import checks
 from kanerva._core.errors import door
 from kanerva.diffusion._noise import level
-from kanerva.diffusion._samples import step
+from kanerva.diffusion._samples import flow
 from kanerva.diffusion._schedule import KINDS, schedule
 from kanerva.memory import Patterns
 from kanerva.memory._inputs import Given
@@ -71,11 +69,7 @@ class Annealed(Patterns):
             rows, rule = x.reshape(-1, x.shape[-1]), Softmax(1 / sigma**2)
             return self._read(given._replace(rows=rows, rule=rule)).reshape(x.shape)
 
-        steps: list[Callable[[Tensor], Tensor]] = [
-            step(denoise, now, then, "ode", 0.0, torch.zeros_like)
-            for now, then in pairwise(self.sigmas)
-        ]
-        return [*steps, partial(denoise, sigma=self.sigmas[-1])]
+        return flow(denoise, self.sigmas)
 
 
 def _sigmas(kind: Any, steps: Any, high: Any, low: Any) -> tuple[float, ...]:

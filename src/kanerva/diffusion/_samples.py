@@ -3,7 +3,7 @@
 import inspect
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, cast
@@ -20,7 +20,7 @@ from kanerva.diffusion._noise import SMALLEST, level, levels
 from kanerva.diffusion._schedule import schedule
 from kanerva.dynamics import Path, follow_each, path_of
 
-__all__ = ["Denoiser", "denoised", "recall", "sample", "step"]
+__all__ = ["Denoiser", "denoised", "flow", "recall", "sample"]
 
 Denoiser = Callable[..., Tensor]
 Step = Callable[[Tensor], Tensor]
@@ -105,7 +105,7 @@ def sample(
     fresh = _Noise(seed)
     share = 1.0 if kind == "ancestral" else eta
     steps = [
-        step(denoiser, now, then, kind, share, partial(fresh, place))
+        _step(denoiser, now, then, kind, share, partial(fresh, place))
         for place, (now, then) in enumerate(pairwise(noise))
     ]
     if last:
@@ -167,12 +167,18 @@ def recall(
     steps = checks.integer("steps", steps, 1, checks.LONGEST)
     noise = schedule("geometric", steps, high, max(high / FALL, SMALLEST)).tolist()
     given = denoiser if known is None else partial(denoiser, known=known)
-    flow = [step(given, now, then, "ode", 0.0, torch.zeros_like) for now, then in pairwise(noise)]
-    last = partial(denoised, given, sigma=noise[-1])
-    return path_of(follow_each([*flow, last], x)).states[-1]
+    for moved in flow(given, noise):
+        x = moved(x)
+    return x
 
 
-def step(
+def flow(denoiser: Denoiser, noise: Sequence[float]) -> list[Step]:
+    """Return the steps of the probability flow without noise, and the last denoise."""
+    steps = [_step(denoiser, *pair, "ode", 0.0, torch.zeros_like) for pair in pairwise(noise)]
+    return [*steps, partial(denoised, denoiser, sigma=noise[-1])]
+
+
+def _step(
     denoiser: Denoiser, now: float, then: float, kind: str, eta: float, fresh: Callable[..., Tensor]
 ) -> Step:
     """Return the step of a sampler from one sigma to the next."""
