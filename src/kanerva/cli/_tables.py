@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -12,7 +13,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-__all__ = ["Grid", "bullets", "console", "count", "ending", "fitted", "grid"]
+__all__ = ["Grid", "bullets", "console", "count", "ending", "fitted", "grid", "numbers"]
 
 # The width of what goes into a file or a pipe, where no line is folded.
 ENDLESS = 100_000
@@ -62,6 +63,19 @@ def grid(*heads: str) -> Grid:
     table = Grid()
     for head in heads:
         table.add_column(Text(head))
+    return table
+
+
+def numbers(found: Any, heads: Mapping[str, str]) -> Grid:
+    """Lay out a table of a report, of its columns with heads and some number, to the right."""
+    from kanerva.lab.report import written
+
+    used = [name for name in heads if any(row[name] is not None for row in found.rows)]
+    table = grid(*(heads[name] for name in used))
+    for row in found.rows:
+        table.add_row(*(Text(written(row[name], found.columns[name].kind)) for name in used))
+    for column in table.columns[1:]:
+        column.justify = "right"
     return table
 
 

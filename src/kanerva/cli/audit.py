@@ -10,7 +10,7 @@ from rich.text import Text
 from kanerva._core.errors import door
 from kanerva._core.locks import locked
 from kanerva.cli._app import app, bar, interruptible
-from kanerva.cli._tables import bullets, console, ending, grid
+from kanerva.cli._tables import bullets, console, ending, numbers
 from kanerva.cli.recall import CROP, DROP
 
 __all__: list[str] = []  # the command is the interface
@@ -96,17 +96,9 @@ def _print_json(result: Any, files: list[Path]) -> None:
 def _print(result: Any, files: list[Path]) -> None:
     """Print the table, the findings, and where the report is."""
     from kanerva.lab import audit as audit_
-    from kanerva.lab.report import written
 
     screen = console()
-    found = audit_.shares(result)
-    used = [name for name in HEADS if any(row[name] is not None for row in found.rows)]
-    table = grid(*(HEADS[name] for name in used))
-    for row in found.rows:
-        table.add_row(*(Text(written(row[name], found.columns[name].kind)) for name in used))
-    for column in table.columns[1:]:
-        column.justify = "right"
-    screen.print(table)
+    screen.print(numbers(audit_.shares(result), HEADS))
     screen.print()
     if result.warnings:
         bullets(screen, (f"Warning: {words}" for words in result.warnings))

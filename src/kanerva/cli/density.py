@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from kanerva._core.errors import door
 from kanerva._core.locks import locked
 from kanerva.cli._app import app, bar, interruptible
-from kanerva.cli._tables import bullets, console, ending, grid
+from kanerva.cli._tables import bullets, console, ending, numbers
 from kanerva.cli.recall import CROP, DATA, DROP, LABEL, SCALE, Recall
 
 __all__: list[str] = []  # the command is the interface
@@ -83,17 +82,9 @@ def _print_json(result: Any, files: list[Path]) -> None:
 def _print(result: Any, files: list[Path]) -> None:
     """Print the table, the findings, and where the report is."""
     from kanerva.lab import density as density_
-    from kanerva.lab.report import written
 
     screen = console()
-    found = density_.likelihoods(result)
-    used = [name for name in HEADS if any(row[name] is not None for row in found.rows)]
-    table = grid(*(HEADS[name] for name in used))
-    for row in found.rows:
-        table.add_row(*(Text(written(row[name], found.columns[name].kind)) for name in used))
-    for column in table.columns[1:]:
-        column.justify = "right"
-    screen.print(table)
+    screen.print(numbers(density_.likelihoods(result), HEADS))
     screen.print()
     bullets(screen, result.verdicts)
     screen.print()
