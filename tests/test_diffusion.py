@@ -641,6 +641,8 @@ def test_denoisers_that_go_wrong_are_named():
         diffusion.gaussian(torch.zeros(4).half(), torch.eye(4).half())
     with pytest.raises(InputError, match=r"scale pictures down with data / 255"):
         diffusion.exact(torch.ones(2, 3, dtype=torch.uint8))
+    with pytest.raises(InputError, match=r"^Exact[^:]*: x must be such that weights"):
+        diffusion.exact(x)(1e19 * x, 1.0)
     with pytest.raises(InputError, match="starts must be float32 or float64"):
         diffusion.attractors(diffusion.exact(x.half()), x.half(), 0.3)
 

@@ -6,7 +6,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from kanerva import InputError, InputTypeError, density, diffusion
-from kanerva.diffusion._samples import _Noise
+from kanerva.diffusion._samples import Noise
 
 
 def digits(count, dtype=torch.float64):
@@ -137,7 +137,7 @@ def test_two_rows_come_back_from_the_quantile_of_their_own_noise():
     found = diffusion.critical_sigma(
         diffusion.exact(rows), rows, share=0.8, low=0.05, high=5.0, trials=trials, seed=3
     )
-    noise, grid = _Noise(3), 0.05 * 100 ** (np.arange(513) / 512)
+    noise, grid = Noise(3), 0.05 * 100 ** (np.arange(513) / 512)
     for place, side in ((0, 1), (1, -1)):
         along = side * noise(place, torch.zeros(trials, 2).double())[:, 0].numpy()
         back = (grid[:, None] * along < 0.5).mean(-1) >= 0.8
@@ -151,7 +151,7 @@ def test_rows_are_judged_by_themselves_and_by_plain_search():
     given = {"low": 0.1, "high": 4.0, "trials": 4, "share": 0.75, "seed": 1}
     found = diffusion.critical_sigma(denoise, rows, **given)
     assert found[:5].equal(diffusion.critical_sigma(denoise, rows[:5], **given))
-    noise, step = _Noise(1), 40 ** (1 / 512)
+    noise, step = Noise(1), 40 ** (1 / 512)
     for place in (0, 7):
         cue = noise(place, rows[:4])
         for sigma, held in ((found[place], True), (found[place] * step, False)):

@@ -15,7 +15,7 @@ from kanerva._core.errors import InputTypeError, named, refuse
 from kanerva._engine.scores import HALVES
 from kanerva.diffusion._exact import exact
 from kanerva.diffusion._noise import LARGEST, level
-from kanerva.diffusion._samples import Denoiser, _Noise, denoised, recall, vetted
+from kanerva.diffusion._samples import Denoiser, Noise, denoised, recall, vetted
 
 __all__ = ["Attractors", "attractors", "critical_sigma"]
 
@@ -179,7 +179,7 @@ def critical_sigma(
     if low >= high:
         refuse("high", high, must=f"above low, {low:g}", do="give a range of noise")
     trials = checks.integer("trials", trials, 1, checks.LONGEST)
-    fresh, dim = _Noise(seed), rows.shape[1]
+    fresh, dim = Noise(seed), rows.shape[1]
     grid = [low * (high / low) ** (place / 2**DEPTH) for place in range(2**DEPTH)] + [high]
 
     def back(which: Tensor, sigma: float) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
-from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva._core.errors import InputTypeError, door, named, refuse
 from kanerva._core.settings import settings
 from kanerva._engine import routes
 from kanerva._engine.cues import Cue, partly, scaled
@@ -112,7 +112,7 @@ class Exact:
     def __repr__(self) -> str:
         return f"Exact({len(self.memory)} rows of {self.memory.dim}, bandwidth={self.bandwidth:g})"
 
-    @door
+    @named(query="x")
     def __call__(
         self, x: Float[Tensor, "*batch d"] | Listed, sigma: Sigma, known: Known = None
     ) -> Float[Tensor, "*batch d"]:
@@ -140,7 +140,7 @@ class Exact:
                 value = torch.where(asked.known, value, mean)
         return narrow(value, asked.rows).reshape(*batch, self.memory.dim)
 
-    @door
+    @named(query="x")
     def score(
         self, x: Float[Tensor, "*batch d"] | Listed, sigma: Sigma, known: Known = None
     ) -> Float[Tensor, "*batch d"]:
@@ -164,7 +164,7 @@ class Exact:
             value = torch.where(asked.known, value, 0.0)
         return narrow(value, asked.rows).reshape(*batch, self.memory.dim)
 
-    @door
+    @named(query="x")
     def energy(
         self, x: Float[Tensor, "*batch d"] | Listed, sigma: Sigma, known: Known = None
     ) -> Float[Tensor, "*batch"]:
@@ -184,7 +184,7 @@ class Exact:
         asked, batch = self._asked(x, sigma, known)
         return sound(_each(asked.exactly(), _energy)).reshape(batch)
 
-    @door
+    @named(query="x")
     def log_prob(
         self, x: Float[Tensor, "*batch d"] | Listed, sigma: Sigma, known: Known = None
     ) -> Float[Tensor, "*batch"]:
@@ -210,7 +210,7 @@ class Exact:
         count = torch.tensor(total, dtype=torch.float64).log().to(energy)
         return sound(-energy / variance.to(energy) - count - spread).reshape(batch)
 
-    @door
+    @named(query="x")
     def trace(self, x: Float[Tensor, "*batch d"] | Listed, sigma: Sigma) -> Float[Tensor, "*batch"]:
         r"""Return the trace of the Jacobian of the posterior mean.
 
@@ -242,7 +242,7 @@ class Exact:
         found = own / variance + noise / variance.square() * spread
         return narrow(found, asked.rows).reshape(batch)
 
-    @door
+    @named(query="x")
     def weights(
         self, x: Float[Tensor, "*batch d"] | Listed, sigma: Sigma, known: Known = None
     ) -> Float[Tensor, "*batch m"]:
@@ -267,7 +267,7 @@ class Exact:
             refuse("x", got=got, must=f"few enough for {most} bytes of weights", do=do)
         return _each(asked, _weights).reshape(*batch, len(asked.keys))
 
-    @door
+    @named(query="x")
     def effective(
         self, x: Float[Tensor, "*batch d"] | Listed, sigma: Sigma, known: Known = None
     ) -> Float[Tensor, "*batch"]:

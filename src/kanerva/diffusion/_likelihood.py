@@ -15,7 +15,7 @@ from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
 from kanerva._core.errors import named, refuse
 from kanerva.diffusion._noise import levels
-from kanerva.diffusion._samples import Denoiser, _Noise, denoised, vetted
+from kanerva.diffusion._samples import Denoiser, Noise, denoised, vetted
 
 __all__ = ["log_likelihood"]
 
@@ -126,7 +126,7 @@ def _warn(wrong: Tensor) -> None:
 
 def _signs(x: Tensor, draws: int, seed: int | torch.Generator) -> Probes:
     """Return a function that yields the vectors v; the sum of v^T J v estimates the trace."""
-    fresh = _Noise(seed)
+    fresh = Noise(seed)
 
     def signs() -> Iterator[Tensor]:
         for draw in range(draws):

@@ -20,7 +20,7 @@ from kanerva.diffusion._noise import SMALLEST, level, levels
 from kanerva.diffusion._schedule import schedule
 from kanerva.dynamics import Path, follow_each, path_of
 
-__all__ = ["Denoiser", "denoised", "flow", "recall", "sample"]
+__all__ = ["Denoiser", "Noise", "denoised", "flow", "recall", "sample"]
 
 Denoiser = Callable[..., Tensor]
 Step = Callable[[Tensor], Tensor]
@@ -102,7 +102,7 @@ def sample(
         refuse("eta", eta, must=must, do=do)
     last = checks.flag("last", last)
     _warn_of_little_noise(denoiser, start, noise[0])
-    fresh = _Noise(seed)
+    fresh = Noise(seed)
     share = 1.0 if kind == "ancestral" else eta
     steps = [
         _step(denoiser, now, then, kind, share, partial(fresh, place))
@@ -259,7 +259,7 @@ def _warn_of_little_noise(denoiser: Denoiser, start: Tensor, sigma: float) -> No
         warnings.warn(text, UserWarning, stacklevel=4)
 
 
-class _Noise:
+class Noise:
     """Normal noise that depends on the seed, the step, the row and the coordinate alone."""
 
     def __init__(self, seed: int | torch.Generator) -> None:
