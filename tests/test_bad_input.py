@@ -462,6 +462,11 @@ def of_functions() -> dict[str, Call]:
             (X, KEYS, VALUES, *rules),
             lambda q, k, v, *_: (*q.shape[:-1], v.shape[1]),
         ),
+        "functional.draw": Call(
+            lambda *a: functional.draw(*a[:-2], seed=a[-2], draws=a[-1]),
+            (X, KEYS, VALUES, *rules, 0, 2),
+            lambda q, k, v, *_: (2, *q.shape[:-1], v.shape[-1]),
+        ),
         "functional.read Step": Call(functional.read, (X, KEYS, VALUES, rules[0], Step(0.1), None)),
         "functional.field": Call(functional.field, (X, KEYS, VALUES, *rules)),
         "functional.read known": Call(

@@ -326,13 +326,19 @@ def _looked_up(words: Tensor, bits: int, dtype: torch.dtype) -> Tensor:
 
 @door("bits.fingerprint")
 def fingerprint(x: Shaped[Tensor, "*batch bits"], seed: int) -> Int64[Tensor, "*batch"]:
-    """Hash every row to a 64-bit integer that depends only on its bits and the seed.
+    r"""Hash every row to a 64-bit integer that depends only on its numbers and the seed.
 
     Random choices made from the hash, such as the value of a tied bit, are the same for the same
-    vector in every batch.
+    vector in every batch. The hash adds up one random word for each coordinate, and mixes the sum:
+
+    .. math:: h(x) = \text{mix}\Bigl(\sum_j r_j(x_j)\Bigr), \quad
+        r_j(+1) = \text{mix}(j\,c + \text{seed}), \; r_j(-1) = 0
+
+    Any other number is hashed with its bits in float64, so that equal numbers of different dtypes,
+    and 0 and -0, hash alike.
 
     Args:
-        x: ``(..., bits)``; a bit counts as set where it is above 0.
+        x: ``(..., bits)`` of bits, or of any other numbers.
         seed: 0 to 2^63 - 1.
 
     Returns:
@@ -343,11 +349,18 @@ def fingerprint(x: Shaped[Tensor, "*batch bits"], seed: int) -> Int64[Tensor, "*
         >>> x = bits.random(2, 8, seed=0)
         >>> bool((bits.fingerprint(x, 1) == bits.fingerprint(x.flip(0), 1).flip(0)).all())
         True
+        >>> bool((bits.fingerprint(x, 1) == bits.fingerprint(2 * x, 1)).any())
+        False
     """
     arrays.vectors("x", x)
     seed = checks.integer("seed", seed, 0, 2**63 - 1)
-    place = torch.arange(1, x.shape[-1] + 1, device=x.device)
-    return mix(torch.where(x > 0, mix(place * GOLDEN + seed), 0).sum(-1))
+    place = mix(torch.arange(1, x.shape[-1] + 1, device=x.device) * GOLDEN + seed)
+    words = torch.where(x > 0, place, 0)
+    other = x.abs() != 1 if x.dtype != torch.bool else ~x
+    if arrays.tracing() or bool(other.any()):
+        shape = (x.detach().to(torch.float64) + 0.0).view(torch.int64)  # -0 becomes 0
+        words = torch.where(other, mix(place ^ mix(shape)), words)
+    return mix(words.sum(-1))
 
 
 def mix(x: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:

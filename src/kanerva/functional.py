@@ -1,4 +1,4 @@
-"""One read on plain tensors: scores, weights, field, energy, and writing to counters.
+"""One read on plain tensors: scores, weights, field, draws, energy, and writing to counters.
 
 Each function checks its input and passes it to the engine. Work is cut into rows of queries, so
 that no array of queries x keys exceeds ``settings.budget``; keys in another dtype, or packed, are
@@ -15,13 +15,14 @@ from torch import Tensor
 from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva._engine import certify as certify_
+from kanerva._engine import draws as draws_
 from kanerva._engine import prune, routes, writes
 from kanerva._engine.certify import Certified
 from kanerva._engine.cues import Cue, partly
 from kanerva._engine.prune import Coarse
 from kanerva._engine.routes import Field
-from kanerva._engine.scores import Kept, narrow, rows_of
-from kanerva.bits import Packed
+from kanerva._engine.scores import Kept, narrow, part_of, rows_of
+from kanerva.bits import Packed, fingerprint
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity, declared, dot
 
@@ -33,6 +34,7 @@ __all__ = [
     "certify",
     "coarse",
     "deposit",
+    "draw",
     "energy",
     "field",
     "read",
@@ -215,6 +217,78 @@ def read(
     """
     found = _field(query, keys, values, similarity, separation, mask, prior, known)
     return narrow(found.value, query)
+
+
+@door
+def draw(
+    query: Float[Tensor, "*batch d"],
+    keys: Keys,
+    values: Values,
+    similarity: Similarity,
+    separation: Separation,
+    mask: Mask = None,
+    prior: Prior = None,
+    known: Known = None,
+    *,
+    seed: int,
+    draws: int | None = None,
+) -> Float[Tensor, "*drawn e"]:
+    r"""Draw one of the values, with probability its weight.
+
+    .. math:: P(y = v_i) = \frac{w_i}{\sum_j w_j}, \quad
+        w = \text{separation}(\text{similarity}(q, k_i))
+
+    The query and the seed decide, so that a query gets the same value in every batch. The mean of
+    many draws is what ``read`` returns, for a rule whose weights add up to one.
+
+    Args:
+        query: ``(..., d)`` floating, finite.
+        keys: ``(m, d)``.
+        values: ``(m, e)``.
+        similarity: how near a query is to a key.
+        separation: how much each key counts; no weight may be negative.
+        mask: as in ``scores``.
+        prior: as in ``weights``.
+        known: as in ``scores``; coordinates that are not known have no part in the choice.
+        seed: an integer >= 0.
+        draws: k >= 1 independent draws, in front of all other dimensions; None for one, without
+            that dimension. It is the first of several.
+
+    Returns:
+        ``(..., e)``, or ``(k, ..., e)``, in the query's dtype; zeros where nothing is stored,
+        within reach, or left by the mask.
+
+    Raises:
+        InputError: as ``field``; a weight is negative; the query's dtype cannot hold a value.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import functional
+        >>> from kanerva.separation import Softmax
+        >>> from kanerva.similarity import closeness
+        >>> levels = torch.arange(4.0).unsqueeze(-1)
+        >>> seen = torch.tensor([5.0, 0.0, 0.0, 1.0])  # how often each level counts
+        >>> given = (torch.tensor([1.0]), levels, levels, closeness, Softmax(0.1))
+        >>> drawn = functional.draw(*given, prior=seen, seed=0, draws=1000)
+        >>> drawn.unique().tolist(), round(drawn.mean().item(), 1)
+        ([0.0, 3.0], 0.4)
+        >>> round(functional.read(*given, prior=seen).item(), 1)
+        0.4
+    """
+    _check(query, keys, similarity, separation=separation, values=values)
+    seed = checks.integer("seed", seed, 0, 2**63 - 1)
+    count = 1 if draws is None else checks.integer("draws", draws, 1, do="leave it out for one")
+    batch, cue = query.shape[:-1], _cue(query, similarity, known)
+    kept = _kept(query, keys, mask, prior, separation)
+    chance = draws_.chances(fingerprint(cue.rows, seed), count).squeeze(-1)
+    found = draws_.draw(cue.rows, keys, cue.similarity, separation, kept, chance)
+    if len(keys) == 0:
+        return query.new_zeros(*((count,) if draws else ()), *batch, values.shape[-1])
+    drawn = part_of(values, found.clamp_min(0).reshape(-1))
+    rows = (drawn[:] if isinstance(drawn, Packed) else drawn).to(query.dtype)
+    rows = torch.where(found.reshape(-1, 1) < 0, 0.0, arrays.finite("values", rows))
+    shape = batch if draws is None else (count, *batch)
+    return rows.reshape(*shape, values.shape[-1])
 
 
 @door
