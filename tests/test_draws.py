@@ -137,7 +137,8 @@ def test_inverse_of_cumulated_weights_is_a_walk(weights, chance):
     from kanerva._engine.draws import pick
 
     summed = torch.tensor(weights, dtype=torch.float64).cumsum(0)
-    place = pick(summed[None], torch.full((1, 1), chance, dtype=torch.float64)).item()
+    start = torch.zeros((), dtype=torch.int64)
+    place = pick(summed[None], start, torch.tensor(chance, dtype=torch.float64)).item()
     if summed[-1] == 0:
         assert place == -1
     else:

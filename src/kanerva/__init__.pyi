@@ -5,6 +5,7 @@ from . import correlated as correlated
 from . import density as density
 from . import diffusion as diffusion
 from . import dynamics as dynamics
+from . import entropic as entropic
 from . import estimators as estimators
 from . import functional as functional
 from . import lab as lab

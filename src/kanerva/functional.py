@@ -280,7 +280,8 @@ def draw(
     count = 1 if draws is None else checks.integer("draws", draws, 1, do="leave it out for one")
     batch, cue = query.shape[:-1], _cue(query, similarity, known)
     kept = _kept(query, keys, mask, prior, separation)
-    chance = draws_.chances(fingerprint(cue.rows, seed), count).squeeze(-1)
+    which = torch.arange(1, count + 1, device=query.device)
+    chance = draws_.chances(fingerprint(cue.rows, seed), which, which[:1]).squeeze(-1)
     found = draws_.draw(cue.rows, keys, cue.similarity, separation, kept, chance)
     if len(keys) == 0:
         return query.new_zeros(*((count,) if draws else ()), *batch, values.shape[-1])

@@ -31,36 +31,44 @@ def draw(
             must, do = "a rule whose weights are not negative", "take Softmax or another rule"
             refuse("separation", got=f"{separation}, with weights below 0", must=must, do=do)
         stop = start + len(part)
-        found.append(pick(weights.double().cumsum(-1), chance[:, start:stop]))
+        place = torch.arange(len(part), device=part.device).expand(len(chance), -1)
+        found.append(pick(weights.double().cumsum(-1), place, chance[:, start:stop]))
         start = stop
     return torch.cat(found, -1)
 
 
 def chances(
-    hashed: Int64[Tensor, "*batch"], draws: int, coordinates: int = 1
-) -> Float64[Tensor, "draws *batch coordinates"]:
-    """Return uniform numbers in [0, 1), from the hash, the number of the draw and the coordinate.
+    hashed: Int64[Tensor, "*batch"], which: Int64[Tensor, "draws"], place: Int64[Tensor, "columns"]
+) -> Float64[Tensor, "draws *batch columns"]:
+    """Return uniform numbers in [0, 1) from hashes, the number of a draw, and that of a column.
 
-    The first draws are the same, however many are made.
+    Every number is one of its own, so that it does not depend on how many there are.
     """
-    device = hashed.device
-    several = bits.mix(torch.arange(1, draws + 1, device=device) * bits.GOLDEN)
-    several = several.reshape(-1, *(1,) * hashed.ndim)
-    place = torch.arange(1, coordinates + 1, device=device) * bits.GOLDEN
-    return bits.uniform(bits.mix(bits.mix(hashed + several).unsqueeze(-1) + place))
+    several = bits.mix(which * bits.GOLDEN).reshape(-1, *(1,) * hashed.ndim)
+    columns = bits.mix(hashed + several).unsqueeze(-1) + place * bits.GOLDEN
+    return bits.uniform(bits.mix(columns))
 
 
 def pick(
-    cumulative: Float64[Tensor, "b m"], chance: Float64[Tensor, "draws b"]
-) -> Int64[Tensor, "draws b"]:
-    """Return the first place at which cumulated weights exceed a share of the last one.
+    cumulative: Float64[Tensor, "rows m"],
+    row: Int64[Tensor, "*shape"],
+    chance: Float64[Tensor, "*shape"],
+) -> Int64[Tensor, "*shape"]:
+    """Return the first place of a row at which cumulated weights exceed a share of the last one.
 
-    A place without weight is never returned; -1 stands where the last sum is 0.
+    The place is found by halving, with one look into the table a step. A place without weight is
+    never returned; -1 stands where the last sum is 0.
     """
-    if cumulative.shape[-1] == 0:
-        return torch.full_like(chance, -1, dtype=torch.int64)
-    total = cumulative[:, -1]
+    count = cumulative.shape[-1]
+    if count == 0:
+        return torch.full_like(row, -1)
+    flat, start = cumulative.reshape(-1), row * count
+    total = flat[start + count - 1]
     # Rounding must not reach the total, which no place exceeds.
     share = torch.minimum(chance * total, torch.nextafter(total, torch.zeros_like(total)))
-    places = torch.searchsorted(cumulative, share.T.contiguous(), right=True).T
-    return torch.where(total > 0, places, -1)
+    low, high = torch.zeros_like(row), torch.full_like(row, count - 1)
+    for _ in range((count - 1).bit_length()):
+        middle = (low + high) // 2
+        beyond = flat[start + middle] <= share
+        low, high = torch.where(beyond, middle + 1, low), torch.where(beyond, high, middle)
+    return torch.where(total > 0, low, -1)

@@ -38,7 +38,7 @@ KEPT = (*arrays.FLOATS, *arrays.INTEGERS, torch.uint8, torch.bool)
 DEPTH = 8
 # The packages above this floor whose classes of memories and of parts a file may name. A package is
 # imported when such a file is loaded.
-FAMILIES = ("kanerva.density", "kanerva.diffusion")
+FAMILIES = ("kanerva.density", "kanerva.diffusion", "kanerva.entropic")
 
 
 def name(part: Any) -> str:

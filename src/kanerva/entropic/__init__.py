@@ -1,0 +1,22 @@
+"""Entropic associative memory: registers of counts that recognise, reject, recall and associate.
+
+A register counts how often each level of each feature was seen. It tells whether a cue is contained
+in what was written, and draws a recall from the counts around the cue. It is attention with one
+head of width one for each column. Its entropy trades recall for precision.
+"""
+
+from kanerva.entropic._memory import Chain, EntropicExplanation, EntropicMemory
+from kanerva.entropic._quantiser import Quantiser
+from kanerva.entropic._register import Recognition
+from kanerva.entropic._spread import Gaussian, Spread, Triangular
+
+__all__ = [
+    "Chain",
+    "EntropicExplanation",
+    "EntropicMemory",
+    "Gaussian",
+    "Quantiser",
+    "Recognition",
+    "Spread",
+    "Triangular",
+]

@@ -1,0 +1,120 @@
+"""The register: a table of counts with a column for each feature and a row for each level."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+from kanerva._core import checks
+from kanerva._core.errors import InputTypeError, refuse
+
+__all__ = [
+    "Limits",
+    "Recognition",
+    "added",
+    "entropies",
+    "limits",
+    "means",
+    "recognised",
+    "thinned",
+]
+
+Counts = Int64[Tensor, "levels columns"]
+POLICIES = ("pass", "fail")
+
+
+class Recognition(NamedTuple):
+    r"""Whether cues are contained in a register, and the numbers that decide it.
+
+    Attributes:
+        accepted: ``(...)`` bool: at most xi mismatches, and a weight of at least kappa times the
+            mean.
+        mismatches: ``(...)`` int64: how many columns do not hold the level of the cue.
+        weight: ``(...)`` float64, rho: the mean count of the cells of the cue over all columns,
+            0 for those that are not known.
+        mean: ``(...)`` float64, Omega: the mean over columns of the mean count of their cells that
+            are not 0.
+    """
+
+    accepted: Bool[Tensor, "*batch"]
+    mismatches: Int64[Tensor, "*batch"]
+    weight: Float[Tensor, "*batch"]
+    mean: Float[Tensor, "*batch"]
+
+
+class Limits(NamedTuple):
+    """What a register accepts.
+
+    Attributes:
+        iota: cells below iota times the mean of their column do not count as marked.
+        kappa: a cue weighs at least kappa times the mean of the register.
+        xi: so many columns may mismatch.
+        undefined: whether columns that are not known ``"pass"`` or ``"fail"``.
+    """
+
+    iota: float
+    kappa: float
+    xi: int
+    undefined: str
+
+
+def limits(iota: float, kappa: float, xi: int | float, undefined: str, columns: int) -> Limits:
+    """Check what a register accepts; xi may be a whole float, as files hold it."""
+    if isinstance(xi, float) and xi.is_integer():
+        xi = int(xi)
+    elif isinstance(xi, float):
+        must, do = f"a whole number from 0 to {columns}", "give how many columns may mismatch"
+        refuse("xi", xi, must=must, do=do, error=InputTypeError)
+    return Limits(
+        checks.number("iota", iota, 0),
+        checks.number("kappa", kappa, 0),
+        checks.integer("xi", xi, 0, columns, "give how many columns may mismatch"),
+        checks.choice("undefined", undefined, POLICIES),
+    )
+
+
+def added(
+    counts: Counts,
+    levels: Int64[Tensor, "b columns"],
+    known: Bool[Tensor, "b columns"],
+    times: int = 1,
+) -> Counts:
+    """Return counts with one more, or one less, in the cell of every known level."""
+    rows, columns = counts.shape
+    place = torch.arange(columns, device=counts.device) + columns * levels
+    more = torch.bincount(place[known], minlength=rows * columns).reshape(rows, columns)
+    return counts + times * more
+
+
+def means(counts: Int64[Tensor, "levels columns"]) -> Float64[Tensor, "columns"]:
+    """Return omega: the mean count of the cells of each column that are not 0; 0 without these."""
+    marked = (counts > 0).sum(-2)
+    return counts.sum(-2).double() / marked.clamp(min=1)
+
+
+def thinned(counts: Counts, iota: float) -> Bool[Tensor, "levels columns"]:
+    """Return which cells are marked, without those below iota times the mean of their column."""
+    return (counts > 0) & (counts >= iota * means(counts))
+
+
+def entropies(counts: Counts) -> Float64[Tensor, "columns"]:
+    """Return the entropy of each column in bits; 0 for one without counts."""
+    shares = counts.double() / counts.sum(-2).clamp(min=1)
+    return torch.special.entr(shares).sum(-2) / torch.tensor(2.0, dtype=shares.dtype).log()
+
+
+def recognised(
+    counts: Counts,
+    levels: Int64[Tensor, "b columns"],
+    known: Bool[Tensor, "b columns"],
+    given: Limits,
+) -> Recognition:
+    """Compare cues with a register; the thinned table decides on mismatches alone."""
+    seen = thinned(counts, given.iota).gather(0, levels)
+    fails = ~seen & known if given.undefined == "pass" else ~(seen & known)
+    mismatches = fails.sum(-1)
+    weight = torch.where(known, counts.gather(0, levels), 0).sum(-1).double() / levels.shape[-1]
+    mean = means(counts).mean().expand(weight.shape)
+    accepted = (mismatches <= given.xi) & (weight >= given.kappa * mean)
+    return Recognition(accepted, mismatches, weight, mean)

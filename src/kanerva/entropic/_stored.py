@@ -1,0 +1,227 @@
+"""What an entropic memory stores, how it is written, and its statistics."""
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor
+
+from kanerva import bits
+from kanerva._core import arrays, checks
+from kanerva._core.arrays import Listed
+from kanerva._core.errors import door, refuse
+from kanerva.entropic import _recall
+from kanerva.entropic._cues import Cues, cues, fitting
+from kanerva.entropic._quantiser import Quantiser
+from kanerva.entropic._register import Limits, Recognition, added, entropies, limits, recognised
+from kanerva.entropic._spread import Gaussian, Spread
+from kanerva.memory._inputs import Inputs, changes
+
+__all__ = ["Register"]
+
+EMPTY = ("zero", "keep", "raise")
+
+
+class Register(Inputs):
+    """Counts how often each level was seen in each column: what an ``EntropicMemory`` stores.
+
+    Its arguments are described there.
+    """
+
+    exempt: Mapping[str, str] = MappingProxyType({})
+    counts: Tensor
+    _stored: Tensor
+    value_bits: bool = False
+    _bits, _shows = False, False
+
+    @door
+    def __init__(
+        self,
+        columns: int,
+        levels: int,
+        *,
+        spread: Spread = Gaussian(0.1),  # noqa: B008  # frozen
+        iota: float = 0.0,
+        kappa: float = 0.0,
+        xi: int = 0,
+        cap: int | None = 1023,
+        undefined: str = "pass",
+        quantiser: Quantiser | None = None,
+        empty: str = "zero",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self._dim = checks.integer("columns", columns, 1, checks.LONGEST)
+        self.levels = checks.integer("levels", levels, 1, 2**20)
+        self.limits: Limits = limits(iota, kappa, xi, undefined, self._dim)
+        checks.instance("spread", spread, Spread, "take one from kanerva.entropic")
+        self.spread = spread
+        do = "give the largest count of a cell, or None for no end"
+        self.cap = None if cap is None else checks.integer("cap", cap, 1, 2**62, do)
+        self.empty = checks.choice("empty", empty, EMPTY)
+        kind = arrays.floating(dtype)
+        self.quantiser = fitting(quantiser, self._dim, self.levels, kind, "quantiser")
+        self._given_parts = self._parts_now()
+        unit = torch.ones((), dtype=kind)
+        self.register_buffer("_unit", unit, persistent=False)
+        with checks.room("levels", f"{levels} of {columns} columns", 8 * levels * columns):
+            counts = torch.zeros(self.levels, self._dim, dtype=torch.int64)
+        self.register_buffer("counts", counts)
+        self.register_buffer("_stored", torch.zeros((), dtype=torch.int64))
+
+    @property
+    def dim(self) -> int:
+        """The number of columns."""
+        return self._dim
+
+    @property
+    def value_dim(self) -> int:
+        """The length of what is read: the number of columns."""
+        return self._dim
+
+    def __len__(self) -> int:
+        """Count the objects that were written."""
+        return int(self._stored)
+
+    def extra_repr(self) -> str:
+        """Describe the memory in one line."""
+        few = ", ".join(f"{name}={value!r}" for name, value in self.limits._asdict().items())
+        return f"{self.dim} columns of {self.levels} levels, {self.spread}, {few}, cap={self.cap}"
+
+    @door
+    @changes
+    def write(
+        self,
+        keys: Float[Tensor, "*batch columns"] | Listed,
+        known: Bool[Tensor, "*_known"] | Listed | None = None,
+    ) -> None:
+        """Add one to the cell of every level of every key, up to the cap.
+
+        Args:
+            keys: ``(..., columns)`` in the unit of the data; whole levels without a quantiser.
+            known: bool that broadcasts to ``keys``; columns that are not known count nowhere.
+
+        Raises:
+            InputError: keys of another width or dtype, not finite, or no levels; nothing is written
+                then.
+        """
+        given = self._cues("keys", keys, known, whole=True)
+        counts = added(self.counts, given.levels, given.known)
+        self.counts = counts if self.cap is None else counts.clamp(max=self.cap)
+        self._stored = self._stored + len(given.places)
+
+    @door
+    @changes
+    def forget(
+        self,
+        keys: Float[Tensor, "*batch columns"] | Listed,
+        known: Bool[Tensor, "*_known"] | Listed | None = None,
+    ) -> None:
+        """Take back what was written: the exact reverse of ``write``.
+
+        Args:
+            keys: ``(..., columns)`` as written.
+            known: as written.
+
+        Raises:
+            InputError: a cell of the keys is at the cap, and may have lost counts there, or holds
+                fewer counts than are taken; nothing is forgotten then.
+        """
+        given = self._cues("keys", keys, known, whole=True)
+        touched = torch.where(given.known, self.counts.gather(0, given.levels), 0)
+        if self.cap is not None and bool((touched >= self.cap).any()):
+            must, got = "of cells below the cap", f"of cells that hold the cap of {self.cap}"
+            refuse("keys", got=got, must=must, do="build the memory with cap=None")
+        counts = added(self.counts, given.levels, given.known, -1)
+        if bool((counts < 0).any()) or len(given.places) > len(self):
+            got = f"{len(given.places)} of which some were not written"
+            refuse("keys", got=got, must="keys that were written", do="forget only what is stored")
+        self.counts, self._stored = counts, self._stored - len(given.places)
+
+    def entropy(self) -> float:
+        r"""Return the entropy of the register, in bits a column.
+
+        .. math:: H = \tfrac1n \sum_j H_j, \quad H_j = -\sum_k p_{kj} \log_2 p_{kj}, \quad
+            p_{kj} = W_{kj} / \sum_k W_{kj}
+
+        With marks alone (``cap=1``) that of a column is log2 of its marked levels. A column in
+        which nothing was seen has entropy 0, and counts among the n.
+        """
+        return float(self.column_entropy().mean())
+
+    def column_entropy(self) -> Float64[Tensor, "columns"]:
+        """Return the entropy of every column in bits: ``(columns,)`` float64."""
+        return entropies(self.counts)
+
+    def fill(self) -> float:
+        """Return the share of the cells that are not 0."""
+        return float((self.counts > 0).double().mean())
+
+    def potential(self) -> float:
+        r"""Return log2 of how many different objects the register contains.
+
+        .. math:: \log_2 \prod_j \mu_j, \quad \mu_j = \#\{k : W_{kj} > 0\}
+
+        These are the objects that are accepted with iota, kappa and xi of 0. Columns in which
+        nothing was seen are left out; -inf for an empty memory.
+        """
+        marked = (self.counts > 0).sum(0).double()
+        return float(marked[marked > 0].log2().sum()) if len(self) else -math.inf
+
+    @door
+    @changes
+    def clear(self) -> None:
+        """Set every count to 0."""
+        self.counts, self._stored = torch.zeros_like(self.counts), torch.zeros_like(self._stored)
+
+    def _cues(self, name: str, x: Any, known: Any, whole: bool = False) -> Cues:
+        """Check numbers in the unit of the data."""
+        rows = self._vectors(name, x, self._dim)
+        return cues(name, rows, known, self.quantiser, self.levels, whole)
+
+    def _decided(self, given: Cues) -> Recognition:
+        return recognised(self.counts, given.levels, given.known, self.limits)
+
+    def _recognised(self, query: Any, known: Any) -> tuple[Cues, Recognition]:
+        """Check cues, and compare them with the register."""
+        given = self._cues("query", query, known)
+        return given, self._decided(given)
+
+    def _mean(self, given: Cues, accepted: Tensor) -> Tensor:
+        """Return the mean recall ``(b, columns)`` of cues in the unit of the data."""
+        places, unseen = _recall.mean(self.spread, self.counts, given.places, given.known)
+        return self._emptied(places, ~accepted.unsqueeze(-1) | unseen, given)
+
+    def _drawn(self, given: Cues, accepted: Tensor, seed: int, which: Tensor) -> Tensor:
+        """Draw recalls ``(draws, b, columns)`` of cues, in the unit of the data."""
+        hashed = bits.fingerprint(torch.where(given.known, given.levels, -1), seed)
+        parts = (given.levels, given.known, hashed, which)
+        drawn = _recall.draw(self.spread, self.counts, *parts)
+        return self._emptied(drawn.double(), ~accepted.unsqueeze(-1) | (drawn < 0), given)
+
+    def _emptied(self, places: Tensor, lost: Tensor, given: Cues) -> Tensor:
+        """Return the numbers of places; where nothing is recalled, what ``empty`` says."""
+        lost = lost.expand(places.shape)
+        if self.empty == "raise" and not arrays.tracing() and bool(lost.any()):
+            count = int(lost.any(-1).sum())
+            got = f"rejected, or without a seen level, in {count} of {lost[..., 0].numel()}"
+            do = 'raise xi, write more, or choose empty="zero" or "keep"'
+            refuse("query", got=got, must="accepted, with a seen level in every column", do=do)
+        found = places if self.quantiser is None else self.quantiser.numbers(places)
+        other = given.given.double() if self.empty == "keep" else torch.zeros_like(given.places)
+        return torch.where(lost, other, found).to(self.dtype)
+
+    def _parts_now(self) -> tuple[Any, ...]:
+        return self.spread, self.quantiser
+
+    @door("load_state_dict")
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        new, most = state_dict.get(prefix + "counts"), self.cap or math.inf
+        whole = isinstance(new, Tensor) and not new.is_floating_point()
+        if new is not None and not (whole and bool(((new >= 0) & (new <= most)).all())):
+            must, do = f"whole numbers from 0 to {most}", "load the state of a memory like this one"
+            refuse("counts", new, must=must, do=do)
+        super()._load_from_state_dict(state_dict, prefix, *args)
