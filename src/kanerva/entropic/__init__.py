@@ -5,13 +5,16 @@ in what was written, and draws a recall from the counts around the cue. It is at
 head of width one for each column. Its entropy trades recall for precision.
 """
 
+from kanerva.entropic._classes import Answer, EntropicClasses
 from kanerva.entropic._memory import Chain, EntropicExplanation, EntropicMemory
 from kanerva.entropic._quantiser import Quantiser
 from kanerva.entropic._register import Recognition
 from kanerva.entropic._spread import Gaussian, Spread, Triangular
 
 __all__ = [
+    "Answer",
     "Chain",
+    "EntropicClasses",
     "EntropicExplanation",
     "EntropicMemory",
     "Gaussian",
