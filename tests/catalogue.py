@@ -7,6 +7,7 @@ import kanerva
 from kanerva import Locations, Patterns, activation, bits, similarity
 from kanerva.activation import Identity, Sign, Unit
 from kanerva.bits import Packed
+from kanerva.entropic import EntropicMemory, Quantiser, Triangular
 from kanerva.separation import (
     Argmax,
     Circle,
@@ -134,6 +135,20 @@ CATALOGUE = {
     "top 3": lambda: Patterns(N, separation=TopK(3, 0.2)),
     "entmax closeness": lambda: Patterns(
         N, similarity=similarity.closeness, separation=Entmax(1.5, 0.05)
+    ),
+    "entropic": lambda: EntropicMemory(N, 8, quantiser=Quantiser(8, -3.0, 3.0)),
+    "entropic binary": lambda: EntropicMemory(
+        N,
+        4,
+        spread=Triangular(),
+        xi=N,
+        cap=1,
+        quantiser=Quantiser(4, -1.0, 1.0, "undefined"),
+        empty="keep",
+        dtype=torch.float64,
+    ),
+    "entropic float16": lambda: EntropicMemory(
+        N, 16, iota=0.1, xi=9, quantiser=Quantiser(16, -3.0, 3.0), dtype=torch.float16
     ),
     "annealed": lambda: kanerva.diffusion.memory(N, high=8.0, low=1.5, steps=6),
     "sink": lambda: Patterns(N, separation=Sink(Softmax(0.3), 0.5)),

@@ -411,6 +411,23 @@ def test_explanations_agree_with_the_verbs():
     )
 
 
+def test_a_fitted_memory_is_one_with_the_fitted_quantiser(tmp_path):
+    x = torch.randn(50, 4, generator=source(0))
+    memory = EntropicMemory(4, 8, xi=1)
+    memory.write(torch.zeros(9, 4))
+    memory.fit(x, percentiles=(1, 99))
+    other = EntropicMemory(4, 8, xi=1, quantiser=Quantiser.fit(x, 8, percentiles=(1, 99)))
+    other.write(x)
+    assert torch.equal(memory.counts, other.counts)
+    assert len(memory) == 50
+    memory.save(tmp_path / "memory.safetensors")
+    back = kanerva.load(tmp_path / "memory.safetensors")
+    assert torch.equal(back.read(x), other.read(x))
+    with pytest.raises(InputError, match="x must be"):
+        memory.fit(x[:, :2])
+    assert torch.equal(memory.counts, other.counts)
+
+
 def test_memories_come_back_from_files(tmp_path):
     x = torch.randn(50, 4, generator=source(0))
     quantiser = Quantiser.fit(x, 8, percentiles=(1, 99), outside="undefined")

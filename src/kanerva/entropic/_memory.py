@@ -20,6 +20,9 @@ from kanerva.entropic._stored import Register
 
 __all__ = ["Chain", "EntropicExplanation", "EntropicMemory"]
 
+# The logarithm of a probability that float64 rounds to 0, in place of that of 0.
+NEVER = -1e4
+
 
 class EntropicExplanation(NamedTuple):
     """One read of an entropic memory, and what it is made of.
@@ -316,15 +319,12 @@ class EntropicMemory(Register):
         """
         given, found = self._recognised(query, None)
         stored = self._cues("patterns", patterns, None)
-        rows = []
+        marks = torch.nn.functional.one_hot(stored.levels, self.levels).double().flatten(1)
+        parts = []
         for places, seen in _recall.rows(given.places.round(), given.known, width=self.levels):
-            logs = self.spread.forward(places, seen, self.counts).log()
-            picked = (
-                logs.gather(-1, one.expand(len(logs), -1).unsqueeze(-1)) for one in stored.levels
-            )
-            columns = [part.sum((-2, -1)) for part in picked]
-            rows.append(torch.stack(columns, -1) if columns else logs.new_zeros(len(logs), 0))
-        chance = torch.where(found.accepted.unsqueeze(-1), torch.cat(rows).exp(), 0.0)
+            logs = self.spread.forward(places, seen, self.counts).log().clamp(min=NEVER)
+            parts.append((logs.flatten(1) @ marks.mT).exp())
+        chance = torch.where(found.accepted.unsqueeze(-1), torch.cat(parts), 0.0)
         return chance.to(self.dtype).reshape(*given.batch, len(stored.levels))
 
     @door

@@ -115,6 +115,45 @@ class Register(Inputs):
 
     @door
     @changes
+    def fit(
+        self,
+        x: Float[Tensor, "*batch columns"] | Listed,
+        per: str = "column",
+        percentiles: tuple[float, float] = (0, 100),
+        outside: str = "clip",
+    ) -> None:
+        """Fit the quantiser to rows, and write these; what was stored is forgotten.
+
+        Args:
+            x: ``(..., columns)`` floating and finite, one row or more.
+            per: as in ``Quantiser.fit``.
+            percentiles: as in ``Quantiser.fit``.
+            outside: as in ``Quantiser.fit``.
+
+        Raises:
+            InputError: as ``Quantiser.fit`` does, or rows of another width or dtype; nothing is
+                changed then.
+
+        Example:
+            >>> import torch
+            >>> from kanerva.entropic import EntropicMemory
+            >>> memory = EntropicMemory(columns=2, levels=8)
+            >>> memory.fit(torch.tensor([[0.0, -5.0], [1.0, 5.0]]))
+            >>> memory.recognise(torch.tensor([[1.0, -5.0], [0.5, -5.0]])).accepted.tolist()
+            [True, False]
+        """
+        rows = self._rows("x", x, self._dim, False)
+        made = Quantiser.fit(rows, self.levels, per, percentiles, outside)
+        self.quantiser = fitting(made, self._dim, self.levels, self.dtype, "x")
+        # A file holds the quantiser among the arguments that the memory is built with.
+        args, given = self._arguments
+        self._arguments = args, given | {"quantiser": made}
+        self._given_parts = self._parts_now()
+        self.clear()
+        self.write(rows)
+
+    @door
+    @changes
     def forget(
         self,
         keys: Float[Tensor, "*batch columns"] | Listed,
