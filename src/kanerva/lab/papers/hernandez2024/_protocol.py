@@ -169,14 +169,18 @@ def fold(number: int, features: str = "raw", split: tuple[int, int, int] = LARGE
     components = None
     if features == "pca":
         decomposition = extra("sklearn.decomposition", "scikit-learn", "principal components")
-        components = decomposition.PCA(COMPONENTS, svd_solver="full").fit(parts[0].x.numpy())
+        components = decomposition.PCA(COMPONENTS, svd_solver="full", random_state=0).fit(
+            parts[0].x.numpy()
+        )
         parts = [
             Digits(torch.from_numpy(components.transform(part.x.numpy())), part.labels)
             for part in parts
         ]
     machines = extra("sklearn.svm", "scikit-learn", "a support vector classifier")
-    classifier = machines.SVC(C=WEIGHT).fit(parts[0].x.numpy(), parts[0].labels.numpy())
-    return Fold(*parts, classifier, components)
+    classifier = machines.SVC(C=WEIGHT, random_state=0).fit(
+        parts[0].x.numpy(), parts[0].labels.numpy()
+    )
+    return Fold(parts[0], parts[1], parts[2], classifier, components)
 
 
 def quantised(stored: Rows, levels: int, per: str = "column", outside: str = "clip") -> Quantiser:
