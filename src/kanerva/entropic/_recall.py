@@ -13,13 +13,16 @@ from kanerva.entropic._spread import Spread
 
 __all__ = ["draw", "mean", "rows"]
 
+# Bytes of temporaries of one piece of work: a few that stay in the caches are faster than many.
+NEAR = 2**24
+
 Levels = Int64[Tensor, "b columns"]
 Known = Bool[Tensor, "b columns"]
 
 
 def rows(*parts: Tensor, width: int) -> Iterator[tuple[Tensor, ...]]:
     """Cut rows of tensors ``(b, columns)`` so that ``width`` weights a column fit the budget."""
-    size = max(1, settings.budget // (SCORE_BYTES * width * max(1, parts[0].shape[-1])))
+    size = _fits(width * max(1, parts[0].shape[-1]))
     return zip(*(torch.split(part, size) for part in parts), strict=True)
 
 
@@ -51,7 +54,7 @@ def draw(
     """
     count, every = len(counts), len(levels) > len(counts) + 1
     height = count + 1 if every else max(1, len(levels))
-    wide = max(1, settings.budget // (SCORE_BYTES * count * height))
+    wide = _fits(count * height)
     parts = []
     for part in torch.split(torch.arange(counts.shape[1], device=counts.device), wide):
         own, seen = levels[:, part], known[:, part]
@@ -63,6 +66,11 @@ def draw(
         place = own * len(part) + torch.arange(len(part), device=own.device)
         parts.append(_searched(table.reshape(-1, count), place, hashed, which, part))
     return torch.cat(parts, -1)
+
+
+def _fits(width: int) -> int:
+    """Return how many rows of ``width`` numbers are worked on at once."""
+    return max(1, min(settings.budget, NEAR) // (SCORE_BYTES * width))
 
 
 def _grid(
@@ -82,7 +90,7 @@ def _searched(
     part: Int64[Tensor, "columns"],
 ) -> Int64[Tensor, "draws b columns"]:
     """Search the row of each cue, a few cues at a time."""
-    size = max(1, settings.budget // (SCORE_BYTES * len(which) * max(1, len(part))))
+    size = _fits(len(which) * max(1, len(part)))
     found = []
     for own, some in zip(torch.split(place, size), torch.split(hashed, size), strict=True):
         chance = chances(some, which, part + 1)

@@ -22,6 +22,8 @@ __all__ = [
 
 Counts = Int64[Tensor, "levels columns"]
 POLICIES = ("pass", "fail")
+# Numbers of keys that are counted at once: a few that stay in the caches are faster than many.
+TOGETHER = 2**18
 
 
 class Recognition(NamedTuple):
@@ -82,9 +84,14 @@ def added(
 ) -> Counts:
     """Return counts with one more, or one less, in the cell of every known level."""
     rows, columns = counts.shape
-    place = torch.arange(columns, device=counts.device) + columns * levels
-    more = torch.bincount(place[known], minlength=rows * columns).reshape(rows, columns)
-    return counts + times * more
+    size, found = rows * columns, torch.zeros_like(counts).reshape(-1)
+    column = torch.arange(columns, device=counts.device)
+    step = max(1, TOGETHER // columns)
+    for some, seen in zip(torch.split(levels, step), torch.split(known, step), strict=True):
+        # What is not known is counted behind the last cell.
+        place = torch.where(seen, column + columns * some, size).reshape(-1)
+        found += torch.bincount(place, minlength=size + 1)[:size]
+    return counts + times * found.reshape(rows, columns)
 
 
 def means(counts: Int64[Tensor, "levels columns"]) -> Float64[Tensor, "columns"]:
