@@ -30,6 +30,7 @@ UNREACHABLE = "OpenML could not be reached"
 # What OpenML calls the set, its number, its file, and the first pixel.
 KNOWN = {
     "mnist": ("mnist_784", 554, 52667, "pixel1"),
+    "fashion": ("Fashion-MNIST", 40996, 18238735, "pixel1"),
     "cifar10": ("CIFAR_10", 40927, 16797613, "a0"),
 }
 
@@ -44,7 +45,7 @@ SPOILT = {
 def files(name, values, labels):
     """Return what OpenML answers about a set: five documents by their paths, in its own format."""
     title, number, file, _ = KNOWN[name]
-    columns = [f"{'pixel' if name == 'mnist' else 'a'}{i}" for i in range(values.shape[1])]
+    columns = [f"{'a' if name == 'cifar10' else 'pixel'}{i}" for i in range(values.shape[1])]
     head = [f"@RELATION {title}", "", *(f"@ATTRIBUTE {column} real" for column in columns)]
     rows = [
         ",".join(map(str, (*row, label)))
@@ -183,7 +184,7 @@ def cache(monkeypatch, tmp_path):
 
 @pytest.fixture
 def openml(reach, cache):
-    """Put up the stand-in, with both sets."""
+    """Put up the stand-in, with all sets."""
     server = OpenML()
     threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
@@ -202,7 +203,8 @@ def sets():
     labels = [5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5]
     ink = draw.integers(0, 256, (12, 784)) * (draw.random((12, 784)) < 0.2)
     ink[0, :3] = 127, 128, 255
-    return {"mnist": (ink, labels), "cifar10": (draw.integers(0, 256, (12, 3072)), labels)}
+    colours, cloth = (draw.integers(0, 256, (12, width)) for width in (3072, 784))
+    return {"mnist": (ink, labels), "fashion": (cloth, labels), "cifar10": (colours, labels)}
 
 
 def kept(cache):
@@ -234,6 +236,42 @@ class TestLoad:
         assert found.bits[0, :3].tolist() == [-1, 1, 1]
         assert "12 handwritten digits" in found.notes[0]
         assert "127.5, half of full ink" in found.notes[1]
+
+    def test_fashion_is_drawn_dark_on_light(self, openml):
+        cloth, labels = sets()["fashion"]
+        found = data.load("fashion")
+        assert (found.name, found.shape, found.ink) == ("fashion", (28, 28), True)
+        assert found.labels.tolist() == labels
+        assert [found.classes[label] for label in (0, 5, 9)] == [
+            "T-shirt or top",
+            "sandal",
+            "ankle boot",
+        ]
+        assert len(set(found.classes)) == 10
+        np.testing.assert_allclose(found.real.numpy(), cloth / 127.5 - 1, atol=1e-6)
+        assert torch.equal(found.bits == 1, torch.from_numpy(cloth >= 128))
+        assert "12 pictures of clothes" in found.notes[0]
+        assert "Fashion-MNIST" in found.notes[0]
+
+    def test_cifar10_keeps_its_colours_on_request(self, openml):
+        colours, labels = sets()["cifar10"]
+        found = data.load("cifar10", colour=True)
+        assert (found.shape, found.real.shape) == ((32, 32, 3), (12, 3072))
+        assert found.labels.tolist() == labels
+        pictures = found.real.reshape(12, *found.shape).numpy()
+        # OpenML has the planes of a picture one after the other.
+        planes = colours.reshape(12, 3, 32, 32)
+        for colour in range(3):
+            np.testing.assert_allclose(
+                pictures[..., colour], planes[:, colour] / 127.5 - 1, atol=1e-6
+            )
+        bound = np.sort(colours, axis=1)[:, [1536]]
+        assert torch.equal(
+            found.bits.reshape(12, 32, 32, 3) == 1,
+            torch.from_numpy((planes >= bound[..., None, None]).transpose(0, 2, 3, 1)),
+        )
+        assert "in red, green and blue" in found.notes[0]
+        assert data.load("cifar10", colour=False).shape == (32, 32)
 
     def test_cifar10_is_made_grey_as_pillow_does(self, openml):
         from PIL import Image
@@ -302,10 +340,11 @@ class TestLoad:
             data.load("mnist")
 
     def test_named_apart_from_the_sets_that_are_here(self):
-        assert data.DOWNLOADED == ("mnist", "cifar10")
+        assert data.DOWNLOADED == ("mnist", "fashion", "cifar10")
         assert not set(data.DOWNLOADED) & set(data.SETS)
         with pytest.raises(
-            InputFileError, match=r"random \(or, downloaded: mnist, cifar10\), or give the path"
+            InputFileError,
+            match=r"random \(or, downloaded: mnist, fashion, cifar10\), or give the path",
         ):
             data.load("mnst")
 

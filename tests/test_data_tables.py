@@ -374,7 +374,7 @@ class TestColumns:
             if argument != "scale":
                 assert refused("left out", tmp_path / "x.npy", **options).argument == argument
         with pytest.raises(InputError, match="keyword must be one of"):
-            data.load("letters", colour=3)
+            data.load("letters", hue=3)
 
 
 class TestArchives:

@@ -646,7 +646,7 @@ class TestCommands:
         _, out, error = command("list")
         assert error.count("is left out") == 2
         assert "willshaw, covariance, kernel, crp, diffusion, turned\n" in out
-        assert "mnist, cifar10, crops\n" in out
+        assert "fashion, cifar10, crops\n" in out
 
     def test_errors_of_list_are_called_list(self, command, install):
         install("acme", "[kanerva.memories]\ndense = acme:entry\n", MEMORIES)

@@ -22,7 +22,7 @@ from kanerva._core.files import readable
 from kanerva.lab.data._columns import numbered
 from kanerva.lab.data._pictures import read_folder
 from kanerva.lab.data._raw import PLAIN, Raw, Reading, checked, failing, own, refuse_file
-from kanerva.lab.data._sets import CHOICE
+from kanerva.lab.data._sets import CHOICE, HUED
 from kanerva.lab.data._tables import read_parquet, read_text
 
 __all__ = ["NAMED", "read"]
@@ -74,6 +74,7 @@ def _fitting(path: Path, reading: Reading, folder: bool, suffix: str) -> None:
         "label": (reading.label is not None, (*TABLES, ".npz"), "a table or a .npz file"),
         "drop": (bool(reading.drop), TABLES, "a table"),
         "crop": (reading.crop and not folder, (), "a folder of pictures"),
+        "colour": (reading.colour and not folder, (), HUED),
         "scale": (folder and reading.scale == "columns", TABLES, "a table or an array"),
     }
     for option, (given, suffixes, what) in kinds.items():

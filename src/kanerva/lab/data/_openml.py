@@ -15,7 +15,7 @@ from jaxtyping import Float64, Int64
 from kanerva._core.errors import InputFileError, refuse
 from kanerva.lab.data._raw import Raw, extra, medians
 
-__all__ = ["cifar10", "mnist"]
+__all__ = ["cifar10", "fashion", "mnist"]
 
 # Seconds for which a server may be silent; a transfer that goes on may take as long as it needs.
 PATIENCE = 10.0
@@ -24,6 +24,18 @@ NETWORK = (URLError, TimeoutError, ConnectionError, HTTPException)
 # Thousandths of red, green and blue: the luma of ITU-R BT.601, which Pillow uses. In whole numbers
 # equal colours are equally grey.
 LUMA = (299, 587, 114)
+CLOTHES = (
+    "T-shirt or top",
+    "trousers",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
 THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -32,14 +44,28 @@ def mnist() -> Raw:
 
     Those of the training set come first.
     """
-    values, labels = _fetch("mnist", "mnist_784", 28 * 28)
-    about = "handwritten digits of 28x28 pixels, ink from 0 to 255 (OpenML: mnist_784)"
+    return _inked("mnist", "mnist_784", tuple("0123456789"), "handwritten digits")
+
+
+def fashion() -> Raw:
+    """Return pictures of clothes (Xiao, Rasul and Vollgraf 2017).
+
+    Those of the training set come first. As the published numbers are negated, the highest value
+    is the darkest cloth, and the background is 0.
+    """
+    return _inked("fashion", "Fashion-MNIST", CLOTHES, "pictures of clothes")
+
+
+def _inked(name: str, known: str, classes: tuple[str, ...], what: str) -> Raw:
+    """Return a set of pictures of 28x28 pixels that are dark on light."""
+    values, labels = _fetch(name, known, 28 * 28)
+    about = f"{what} of 28x28 pixels, ink from 0 to 255 (OpenML: {known})"
     return Raw(
-        "mnist",
+        name,
         values,
         shape=(28, 28),
         labels=labels,
-        classes=tuple("0123456789"),
+        classes=classes,
         span=(0.0, 255.0),
         cut=127.5,
         cut_words="half of full ink",
@@ -48,24 +74,29 @@ def mnist() -> Raw:
     )
 
 
-def cifar10() -> Raw:
-    """Return photographs of ten kinds of things (Krizhevsky 2009), made grey."""
+def cifar10(colour: bool = False) -> Raw:
+    """Return photographs of ten kinds of things (Krizhevsky 2009), made grey unless asked."""
     planes, labels = _fetch("cifar10", "CIFAR_10", 3 * 32 * 32)
-    red, green, blue = (
-        weight * planes[:, 1024 * i : 1024 * (i + 1)] for i, weight in enumerate(LUMA)
-    )
-    values = (red + green + blue) / 1000
-    grey = "made grey as 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601)"
+    if colour:
+        # The source has all red values of a picture first, then the green and the blue ones.
+        values = planes.reshape(-1, 3, 32 * 32).swapaxes(1, 2).reshape(planes.shape)
+        how = "in red, green and blue"
+    else:
+        red, green, blue = (
+            weight * planes[:, 1024 * i : 1024 * (i + 1)] for i, weight in enumerate(LUMA)
+        )
+        values = (red + green + blue) / 1000
+        how = "made grey as 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601)"
     return Raw(
         "cifar10",
         values,
-        shape=(32, 32),
+        shape=(32, 32, 3) if colour else (32, 32),
         labels=labels,
         classes=THINGS,
         span=(0.0, 255.0),
         cut=medians(values),
         cut_words="the median of its picture",
-        notes=(f"{len(values):,} photographs of 32x32 pixels, {grey} (OpenML: CIFAR_10)",),
+        notes=(f"{len(values):,} photographs of 32x32 pixels, {how} (OpenML: CIFAR_10)",),
     )
 
 

