@@ -23,8 +23,8 @@ WORDS = {"true": True, "false": False, "none": None}
 TERMINAL = ("title", "parameter", "holds", "exact", "repaired", "broken", "seconds")
 
 DATA = (
-    "{} (mnist and cifar10 are downloaded); module:NAME of a function that returns a DataSet; "
-    "or a file or folder of your own"
+    "{} (mnist, fashion and cifar10 are downloaded); module:NAME of a function that returns a "
+    "DataSet; or a file or folder of your own"
 )
 MEMORY = (
     "A memory to compare: {}; or module:NAME of your own. Give the option again for more. "
