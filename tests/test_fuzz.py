@@ -33,8 +33,8 @@ MODULES = (
     *(f"kanerva.{name}" for name in ("memory", "models", "nn", "nn.projection", "probe")),
     *(f"kanerva.{name}" for name in ("separation", "similarity")),
     *(f"kanerva.theory.{name}" for name in ("approximation", "beta", "cap", "capacity", "circle")),
-    *(f"kanerva.theory.{name}" for name in ("critical", "crp", "jaeckel", "kernel", "overview")),
-    *(f"kanerva.theory.{name}" for name in ("pull", "radius", "ring")),
+    *(f"kanerva.theory.{name}" for name in ("critical", "crp", "entropic", "jaeckel")),
+    *(f"kanerva.theory.{name}" for name in ("kernel", "overview", "pull", "radius", "ring")),
     *(f"kanerva.lab.{name}" for name in ("citations", "data", "recall", "recipe", "runner")),
 )
 # Classes that only hold results, bases of classes, and what others test: why they are left out.
@@ -363,6 +363,9 @@ OTHERS: dict[str, dict[str, Any]] = {
     "theory.capacity.modern": {"dim": 20, "beta": 3.0, "scale": 3.0, "failure": 0.001},
     "theory.capacity.kernel": {"unit": "count"},
     "theory.crp.expected": {"n": 10, "concentration": 1.0},
+    "theory.entropic.acceptance": {"columns": 32, "levels": 16, "patterns": 60},
+    "theory.entropic.entropy": {"levels": 16, "patterns": 60},
+    "theory.entropic.capacity": {"columns": 64, "levels": 16, "false": 0.01},
     "theory.kernel.log_normaliser": {"shape": "vmf", "scale": 2.0},
     "theory.kernel.modes": {"distance": 2.0, "sigma": 1.0},
     "lab.citations.bibtex": {"key": "kanerva1988"},
