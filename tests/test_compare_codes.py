@@ -2,6 +2,7 @@
 
 import json
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -298,6 +299,12 @@ def test_hardware_is_the_share_of_the_space():
     assert f"{share:.2g} of the space" in words
     (few,) = hardware("SDM", [one, one | {"name": "locations", "value": 1000}])
     assert few.endswith("and 1,000 are there.")
+    # A share beyond the range of floats, as 3,072 bits have it.
+    one |= {"value": 500, "dim": 3072}
+    share = Fraction(sum(math.comb(3072, distance) for distance in range(501)), 2**3072)
+    (tiny,) = hardware("SDM", [one])
+    assert f"{float(share * 10**334):.2g}e-334 of the space" in tiny
+    assert f"so {float(1 / share / 10**333):.1g}e333 locations" in tiny
 
 
 def test_real_data_in_a_code_of_bits_meet_memories_of_both_kinds():

@@ -11,6 +11,7 @@ __all__ = ["hardware"]
 
 # Memories whose radius is one of locations; that of "attention" only fits its inverse temperature.
 NAMES = ("sdm", "sdm_patterns")
+LARGEST, MILLION = 700.0, math.log(1e6)
 
 
 def hardware(title: str, parameters: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -30,13 +31,10 @@ def hardware(title: str, parameters: Sequence[Mapping[str, Any]]) -> Iterator[st
         if one["name"] != "radius" or one["memory"] not in NAMES:
             continue
         log = theory.circle.log_activation(one["dim"], int(one["value"]))
-        share, needed = math.exp(log), math.exp(-log)
         there = next((two["value"] for two in parameters if _beside(one, two)), None)
-        words = (
-            f"a radius of {one['value']} of {one['dim']:,} bits is {share:.2g} of the space, so "
-        )
-        words += f"{_digit(needed)} locations are needed for one of them to be active"
-        if there is not None and there * share < 1:
+        words = f"a radius of {one['value']} of {one['dim']:,} bits is {_short(log, 2)} of the "
+        words += f"space, so {_short(-log, 1)} locations are needed for one of them to be active"
+        if there is not None and there * math.exp(log) < 1:
             words += f", and {there:,} are there"
         clauses.append(words)
     if clauses:
@@ -48,7 +46,11 @@ def _beside(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
     return two["name"] == "locations" and two["codec"] == one["codec"]
 
 
-def _digit(number: float) -> str:
-    """Write a number with one digit that counts."""
-    short = f"{number:.1g}"
-    return f"{float(short):,.0f}" if number < 1e6 else short.replace("+", "")
+def _short(log: float, digits: int) -> str:
+    """Write e^log with a few digits that count, also where it is beyond the range of floats."""
+    if abs(log) < LARGEST:
+        short = f"{math.exp(log):.{digits}g}"
+        return f"{float(short):,.0f}" if 0 < log < MILLION else short.replace("+", "")
+    power = math.floor(log / math.log(10))
+    lead = f"{math.exp(log - power * math.log(10)):.{digits}g}"
+    return f"1e{power + 1}" if lead == "10" else f"{lead}e{power}"
