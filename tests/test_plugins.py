@@ -306,12 +306,20 @@ class TestMemories:
 
     def test_entry_points_take_part(self, install):
         install("acme", "[kanerva.memories]\nacme.turned = acme:entry\n", MEMORIES)
-        assert memories.names()[-2:] == ["diffusion", "acme.turned"]
-        assert list(memories.find())[-2:] == ["diffusion", "acme.turned"]
+        assert memories.names()[-2:] == ["eam", "acme.turned"]
+        assert list(memories.find())[-2:] == ["eam", "acme.turned"]
         entries = recall.Plan(domain="real").entries
         real = [name for name, entry in entries.items() if "real" in entry.domains]
         # The third where it is named.
-        assert real == ["modern_hopfield", "sparse_hopfield", "cdam", "kernel", "crp", "diffusion"]
+        assert real == [
+            "modern_hopfield",
+            "sparse_hopfield",
+            "cdam",
+            "kernel",
+            "crp",
+            "diffusion",
+            "eam",
+        ]
         result = compare("acme.turned", given={"acme.turned.beta": 32})
         assert chosen_of(result) == {"acme.turned": [("beta", 32, "given")]}
 
@@ -645,7 +653,7 @@ class TestCommands:
         install("acme", points, MEMORIES)
         _, out, error = command("list")
         assert error.count("is left out") == 2
-        assert "willshaw, covariance, kernel, crp, diffusion, turned\n" in out
+        assert "willshaw, covariance, kernel, crp, diffusion, eam, turned\n" in out
         assert "fashion, cifar10, crops\n" in out
 
     def test_errors_of_list_are_called_list(self, command, install):

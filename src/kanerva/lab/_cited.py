@@ -26,4 +26,5 @@ MEMORIES: dict[str, tuple[str, ...]] = {
     "kernel": ("schaeffer2024",),
     "crp": ("schaeffer2024",),
     "diffusion": ("hoover2023diffusion", "ambrogioni2023"),
+    "eam": ("hernandez2024", "pineda2021"),
 }

@@ -8,6 +8,7 @@ from kanerva._core import checks
 from kanerva.lab.citations import MEMORIES, short
 from kanerva.lab.memories._annealed import ANNEALED
 from kanerva.lab.memories._densities import DENSITIES
+from kanerva.lab.memories._entropic import ENTROPIC
 from kanerva.lab.memories._entry import DOMAINS, Chosen, Entry, Facts, Number, Parameter
 
 __all__ = ["ENTRIES", "table"]
@@ -318,6 +319,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     **DENSITIES,
     **ANNEALED,
+    **ENTROPIC,
 }
 
 

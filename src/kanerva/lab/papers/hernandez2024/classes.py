@@ -66,7 +66,7 @@ def _draw(rows: list[Row]) -> Any:
     for row in long:
         row["line"] = {"bare": "classifier on the bare cue"}.get(row["line"], row["line"])
     frame = plot.Frame(
-        "The same counts answer better by likelihood than by entropy",
+        "Likelihood answers better than entropy",
         "levels of a column",
         "% of the cues; precision: of the answers",
         log="x",
@@ -79,7 +79,7 @@ def _draw(rows: list[Row]) -> Any:
 @recipe(
     "eam.classes",
     "A register for each class: which of those that accept should answer",
-    "pineda2021entropic",
+    "pineda2021",
     "on one register for each class of digits; these digits and numbers are another set",
     quick=[
         *grid(rule=("entropy",), levels=LEVELS, stored=(33,), fold=range(10)),
