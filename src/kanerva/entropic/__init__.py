@@ -2,10 +2,12 @@
 
 A register counts how often each level of each feature was seen. It tells whether a cue is contained
 in what was written, and draws a recall from the counts around the cue. It is attention with one
-head of width one for each column. Its entropy trades recall for precision.
+head of width one for each column. Its entropy trades recall for precision. A register of pairs
+of levels recalls values from keys, and keys from values.
 """
 
 from kanerva.entropic._classes import Answer, EntropicClasses
+from kanerva.entropic._hetero import HeteroEntropicMemory, HeteroExplanation
 from kanerva.entropic._memory import Chain, EntropicExplanation, EntropicMemory
 from kanerva.entropic._quantiser import Quantiser
 from kanerva.entropic._register import Recognition
@@ -18,6 +20,8 @@ __all__ = [
     "EntropicExplanation",
     "EntropicMemory",
     "Gaussian",
+    "HeteroEntropicMemory",
+    "HeteroExplanation",
     "Quantiser",
     "Recognition",
     "Spread",

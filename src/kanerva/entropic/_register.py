@@ -61,17 +61,25 @@ class Limits(NamedTuple):
     undefined: str
 
 
-def limits(iota: float, kappa: float, xi: int | float, undefined: str, columns: int) -> Limits:
+def limits(
+    iota: float,
+    kappa: float,
+    xi: int | float,
+    undefined: str,
+    columns: int,
+    what: str = "columns",
+) -> Limits:
     """Check what a register accepts; xi may be a whole float, as files hold it."""
+    do = f"give how many {what} may mismatch"
     if isinstance(xi, float) and xi.is_integer():
         xi = int(xi)
     elif isinstance(xi, float):
-        must, do = f"a whole number from 0 to {columns}", "give how many columns may mismatch"
+        must = f"a whole number from 0 to {columns}"
         refuse("xi", xi, must=must, do=do, error=InputTypeError)
     return Limits(
         checks.number("iota", iota, 0),
         checks.number("kappa", kappa, 0),
-        checks.integer("xi", xi, 0, columns, "give how many columns may mismatch"),
+        checks.integer("xi", xi, 0, columns, do),
         checks.choice("undefined", undefined, POLICIES),
     )
 
