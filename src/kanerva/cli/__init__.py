@@ -12,6 +12,7 @@ from kanerva._core.errors import InputError
 from kanerva.cli import (  # noqa: F401  # adds the commands
     audit,
     bench,
+    codec,
     density,
     probe,
     recall,

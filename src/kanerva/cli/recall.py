@@ -38,8 +38,9 @@ LABEL = "The column of a table, or the array of a .npz file, that holds the clas
 DROP = "A column of a table to leave out. Give the option again for more"
 CROP = "Keep the middle of pictures of unlike shape, which are refused otherwise"
 CODEC = (
-    "A code in which the data are stored: none, or bits:LENGTH[:WHITENING]. Give the option again "
-    "for more  [default: none and, of bits, bits:2048]"
+    "A code in which the data are stored: none, bits:LENGTH[:WHITENING], pca:FEATURES, "
+    "ae:FEATURES[:LAYOUT], or a file that kanerva codec wrote. Give the option again for more  "
+    "[default: none and, of bits, bits:2048]"
 )
 TUNE = "Fit the parameters of each memory to the data"
 CAPACITY = "Measure how many patterns each memory holds"

@@ -1,6 +1,7 @@
 """What every code of data shares: the verbs, their checks, and the file."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,6 +55,7 @@ class Codec(ABC):
     def __init__(self, **arguments: Any) -> None:
         self.arguments = arguments
         self.fitted: dict[str, Tensor] = {}
+        self._progress: Callable[[int, int, float], None] | None = None
 
     def __init_subclass__(cls, **more: Any) -> None:
         """Make the class known to ``load``."""
@@ -66,32 +68,42 @@ class Codec(ABC):
         """The length of one code; None before ``fit``."""
 
     @door("Codec.fit")
-    def fit(self, x: Float[Tensor, "m n"], labels: Int64[Tensor, "m"] | None = None) -> "Codec":
+    def fit(
+        self,
+        x: Float[Tensor, "m n"],
+        labels: Int64[Tensor, "m"] | None = None,
+        *,
+        progress: Callable[[int, int, float], None] | None = None,
+    ) -> "Codec":
         """Fit the codec to the patterns that will be stored, never to their damaged copies.
 
         Args:
             x: ``(m, n)`` floating and finite, at least two rows that differ; computed in float32.
-            labels: ``(m,)`` the class of each row, for codecs that use it.
+            labels: ``(m,)`` int64, the class of each row, for codecs that use it.
+            progress: of codecs that are trained, called after each epoch with the number of epochs
+                done, that of all, and the loss.
 
         Returns:
             the codec itself.
 
         Raises:
-            InputError: fewer than two rows, or rows that are all equal.
+            InputError: fewer than two rows, rows that are all equal, or labels of another number.
         """
         x = _floating("x", arrays.rows("x", x))
         if len(x) < 2 or bool((x == x[0]).all()):
             must, do = "two rows or more that differ", "give the patterns to store"
             refuse("x", x, must=must, do=do)
-        if labels is not None and tuple(labels.shape) != (len(x),):
-            refuse("labels", labels, must=f"of shape ({len(x)},)", do="give one class a row")
-        x = x.float()
+        if labels is not None:
+            _labels(labels, len(x))
+        checks.function("progress", progress, "give one of two numbers and a loss")
+        x = arrays.finite("x", x.detach().float())
         mean = x.double().mean(0)
-        self.fitted = {
-            "mean": mean,
-            "binary": (x.abs() == 1).all(),
-            **self._fit(x, mean, labels),
-        }
+        self._progress = progress
+        try:
+            found = self._fit(x, mean, labels)
+        finally:
+            self._progress = None
+        self.fitted = {"mean": mean, "binary": (x.abs() == 1).all(), **found}
         return self
 
     @door("Codec.encode")
@@ -150,7 +162,7 @@ class Codec(ABC):
         """Check vectors of a fitted codec, and return them as float32 rows."""
         self._ready()
         x = _floating(name, arrays.vectors(name, x, length))
-        return x.reshape(-1, length).float()
+        return arrays.finite(name, x.detach().reshape(-1, length).float())
 
     def _ready(self) -> None:
         if not self.fitted:
@@ -198,3 +210,12 @@ def _floating(name: str, value: Tensor) -> Tensor:
         must, do = "a floating tensor", f"convert it with {name}.to(torch.float32)"
         refuse(name, value, must=must, do=do, error=InputTypeError)
     return arrays.finite(name, value)
+
+
+def _labels(labels: Any, count: int) -> None:
+    """Refuse what is not one whole number a row."""
+    must, do = f"an int64 tensor of shape ({count},)", "give one class a row, as torch.tensor"
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64:
+        refuse("labels", labels, must=must, do=do, error=InputTypeError)
+    if tuple(labels.shape) != (count,):
+        refuse("labels", labels, must=must, do=do)

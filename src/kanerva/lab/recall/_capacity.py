@@ -99,7 +99,8 @@ def baseline(coded: Coded, plan: Plan, cues: Sequence[Cues]) -> Holds:
         # In the order of the data: the first of equally near patterns is taken, and those that are
         # damaged come first in the order of storing.
         among = coded.x[some.order[:stored].sort().values]
-        nearest = Scorer(among, None, coded.domain).nearest(coded.cue(trial))
+        scorer = Scorer(among, None, coded.domain, span=coded.scorer.span)
+        nearest = scorer.nearest(coded.cue(trial))
         return coded.scorer.exact(among[nearest], trial.chosen)
 
     return _measured(share, len(coded.x), plan, cues)

@@ -3,6 +3,7 @@
 import platform
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,7 +103,7 @@ def compare(data: DataSet, plan: Plan, progress: Progress | None = None) -> Comp
         got, do = f"{len(x)}", "give more, or leave the capacity out with --no-capacity"
         refuse("patterns", must=f"{LEAST} or more to measure a capacity", got=got, do=do)
     scorer = Scorer(x, data.labels, plan.domain)
-    codes = [Coded(name, x, data.labels, plan, scorer) for name in plan.codecs]
+    codes = [Coded(name, replace(data, real=x), plan, scorer, progress) for name in plan.codecs]
     # All memories are built before any is read, so that a wrong parameter is found at once.
     needed = plan.needed()
     built = [_prepared(coded, plan) for coded in codes]

@@ -27,11 +27,7 @@ def notes(data: DataSet, plan: Plan, codes: Sequence[Coded]) -> list[str]:
         if coded.plain and plan.domain == "bits":
             found += [*_unbalanced(coded.facts), *_crowded(coded.facts)]
         if not coded.plain:
-            found.append(
-                f"The code {coded.name} is {coded.codec.about}. Cues are damaged first and then "
-                "encoded; a recall is exact where its code is, and repaired and broken "
-                "coordinates are counted after decoding."
-            )
+            found += _coding(coded, plan, data)
         if coded.merged:
             found.append(
                 f"In {coded.name}, {coded.merged:,} of {patterns:,} patterns have the code of a "
@@ -55,6 +51,33 @@ def notes(data: DataSet, plan: Plan, codes: Sequence[Coded]) -> list[str]:
         found.append(f"A number counts as right within {RIGHT:.0%} of its range.")
     found.append("Means are over cues and seeds; error bars are the standard deviation over seeds.")
     return found
+
+
+def _coding(coded: Coded, plan: Plan, data: DataSet) -> Iterator[str]:
+    """Describe a code, when a recall in it is exact, and what decoding alone makes wrong."""
+    exact = "its code is"
+    if coded.domain == "real":
+        exact = (
+            f"each feature of its code is within {RIGHT:.0%} of the range of that feature over the "
+            "stored patterns"
+        )
+    yield (
+        f"The code {coded.name} is {coded.codec.about}. Cues are damaged first and then encoded; a "
+        f"recall is exact where {exact}, and repaired and broken coordinates are counted after "
+        "decoding."
+    )
+    if coded.decoded is not None:
+        right, error = coded.decoded
+        yield (
+            f"Encoded and decoded without a memory, {right:.1%} of the coordinates of the stored "
+            f"patterns are right (root mean square error {error:.2g}, of a range of 2). A recall "
+            f"in {coded.name} that is exact has the rest of its coordinates wrong."
+        )
+    bits = bool(coded.codec.fitted["binary"])
+    stored = data.real if plan.domain == "real" else data.bits
+    if stored is not None and bits != bool((stored.abs() == 1).all()):
+        kinds = ("bits", "real numbers") if bits else ("real numbers", "bits")
+        yield f"{coded.name} was fitted to {kinds[0]}, and these data are {kinds[1]}."
 
 
 def _unbalanced(facts: Facts) -> list[str]:

@@ -1,7 +1,7 @@
 """What a comparison compares: memories, damage and its levels, seeds and cues."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -40,8 +40,9 @@ class Plan:
       ``{"sdm.radius": 24}``.
     * ``seed``: the first seed, an integer >= 0.
     * ``domain``: ``"bits"`` or ``"real"``, of the data.
-    * ``codecs``: codes in which the data are stored, as ``kanerva.lab.codec.named`` takes them;
-      empty for the data as they are and, of bits, also for a code of 2,048 bits.
+    * ``codecs``: codes in which the data are stored, as ``kanerva.lab.codec.named`` takes them, and
+      paths of files of codecs; empty for the data as they are and, of bits, also for a code of
+      2,048 bits.
     * ``tune``: whether the parameters of each memory that can be fitted to the data are.
     * ``capacity``: whether it is measured how many patterns each memory holds.
     * ``level``: the damage at which memories are tuned and their capacity is measured; None for the
@@ -90,10 +91,8 @@ class Plan:
             must, do = "a dict from MEMORY.PARAMETER to numbers", "write {'sdm.radius': 24}"
             refuse("given", self.given, must=must, do=do, error=InputTypeError)
         codecs = checks.several("codecs", self.codecs, "a sequence of names of codecs")
-        codecs = tuple(
-            dict.fromkeys(codec.named(name).name for name in codecs or CODECS[self.domain])
-        )
-        checks.keep(self, memories=memories, levels=levels, codecs=codecs)
+        codes = _codes(codecs or CODECS[self.domain])
+        checks.keep(self, memories=memories, levels=levels, codecs=tuple(codes))
         for name in ("tune", "capacity"):
             checks.flag(name, getattr(self, name))
         checks.number("share", self.share, 0, 1, open_low=True)
@@ -105,8 +104,8 @@ class Plan:
             checks.number("levels", level, 0, most)
         if self.level is not None:
             checks.number("capacity_level", self.level, 0, most)
-        codes = {codec.named(name).domain for name in codecs if name != "none"}
-        domains = codes | ({self.domain} if "none" in codecs else set())
+        domains = {codes[text] for text in codes if text != "none"}
+        domains |= {self.domain} if "none" in codes else set()
         for name, entry in self.entries.items() if memories else ():
             if not domains & set(entry.domains):
                 other = entry.domains[0]
@@ -145,3 +144,18 @@ class Plan:
             return self.level
         levels = self.sweep()
         return levels[len(levels) // 2] or DAMAGED
+
+
+def _codes(texts: Sequence[str]) -> dict[str, str]:
+    """Return the domain of each code, by the text that names it; each code once."""
+    names: dict[str, str] = {}
+    domains: dict[str, str] = {}
+    for text in texts:
+        found = codec.named(text)
+        one = text if found.fitted else found.name
+        if names.setdefault(found.name, one) != one:
+            got = f"{names[found.name]!r} and {text!r}"
+            must, do = "files of different names, which the report shows", "rename one of them"
+            refuse("codecs", must=must, got=got, do=do)
+        domains[one] = found.domain
+    return domains

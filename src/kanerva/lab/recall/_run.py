@@ -135,7 +135,7 @@ class Run:
         # In a memory that merges rows none of them wins.
         if coded.domain == "real" and len(memory) == len(coded.x):
             winner = pattern_weights(memory, coded.x, coded.x[:COMPARED]).argmax(-1)
-            self.warnings += longest(entry.title, winner, coded.x.norm(dim=-1))
+            self.warnings += longest(self._titled(entry.title, coded), winner, coded.x.norm(dim=-1))
         if coded.domain == "bits" and coded.plain and name in CURVES:
             head = {"memory": name, "title": entry.title}
             self.weights += [head | point for point in curve(memory, coded.x, self.plan.seed)]
@@ -177,7 +177,7 @@ class Run:
 
     def example(self) -> str:
         """Say which pattern each memory finds from one of the cues that are drawn."""
-        place = (self.drawn.level, self.drawn.seed, self.plan.codecs[0])
+        place = (self.drawn.level, self.drawn.seed, self.found[0]["codec"])
         same = [row for row in self.found if (row["level"], row["seed"], row["codec"]) == place]
         return example(same, {row["memory"]: row["title"] for row in self.rows})
 

@@ -12,8 +12,10 @@ from torch import Tensor
 
 __all__ = ["Scorer"]
 
-# A real coordinate is right within this share of its range of 2.
+# A real coordinate is right within this share of its range, which of data is 2.
 RIGHT = 0.05
+# The least range of a feature, as a share of the largest one: rounding does not make it wrong.
+LEAST = 1e-5
 
 
 class Scorer:
@@ -25,6 +27,8 @@ class Scorer:
         domain: ``"bits"`` or ``"real"``.
         distinct: ``(m,)`` False for rows that stand for other patterns, too, so that recalling them
             does not tell which it was; None where all are distinct.
+        span: ``(n,)`` the range of each coordinate of real codes; None for real data, whose ranges
+            are 2. A coordinate is right within ``RIGHT`` of its range.
 
     Example:
         >>> import torch
@@ -43,8 +47,15 @@ class Scorer:
         labels: Int64[Tensor, "m"] | None,
         domain: str,
         distinct: Bool[Tensor, "m"] | None = None,
+        span: Float[Tensor, "n"] | None = None,
     ) -> None:
         self.x, self.labels, self.binary = x, labels, domain == "bits"
+        self.span = torch.full_like(x[0], 2.0) if span is None else span
+        largest = self.span.max()
+        self._right = 0 if self.binary else RIGHT * self.span.clamp_min(LEAST * largest)
+        # Equally near: of bits exactly, of real numbers up to rounding.
+        self._slack = 0 if self.binary else 1e-5 * (largest / 2) ** 2
+        self._lost = not bool((x == 0).all(-1).any())
         self._half = x.square().sum(-1) / 2
         _, self._group, sizes = torch.unique(x, dim=0, return_inverse=True, return_counts=True)
         self._copies = sizes[self._group]
@@ -67,7 +78,7 @@ class Scorer:
         self, state: Float[Tensor, "cues n"], truth: Float[Tensor, "cues n"]
     ) -> Bool[Tensor, "cues n"]:
         """Mark the coordinates that are as stored."""
-        return (state - truth).abs() <= (0 if self.binary else 2 * RIGHT)
+        return (state - truth).abs() <= self._right
 
     def closeness(self, state: Float[Tensor, "cues n"]) -> Float[Tensor, "cues m"]:
         """Score how near a recall is to every stored pattern; of bits exactly."""
@@ -75,7 +86,7 @@ class Scorer:
 
     def best(self, near: Float[Tensor, "cues m"]) -> Bool[Tensor, "cues m"]:
         """Mark the patterns that are nearest, of real numbers up to rounding."""
-        return near >= near.amax(-1, keepdim=True) - (0 if self.binary else 1e-5)
+        return near >= near.amax(-1, keepdim=True) - self._slack
 
     def nearest(self, state: Float[Tensor, "cues n"]) -> Int64[Tensor, "cues"]:
         """Look up the nearest pattern; among equally near ones the commonest, then the first."""
@@ -125,7 +136,7 @@ class Scorer:
     def _found(self, state: Tensor, near: Tensor, chosen: Tensor) -> list[int | None]:
         rows = self._commonest(near)
         rows = torch.where((self.x[rows] == self.x[chosen]).all(-1), chosen, rows)
-        empty = (state == 0).all(-1) & self.binary
+        empty = (state == 0).all(-1) & self._lost
         pairs = zip(rows.tolist(), empty.tolist(), strict=True)
         return [None if lost else row for row, lost in pairs]
 
@@ -184,7 +195,7 @@ class Scorer:
         if self.binary:
             return self._group == self._group[chosen, None]
         near = self.closeness(self.x[chosen])
-        return near >= near.gather(1, chosen[:, None]) - 1e-5
+        return near >= near.gather(1, chosen[:, None]) - self._slack
 
     def _stored(self, state: Tensor, near: Tensor) -> Tensor:
         """Mark the recalls that are some stored pattern, right or wrong."""
