@@ -161,7 +161,9 @@ def _print(result: Any, files: list[Path]) -> None:
     if result.best:
         bullets(console, result.best)
     console.print()
-    console.print(Text(f"{result.name} at {result.manifest['damage']} {level:g}", style="bold"))
+    where, (code, *more) = result.manifest["damage"], result.manifest["codecs"]
+    coded = "" if more or code == "none" else f" in {code}"
+    console.print(Text(f"{result.name}{coded} at {where} {level:g}", style="bold"))
     lines = recall_.overview(result, level)
     console.print(fitted(report.table(lines, [name for name in TERMINAL if name in lines[0]])))
     console.print()

@@ -74,24 +74,20 @@ class PCA(Codec):
         self, x: Float[Tensor, "m n"], mean: Float64[Tensor, "n"], labels: Tensor | None
     ) -> dict[str, Tensor]:
         m, n = x.shape
-        self._fits(min(m, n), m, n)
         # The patterns, their vectors on both sides, and as much again to compute them, in float64.
         least = min(m, n)
         machine.fit("x", 8 * (2 * m * n + 4 * least * (m + n)), f"{m:,} patterns of {n:,} numbers")
         with one_thread():
             _, sizes, directions = torch.linalg.svd(x.double() - mean, full_matrices=False)
         small = sizes[0] * max(m, n) * torch.finfo(torch.float64).eps
-        self._fits(int((sizes > small).sum()), m, n)
-        kept = directions[: self.features]
-        largest = kept.gather(1, kept.abs().argmax(1, keepdim=True))
-        return {"components": (kept * largest.sign()).contiguous()}
-
-    def _fits(self, rank: int, m: int, n: int) -> None:
-        """Refuse more components than the patterns have."""
+        rank = int((sizes > small).sum())
         if self.features > rank:
             must = f"at most {rank:,}, the rank of these {m:,} patterns of {n:,} numbers less their"
             do = "give fewer features, or more patterns that differ"
             refuse("features", must=f"{must} mean", got=f"{self.features:,}", do=do)
+        kept = directions[: self.features]
+        largest = kept.gather(1, kept.abs().argmax(1, keepdim=True))
+        return {"components": (kept * largest.sign()).contiguous()}
 
     def _shapes(self, n: int) -> dict[str, tuple[int, ...]]:
         return {"components": (self.features, n)}

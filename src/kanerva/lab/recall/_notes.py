@@ -69,9 +69,9 @@ def _coding(coded: Coded, plan: Plan, data: DataSet) -> Iterator[str]:
     if coded.decoded is not None:
         right, error = coded.decoded
         yield (
-            f"Encoded and decoded without a memory, {right:.1%} of the coordinates of the stored "
-            f"patterns are right (root mean square error {error:.2g}, of a range of 2). A recall "
-            f"in {coded.name} that is exact has the rest of its coordinates wrong."
+            f"Encoded in {coded.name} and decoded without a memory, {right:.1%} of the coordinates "
+            f"of the stored patterns are right (root mean square error {error:.2g}, of a range of "
+            "2); the others are wrong in an exact recall, too."
         )
     bits = bool(coded.codec.fitted["binary"])
     stored = data.real if plan.domain == "real" else data.bits

@@ -73,6 +73,7 @@ class Run:
         self.warnings: list[str] = []
         self.found: list[Row] = []
         self._draw("Original", x[self.drawn.chosen])
+        self._draw("Cue", self.drawn.cue)
 
     def baseline(self, name: str, title: str, coded: Coded) -> None:
         """Recall the cues of every trial with a baseline."""
@@ -158,9 +159,8 @@ class Run:
             row, recalled, found = _recalled(name, memory, coded, trial, self.plan.steps)
             self.rows.append(head | row)
             self.found += self._found(head, trial, found)
-            if trial is self.drawn and not (name == "cue" and not coded.plain):
-                shown = "Cue" if name == "cue" else self._titled(title, coded)
-                self._draw(shown, coded.decode(recalled))
+            if trial is self.drawn and name != "cue":
+                self._draw(self._titled(title, coded), coded.decode(recalled))
 
     def _titled(self, title: str, coded: Coded) -> str:
         """Name a memory with its code, if any."""

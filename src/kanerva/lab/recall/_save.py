@@ -55,7 +55,7 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
     page = report.page(
         heading=(
             f"Recall of {result.name}",
-            f"{stored} patterns in {memories} memories, read with damaged cues.",
+            f"{stored} patterns in {memories} memories{_stored(result)}, read with damaged cues.",
         ),
         verdicts=result.best,
         numbers=_numbers(result, columns),
@@ -64,6 +64,12 @@ def save(result: Comparison, folder: str | Path, columns: Sequence[str]) -> list
         manifest=result.manifest,
     )
     return [*written, write_page(page, folder)]
+
+
+def _stored(result: Comparison) -> str:
+    """Name the code of the patterns where there is one, and no comparison with others."""
+    (code, *more) = result.manifest["codecs"]
+    return "" if more or code == "none" else f", stored in the code {code}"
 
 
 def _tables(result: Comparison, folder: Path) -> list[Path]:
