@@ -10,7 +10,6 @@ import torch
 from kanerva import cli
 from kanerva.lab import codec, data
 
-
 # Convolutions to 16 and 32 filters, 24 features of 4 x 4 places, their norm, and the decoder.
 PARAMETERS = 10 * 16 + (9 * 16 + 1) * 32 + (16 * 32 + 1) * 24 + 48 + 25 * 256 + 257 * 64
 

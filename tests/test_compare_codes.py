@@ -11,9 +11,10 @@ import torch
 import kanerva
 from kanerva import InputError
 from kanerva.lab import data, memories, recall
-from kanerva.lab.codec import Hyperplanes
+from kanerva.lab.codec import PCA, Hyperplanes
 from kanerva.lab.memories import Facts, Parameter
 from kanerva.lab.recall._capacity import sizes
+from kanerva.lab.recall._coded import Coded
 from kanerva.lab.recall._hardware import hardware
 from kanerva.lab.recall._summary import best, interval
 from kanerva.lab.recall._trials import Cues, trials
@@ -421,3 +422,151 @@ def test_a_range_that_cannot_be_searched_is_refused(change):
     wrong = Parameter("beta", 5.0, "theory", 1.0, 30.0, tuned=True)._replace(**change)
     with pytest.raises(InputError, match="parameter 'beta' must be finite, with low < high"):
         _vet("mine", wrong)
+
+
+def test_a_feature_is_right_within_a_share_of_its_range():
+    codes = torch.tensor([[0.0, 0.0, 3.0], [10.0, 0.1, 3.0]])
+    scorer = recall.Scorer(codes, None, "real", span=codes.amax(0) - codes.amin(0))
+    off = torch.tensor([[0.49, 0.004, 3 + 1e-6], [0.51, 0, 3], [0, 0.006, 3], [0, 0, 3.1]])
+    right = scorer.right(off, codes[[0, 0, 0, 0]]).all(-1)
+    # Five per cent of 10 and of 0.1; a feature that is the same everywhere has room for rounding.
+    assert right.tolist() == [True, False, False, False]
+    chosen = torch.tensor([0])
+    assert [scorer.exact(row[None], chosen) for row in off] == [1.0, 0.0, 0.0, 0.0]
+    plain = recall.Scorer(codes / 10, None, "real")  # data, whose range is 2 everywhere
+    near = torch.tensor([[0.09, 0.0, 0.3], [0.11, 0.0, 0.3]])
+    assert plain.right(near, codes[[0, 0]] / 10).all(-1).tolist() == [True, False]
+
+
+def test_an_empty_read_of_real_numbers_is_no_pattern():
+    codes = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    empty, chosen = torch.zeros(1, 2), torch.tensor([0])
+    assert recall.Scorer(codes, None, "real").found(empty, chosen) == [None]
+    assert recall.Scorer(codes - codes[0], None, "real").found(empty, chosen) == [0]
+
+
+@pytest.fixture(scope="module")
+def real():
+    """Compare on real digits in codes of real numbers."""
+    plan = recall.Plan(
+        memories=("modern_hopfield", "kernel"),
+        codecs=("none", "pca:32", "ae:24"),
+        domain="real",
+        kind="gaussian",
+        levels=(0.0, 0.3),
+        seeds=2,
+        cues=40,
+        capacity=False,
+    )
+    seen = []
+    loaded = data.load("digits", patterns=120, domain="real")
+    result = recall.compare(loaded, plan, lambda *one: seen.append(one))
+    return loaded, plan, result, seen
+
+
+def test_real_codes_meet_the_memories_of_real_numbers(real):
+    _, _, result, seen = real
+    met = {(row["memory"], row["codec"]) for row in result.rows}
+    for name in ("modern_hopfield", "kernel", "nearest", "cue"):
+        assert {codec for memory, codec in met if memory == name} == {"none", "pca:32", "ae:24"}
+    for codec in ("none", "pca:32", "ae:24"):
+        assert shares(result, "nearest", 0.0, codec) == 1.0
+        assert shares(result, "modern_hopfield", 0.0, codec) >= 0.95
+        assert shares(result, "cue", 0.3, codec) < 0.1
+        assert shares(result, "nearest", 0.3, codec) > 0.5
+    assert [one for one in seen if one[0] == "Training ae:24"][-1] == ("Training ae:24", 30, 30)
+
+
+def test_cues_are_damaged_as_data_and_recalls_are_decoded(real):
+    """The nearest codes, computed here, are those of the comparison."""
+    loaded, plan, result, _ = real
+    coder = PCA(32).fit(loaded.real)
+    stored = coder.encode(loaded.real)
+
+    def share(part, whole):
+        return ((part & whole).sum() / whole.sum()).item()
+
+    for trial in trials(loaded.real, plan, loaded.shape):
+        nearest = torch.cdist(coder.encode(trial.cue), stored).argmin(1)
+        place = ("nearest", "pca:32", trial.level, trial.seed)
+        here = [
+            row
+            for row in result.found
+            if (row["memory"], row["codec"], row["level"], row["seed"]) == place
+        ]
+        assert [row["found"] for row in here] == nearest.tolist()
+        row = next(
+            row
+            for row in result.rows
+            if (row["memory"], row["codec"], row["level"], row["seed"]) == place
+        )
+        truth, decoded = loaded.real[trial.chosen], coder.decode(stored[nearest])
+        wrong = (trial.cue - truth).abs() > 0.1
+        right = (decoded - truth).abs() <= 0.1
+        if wrong.any():
+            assert row["repaired"] == pytest.approx(share(right, wrong), abs=1e-5)
+        assert row["broken"] == pytest.approx(share(~right, ~wrong), abs=1e-5)
+
+
+def test_pictures_are_decoded_and_the_cue_is_drawn_once(real):
+    _, _, result, _ = real
+    titles = [title for title, _ in result.pictures]
+    assert titles[:2] == ["Original", "Cue"]
+    assert titles.count("Cue") == 1
+    assert {"Nearest neighbour", "Nearest neighbour, pca:32", "Modern Hopfield, ae:24"} <= set(
+        titles
+    )
+    for _, pictures in result.pictures:
+        assert pictures.shape == (8, 8, 8)
+    drawn = dict(result.pictures)
+    apart = np.abs(drawn["Nearest neighbour, pca:32"] - drawn["Original"]).mean((1, 2))
+    assert np.median(apart) < 0.15  # what 32 components leave out
+
+
+def test_notes_say_what_is_exact_in_a_real_code(real):
+    loaded, _, result, _ = real
+    words = " ".join(result.notes)
+    assert "each feature of its code is within 5% of the range of that feature" in words
+    coder = PCA(32).fit(loaded.real)
+    again = coder.decode(coder.encode(loaded.real))
+    right = ((again - loaded.real).abs() <= 0.1).double().mean().item()
+    error = (again - loaded.real).double().square().mean().sqrt().item()
+    assert f"decoded without a memory, {right:.1%} of the coordinates" in words
+    assert f"(root mean square error {error:.2g}, of a range of 2)" in words
+    assert "24 learned features of an autoencoder" in result.manifest["codecs"]["ae:24"]
+
+
+def test_a_file_takes_part_as_it_was_fitted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    digits = data.load("digits", patterns=300, domain="real")
+    (tmp_path / "two").mkdir()
+    for name, features in (("one.codec", 20), ("two/one.codec", 9), ("bits.codec", 10)):
+        x = digits.real if name != "bits.codec" else data.load("digits").bits
+        PCA(features).fit(x).save(tmp_path / name)
+    more = {"memories": ("modern_hopfield",), "levels": (0.1,), "seeds": 1, "cues": 20}
+    more |= {"capacity": False, "domain": "real"}
+    plan = recall.Plan(codecs=("./one.codec", "bits.codec", "./one.codec"), **more)
+    assert plan.codecs == ("./one.codec", "bits.codec")
+    loaded = data.load("digits", patterns=60, seed=1, domain="real")  # others than it was fitted to
+    result = recall.compare(loaded, plan)
+    assert {row["codec"] for row in result.rows} == {"one.codec", "bits.codec"}
+    assert shares(result, "nearest", 0.1, "one.codec") > 0.5
+    assert "bits.codec was fitted to bits, and these data are real numbers." in result.notes
+    assert not any("one.codec was fitted to" in note for note in result.notes)
+    expected = PCA(20).fit(digits.real).encode(loaded.real)
+    found = Coded("one.codec", loaded, plan, recall.Scorer(loaded.real, None, "real"))
+    assert torch.equal(found.x, expected)
+    with pytest.raises(InputError, match="codecs must be files of different names"):
+        recall.Plan(codecs=("one.codec", "two/one.codec"))
+    with pytest.raises(InputError, match="codec must be one of patterns of 4 numbers, as these"):
+        recall.compare(data.load("iris", domain="real"), plan)
+
+
+def test_the_heading_names_the_only_code(real, tmp_path):
+    _, _, result, _ = real
+    recall.save(result, tmp_path, ["exact"])
+    assert "120 patterns in 2 memories, read with" in (tmp_path / "report.html").read_text()
+    only = result._replace(manifest=result.manifest | {"codecs": {"pca:32": "components"}})
+    recall.save(only, tmp_path, ["exact"])
+    words = "120 patterns in 2 memories, stored in the code pca:32, read with damaged cues."
+    assert words in (tmp_path / "report.html").read_text()
