@@ -7,7 +7,7 @@ import kanerva
 from kanerva import Locations, Patterns, activation, bits, similarity
 from kanerva.activation import Identity, Sign, Unit
 from kanerva.bits import Packed
-from kanerva.entropic import EntropicMemory, Quantiser, Triangular
+from kanerva.entropic import EntropicMemory, HeteroEntropicMemory, Quantiser, Triangular
 from kanerva.separation import (
     Argmax,
     Circle,
@@ -149,6 +149,9 @@ CATALOGUE = {
     ),
     "entropic float16": lambda: EntropicMemory(
         N, 16, iota=0.1, xi=9, quantiser=Quantiser(16, -3.0, 3.0), dtype=torch.float16
+    ),
+    "entropic pairs": lambda: HeteroEntropicMemory(
+        16, 4, 6, 3, quantiser=Quantiser(4, -2.0, 2.0), value_quantiser=Quantiser(3, -2.0, 2.0)
     ),
     "annealed": lambda: kanerva.diffusion.memory(N, high=8.0, low=1.5, steps=6),
     "sink": lambda: Patterns(N, separation=Sink(Softmax(0.3), 0.5)),

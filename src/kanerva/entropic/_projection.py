@@ -16,6 +16,8 @@ __all__ = ["Counts", "Relation", "added", "entropy", "held", "omega"]
 Counts = Shaped[Tensor, "columns value_columns levels value_levels"]
 Levels = Int64[Tensor, "b columns"]
 Known = Bool[Tensor, "b columns"]
+Keys = tuple[Levels, Known]
+Values = tuple[Int64[Tensor, "b value_columns"], Bool[Tensor, "b value_columns"]]
 Plane = Float64[Tensor, "b value_columns value_levels"]
 
 # Bytes of a number of a projection.
@@ -108,8 +110,8 @@ class Relation:
 
 def added(
     counts: Counts,
-    keys: tuple[Levels, Known],
-    values: tuple[Levels, Known],
+    keys: Keys,
+    values: Values,
     times: int = 1,
 ) -> Int64[Tensor, "columns value_columns levels value_levels"]:
     """Return counts with one more, or one less, in the cell of every pair of known levels."""
@@ -122,7 +124,7 @@ def added(
 
 
 def held(
-    counts: Counts, keys: tuple[Levels, Known], values: tuple[Levels, Known]
+    counts: Counts, keys: Keys, values: Values
 ) -> Iterator[tuple[Int64[Tensor, "b pairs"], Bool[Tensor, "b pairs"]]]:
     """Yield the counts of the cells of a few pairs at a time, and which pairs are known."""
     flat = counts.reshape(-1)
@@ -130,9 +132,7 @@ def held(
         yield flat[place].long(), seen
 
 
-def _cells(
-    counts: Counts, keys: tuple[Levels, Known], values: tuple[Levels, Known]
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _cells(counts: Counts, keys: Keys, values: Values) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the places of the cells of a few pairs at a time, and which pairs are known."""
     columns, others, levels, width = counts.shape
     size = max(1, settings.budget // (4 * WIDE * columns * others))
