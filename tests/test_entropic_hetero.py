@@ -15,6 +15,9 @@ import kanerva
 from kanerva import InputError, InputTypeError, settings
 from kanerva.entropic import HeteroEntropicMemory, Quantiser, _search
 from kanerva.entropic._projection import Relation
+from kanerva.lab import runner
+from kanerva.lab.papers import RECIPES
+from kanerva.lab.papers.hernandez2024 import _hetero
 
 N, M, P, Q = 4, 5, 3, 6
 
@@ -699,3 +702,64 @@ def test_types_of_errors():
     memory, keys, _ = filled()
     with pytest.raises(InputTypeError):
         memory.recall(keys.long())
+
+
+# The recipe
+
+
+@pytest.fixture(scope="module")
+def run():
+    return runner.run(
+        RECIPES["eam.hetero"], given={"levels": 4, "pairs": 300, "iota": 0, "cues": 30}
+    )
+
+
+def test_partners_are_other_digits_of_the_same_class():
+    setting = _hetero.Setting(8, 300, 0.0, 30, 1)
+    made = _hetero.pairs(setting)
+    places = torch.arange(len(made.partner))
+    used = (places < 300) | (places >= _hetero.STORED)
+    assert made.classes[made.partner].equal(made.classes)
+    assert (made.partner != places)[used].all()
+    assert (made.partner[:300] < 300).all()
+    assert made.partner.sort().values.equal(places)
+    # A quarter turn and a mirror image keep every pixel.
+    flat = made.left.pictures.reshape(-1, 8, 8)
+    assert made.right.pictures.reshape(-1, 8, 8).equal(flat.transpose(1, 2).flip(1).flip(2))
+    parts = made.left.parts @ made.left.parts.T
+    assert torch.allclose(parts, torch.eye(16, dtype=torch.float64), atol=1e-10)
+
+
+def test_pictures_are_read_as_they_were_written():
+    pixels = torch.rand(3, 64, generator=torch.Generator().manual_seed(0)) * 16
+    words = " ".join(map(_hetero.picture, pixels.tolist()))
+    found = _hetero.shades(words)
+    assert found.shape == (3, 8, 8)
+    assert np.abs(found.reshape(3, 64) - (pixels.numpy() / 8 - 1)).max() <= 1 / 15 + 1e-6
+
+
+def test_the_rows_of_a_run(run):
+    assert [(row["direction"], row["method"]) for row in run.rows] == [
+        (direction, method)
+        for direction in ("right from left", "left from right")
+        for method in ("random", "test", "search")
+    ]
+    away = [row["distance"] for row in run.rows]
+    assert away[0] >= away[1] >= away[2]
+    assert away[3] >= away[4] >= away[5]
+    assert all(row["further"] == 0 and row["stored"] == 100 for row in run.rows)
+    assert len({round(row["entropy"], 12) for row in run.rows}) == 1
+    assert list(RECIPES["eam.hetero"].figures(run.rows)) == [
+        "figure",
+        "figure-distance",
+        "figure-right",
+        "figure-left",
+    ]
+
+
+def test_a_run_in_which_every_cue_is_rejected():
+    given = {"levels": 64, "pairs": 20, "iota": 0, "cues": 10}
+    rows = runner.run(RECIPES["eam.hetero"], given=given).rows
+    assert {row["recalled"] for row in rows} == {0}
+    assert {row["right"] for row in rows} == {None}
+    assert "figure" in RECIPES["eam.hetero"].figures(rows)
