@@ -358,7 +358,8 @@ class HeteroEntropicMemory(Pairs):
                 for one in stored.levels
             ]
             chance = torch.stack(picked, -1) if picked else logs.new_zeros(len(logs), 0)
-            parts.append(torch.where(_whole(plane).unsqueeze(-1), chance.exp(), 0.0))
+            possible = _whole(plane).unsqueeze(-1) & stored.known.all(-1)
+            parts.append(torch.where(possible, chance.exp(), 0.0))
         shape = (*given.batch, len(stored.levels))
         return torch.cat(parts).to(self.dtype).reshape(shape)
 
