@@ -48,6 +48,7 @@ def split(name, seed=0, hold=0.2):
     return x[order[cut:]], x[order[:cut].sort().values]
 
 
+@pytest.mark.untyped
 def test_a_table_words_and_a_report(command, tmp_path):
     code, out, error = command("iris", "--samples", "3")
     assert (code, error) == (0, "")
@@ -75,6 +76,7 @@ def test_a_table_words_and_a_report(command, tmp_path):
     assert all(text in page for text in ("Strangest rows", "Rows drawn from each memory"))
 
 
+@pytest.mark.untyped
 def test_one_json_object_that_is_the_same_again(plain, command):
     line = ("wine", "--json", "--out", "here", "--seed", "3")
     (code, out, _), (_, again, _) = command(*line), command(*line)

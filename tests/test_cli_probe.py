@@ -120,6 +120,7 @@ def texts(tmp_path):
     return path
 
 
+@pytest.mark.untyped
 def test_an_encoder(command, bert, texts, tmp_path):
     code, out, _ = command(bert, "--text", texts, "--out", tmp_path / "out")
     assert code == 0
@@ -488,6 +489,7 @@ def test_a_tokenizer_that_cannot_pad_is_refused(bert):
         loaded.batches(TEXTS, 2)
 
 
+@pytest.mark.untyped
 def test_the_same_seed_finds_the_same(bert):
     loaded = probing.load(str(bert))
     plan = probing.Plan(replace=("matched",), controls=True)

@@ -163,6 +163,7 @@ def test_rules_that_do_not_say_so_do_not_scale():
     assert not any(rule.scales for rule in rules)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("rule", [*SCALES, Sink(Softmax(0.7), -3.0)], ids=repr)
 @pytest.mark.parametrize(
     "similarity", [closeness, dot, cosine, manhattan], ids=lambda one: one.__name__

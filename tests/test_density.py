@@ -101,6 +101,7 @@ def test_kernels_integrate_to_one_in_the_plane(shape):
     assert plane(Density(kernels(rows, 0.8, shape, PRIOR))) == pytest.approx(1, abs=2e-4)
 
 
+@pytest.mark.untyped
 def test_a_modern_hopfield_network_is_a_mixture_in_which_long_patterns_are_more_probable():
     beta, rows = 1.3, normal(5, 2)
     memory = kanerva.modern_hopfield(2, beta, dtype=torch.float64)

@@ -416,6 +416,7 @@ def digits():
     return torch.tensor(sklearn.load_digits().data / 16)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(("sigma", "share"), [(0.1, 1.0), (0.3, 0.82), (0.5, 0.40), (1.0, 0.06)])
 def test_noised_digits_are_recalled(digits, sigma, share):
     places = torch.randperm(1797, generator=torch.Generator().manual_seed(0))[:500]

@@ -220,6 +220,7 @@ def test_gradients_dtypes_and_parameters():
     assert x.grad.abs().sum() > 0
 
 
+@pytest.mark.untyped
 def test_likelihoods_pass_through_models():
     covariance = torch.diag(torch.tensor([0.5, 2.0])).double()
     mean = torch.tensor([0.3, -0.2]).double()

@@ -58,6 +58,7 @@ def test_stored_rows_have_the_density_of_their_mixture(bandwidth):
     assert (wanted - denoise.log_prob(x, 0.3)).abs().max() < 1e-9
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("bandwidth", [0.0, 0.4])
 def test_the_closed_trace_of_stored_rows_is_that_of_gradients(bandwidth):
     memory = density.kernel(dim=3, bandwidth=1.0, dtype=torch.float64)
@@ -138,6 +139,7 @@ def test_shapes_and_dtypes_are_kept_without_gradients():
     assert diffusion.log_likelihood(denoise, torch.zeros(0, 2), sigmas).shape == (0,)
 
 
+@pytest.mark.untyped
 def test_a_first_sigma_near_the_data_is_named():
     mean = torch.tensor([30.0, 0.0]).double()
     denoise, x = diffusion.gaussian(mean, torch.eye(2).double()), mean + normal(5, 2)

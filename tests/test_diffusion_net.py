@@ -204,6 +204,7 @@ def test_what_is_given_stays_as_it_is():
     assert all(weight.grad is None for weight in found.parameters())
 
 
+@pytest.mark.untyped
 def test_the_default_net_fits_the_data():
     net = train(DATA.double(), 1, seed=3)
     assert isinstance(net, Net)
@@ -240,6 +241,7 @@ class StoppedError(Exception):
     pass
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("net", [None, Net(3, width=8, energy=True, data_sigma=1.0), Odd()])
 @pytest.mark.parametrize("at", [1, 13, 29])
 def test_a_stopped_training_ends_with_the_same_bytes(net, at, tmp_path):

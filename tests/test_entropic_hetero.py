@@ -534,6 +534,7 @@ def test_numbers_outside_a_quantiser_may_be_unknown():
     assert memory.project([0.0, 9.0]).tolist() == [[0, 1, 0]]
 
 
+@pytest.mark.untyped
 def test_the_laws_of_memories_hold():
     ends = {"quantiser": Quantiser(3, -1.0, 1.0), "value_quantiser": Quantiser(2, -1.0, 1.0)}
     laws = kanerva.check_memory(HeteroEntropicMemory(6, 3, 4, 2, **ends))
@@ -698,6 +699,7 @@ def test_projections_beyond_the_budget_are_refused():
                 verb(keys)
 
 
+@pytest.mark.untyped
 def test_types_of_errors():
     memory, keys, _ = filled()
     with pytest.raises(InputTypeError):

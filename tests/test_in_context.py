@@ -179,6 +179,7 @@ def test_long_chains_with_the_noise_of_temperature_one_sample_the_density():
     assert abs(found.var().item() - 1 / (1 - rate / 2)) < 0.04
 
 
+@pytest.mark.untyped
 def test_training_learns_and_follows_the_seed():
     one, other = InContext(2, 16, seed=1), InContext(2, 16, seed=1)
     losses, again = (fit_in_context(model, clusters, 60, seed=2) for model in (one, other))
@@ -356,6 +357,7 @@ def test_bad_input_gets_the_sentence(call, sentence):
 # The recipe
 
 
+@pytest.mark.untyped
 def test_the_measures_agree_with_plain_ones():
     source = torch.Generator().manual_seed(3)
     few = _context.mixtures(5, 8, source)

@@ -10,6 +10,7 @@ from kanerva.lab.papers import RECIPES
 from kanerva.lab.papers.burns2024 import _flow, _graphs, _memories
 
 
+@pytest.mark.untyped
 def test_short_steps_follow_the_flow():
     source = torch.Generator().manual_seed(0)
     patterns = _memories.uniform(6, 200, source)

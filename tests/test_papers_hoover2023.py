@@ -142,6 +142,7 @@ def test_the_energy_rises_by_the_entropy_as_the_noise_falls(data):
     torch.testing.assert_close(slope, plain.slope(x, 0.5), atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.untyped
 def test_terms_of_the_energy_add_up():
     rows = _energies.stored("plane")
     steps = [row for row in _energies.annealed(rows, 0) if row["kind"] == "step"]
@@ -248,6 +249,7 @@ def test_the_memory_starts_half_way_to_a_neighbour(digits):
     assert (found["low"] / found["high"]) ** (1 / (found["steps"] - 1)) >= 0.9
 
 
+@pytest.mark.untyped
 def test_the_memory_recalls_as_often_as_the_nearest_row(digits):
     memory = ENTRIES["diffusion"].build(64, **parameters(measure(digits.rows.float())))
     memory.write(digits.rows.float())

@@ -23,6 +23,7 @@ def test_where_a_curve_first_meets_the_diagonal():
     assert critical.crossing(range(0, 31, 10), [0, 5, 15, 25]) is None
 
 
+@pytest.mark.untyped
 def test_the_mean_distance_of_the_nearest_of_a_million_is_exact_and_not_the_quantile():
     row = next(overlap.nearest.measure(1000, 451, 10**6, points=2))
     within, mean, count = 0, 0, 1
@@ -38,6 +39,7 @@ def test_the_mean_distance_of_the_nearest_of_a_million_is_exact_and_not_the_quan
     assert row["quantile"] == pytest.approx(424.84, abs=0.005)
 
 
+@pytest.mark.untyped
 def test_locations_shared_are_counted_one_by_one():
     source = torch.Generator().manual_seed(0)
     addresses = kanerva.bits.Packed.random(4000, 12, seed=source)
@@ -49,6 +51,7 @@ def test_locations_shared_are_counted_one_by_one():
         assert count == pytest.approx(exact[distance], rel=0.05)
 
 
+@pytest.mark.untyped
 def test_a_clean_hopfield_read_errs_as_often_as_enumeration_says():
     bits, patterns = 3, 3
     vectors = list(itertools.product((-1.0, 1.0), repeat=bits))

@@ -25,6 +25,7 @@ def test_rounded_counts_keep_the_mean_and_spread_by_less_than_one():
         assert not torch.equal(drawn, counts(query, keys))  # anew each time
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("algorithm", ["sdm_rounded", "continuous_rounded"])
 def test_rounded_counts_are_drawn_alike_on_any_number_of_threads(algorithm):
     directions = algorithm == "continuous_rounded"
@@ -49,6 +50,7 @@ def test_rounded_counts_are_drawn_alike_on_any_number_of_threads(algorithm):
         torch.testing.assert_close(reads(threads, budget), first, rtol=0, atol=1e-5)
 
 
+@pytest.mark.untyped
 def test_ties_of_rounded_counts_cost_what_a_simulation_loses():
     draw = np.random.default_rng(0)
     shared = np.exp(theory.circle.log_fraction(64, 15)) * 1e5

@@ -58,6 +58,7 @@ def test_clusters_are_around_directions_at_right_angles():
     assert (unit @ unit.T - torch.eye(3)).abs().max() < 0.02
 
 
+@pytest.mark.untyped
 def test_regimes_of_other_draws():
     for seed in (1, 2):
         drawn = _sphere.clusters(3, 60, 16, 60.0, seed)

@@ -324,7 +324,8 @@ class EntropicMemory(Register):
         for places, seen in _recall.rows(given.places.round(), given.known, width=self.levels):
             logs = self.spread.forward(places, seen, self.counts).log().clamp(min=NEVER)
             parts.append((logs.flatten(1) @ marks.mT).exp())
-        chance = torch.where(found.accepted.unsqueeze(-1), torch.cat(parts), 0.0)
+        possible = found.accepted.unsqueeze(-1) & stored.known.all(-1)  # no level, no chance
+        chance = torch.where(possible, torch.cat(parts), 0.0)
         return chance.to(self.dtype).reshape(*given.batch, len(stored.levels))
 
     @door

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int, Int64
 from torch import Tensor
 
 from kanerva._core import checks
@@ -20,7 +20,7 @@ __all__ = [
     "thinned",
 ]
 
-Counts = Int64[Tensor, "levels columns"]
+Counts = Int[Tensor, "levels columns"]
 POLICIES = ("pass", "fail")
 # Numbers of keys that are counted at once: a few that stay in the caches are faster than many.
 TOGETHER = 2**18
@@ -102,7 +102,7 @@ def added(
     return counts + times * found.reshape(rows, columns)
 
 
-def means(counts: Int64[Tensor, "levels columns"]) -> Float64[Tensor, "columns"]:
+def means(counts: Counts) -> Float64[Tensor, "columns"]:
     """Return omega: the mean count of the cells of each column that are not 0; 0 without these."""
     marked = (counts > 0).sum(-2)
     return counts.sum(-2).double() / marked.clamp(min=1)

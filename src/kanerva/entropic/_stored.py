@@ -260,7 +260,7 @@ class Register(Inputs):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         new, most = state_dict.get(prefix + "counts"), self.cap or math.inf
         whole = isinstance(new, Tensor) and not new.is_floating_point()
-        if new is not None and not (whole and bool(((new >= 0) & (new <= most)).all())):
+        if new is not None and not (whole and bool(((new >= 0) & (new.long() <= most)).all())):
             must, do = f"whole numbers from 0 to {most}", "load the state of a memory like this one"
             refuse("counts", new, must=must, do=do)
         super()._load_from_state_dict(state_dict, prefix, *args)

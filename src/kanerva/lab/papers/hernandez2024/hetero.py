@@ -10,13 +10,7 @@ from kanerva.lab.recipe import Check, Row, grid, recipe
 
 __all__ = ["hetero"]
 
-SOURCE = """@misc{morales2024,
-  author = {Morales, Rafael and Pineda, Luis A.},
-  title = {Entropic Hetero-Associative Memory},
-  year = {2024},
-  eprint = {2411.02438},
-  archiveprefix = {arXiv}
-}"""
+SOURCE = "morales2024"
 SEPARATE = "measured with separate code, one run"
 LAW = "law of the method"
 LEFT, RIGHT = "left from right", "right from left"
