@@ -35,7 +35,15 @@ from kanerva.lab.papers.burns2024 import images as images2024
 from kanerva.lab.papers.burns2024 import range as reach
 from kanerva.lab.papers.charikar2002 import codes, neurons
 from kanerva.lab.papers.henry2020 import gpt2, language, noise, retrieval, vision
-from kanerva.lab.papers.hernandez2024 import classes, hetero
+from kanerva.lab.papers.hernandez2024 import (
+    chains,
+    classes,
+    fills,
+    hetero,
+    kinds,
+    sizes,
+    tolerance,
+)
 from kanerva.lab.papers.hoover2023diffusion import denoiser, energy, generate, mask
 from kanerva.lab.papers.hoover2023diffusion import recall as recall2023
 from kanerva.lab.papers.jaeckel1989 import designs
@@ -146,6 +154,11 @@ MODULES = (
     transition,
     classes,
     hetero,
+    sizes,
+    fills,
+    tolerance,
+    chains,
+    kinds,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 

@@ -207,7 +207,7 @@ def register(
         "quantiser": quantised(stored, levels),
     } | limits
     memory = EntropicMemory(stored.shape[1], levels, dtype=torch.float64, **made)
-    memory.write(stored[: int(share * len(stored))])
+    memory.write(stored[: round(share * len(stored))])
     return memory
 
 

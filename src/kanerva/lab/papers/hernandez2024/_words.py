@@ -1,0 +1,34 @@
+"""Parameters, names and sources that several recipes on entropic memories share."""
+
+from typing import Annotated
+
+__all__ = [
+    "CLASSIFIER",
+    "DEFINED",
+    "FEATURES",
+    "LAW",
+    "NAMES",
+    "SEPARATE",
+    "SEPARATELY",
+    "Features",
+    "Folds",
+    "Levels",
+    "Sigma",
+    "Xi",
+]
+
+Features = Annotated[str, "raw for 64 pixels from 0 to 16, pca for 32 principal components"]
+Levels = Annotated[int, "number m of levels, the rows of the register"]
+Folds = Annotated[int, "number of folds of the ten, from the first on"]
+Sigma = Annotated[float, "spread sigma of a recall, as a share of the levels: s = sigma m levels"]
+Xi = Annotated[int, "number xi of columns of an accepted cue that may mismatch"]
+
+FEATURES = ("raw", "pca")
+NAMES = {"raw": "raw pixels", "pca": "32 principal components"}
+CLASSIFIER = "classifier alone"
+
+# Where an expected number comes from.
+DEFINED = "by definition"
+LAW = "law of the method"
+SEPARATE = "measured with separate code"
+SEPARATELY = "measured with two separate codes"
