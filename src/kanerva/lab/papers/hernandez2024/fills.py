@@ -100,7 +100,7 @@ def fills(
     digits: ``stored`` says how many. The ends of the levels are always those of the whole part.
 
     A register with little in it rejects: of raw digits in 4 levels 1.5 % are accepted after 7
-    stored digits, 65 % after 29 and 98.7 % after 359. More levels need more: with 16 levels nothing
+    stored digits, 67 % after 29 and 98.7 % after 359. More levels need more: with 16 levels nothing
     is accepted before 57 digits are stored, and 53 % after 115. Precision stays near that of the
     classifier on the bare cue wherever cues are accepted, so what is stored does not disturb what
     is recalled; with few answers it is uncertain. Entropy rises fast and then stays: in 4 levels
