@@ -1,43 +1,12 @@
 """The publications on which this library is based, and their BibTeX entries."""
 
-from typing import NamedTuple
-
 from kanerva._core import checks
 from kanerva._core.errors import door
 from kanerva.lab._cited import MEMORIES
+from kanerva.lab._entropic import ENTROPIC
+from kanerva.lab._source import Source
 
 __all__ = ["MEMORIES", "SOURCES", "Source", "bibtex", "is_bibtex", "short"]
-
-
-class Source(NamedTuple):
-    """A publication.
-
-    * ``kind``: of BibTeX entry: ``"book"``, ``"article"``, ``"inproceedings"``,
-      ``"incollection"``, ``"phdthesis"`` or ``"misc"``.
-    * ``authors``: with ``and`` between.
-    * ``title``, ``year``.
-    * ``where``: the book, journal or conference, or the publisher of a book.
-    * ``more``: further fields, such as volume, pages and arXiv number.
-    """
-
-    kind: str
-    authors: str
-    title: str
-    year: int
-    where: str
-    more: dict[str, str]
-
-    def short(self) -> str:
-        """Return its name in running text.
-
-        Example:
-            >>> from kanerva.lab.citations import SOURCES
-            >>> SOURCES["bricken2021"].short()
-            'Bricken and Pehlevan 2021'
-        """
-        names = [author.split(",")[0] for author in self.authors.split(" and ")]
-        authors = " and ".join(names) if len(names) < 3 else f"{names[0]} and others"
-        return f"{authors} {self.year}"
 
 
 VENUES = {
@@ -297,55 +266,7 @@ SOURCES = {
         "",
         {"eprint": "2508.10925", "archiveprefix": "arXiv"},
     ),
-    "pineda2021": Source(
-        "article",
-        "Pineda, Luis A. and Fuentes, Gibr{\\'a}n and Morales, Rafael",
-        "An Entropic Associative Memory",
-        2021,
-        "Scientific Reports",
-        {"volume": "11", "pages": "6948", "eprint": "2009.13058", "archiveprefix": "arXiv"},
-    ),
-    "morales2022": Source(
-        "article",
-        "Morales, Rafael and Hern{\\'a}ndez, No{\\'e} and Cruz, Ricardo and Cruz, Victor D. and "
-        "Pineda, Luis A.",
-        "Entropic Associative Memory for Manuscript Symbols",
-        2022,
-        "PLOS ONE",
-        {"volume": "17", "number": "8", "pages": "e0272386"},
-    ),
-    "pineda2022": Source(
-        "article",
-        "Pineda, Luis A. and Morales, Rafael",
-        "Weighted Entropic Associative Memory and Phonetic Learning",
-        2022,
-        "Scientific Reports",
-        {"volume": "12", "pages": "16703"},
-    ),
-    "pineda2023": Source(
-        "article",
-        "Pineda, Luis A. and Morales, Rafael",
-        "Imagery in the Entropic Associative Memory",
-        2023,
-        "Scientific Reports",
-        {"volume": "13", "doi": "10.1038/s41598-023-36761-6"},
-    ),
-    "hernandez2024": Source(
-        "misc",
-        "Hernandez, Noe and Morales, Rafael and Pineda, Luis A.",
-        "Entropic Associative Memory for Real World Images",
-        2024,
-        "",
-        {"eprint": "2405.12500", "archiveprefix": "arXiv"},
-    ),
-    "morales2024": Source(
-        "misc",
-        "Morales, Rafael and Pineda, Luis A.",
-        "Entropic Hetero-Associative Memory",
-        2024,
-        "",
-        {"eprint": "2411.02438", "archiveprefix": "arXiv"},
-    ),
+    **ENTROPIC,
 }
 
 
