@@ -1,5 +1,6 @@
 """Codes of data: their distances, decoding, files and errors, against closed forms."""
 
+import copy
 import itertools
 import math
 
@@ -418,6 +419,7 @@ def test_wrong_arguments_of_learned_codes(digits, tmp_path):
         (lambda: coder.fit(digits, labels.tolist()), "labels must be an int64 tensor"),
         (lambda: coder.fit(digits, progress=3), "progress must be a function or None"),
         (lambda: coder.encode(digits[:, :9]), "x must be a"),
+        (lambda: codec.PCA(2).fit(digits).encode(digits * 3e38), "x must be small enough for"),
         (lambda: coder.decode(digits), "code must be a"),
         (lambda: coder.classify(digits[:3, :4]), "classifier, but it was fitted without labels"),
         (lambda: codec.Autoencoder((8, 8), 4).classify(digits), "codec must be fitted"),
@@ -449,3 +451,18 @@ def test_a_damaged_file_of_a_learned_code(digits, tmp_path):
     )
     with pytest.raises(kanerva.InputFileError, match="path must be the file of a codec"):
         codec.load(path)
+
+
+def test_fits_without_gradients_and_under_another_default_dtype(digits):
+    expected = codec.Autoencoder((8, 8), 4, epochs=1, seed=2).fit(digits[:60]).encode(digits[:9])
+    with torch.inference_mode():
+        inside = codec.Autoencoder((8, 8), 4, epochs=1, seed=2).fit(digits[:60] * 1)
+    assert torch.equal(inside.encode(digits[:9]), expected)
+    torch.set_default_dtype(torch.float64)
+    try:
+        wide = codec.Autoencoder((8, 8), 4, epochs=1, seed=2).fit(digits[:60].double())
+        assert torch.equal(wide.encode(digits[:9]), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    again = copy.deepcopy(wide)
+    assert torch.equal(again.fit(digits[:60]).encode(digits[:9]), expected)

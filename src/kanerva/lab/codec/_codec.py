@@ -118,10 +118,11 @@ class Codec(ABC):
             depend on the other rows.
 
         Raises:
-            InputError: the codec is not fitted, or the rows have another length.
+            InputError: the codec is not fitted, or the rows have another length, or their codes
+                exceed float32.
         """
         rows = self._rows("x", x, self.fitted["mean"].shape[0] if self.fitted else 0)
-        return self._encode(rows).reshape(*x.shape[:-1], -1)
+        return _held("x", self._encode(rows)).reshape(*x.shape[:-1], -1)
 
     @door("Codec.decode")
     def decode(self, code: Float[Tensor, "*batch code"]) -> Float[Tensor, "*batch n"]:
@@ -134,10 +135,11 @@ class Codec(ABC):
             ``(..., n)`` float32; -1/+1 where the fitted data are bits.
 
         Raises:
-            InputError: the codec is not fitted, or the codes have another length.
+            InputError: the codec is not fitted, or the codes have another length, or what they
+                stand for exceeds float32.
         """
         rows = self._rows("code", code, self.length or 0)
-        decoded = self._decode(rows).float()
+        decoded = _held("code", self._decode(rows).float())
         if self.fitted["binary"]:
             decoded = torch.where(decoded >= 0, 1.0, -1.0)
         return decoded.reshape(*code.shape[:-1], -1)
@@ -202,6 +204,14 @@ class Codec(ABC):
     @abstractmethod
     def _decode(self, code: Float[Tensor, "rows code"]) -> Tensor:
         """Decode checked rows; signs are taken where the data are bits."""
+
+
+def _held(name: str, found: Tensor) -> Tensor:
+    """Return what was computed if float32 holds it."""
+    if not arrays.sound(found):
+        must, do = "small enough for float32", "scale the numbers down"
+        refuse(name, must=must, got="numbers whose result is infinite", do=do)
+    return found
 
 
 def _floating(name: str, value: Tensor) -> Tensor:
