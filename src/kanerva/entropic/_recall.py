@@ -6,15 +6,19 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
+from kanerva import bits
+from kanerva._core import arrays
 from kanerva._core.settings import settings
-from kanerva._engine.draws import chances, pick
-from kanerva._engine.scores import SCORE_BYTES
+from kanerva._engine.draws import chances
+from kanerva._engine.scores import SCORE_BYTES, learns
 from kanerva.entropic._spread import Spread
 
-__all__ = ["draw", "mean", "rows"]
+__all__ = ["draw", "hashes", "mean", "rows"]
 
 # Bytes of temporaries of one piece of work: a few that stay in the caches are faster than many.
 NEAR = 2**24
+# Numbers that are hashed or searched at once, for the same reason.
+CLOSE = 2**17
 
 Levels = Int64[Tensor, "b columns"]
 Known = Bool[Tensor, "b columns"]
@@ -32,11 +36,17 @@ def mean(
     places: Float64[Tensor, "b columns"],
     known: Known,
 ) -> tuple[Float64[Tensor, "b columns"], Bool[Tensor, "columns"]]:
-    """Return the mean level of each column, and in which columns none was seen."""
-    levels = torch.arange(len(counts), dtype=places.dtype, device=places.device)
-    cut = rows(places, known, width=len(counts))
-    parts = [spread.forward(some, seen, counts) @ levels for some, seen in cut]
-    return torch.cat(parts), ~(counts > 0).any(0)
+    """Return the mean level of each column, and in which columns none was seen.
+
+    Where there are more cues than levels, and each lies on one, the means are tabulated as in
+    ``draw``; a gradient needs the cues themselves.
+    """
+    count, unseen = len(counts), ~(counts > 0).any(0)
+    if len(places) <= count + 1 or arrays.tracing() or learns(places) or not _whole(spread, places):
+        return _means(spread, counts, places, known), unseen
+    columns = torch.arange(counts.shape[1], device=counts.device)
+    table = _means(spread, counts, *_grid(count, columns))
+    return table.gather(0, torch.where(known, places.round().long(), count)), unseen
 
 
 def draw(
@@ -68,6 +78,31 @@ def draw(
     return torch.cat(parts, -1)
 
 
+def hashes(levels: Levels, seed: int) -> Int64[Tensor, "b"]:
+    """Hash the levels of cues, -1 where not known: the start of their draws."""
+    some = torch.split(levels, max(1, CLOSE // max(1, levels.shape[-1])))
+    return torch.cat([bits.fingerprint(part, seed) for part in some])
+
+
+def _whole(spread: Spread, places: Float64[Tensor, "b columns"]) -> bool:
+    """Tell whether the level that is nearest to each cue is all that a spread needs."""
+    return spread.rounds or bool((places == places.round()).all())
+
+
+def _means(
+    spread: Spread,
+    counts: Int64[Tensor, "levels columns"],
+    places: Float64[Tensor, "b columns"],
+    known: Known,
+) -> Float64[Tensor, "b columns"]:
+    """Return the mean level of each column for each cue."""
+    levels = torch.arange(len(counts), dtype=places.dtype, device=places.device)
+    cut = rows(places, known, width=len(counts))
+    # Each mean is a sum of its own, which does not depend on the other cues.
+    parts = [(spread.forward(some, seen, counts) * levels).sum(-1) for some, seen in cut]
+    return torch.cat(parts)
+
+
 def _fits(width: int) -> int:
     """Return how many rows of ``width`` numbers are worked on at once."""
     return max(1, min(settings.budget, NEAR) // (SCORE_BYTES * width))
@@ -89,10 +124,27 @@ def _searched(
     which: Int64[Tensor, "draws"],
     part: Int64[Tensor, "columns"],
 ) -> Int64[Tensor, "draws b columns"]:
-    """Search the row of each cue, a few cues at a time."""
-    size = _fits(len(which) * max(1, len(part)))
+    """Search the row of each cue for the first sum above a share of the last, a few cues at a time.
+
+    The range of a search is halved, with one look into the table a step. A level without weight is
+    never found; -1 stands where the last sum is 0.
+    """
+    count, total = table.shape[-1], table[:, -1]
+    # Rounding may take a share to the total, which no sum exceeds.
+    flat = torch.where(table == total.unsqueeze(-1), torch.inf, table).reshape(-1)
+    void = arrays.tracing() or not bool((total > 0).all())
+    size = max(1, min(CLOSE, settings.budget // SCORE_BYTES) // (len(which) * max(1, len(part))))
     found = []
     for own, some in zip(torch.split(place, size), torch.split(hashed, size), strict=True):
-        chance = chances(some, which, part + 1)
-        found.append(pick(table, own.expand(chance.shape), chance))
+        row = own.reshape(-1)
+        whole = total[row]
+        share = (chances(some, which, part + 1).reshape(len(which), -1) * whole).reshape(-1)
+        first = (row * count).repeat(len(which))
+        at, left = first.clone(), count
+        while left > 1:
+            half = left // 2
+            at.add_(flat[half - 1 :].index_select(0, at) <= share, alpha=half)
+            left -= half
+        level = (at - first).reshape(len(which), *own.shape)
+        found.append(torch.where(whole.reshape(own.shape) > 0, level, -1) if void else level)
     return torch.cat(found, 1)

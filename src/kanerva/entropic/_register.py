@@ -108,9 +108,14 @@ def means(counts: Counts) -> Float64[Tensor, "columns"]:
     return counts.sum(-2).double() / marked.clamp(min=1)
 
 
-def thinned(counts: Counts, iota: float) -> Bool[Tensor, "levels columns"]:
+def thinned(
+    cells: Int64[Tensor, "rows columns"], iota: float, omega: Float64[Tensor, "columns"]
+) -> Bool[Tensor, "rows columns"]:
     """Return which cells are marked, without those below iota times the mean of their column."""
-    return (counts > 0) & (counts >= iota * means(counts))
+    marked = cells > 0
+    if iota > 0:
+        marked &= cells >= iota * omega
+    return marked
 
 
 def entropies(counts: Counts) -> Float64[Tensor, "columns"]:
@@ -126,10 +131,12 @@ def recognised(
     given: Limits,
 ) -> Recognition:
     """Compare cues with a register; the thinned table decides on mismatches alone."""
-    seen = thinned(counts, given.iota).gather(0, levels)
-    fails = ~seen & known if given.undefined == "pass" else ~(seen & known)
-    mismatches = fails.sum(-1)
-    weight = torch.where(known, counts.gather(0, levels), 0).sum(-1).double() / levels.shape[-1]
-    mean = means(counts).mean().expand(weight.shape)
+    omega = means(counts)
+    # What is not known has no count, and is marked nowhere.
+    touched = torch.where(known, counts.gather(0, levels), 0)
+    fails = ~thinned(touched, given.iota, omega)
+    mismatches = (fails & known if given.undefined == "pass" else fails).sum(-1)
+    weight = touched.sum(-1).double() / levels.shape[-1]
+    mean = omega.mean().expand(weight.shape)
     accepted = (mismatches <= given.xi) & (weight >= given.kappa * mean)
     return Recognition(accepted, mismatches, weight, mean)

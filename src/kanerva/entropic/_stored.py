@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from kanerva import bits
 from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
 from kanerva._core.errors import door, refuse
@@ -236,8 +235,9 @@ class Register(Inputs):
 
     def _drawn(self, given: Cues, accepted: Tensor, seed: int, which: Tensor) -> Tensor:
         """Draw recalls ``(draws, b, columns)`` of cues, in the unit of the data."""
-        hashed = bits.fingerprint(torch.where(given.known, given.levels, -1), seed)
-        parts = (given.levels, given.known, hashed, which)
+        levels = given.levels
+        hashed = _recall.hashes(torch.where(given.known, levels, -1), seed)
+        parts = (levels, given.known, hashed, which)
         drawn = _recall.draw(self.spread, self.counts, *parts)
         return self._emptied(drawn.double(), ~accepted.unsqueeze(-1) | (drawn < 0), given)
 
