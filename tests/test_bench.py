@@ -25,6 +25,7 @@ TITLES = (
     "Pruned reads",
     "The nearest pattern",
     "A density",
+    "Registers of counts",
     "Codes of data",
     "Training of attention",
 )
@@ -40,6 +41,7 @@ RACES = (
     "encode",
     "linked",
     "diffusion",
+    "entropic",
     "train",
 )
 

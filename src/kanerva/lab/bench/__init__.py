@@ -20,6 +20,7 @@ from kanerva.lab import report
 from kanerva.lab.bench import (
     _codes,
     _diffusion,
+    _entropic,
     _limits,
     _linked,
     _machine,
@@ -93,6 +94,7 @@ OPERATIONS = {
     "density": Operation("density", _reads.density, _one),
     "linked": Operation("reads with links", _linked.linked, _one),
     "diffusion": Operation("the exact denoiser", _diffusion.denoised, lambda sizes: 2),
+    "entropic": Operation("registers of counts", _entropic.entropic, lambda sizes: 3),
     "encode": Operation("codes of data", _codes.encode, _one),
     "train": Operation("training of attention", _training.train, _one),
     "million": Operation("a million patterns", _special.million, _one),

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from kanerva.lab.bench._codes import PRODUCT
 from kanerva.lab.bench._diffusion import DENOISED, FILED, NUMPY, READ, SAMPLED
+from kanerva.lab.bench._entropic import ATTENDED, FEWER, LOOP, RECALLED, RECOGNISED
+from kanerva.lab.bench._entropic import READ as REGISTER
 from kanerva.lab.bench._linked import UNLINKED
 from kanerva.lab.bench._measure import Row
 from kanerva.lab.bench._patterns import BATCHED, SINGLE
@@ -236,6 +238,27 @@ ASKED = (
         "at least",
         "times as fast as NumPy",
         _than("diffusion", SAMPLED, NUMPY, faster=True),
+    ),
+    *(
+        Asked(
+            f"{what} of a register of counts",
+            bound,
+            "at least",
+            f"times as fast as {other}",
+            _than("entropic", name, other, faster=True),
+        )
+        for what, name, bound, other in (
+            ("recognition", RECOGNISED, 50.0, LOOP),
+            ("recall", RECALLED, 50.0, LOOP),
+            ("read", REGISTER, 5.0, ATTENDED),
+        )
+    ),
+    Asked(
+        "recall of a register that holds much",
+        1.2,
+        "at most",
+        "times that of one that holds little",
+        _than("entropic", RECALLED, FEWER),
     ),
     Asked(
         "encoding 100,000 rows of 784 numbers in 2,048 bits",

@@ -36,12 +36,15 @@ class Route(NamedTuple):
     * ``call``: run the operation once.
     * ``check``: run the operation once and return the error of the answer.
     * ``ours``: True for kanerva.
+    * ``times``: how often a call is done for the whole work, where it does a part of it: its time
+      is multiplied by this number.
     """
 
     name: str
     call: Callable[[], Any]
     check: Callable[[], float]
     ours: bool = False
+    times: float = 1.0
 
 
 class Case(NamedTuple):
@@ -69,6 +72,11 @@ class Times(NamedTuple):
     high: float
     rounds: int
     peak: int | None
+
+    def of(self, times: float) -> "Times":
+        """Return the seconds of so many calls, one after another."""
+        median, low, high = (times * each for each in self[:3])
+        return self._replace(median=median, low=low, high=high)
 
 
 class Result(NamedTuple):
@@ -125,7 +133,8 @@ def compare(case: Case, seconds: float) -> tuple[list[Row], list[str]]:
             off = f"off by {error:.2g}, {case.allowed:g} allowed"
             notes.append(f"{route.name} gave another answer ({off}) and was not timed")
     good = [route for route in case.routes if route.name in errors]
-    times = rounds({route.name: route.call for route in good}, seconds)
+    found = rounds({route.name: route.call for route in good}, seconds)
+    times = {route.name: found[route.name].of(route.times) for route in good}
     peers = {route.name: times[route.name].median for route in good if not route.ours}
     best = min(peers, key=peers.__getitem__, default=None)
     rows = [

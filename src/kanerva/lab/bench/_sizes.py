@@ -17,6 +17,8 @@ class Sizes:
     * ``codes``: the numbers of rows, of their coordinates, and of the bits of a code.
     * ``training``: the numbers of texts, of places in each, and d, of an update of attention.
     * ``sampling``: the numbers of rows, of their coordinates, of samples, and of steps.
+    * ``register``: the numbers of columns, of levels, of objects that many and that few store, and
+      of cues, of a register of counts.
     * ``million``: the numbers of patterns and cues of the large recall.
     * ``growth``: the numbers of locations or patterns.
     * ``starts``: how many processes are started.
@@ -35,6 +37,7 @@ class Sizes:
     codes: tuple[int, int, int]
     training: tuple[int, int, int]
     sampling: tuple[int, int, int, int]
+    register: tuple[int, int, int, int, int]
     million: tuple[int, int]
     growth: tuple[int, ...]
     starts: int
@@ -55,6 +58,7 @@ SIZES = {
         codes=(100, 16, 64),
         training=(2, 8, 16),
         sampling=(400, 16, 6, 4),
+        register=(16, 4, 300, 30, 40),
         million=(600, 20),
         growth=(100, 1000),
         starts=1,
@@ -73,6 +77,7 @@ SIZES = {
         codes=(20_000, 784, 2048),
         training=(24, 64, 128),
         sampling=(20_000, 784, 256, 10),
+        register=(1024, 16, 12_000, 100, 1000),
         million=(1_000_000, 1000),
         growth=(1000, 10_000, 100_000),
         starts=1,
@@ -91,6 +96,7 @@ SIZES = {
         codes=(100_000, 784, 2048),
         training=(24, 64, 128),
         sampling=(60_000, 784, 1000, 20),
+        register=(1024, 16, 12_000, 100, 1000),
         million=(1_000_000, 1000),
         growth=(1000, 3162, 10_000, 31_623, 100_000, 316_228, 1_000_000),
         starts=3,

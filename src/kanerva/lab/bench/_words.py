@@ -73,6 +73,16 @@ WORDS = {
         "scores. N rows of d numbers in [0, 1], B queries. The limit: that of softmax reads. "
         "Checked: the formula in float64, for the first four queries.",
     ),
+    "entropic": (
+        "Registers of counts",
+        "`recognise`, `recall` and `read` of `entropic.EntropicMemory` with n columns of m "
+        "levels, N objects stored, and B cues, at s = m / 10. Recognition and recall stand beside "
+        "a loop in Python over the cells of the published algorithm, timed on four cues; a recall "
+        "also where few objects are stored. The read stands beside a softmax over all stored "
+        "objects for each column, timed on four columns. Checked: the mismatches, the levels that "
+        "the same uniform numbers draw, and the softmax in float64, each for the first four cues "
+        "or columns.",
+    ),
     "encode": (
         "Codes of data",
         "`Hyperplanes(k).encode` of rows of n random numbers, beside the product of these rows and "
