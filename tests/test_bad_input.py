@@ -32,6 +32,7 @@ from kanerva import (
     density,
     diffusion,
     dynamics,
+    entropic,
     estimators,
     functional,
     separation,
@@ -334,6 +335,92 @@ def of_diffusion() -> dict[str, Call]:
         calls[f"{name}.trace"] = Call(denoise.trace, (X, 0.5), lambda x, *_: x.shape[:-1])
     for verb in ("__call__", "trace", "score", "energy", "log_prob"):
         calls[f"Wiener.{verb}"] = Call(getattr(wiener, verb), (X, 0.5))
+    return calls
+
+
+LEVELS = torch.tensor([[0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 1.0, 3.0], [4.0, 1.0, 2.0, 0.0]])
+
+
+def register() -> entropic.EntropicMemory:
+    memory = entropic.EntropicMemory(4, 5)
+    memory.write(LEVELS)
+    return memory
+
+
+def marks() -> entropic.EntropicMemory:
+    quantiser = entropic.Quantiser.fit(X, 5, "column", (10, 90), "undefined")
+    options = {"spread": entropic.Triangular(), "cap": 1, "xi": 4, "undefined": "fail"}
+    memory = entropic.EntropicMemory(4, 5, quantiser=quantiser, empty="keep", **options)
+    memory.write(X)
+    return memory
+
+
+def classes() -> entropic.EntropicClasses:
+    memory = entropic.EntropicClasses(2, 4, 5, rule="likelihood", xi=1)
+    memory.write(LEVELS, torch.tensor([0, 0, 1]))
+    return memory
+
+
+def built(kind: Callable[..., Any], *first: int) -> Callable[..., Any]:
+    """Return a function of all arguments of an entropic memory, by place."""
+    names = ("spread", "iota", "kappa", "xi", "cap", "undefined", "quantiser", "empty", "dtype")
+
+    def make(*args: Any) -> Any:
+        head, rest = args[: len(first)], args[len(first) :]
+        return kind(*head, **dict(zip(names, rest, strict=True)))
+
+    return make
+
+
+def of_registers() -> dict[str, Call]:
+    """List entropic memories, their methods, and their parts."""
+    kept, labels = LEVELS > -1, torch.tensor([0, 0, 1])
+    options = (entropic.Gaussian(), 0.1, 0.5, 1, 9, "pass", None, "zero", torch.float32)
+    quantiser = entropic.Quantiser(5, X[0] - 3, X[0] + 3)
+    calls = {
+        "EntropicMemory": Call(built(entropic.EntropicMemory, 4, 5), (4, 5, *options)),
+        "EntropicClasses": Call(built(entropic.EntropicClasses, 2, 4, 5), (2, 4, 5, *options)),
+        "EntropicClasses rule": Call(
+            lambda rule: entropic.EntropicClasses(2, 4, 5, rule=rule), ("penalty",)
+        ),
+        "Gaussian": Call(entropic.Gaussian, (0.1,)),
+        "Quantiser": Call(entropic.Quantiser, (5, X[0] - 3, X[0] + 3, "clip")),
+        "Quantiser of numbers": Call(entropic.Quantiser, (5, -3.0, 3.0)),
+        "Quantiser.fit": Call(entropic.Quantiser.fit, (X, 5, "all", (1, 99), "undefined")),
+        "Quantiser.encode": Call(quantiser.encode, (X,), lambda x: x.shape),
+        "Quantiser.decode": Call(quantiser.decode, (LEVELS,), lambda x: x.shape),
+        "register write": Call(lambda k, known: register().write(k, known), (LEVELS, kept)),
+        "register forget": Call(lambda k, known: register().forget(k, known), (LEVELS, kept)),
+        "register settle": Call(lambda q, n: register().settle(q, steps=n), (LEVELS, 2)),
+        "register energy": Call(lambda q, known: register().energy(q, known), (LEVELS, kept)),
+        "marks fit": Call(lambda *a: marks().fit(*a), (X, "column", (0, 100), "clip")),
+        "classes write": Call(lambda *a: classes().write(*a), (LEVELS, labels, kept)),
+        "classes recognise": Call(lambda *a: classes().recognise(*a), (LEVELS, kept)),
+        "classes answer": Call(
+            lambda q, s, known: classes().answer(q, seed=s, known=known), (LEVELS, 0, kept)
+        ),
+    }
+    for make, cue in ((register, LEVELS), (marks, X)):
+        name = make.__name__
+        for verb in ("recognise", "weights", "read", "explain"):
+            calls[f"{name} {verb}"] = Call(
+                lambda q, known, m=make, v=verb: getattr(m(), v)(q, known), (cue, kept)
+            )
+        calls[f"{name} recall"] = Call(
+            lambda q, s, n, known, m=make: m().recall(q, seed=s, draws=n, known=known),
+            (cue, 0, 2, kept),
+            lambda q, s, n, known: (*(() if n is None else (int(n),)), *q.shape),
+        )
+        calls[f"{name} chain"] = Call(
+            lambda q, depth, s, f, m=make: m().chain(q, depth, seed=s, through=f),
+            (cue, 2, 0, None),
+        )
+    for make, cue in ((register, LEVELS), (marks, X), (classes, LEVELS)):
+        calls[f"{make.__name__} pattern_weights"] = Call(
+            lambda q, p, m=make: m().pattern_weights(q, p), (cue, cue)
+        )
+    for verb in ("read", "settle", "explain"):
+        calls[f"classes {verb}"] = Call(lambda q, v=verb: getattr(classes(), v)(q), (LEVELS,))
     return calls
 
 
@@ -714,6 +801,7 @@ CALLS = (
     | of_mixtures()
     | of_densities()
     | of_diffusion()
+    | of_registers()
     | of_parts()
     | of_energies()
     | of_functions()
