@@ -152,13 +152,13 @@ MODULES = (
     circle,
     slots,
     transition,
-    classes,
-    hetero,
     sizes,
     fills,
     tolerance,
+    classes,
     chains,
     kinds,
+    hetero,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 

@@ -1,6 +1,6 @@
 """The publications on entropic associative memories."""
 
-from kanerva.lab._source import Source
+from kanerva.lab.citations._source import Source
 
 __all__ = ["ENTROPIC"]
 
