@@ -38,9 +38,13 @@ from kanerva.lab.papers.henry2020 import gpt2, language, noise, retrieval, visio
 from kanerva.lab.papers.hernandez2024 import (
     chains,
     classes,
+    columns,
+    distributed,
     fills,
+    foreign,
     hetero,
     kinds,
+    objects,
     sizes,
     tolerance,
 )
@@ -159,6 +163,10 @@ MODULES = (
     chains,
     kinds,
     hetero,
+    columns,
+    distributed,
+    foreign,
+    objects,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
