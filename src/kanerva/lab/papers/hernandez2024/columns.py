@@ -121,7 +121,10 @@ def _pictures(rows: list[Row]) -> Any:
     "Heads of one column, and of more",
     "hernandez2024",
     "beyond the publication, whose memory has heads of one column",
-    quick=grid(width=WIDTHS, groups=("squares", "scattered")),
+    quick=[
+        *grid(width=WIDTHS, groups="squares"),
+        *grid(width=(1, 4, 16, 64), groups="scattered"),
+    ],
     paper=grid(width=WIDTHS, groups=GROUPS, fold=range(10)),
     checks=_checks(),
     draw=_draw,

@@ -88,8 +88,8 @@ def _classes(rows: list[Row]) -> dict[str, Any]:
     "hernandez2024",
     "on the claim that the memory is distributed; the publications print no numbers",
     quick=[
-        *grid(content="digits", levels=16, share=(0.0, 0.02, 0.05, 0.1, 0.2)),
-        *grid(content="random", levels=16, share=(0.0, 0.02, 0.05, 0.1, 0.2)),
+        *grid(content="digits", levels=16, share=(0.0, 0.05, 0.1, 0.2)),
+        *grid(content="random", levels=16, share=(0.05, 0.1, 0.2)),
     ],
     paper=grid(
         content=CONTENTS,
