@@ -101,8 +101,8 @@ def _entropy(rows: list[Row]) -> Any:
         *QUICK,
     ],
     paper=[
-        *grid(columns=32, levels=16, patterns=(5, 10, *PATTERNS, 160, 240), seed=range(5)),
-        *grid(columns=(16, 64), levels=(4, 16, 64), patterns=PATTERNS),
+        *grid(columns=32, levels=16, patterns=(5, 10, *PATTERNS, 160, 240), seed=range(3)),
+        *grid(columns=(16, 64), levels=(4, 16, 64), patterns=(20, 60, 120)),
         *[{"columns": n, "levels": m, "patterns": 0, "seed": 0} for n, m, _ in CAPACITIES],
     ],
     checks=_checks(),
@@ -126,8 +126,10 @@ def random(
     ``binary`` that of marks alone, in bits a column. Beside each, ``expected`` is the value of
     ``kanerva.theory.entropic``, and ``off`` the difference in standard errors over registers.
 
-    Theory and simulation agree within three standard errors everywhere. A register of 32 columns
-    and 16 levels accepts 0.08 of the random cues after 40 objects, 0.51 after 60, and 0.83 after
+    Theory and simulation agree within three standard errors for 32 columns of 16 levels. Of 186
+    comparisons in the paper size 10 differ by more than two, and two by more than three, 3.05 at
+    most; neither of these two differs as much with other draws. A register of 32 columns and
+    16 levels accepts 0.08 of the random cues after 40 objects, 0.51 after 60, and 0.83 after
     80: it fills within a few multiples of its levels. With one mismatch allowed these are 0.29,
     0.86 and 0.99. The entropy rises meanwhile from 3.70 to 3.86 of 4 bits, and that of marks from
     3.88 to 3.99. At a rate of one false cue in a hundred the capacity is 41 objects for 64 columns
