@@ -162,10 +162,10 @@ MODULES = (
     classes,
     chains,
     kinds,
-    hetero,
-    columns,
     distributed,
     foreign,
+    columns,
+    hetero,
     objects,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
