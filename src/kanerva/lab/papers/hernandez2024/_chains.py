@@ -132,7 +132,7 @@ def _halves(swapped: bool) -> tuple[_protocol.Digits, _protocol.Digits, Any]:
     return stored, unseen, machine.fit(learned.x.numpy(), learned.labels.numpy())
 
 
-def _apart(x: Rows, rows: Rows) -> Float64[Tensor, "rows stored"]:
+def _apart(x: Float64[Tensor, "b d"], rows: Float64[Tensor, "m d"]) -> Float64[Tensor, "b m"]:
     return torch.cdist(x, rows, compute_mode="use_mm_for_euclid_dist")
 
 
@@ -144,8 +144,11 @@ def median(stored: Rows) -> float:
 
 
 def sorted_kinds(
-    states: Rows, stored: Rows, own: Int64[Tensor, "rows"], near: float
-) -> Int64[Tensor, "rows"]:
+    states: Float64[Tensor, "b d"],
+    stored: Float64[Tensor, "m d"],
+    own: Int64[Tensor, "b"],
+    near: float,
+) -> Int64[Tensor, "b"]:
     """Return the kind of each state: 0 its own item, 1 another stored item, 2 neither.
 
     Args:

@@ -6,7 +6,7 @@ first part trains the classifier, the next fills the memory, and the last tests 
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -46,6 +46,7 @@ COMPONENTS = 32
 WEIGHT = 10.0
 
 Rows = Float64[Tensor, "rows features"]
+Pixels = Float64[Tensor, "rows pixels"]
 Labels = Int64[Tensor, "rows"]
 
 
@@ -84,13 +85,13 @@ class Fold(NamedTuple):
             return torch.zeros(0, dtype=torch.int64)
         return torch.from_numpy(self.classifier.predict(x.numpy()).astype(np.int64))
 
-    def encode(self, pixels: Rows) -> Rows:
+    def encode(self, pixels: Pixels) -> Rows:
         """Return the features of pixels."""
         if self.components is None:
             return pixels
         return torch.from_numpy(self.components.transform(pixels.numpy()))
 
-    def decode(self, x: Rows) -> Rows:
+    def decode(self, x: Rows) -> Pixels:
         """Return the pixels of features; those that were left out are at their mean."""
         if self.components is None:
             return x
@@ -119,6 +120,7 @@ class Score(NamedTuple):
     cues: int
 
 
+@runtime_checkable
 class Memory(Protocol):
     """What is scored: a memory that accepts or rejects cues, and recalls."""
 
