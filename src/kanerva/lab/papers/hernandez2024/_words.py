@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from kanerva.lab.recipe import Row
+
 __all__ = [
     "CLASSIFIER",
     "DEFINED",
@@ -15,6 +17,7 @@ __all__ = [
     "Levels",
     "Sigma",
     "Xi",
+    "finest",
 ]
 
 Features = Annotated[str, "raw for 64 pixels from 0 to 16, pca for 32 principal components"]
@@ -32,3 +35,14 @@ DEFINED = "by definition"
 LAW = "law of the method"
 SEPARATE = "measured with separate code"
 SEPARATELY = "measured with two separate codes"
+
+
+def finest(rows: list[Row]) -> list[Row]:
+    """Return the rows with the largest number of levels, which a figure shows.
+
+    Example:
+        >>> finest([{"levels": 4}, {"levels": 16}])
+        [{'levels': 16}]
+    """
+    most = max(row["levels"] for row in rows)
+    return [row for row in rows if row["levels"] == most]

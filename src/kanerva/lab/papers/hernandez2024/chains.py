@@ -17,6 +17,7 @@ from kanerva.lab.papers.hernandez2024._words import (
     Levels,
     Sigma,
     Xi,
+    finest,
 )
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
@@ -77,6 +78,7 @@ def _codes() -> Iterator[Check]:
 
 
 def _draw(rows: list[Row]) -> Any:
+    rows = finest(rows)
     long = [
         {"depth": row["depth"], "y": row[column], "line": line, "panel": _panel(row)}
         for row in sorted(rows, key=lambda row: row["sigma"])
@@ -109,8 +111,8 @@ def _pictures(rows: list[Row], panel: str) -> Any:
     """Draw the chains of one digit by sigma, over depth."""
     from kanerva.lab.papers.hernandez2024 import _pictures
 
-    first = min((row["seed"], row["levels"]) for row in rows)
-    mine = [row for row in rows if (row["seed"], row["levels"]) == first and row["pictures"]]
+    first = min(row["seed"] for row in rows)
+    mine = [row for row in rows if row["seed"] == first and row["pictures"]]
     depths = sorted({row["depth"] for row in mine})
     shown = {}
     for digit in (3, 8):

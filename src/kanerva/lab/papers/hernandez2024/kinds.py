@@ -13,6 +13,7 @@ from kanerva.lab.papers.hernandez2024._words import (
     SEPARATE,
     Levels,
     Sigma,
+    finest,
 )
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
@@ -57,6 +58,7 @@ def _checks() -> Iterator[Check]:
 def _draw(rows: list[Row]) -> Any:
     from kanerva.lab.papers.hernandez2024 import _pictures
 
+    rows = finest(rows)
     wide = [row for row in rows if row["sigma"] not in NARROWER] or rows
     long = [
         {"depth": row["depth"], "y": row[column], "line": line, "panel": _panel(row)}
@@ -85,8 +87,8 @@ def _draw(rows: list[Row]) -> Any:
     for cue in CUES:
         mine = [row for row in wide if row["cue"] == cue]
         if mine:
-            first = min((row["seed"], row["levels"]) for row in mine)
-            some = [row for row in mine if (row["seed"], row["levels"]) == first]
+            first = min(row["seed"] for row in mine)
+            some = [row for row in mine if row["seed"] == first]
             depths = sorted({row["depth"] for row in some})
             shown = {}
             for sigma in sorted({row["sigma"] for row in some}):
