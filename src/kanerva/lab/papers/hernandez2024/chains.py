@@ -1,5 +1,6 @@
 """Pineda 2023: chains of recalls, in which each recall is the next cue."""
 
+import statistics
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -80,21 +81,30 @@ def _codes() -> Iterator[Check]:
 def _draw(rows: list[Row]) -> Any:
     rows = finest(rows)
     long = [
-        {"depth": row["depth"], "y": row[column], "line": line, "panel": _panel(row)}
+        {
+            "depth": row["depth"],
+            "y": row["kept"],
+            "line": f"σ = {row['sigma']:g}",
+            "panel": _panel(row),
+        }
         for row in sorted(rows, key=lambda row: row["sigma"])
-        for column, line in (("kept", f"σ = {row['sigma']:g}"), ("bare", CLASSIFIER))
     ]
     frame = plot.Frame(
         "The class of a chain is lost with depth and with σ",
         "depth: number of recalls that followed one another",
         "percent of the chains whose state has the class of the cue",
         across=2,
+        dots=(CLASSIFIER,),
         limits=(-3.0, 103.0),
     )
-    long.sort(key=lambda row: row["line"] == CLASSIFIER)
     # Without a number nothing is drawn: the panels stand in this order.
     panels = [panel for panel in PANELS.values() if any(row["panel"] == panel for row in long)]
     long = [long[0] | {"panel": panel, "y": None} for panel in panels] + long
+    for panel in panels:
+        known = [row["bare"] for row in rows if _panel(row) == panel and row["bare"] is not None]
+        bare = statistics.fmean(known) if known else None
+        for depth in sorted({row["depth"] for row in rows}):
+            long.append({"depth": depth, "y": bare, "line": CLASSIFIER, "panel": panel})
     found = {"": plot.lines(long, "depth", "y", frame, by="line", panel="panel")}
     for kind, panel in PANELS.items():
         mine = [row for row in rows if (row["features"], row["cue"]) == kind]

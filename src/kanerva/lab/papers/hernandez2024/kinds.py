@@ -143,12 +143,12 @@ def kinds(
     that of the cues. ``pictures`` holds the states of one digit of each class, with their kind.
 
     Sigma decides. With 16 levels and sigma = .05, s = 0.8, every state is the stored digit from
-    which it started, even after six recalls. At .1 all are after one recall and 7 % after six, when
-    92 % are no stored digit; at .2 it is 24 % after the first and none after the third. The
+    which it started, even after six recalls. At .1 all are after one recall and 8 % after six, when
+    91 % are no stored digit; at .2 it is 22 % after the first and none after the third. The
     register knows no objects but levels of single columns, so chains hardly ever reach another
     stored digit: 2 % at most. From unseen digits, half of which are within that distance of a
-    stored one anyway, 50 % of the states are a stored digit after one recall at sigma = .05 and
-    25 % after six: chains move away from what is stored and not towards it. The shares depend on s
+    stored one anyway, 48 % of the states are a stored digit after one recall at sigma = .05 and
+    26 % after six: chains move away from what is stored and not towards it. The shares depend on s
     closely: with s = 3 in place of 3.2, which is sigma times 15 steps between 16 levels, 36 % are
     the own digit after one recall.
     """
