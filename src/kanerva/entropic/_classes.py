@@ -92,7 +92,7 @@ class EntropicClasses(Associative):
         >>> answer.label.tolist(), answer.accepted.tolist()
         ([0, 1, -1], [[True, False], [False, True], [False, False]])
 
-    Source: Pineda, Fuentes and Morales 2021 (entropy); Morales and others 2022 (penalty).
+    Source: Pineda, Fuentes and Morales 2021 (entropy); Pineda and Morales 2022 (penalty).
     """
 
     registers: nn.ModuleList

@@ -116,7 +116,7 @@ class EntropicMemory(Register):
         >>> round(memory.entropy(), 3)  # bits a column: two levels in one of three
         0.333
 
-    Source: Pineda, Fuentes and Morales 2021 (marks); Morales and others 2022 (counts);
+    Source: Pineda, Fuentes and Morales 2021 (marks); Pineda and Morales 2022 (counts);
     Hernandez, Morales and Pineda 2024 (one register for all classes).
     """
 
@@ -359,7 +359,7 @@ class EntropicMemory(Register):
             >>> memory.chain(torch.tensor([0.0]), depth=5, seed=1).states.flatten().tolist()
             [0.0, 0.0, 3.0, 3.0, 3.0, 6.0]
 
-        Source: "retrieval association chains" of Morales and others 2023.
+        Source: "retrieval association chains" of Pineda and Morales 2023.
         """
         depth = checks.integer("depth", depth, 1, do="give how many recalls follow one another")
         seed = checks.integer("seed", seed, 0, 2**63 - 1)

@@ -93,7 +93,7 @@ class Gaussian(Spread):
         >>> [round(share, 4) for share in memory.weights(torch.tensor([1.0]))[0].tolist()]
         [0.0, 0.7513, 0.2278, 0.0, 0.0209]
 
-    Source: Morales and others 2022; sigma is relative to the number of levels in their code.
+    Source: Pineda and Morales 2022; sigma is relative to the number of levels in their code.
     """
 
     sigma: float = 0.1
