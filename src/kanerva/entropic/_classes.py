@@ -185,7 +185,7 @@ class EntropicClasses(Associative):
             the numbers of ``Recognition``, each ``(..., classes)``.
         """
         given, found = self._recognised(query, known)
-        return Recognition(*(part.reshape(*given.batch, -1) for part in found))
+        return Recognition(*(part.reshape(*given.batch, part.shape[-1]) for part in found))
 
     @door
     def answer(
@@ -214,7 +214,8 @@ class EntropicClasses(Associative):
             return (register._drawn(part, some, seed, which)[0],)
 
         (value,) = self._by(drawn, given, label)
-        return Answer(label.reshape(given.batch), value, accepted.reshape(*given.batch, -1))
+        shape = (*given.batch, len(self.registers))
+        return Answer(label.reshape(given.batch), value, accepted.reshape(shape))
 
     @door
     def read(self, query: Float[Tensor, "*batch columns"] | Listed) -> Float[Tensor, "*batch e"]:
