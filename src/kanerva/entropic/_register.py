@@ -131,12 +131,15 @@ def recognised(
     given: Limits,
 ) -> Recognition:
     """Compare cues with a register; the thinned table decides on mismatches alone."""
-    omega = means(counts)
-    # What is not known has no count, and is marked nowhere.
-    touched = torch.where(known, counts.gather(0, levels), 0)
-    fails = ~thinned(touched, given.iota, omega)
-    mismatches = (fails & known if given.undefined == "pass" else fails).sum(-1)
-    weight = touched.sum(-1).double() / levels.shape[-1]
+    omega, parts, size = means(counts), [], max(1, TOGETHER // levels.shape[-1])
+    for some, seen in zip(torch.split(levels, size), torch.split(known, size), strict=True):
+        # What is not known has no count, and is marked nowhere.
+        touched = torch.where(seen, counts.gather(0, some), 0)
+        fails = ~thinned(touched, given.iota, omega)
+        if given.undefined == "pass":
+            fails &= seen
+        parts.append((fails.sum(-1), touched.sum(-1).double() / levels.shape[-1]))
+    mismatches, weight = (torch.cat(same) for same in zip(*parts, strict=True))
     mean = omega.mean().expand(weight.shape)
     accepted = (mismatches <= given.xi) & (weight >= given.kappa * mean)
     return Recognition(accepted, mismatches, weight, mean)
