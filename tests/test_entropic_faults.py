@@ -1,11 +1,18 @@
 """The entropic memory at its edges: tables of answers, odd sizes, dtypes, threads, transforms."""
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import hypothesis
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from kanerva import InputError
 from kanerva._core.settings import settings
 from kanerva._engine.draws import chances, pick
-from kanerva.entropic import EntropicMemory, Gaussian, Triangular, _recall
+from kanerva.entropic import EntropicClasses, EntropicMemory, Gaussian, Triangular, _recall
 
 SPREADS = (Gaussian(0.3), Gaussian(0.0), Triangular())
 
@@ -70,3 +77,144 @@ def test_hashes_of_pieces_are_those_of_all(monkeypatch):
     assert torch.equal(memory.recall(query, seed=4, draws=3), expected)
     monkeypatch.setattr(settings, "budget", 1)
     assert torch.equal(memory.recall(query, seed=4, draws=3), expected)
+
+
+# ---------------------------------------------------------------------------------------------
+# Laws of writing and of recall
+
+
+@st.composite
+def written(draw):
+    """Draw keys, what is known of them, the number of levels, and a cap."""
+    count, columns, levels = (draw(st.integers(*ends)) for ends in ((1, 12), (1, 5), (1, 9)))
+    seed = draw(st.integers(0, 10**6))
+    known = torch.rand(count, columns, generator=source(seed)) < 0.8
+    return levels_of(count, columns, levels, seed), known, levels
+
+
+@pytest.mark.untyped
+@hypothesis.settings(max_examples=60)
+@given(case=written(), cap=st.sampled_from([1, 2, 5, None]), cut=st.integers(1, 12))
+def test_writes_in_any_split_are_one_write(case, cap, cut):
+    keys, known, levels = case
+    whole, parts = (EntropicMemory(keys.shape[1], levels, cap=cap) for _ in range(2))
+    whole.write(keys, known)
+    for some, seen in zip(keys.split(cut), known.split(cut), strict=True):
+        parts.write(some, seen)
+    assert torch.equal(whole.counts, parts.counts)
+    assert len(whole) == len(parts) == len(keys)
+
+
+@pytest.mark.untyped
+@hypothesis.settings(max_examples=60)
+@given(case=written(), at=st.integers(0, 12))
+def test_forgetting_undoes_a_write(case, at):
+    keys, known, levels = case
+    memory = EntropicMemory(keys.shape[1], levels, cap=None)
+    memory.write(keys[:at], known[:at])
+    before, held = memory.counts.clone(), len(memory)
+    memory.write(keys[at:], known[at:])
+    memory.forget(keys[at:], known[at:])
+    assert torch.equal(memory.counts, before)
+    assert len(memory) == held
+
+
+@pytest.mark.untyped
+@hypothesis.settings(max_examples=60)
+@given(case=written(), spread=st.sampled_from(SPREADS), seed=st.integers(0, 99))
+def test_recalls_return_levels_that_were_seen_and_explanations_agree(case, spread, seed):
+    keys, known, levels = case
+    columns = keys.shape[1]
+    memory = EntropicMemory(columns, levels, spread=spread, xi=columns, empty="keep")
+    memory.write(keys, known)
+    cues = levels_of(4, columns, levels, seed)
+    drawn, found = memory.recall(cues, seed=seed, draws=3), memory.explain(cues)
+    seen = memory.counts.gather(0, drawn.long().flatten(0, 1)) > 0
+    empty = ~(memory.counts > 0).any(0)
+    assert bool((seen | empty).all())
+    assert torch.equal(drawn[..., empty], cues[:, empty].expand(3, -1, -1))
+    assert torch.equal(found.value, memory.read(cues))
+    assert torch.equal(found.weights, memory.weights(cues))
+    for name, part in memory.recognise(cues)._asdict().items():
+        assert torch.equal(getattr(found, name), part)
+    assert found.mass.tolist() == pytest.approx([float((~empty).sum())] * 4, abs=1e-5)
+
+
+# ---------------------------------------------------------------------------------------------
+# Dtypes, copies, threads, transforms
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_dtypes_read_alike(dtype):
+    keys, cues = levels_of(30, 4, 7), levels_of(5, 4, 7, 1)
+    plain = filled(keys, 7, xi=4)
+    other = filled(keys.to(dtype), 7, xi=4, dtype=dtype)
+    assert torch.equal(plain.counts, other.counts)
+    assert torch.equal(plain.recall(cues, seed=2), other.recall(cues.to(dtype), seed=2).float())
+    read = other.read(cues.to(dtype))
+    assert read.dtype == dtype
+    assert torch.allclose(read.float(), plain.read(cues), atol=0.03)
+
+
+def test_copies_and_states_are_apart_and_answer_alike():
+    memory, cues = filled(levels_of(30, 4, 7), 7), levels_of(30, 4, 7)
+    copied, loaded = copy.deepcopy(memory), EntropicMemory(4, 7)
+    loaded.load_state_dict(memory.state_dict())
+    moved = copy.deepcopy(memory).to(torch.float64)
+    expected = memory.recall(cues, seed=1)
+    memory.clear()
+    for other in (copied, loaded):
+        assert torch.equal(other.recall(cues, seed=1), expected)
+        assert len(other) == 30
+    assert moved.dtype == torch.float64
+    assert moved.counts.dtype == torch.int64
+    assert torch.equal(moved.recall(cues.double(), seed=1), expected.double())
+
+
+def test_threads_that_write_lose_no_count():
+    memory, keys = EntropicMemory(50, 6, cap=None), levels_of(80, 50, 6)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(memory.write, keys.split(1)))
+    assert torch.equal(memory.counts, filled(keys, 6, cap=None).counts)
+    assert len(memory) == 80
+
+
+@pytest.mark.untyped
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own
+def test_vmap_and_jvp_of_the_read():
+    keys = levels_of(30, 4, 7).double()
+    memory = filled(keys, 7, spread=Gaussian(0.2), xi=4, dtype=torch.float64)
+    query = levels_of(12, 4, 6, 1).double() + 0.3
+    expected = memory.read(query)
+    assert torch.allclose(torch.func.vmap(memory.read)(query), expected)
+    value, slope = torch.func.jvp(memory.read, (query,), (torch.ones_like(query),))
+    assert torch.allclose(value, expected)
+    moved = memory.read(query + 1e-5) - memory.read(query - 1e-5)
+    assert torch.allclose(slope, moved / 2e-5, atol=1e-4)
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("name", ["columns", "levels"])
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, "4", 2**70])
+def test_sizes_that_are_none_are_refused(name, value):
+    with pytest.raises(InputError) as caught:
+        EntropicMemory(**{"columns": 3, "levels": 4} | {name: value})
+    assert caught.value.argument == name
+
+
+def test_a_million_levels_of_one_column():
+    levels = 2**20
+    memory = EntropicMemory(1, levels, spread=Gaussian(1e-6), cap=None, xi=1)
+    memory.write(torch.tensor([[0.0], [500_000.0], [levels - 1.0]]))
+    cues = torch.tensor([[1.0], [500_003.0], [levels - 1.0]])
+    assert memory.recall(cues).flatten().tolist() == [0.0, 500_000.0, levels - 1.0]
+    assert memory.read(cues).flatten().tolist() == [0.0, 500_000.0, levels - 1.0]
+    assert memory.recognise(cues).mismatches.tolist() == [1, 1, 0]
+    assert memory.entropy() == pytest.approx(1.584962500721156)
+
+
+def test_no_cue_of_classes():
+    memory = EntropicClasses(3, 4, 5)
+    memory.write(levels_of(6, 4, 5), torch.tensor([0, 1, 2] * 2))
+    assert memory.recognise(torch.ones(0, 4)).accepted.shape == (0, 3)
+    assert memory.answer(torch.ones(2, 0, 4)).accepted.shape == (2, 0, 3)
