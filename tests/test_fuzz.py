@@ -29,7 +29,8 @@ pytestmark = pytest.mark.untyped
 MODULES = (
     "kanerva",
     *(f"kanerva.{name}" for name in ("activation", "bits", "check", "correlated", "density")),
-    *(f"kanerva.{name}" for name in ("diffusion", "dynamics", "estimators", "functional")),
+    *(f"kanerva.{name}" for name in ("diffusion", "dynamics", "entropic", "estimators")),
+    "kanerva.functional",
     *(f"kanerva.{name}" for name in ("memory", "models", "nn", "nn.projection", "probe")),
     *(f"kanerva.{name}" for name in ("separation", "similarity")),
     *(f"kanerva.theory.{name}" for name in ("approximation", "beta", "cap", "capacity", "circle")),
@@ -44,6 +45,7 @@ LEFT_OUT = {
     "Associative": "a base class",
     "Memory": "a base class",
     "Separation": "a base class",
+    "Spread": "a base class",
     "DataSet": "a result; DataSet.of is tried",
     "Scorer": "built from a data set by compare",
     "Annealed": "built by memory",
@@ -62,6 +64,7 @@ X, KEYS, VALUES = (
     torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
     for seed, shape in enumerate(((3, 8), (5, 8), (5, 3)))
 )
+LEVELS, LABELS = KEYS.abs().round().clamp(max=3), torch.tensor([0, 1, 0, 1, 1])
 B, CORNERS = bits.random(3, 8, seed=0), bits.random(5, 8, seed=1)
 
 
@@ -94,6 +97,22 @@ def boltzmann() -> kanerva.density.Density:
     made = kanerva.hopfield(8)
     made.write(CORNERS)
     return kanerva.density.Density(made, temperature=4.0)
+
+
+def register() -> kanerva.entropic.EntropicMemory:
+    made = kanerva.entropic.EntropicMemory(8, 4, xi=2)
+    made.write(LEVELS)
+    return made
+
+
+def classes() -> kanerva.entropic.EntropicClasses:
+    made = kanerva.entropic.EntropicClasses(2, 8, 4)
+    made.write(LEVELS, LABELS)
+    return made
+
+
+def quantiser() -> kanerva.entropic.Quantiser:
+    return kanerva.entropic.Quantiser.fit(KEYS, 4)
 
 
 def counters() -> kanerva.Locations:
@@ -163,6 +182,12 @@ METHODS = {
         *("write", "fit", "read", "recall", "settle", "explain", "energy", "posterior", "elbo"),
         *("flow", "pattern_weights", "save"),
     ),
+    register: (
+        *("write", "forget", "recognise", "recall", "weights", "read", "energy", "settle"),
+        *("explain", "pattern_weights", "chain", "fit", "save"),
+    ),
+    classes: ("write", "recognise", "answer", "read", "settle", "explain", "pattern_weights"),
+    quantiser: ("encode", "decode"),
     exact: ("__call__", "trace", "score", "energy", "log_prob", "weights", "effective"),
     gaussian: ("log_prob", "score", "posterior", "leave_one_out", "sample"),
     boltzmann: ("log_prob", "annealed", "sample"),
@@ -203,6 +228,7 @@ def public() -> dict[str, Callable[..., Any]]:
             if kind and issubclass(one, tuple | BaseException):
                 continue
             found[f"{place.removeprefix('kanerva.')}.{name}"] = one
+    found["Quantiser.fit"] = kanerva.entropic.Quantiser.fit
     found["bits.Packed.random"] = bits.Packed.random
     found["DataSet.of"] = data.DataSet.of
     for make, verbs in METHODS.items():
@@ -377,6 +403,21 @@ OTHERS: dict[str, dict[str, Any]] = {
     "correlated.overlaps": {"states": X, "patterns": KEYS},
     "correlated.scores": {"states": X, "patterns": X + 1},
     "correlated.Automaton": {"table": {(0, "a"): 1, (1, "a"): 0}, "start": 0, "accept": [1]},
+    "entropic.EntropicMemory": {"columns": 8, "levels": 4},
+    "entropic.EntropicClasses": {"classes": 2, "columns": 8, "levels": 4},
+    "entropic.Quantiser": {"levels": 4, "low": -1.0, "high": 1.0},
+    "Quantiser.fit": {"x": KEYS, "levels": 4},
+    **{
+        f"{make.__name__}.{verb}": {"query": LEVELS, "keys": LEVELS, "patterns": LEVELS}
+        for make in (register, classes)
+        for verb in METHODS[make]
+    },
+    "register.chain": {"query": LEVELS, "depth": 2},
+    "register.fit": {"x": KEYS},
+    "register.save": {"path": "register.safetensors"},
+    "classes.write": {"keys": LEVELS, "labels": LABELS},
+    "quantiser.encode": {"x": KEYS},
+    "quantiser.decode": {"level": LEVELS},
     "linked.link": {"sources": [0], "targets": [3]},
     "linked.unlink": {"sources": [0], "targets": [1]},
     "linked.connect": {"graph": [(0, 1)]},
@@ -434,8 +475,14 @@ WHOLE = [
         or each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
         for each in inspect.signature(PUBLIC[name]).parameters.values()
     )
-    # The separation of Linked is one of its further arguments.
-    and name not in ("kanerva.Locations", "counters.nearest", "correlated.Linked")
+    # The separation of Linked is one of its further arguments, as all are of each register.
+    and name
+    not in (
+        "kanerva.Locations",
+        "counters.nearest",
+        "correlated.Linked",
+        "entropic.EntropicClasses",
+    )
 ]
 
 
