@@ -599,3 +599,10 @@ def test_no_key_and_no_query_are_fine():
     assert memory.recall(torch.zeros(0, 2), draws=2).shape == (2, 0, 2)
     assert memory.read(torch.zeros(3, 0, 2)).shape == (3, 0, 2)
     assert memory.potential() == -math.inf
+
+
+@pytest.mark.untyped
+def test_classes_take_the_arguments_of_registers_and_no_others():
+    assert EntropicClasses(2, 3, 4, xi=1, undefined="fail").registers[0].limits.xi == 1
+    with pytest.raises(InputError, match="keyword must be one of 'spread'"):
+        EntropicClasses(2, 3, 4, unknown=1)

@@ -14,7 +14,7 @@ from kanerva._core.errors import InputTypeError, door, named, refuse
 from kanerva.dynamics import Settled
 from kanerva.entropic._cues import Cues
 from kanerva.entropic._memory import EntropicExplanation, EntropicMemory
-from kanerva.entropic._register import Recognition
+from kanerva.entropic._register import Limits, Recognition
 from kanerva.memory import Associative
 
 __all__ = ["Answer", "EntropicClasses"]
@@ -51,6 +51,8 @@ def _likelihood(register: EntropicMemory, given: Cues, found: Recognition) -> Te
     return -torch.where(given.known, logs, 0.0).sum(-1)
 
 
+# What every register takes besides its size.
+FURTHER = ("spread", *Limits._fields, "cap", "quantiser", "empty", "dtype")
 RULES: dict[str, Callable[[EntropicMemory, Cues, Recognition], Tensor]] = {
     "entropy": _entropy,
     "penalty": _penalty,
@@ -104,6 +106,7 @@ class EntropicClasses(Associative):
         super().__init__()
         count = checks.integer("classes", classes, 1, checks.LONGEST)
         self.rule = checks.choice("rule", rule, tuple(RULES))
+        checks.keywords(memory, *FURTHER)
         made = (EntropicMemory(columns, levels, **memory) for _ in range(count))
         self.registers = nn.ModuleList(made)
 
