@@ -14,7 +14,7 @@ from kanerva._core import checks, files, machine
 from kanerva._core.errors import InputFileError, door, named, refuse
 from kanerva.cli._app import app, bar, interruptible
 from kanerva.cli._tables import bullets, console, grid
-from kanerva.cli.recall import CROP, DATA, DROP, LABEL, SCALE, THRESHOLD, Recall
+from kanerva.cli.recall import COLOUR, CROP, DATA, DROP, LABEL, SCALE, THRESHOLD, Recall
 
 __all__: list[str] = []  # the command is the interface
 
@@ -61,6 +61,7 @@ def codec(
     label: Annotated[str | None, typer.Option(help=LABEL, metavar="COLUMN")] = None,
     drop: Annotated[list[str] | None, typer.Option(help=DROP, metavar="COLUMN")] = None,
     crop: Annotated[bool, typer.Option("--crop", help=CROP)] = False,
+    colour: Annotated[bool, typer.Option("--colour", help=COLOUR)] = False,
     scale: Annotated[str, typer.Option(help=SCALE)] = "auto",
     json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON")] = False,
 ) -> None:
@@ -78,7 +79,11 @@ def codec(
         checks.choice(name, value, options)
     out = _writable(out)
     reading: dict[str, Any] = {"label": label, "drop": drop or (), "crop": crop, "scale": scale}
-    reading |= {"threshold": threshold, "domain": "real" if domain == "real" else "auto"}
+    reading |= {
+        "colour": colour,
+        "threshold": threshold,
+        "domain": "real" if domain == "real" else "auto",
+    }
     loaded = data.load(source, patterns=patterns, seed=seed, **reading)
     made = _made(kind, features, layout, epochs, seed, loaded.shape)
     with interruptible(lambda: "Nothing is kept: a codec is written when it is complete"):

@@ -36,6 +36,7 @@ THRESHOLD = "Threshold of the bits of real data, in their own unit"
 SET = "A parameter of a memory, such as sdm.radius=24: a number, true, false, none or a word"
 LABEL = "The column of a table, or the array of a .npz file, that holds the class of each pattern"
 DROP = "A column of a table to leave out. Give the option again for more"
+COLOUR = "Keep the red, green and blue of cifar10 or of a folder of pictures, grey otherwise"
 CROP = "Keep the middle of pictures of unlike shape, which are refused otherwise"
 CODEC = (
     "A code in which the data are stored: none, bits:LENGTH[:WHITENING], pca:FEATURES, "
@@ -83,6 +84,7 @@ def recall(
     label: Annotated[str | None, typer.Option(help=LABEL, metavar="COLUMN")] = None,
     drop: Annotated[list[str] | None, typer.Option(help=DROP, metavar="COLUMN")] = None,
     crop: Annotated[bool, typer.Option("--crop", help=CROP)] = False,
+    colour: Annotated[bool, typer.Option("--colour", help=COLOUR)] = False,
     scale: Annotated[str, typer.Option(help=SCALE)] = "auto",
     codec: Annotated[list[str] | None, typer.Option(help=CODEC, metavar="CODEC")] = None,
     tune: Annotated[bool, typer.Option("--tune/--no-tune", help=TUNE)] = False,
@@ -126,6 +128,7 @@ def recall(
         label=label,
         drop=drop or (),
         crop=crop,
+        colour=colour,
         scale=scale,
     )
     folder = Path("runs", Path(source).stem.replace(":", ".") or "recall") if out is None else out

@@ -32,7 +32,7 @@ COLUMNS = {
     "seeds": Column("seeds", "count", "the number of seeds of a mean"),
     "cues": Column("cues", "count", "the number of cues"),
     "holds": Column("holds", "count", "the largest number of patterns that are recalled"),
-    "exact": Column("exact", "share", "cues recalled without a single wrong bit"),
+    "exact": Column("exact", "share", "cues recalled with nothing wrong"),
     "nearest": Column("nearest", "share", "recalls whose nearest stored pattern is their original"),
     "repaired": Column("repaired", "share", "wrong bits of the cue that the recall corrected"),
     "broken": Column("broken", "share", "correct bits of the cue that the recall made wrong"),
