@@ -26,6 +26,8 @@ COUNTED = {
     16: (62.6, 65.9, 90.8),
 }
 RULES = ("entropy", "penalty", "likelihood", "likelihood alone")
+# The share that is stored in the figure, in percent.
+MAIN = {"entropy": 33, "penalty": 80, "likelihood": 80, "likelihood alone": 80}
 SPLITS = {20: (70, 20, 10), 33: (57, 33, 10), 80: (10, 80, 10)}
 
 
@@ -58,9 +60,11 @@ def _draw(rows: list[Row]) -> Any:
         "likelihood": "counts, likelihood",
         "likelihood alone": "counts, likelihood alone",
     }
+    # Of one share of the digits; of what there is where that is missing.
+    main = [row for row in rows if row["stored"] == MAIN[row["rule"]]] or rows
     long = [
         {"levels": row["levels"], "y": row[column], "line": column, "panel": titles[row["rule"]]}
-        for row in rows
+        for row in main
         for column in ("precision", "recall", "bare")
     ]
     for row in long:
