@@ -44,10 +44,12 @@ from kanerva.lab.papers.hernandez2024 import (
     foreign,
     hetero,
     kinds,
+    learned,
     objects,
     sizes,
     tolerance,
 )
+from kanerva.lab.papers.hernandez2024 import images as photographs
 from kanerva.lab.papers.hoover2023diffusion import denoiser, energy, generate, mask
 from kanerva.lab.papers.hoover2023diffusion import recall as recall2023
 from kanerva.lab.papers.jaeckel1989 import designs
@@ -167,6 +169,8 @@ MODULES = (
     columns,
     hetero,
     objects,
+    learned,
+    photographs,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 

@@ -1,0 +1,129 @@
+"""Hernandez, Morales and Pineda 2024: real pictures in a register, with an autoencoder."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from kanerva._core import checks
+from kanerva.lab.papers._common import Seed
+from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
+
+__all__ = ["images"]
+
+SEPARATE = "measured with separate code, two networks"
+SHAPE = "shape of the published curves"
+PAPER = "Hernandez, Morales and Pineda 2024, stored results of their code"
+SETS = ("photos", "cifar10")
+WIDTH = 0.025
+# Levels at which some recalls are kept as pictures.
+SHOWN = (2, 4, 8, 16)
+FILLS = (1, 2, 4, 8, 16, 32, 64, 100)
+SIGMAS, CHAINED = (0.01, 0.03, 0.05, 0.07, 0.09, 0.11), (0.035, 0.04, 0.045, 0.055)
+BASE: Cell = {"data": "photos", "cue": "clean", "stored": 100, "sigma": WIDTH, "depth": 1}
+QUICK: Cell = {"epochs": 1, "each": 10}
+WHOLE: Cell = {"epochs": 12, "each": 0}
+
+
+def _cells(size: Cell, **sweeps: Any) -> list[Cell]:
+    return grid(**{**BASE, "levels": 16, **size, **sweeps})
+
+
+def _checks() -> Iterator[Check]:
+    trained: Cell = BASE | WHOLE | {"step": 1}
+    numbers = (
+        (16, "error of the decoder, ranges of a pixel", "decoder", 0.075, 0.035),
+        (16, "error of recalled pictures less that of encoded ones", "added", 0.001, 0.009),
+        (4, "accepted, %", "accepted", 100.0, 0.5),
+        (32, "accepted, %", "accepted", 33.0, 17.0),
+        (128, "accepted, %", "accepted", 3.0, 7.0),
+    )
+    for levels, what, column, expected, tolerance in numbers:
+        name = f"{levels} levels: {what}"
+        yield Check(name, column, expected, tolerance, SEPARATE, trained | {"levels": levels})
+    best: Cell = trained | {"size": "4 or 8"}
+    for size in ("below 4", "above 8"):
+        name = f"most recall of 4 or 8 levels less that of levels {size}, above 0"
+        less: Cell = trained | {"size": size}
+        yield Check(name, "recall", 50.0, 50.0, SHAPE, best, "max", less=less)
+    cifar: Cell = {"data": "cifar10", "cue": "clean", "levels": 16, "stored": 100, "step": 1}
+    cifar |= {"sigma": WIDTH, "depth": 1} | WHOLE
+    yield Check("CIFAR-10, 16 levels: precision, %", "precision", 68.1, 4.0, PAPER, cifar)
+    yield Check("CIFAR-10, 16 levels: recall, %", "recall", 67.0, 4.0, PAPER, cifar)
+    name = "CIFAR-10, 16 levels: entropy, bits a column"
+    yield Check(name, "entropy", 3.40, 0.2, PAPER, cifar)
+    yield from _quick()
+
+
+def _quick() -> Iterator[Check]:
+    every: Cell = {"step": 1, "stored": 100, "sigma": WIDTH, "depth": 1}
+    name = "stored pictures: accepted, %"
+    stored = every | {"cue": "stored"}
+    yield Check(name, "accepted", 100.0, 0.0, "identity", stored, "min")
+    short: Cell = every | QUICK | {"data": "photos", "cue": "clean"}
+    name = "10 patches a photograph, 2 levels less 128: accepted, %, above 50"
+    few, many = ({"levels": levels} for levels in (2, 128))
+    yield Check(name, "accepted", 75.0, 25.0, SHAPE, short | few, less=short | many)
+    name = "10 patches a photograph, 128 levels less 2: entropy, bits a column, above 2"
+    yield Check(name, "entropy", 4.0, 2.0, SHAPE, short | many, less=short | few)
+
+
+def _draw(rows: list[Row]) -> Any:
+    from kanerva.lab.papers.hernandez2024 import _imagery
+
+    return _imagery.figures(rows, WIDTH)
+
+
+@recipe(
+    "eam.images",
+    "Colour pictures in a register: recalled, rejected, and dreamed",
+    "hernandez2024",
+    "on its pictures where they are downloaded; else on patches of photographs",
+    quick=[
+        *_cells(QUICK, levels=(1, 2, 4, 8, 16, 32, 64, 128)),
+        *_cells(QUICK, levels=(4, 16), stored=(4, 16, 64)),
+        *_cells(QUICK, cue=("clean", "noise", "patch"), levels=4, sigma=(0.1, 0.2)),
+        *_cells(QUICK, cue=("clean", "noise"), levels=4, sigma=(0.1, 0.2), depth=2),
+        *_cells(QUICK, cue="stored", levels=(4, 16)),
+    ],
+    paper=[
+        *_cells(WHOLE, levels=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)),
+        *_cells(WHOLE, levels=(4, 8, 16), stored=FILLS[:-1]),
+        *_cells(WHOLE, cue=("clean", "noise", "patch"), sigma=SIGMAS),
+        *_cells(WHOLE, cue=("clean", "noise"), sigma=CHAINED, depth=6),
+        *_cells(WHOLE, cue="stored", levels=(4, 16, 128)),
+    ],
+    checks=_checks(),
+    draw=_draw,
+)
+def images(
+    data: Annotated[str, "photos, or cifar10, which is downloaded"],
+    cue: Annotated[str, "clean, noise, patch (a black square), or stored"],
+    levels: Annotated[int, "levels m of a column"],
+    stored: Annotated[int, "percent of the filling part that are stored"] = 100,
+    sigma: Annotated[float, "standard deviation of a recall, as a share of the levels"] = WIDTH,
+    depth: Annotated[int, "how many recalls follow one another"] = 1,
+    epochs: Annotated[int, "how often the training shows each picture"] = 12,
+    each: Annotated[int, "pictures of each class; 0 for all"] = 0,
+    seed: Seed = 0,
+) -> Iterator[Row]:
+    """PENDING."""
+    from kanerva.lab.papers.hernandez2024 import _codes, _images, _protocol
+
+    checks.choice("data", data, SETS)
+    checks.choice("cue", cue, _images.CUES)
+    checks.integer("levels", levels, 1, 2**12)
+    checks.integer("stored", stored, 1, 100)
+    checks.number("sigma", sigma, 0)
+    checks.integer("depth", depth, 1, 1000)
+    checks.integer("epochs", epochs, 1, 10**4)
+    checks.integer("each", each, 0, 10**6)
+    checks.integer("seed", seed, 0, 2**40)
+    if 0 < each < 5:
+        checks.integer("each", each, 5)
+    split = _protocol.LARGER_TRAINING
+    learned = _codes.Design(data, "paper", epochs, 0, split, each, seed)
+    whole = cue == "clean" and stored == 100 and sigma == WIDTH and levels in SHOWN
+    pictures = cue != "stored" and (depth > 1 or whole)
+    design = _images.Design(cue, levels, stored, sigma, depth, pictures, seed)
+    size = "below 4" if levels < 4 else "above 8" if levels > 8 else "4 or 8"
+    for row in _images.answered(learned, design):
+        yield row | {"size": size}
