@@ -78,7 +78,7 @@ def _cues(rows: Sequence[Row]) -> Any:
         return None
     names = {"accepted": "accepted", "recall": "recall", "bare": BARE}
     frame = plot.Frame(
-        "Damaged cues are rejected, and the others not mended",
+        "Cues that are damaged: accepted, and answered right",
         "σ, as a share of the levels",
         "% of the cues",
         limits=LIMITS,
@@ -91,7 +91,7 @@ def _chains(rows: Sequence[Row]) -> Any:
         {
             "x": row["step"],
             "y": row["recall"],
-            "line": f"σ = {row['sigma']:g}",
+            "line": f"σ {row['sigma']:g}",
             "panel": NAMES[row["cue"]],
         }
         for row in rows
@@ -112,7 +112,8 @@ def _recalled(sizes: Sequence[Row], chains: Sequence[Row]) -> Any:
     cues = [row for row in chains if row["cue"] == "clean" and row["step"] == 0]
     shown = [("cue", cues[0]["pictures"])] if cues else []
     shown += [(f"{row['levels']} levels", row["pictures"]) for row in sizes]
-    return _gallery([pair for pair in shown if pair[1]], 1 if cues else 0)
+    about = "Cues, and what registers of different levels recall for them"
+    return _gallery([pair for pair in shown if pair[1]], 1 if cues else 0, about)
 
 
 def _dreams(rows: Sequence[Row], cue: str) -> Any:
@@ -124,10 +125,11 @@ def _dreams(rows: Sequence[Row], cue: str) -> Any:
         if row["step"] and row["sigma"] in (sigmas[0], sigmas[-1]):
             name = f"σ_{row['sigma']:g}, depth_{row['step']}".replace("_", "\N{NO-BREAK SPACE}")
             shown.append((name, row["pictures"]))
-    return _gallery(shown, 1)
+    about = "Clean cues" if cue == "clean" else "Noisy cues"
+    return _gallery(shown, 1, f"{about}, and states of their chains of recalls by σ and depth")
 
 
-def _gallery(shown: Sequence[tuple[str, str]], first: int) -> Any:
+def _gallery(shown: Sequence[tuple[str, str]], first: int, about: str) -> Any:
     """Draw rows of pictures; those of rejected cues are light grey."""
     import numpy as np
 
@@ -138,4 +140,8 @@ def _gallery(shown: Sequence[tuple[str, str]], first: int) -> Any:
     for name, words in shown:
         pictures = [blank if word == "-" else _images.shades(word) for word in words.split("/")]
         drawn.append((name, np.array(pictures).reshape(-1, PIXELS, PIXELS, 3)))
-    return plot.gallery(drawn, first=first) if drawn else None
+    if not drawn:
+        return None
+    figure = plot.gallery(drawn, first=first)
+    figure.set_label(f"{about}; light grey: no response. All are decoded.")
+    return figure
