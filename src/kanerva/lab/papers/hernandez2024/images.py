@@ -81,7 +81,7 @@ def _draw(rows: list[Row]) -> Any:
         *_cells(QUICK, levels=(1, 2, 4, 8, 16, 32, 64, 128)),
         *_cells(QUICK, levels=(4, 16), stored=(4, 16, 64)),
         *_cells(QUICK, cue=("clean", "noise", "patch"), levels=4, sigma=(0.1, 0.2)),
-        *_cells(QUICK, cue=("clean", "noise"), levels=4, sigma=(0.1, 0.2), depth=2),
+        *_cells(QUICK, cue=("clean", "noise"), levels=2, sigma=(0.1, 0.2), depth=2),
         *_cells(QUICK, cue="stored", levels=(4, 16)),
     ],
     paper=[
