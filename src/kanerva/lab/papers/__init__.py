@@ -168,9 +168,9 @@ MODULES = (
     foreign,
     columns,
     hetero,
-    objects,
     learned,
     photographs,
+    objects,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
