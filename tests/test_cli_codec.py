@@ -147,3 +147,10 @@ def test_an_interrupted_command_says_what_is_kept(command, monkeypatch, tmp_path
     assert (code, out) == (130, "")
     assert said(error).endswith("Nothing is kept: a codec is written when it is complete.")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_codes_of_real_numbers_store_real_numbers_unless_said():
+    from kanerva.cli.recall import _domain
+
+    assert [_domain(codes) for codes in ([], ["bits:64", "pca:4"], ["none"])] == ["bits"] * 3
+    assert [_domain(codes) for codes in (["pca:4"], ["ae:8", "some.codec"])] == ["real"] * 2

@@ -30,7 +30,10 @@ MEMORY = (
     "A memory to compare: {}; or module:NAME of your own. Give the option again for more. "
     "All memories that can store the data, unless given"
 )
-DOMAIN = "What to store of data that can be either: bits or real"
+DOMAIN = (
+    "What to store of data that can be either: bits or real  [default: bits; real where all codes "
+    "are of real numbers, as pca, ae and files are]"
+)
 PATTERNS = "Store this many patterns of the data, chosen at random; all unless given"
 THRESHOLD = "Threshold of the bits of real data, in their own unit"
 SET = "A parameter of a memory, such as sdm.radius=24: a number, true, false, none or a word"
@@ -79,7 +82,7 @@ def recall(
     seeds: Annotated[int, typer.Option(help="Repetitions with other cues and other damage")] = 3,
     seed: Annotated[int, typer.Option(help="The first seed")] = 0,
     patterns: Annotated[int | None, typer.Option(help=PATTERNS)] = None,
-    domain: Annotated[str, typer.Option(help=DOMAIN)] = "bits",
+    domain: Annotated[str | None, typer.Option(help=DOMAIN)] = None,
     threshold: Annotated[float | None, typer.Option(help=THRESHOLD)] = None,
     label: Annotated[str | None, typer.Option(help=LABEL, metavar="COLUMN")] = None,
     drop: Annotated[list[str] | None, typer.Option(help=DROP, metavar="COLUMN")] = None,
@@ -102,6 +105,7 @@ def recall(
     from kanerva.lab import data
     from kanerva.lab import recall as recall_
 
+    domain = domain or _domain(codec or [])
     plan = recall_.Plan(
         memories=tuple(memory or ()),
         kind=checks.choice("damage", damage, data.KINDS),
@@ -175,6 +179,12 @@ def _print(result: Any, files: list[Path]) -> None:
     bullets(console, result.notes)
     console.print()
     ending(console, files, f"Table: {files[0]}")
+
+
+def _domain(codecs: list[str]) -> str:
+    """Return what is stored where nobody says so."""
+    of_bits = [name.partition(":")[0] in ("none", "bits") for name in codecs]
+    return "bits" if not codecs or any(of_bits) else "real"
 
 
 def _levels(text: str) -> tuple[float, ...]:
