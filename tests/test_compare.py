@@ -575,7 +575,7 @@ def test_entries_cite_what_their_constructors_do():
     for name, entry in memories.ENTRIES.items():
         constructor = {"attention": "sdm_attention"}.get(name, name)
         assert entry.cite == citations.MEMORIES[constructor]
-        assert (entry.fill is None) == (name != "cdam")
+        assert (entry.fill is None) == (name not in ("cdam", "eam"))
 
 
 @pytest.mark.untyped

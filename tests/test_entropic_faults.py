@@ -1,6 +1,7 @@
 """The entropic memory at its edges: tables of answers, odd sizes, dtypes, threads, transforms."""
 
 import copy
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import hypothesis
@@ -9,11 +10,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kanerva import InputError
+from kanerva import InputError, functional
 from kanerva._core.settings import settings
 from kanerva._engine.draws import chances, pick
-from kanerva.entropic import EntropicClasses, EntropicMemory, Gaussian, Triangular, _recall
+from kanerva.entropic import (
+    EntropicClasses,
+    EntropicMemory,
+    Gaussian,
+    HeteroEntropicMemory,
+    Quantiser,
+    Triangular,
+    _recall,
+)
+from kanerva.separation import Softmax
+from kanerva.similarity import dot
 
+Q = Quantiser(3, 0.0, 1e6)
 SPREADS = (Gaussian(0.3), Gaussian(0.0), Triangular())
 
 
@@ -218,3 +230,95 @@ def test_no_cue_of_classes():
     memory.write(levels_of(6, 4, 5), torch.tensor([0, 1, 2] * 2))
     assert memory.recognise(torch.ones(0, 4)).accepted.shape == (0, 3)
     assert memory.answer(torch.ones(2, 0, 4)).accepted.shape == (2, 0, 3)
+
+
+@pytest.mark.untyped
+def test_one_cue_of_classes_is_explained():
+    memory = EntropicClasses(2, 3, 4)
+    memory.write(torch.zeros(2, 3), torch.tensor([0, 1]))
+    found = memory.explain(torch.zeros(3))
+    assert found.accepted.shape == found.weight.shape == ()
+    assert found.weights.shape == (3, 4)
+    assert torch.equal(memory.settle(torch.zeros(3)).state, memory.read(torch.zeros(3)))
+
+
+@pytest.mark.untyped
+def test_states_of_other_quantisers_are_refused():
+    one, other = EntropicMemory(2, 4), EntropicMemory(2, 4)
+    one.fit(torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+    other.fit(torch.tensor([[100.0, 100.0], [200.0, 200.0]]))
+    for memory in (other, EntropicMemory(2, 4)):
+        before = memory.counts.clone()
+        with pytest.raises(InputError, match="state must be that of a memory with the same quant"):
+            memory.load_state_dict(one.state_dict())
+        assert torch.equal(memory.counts, before)
+    pairs = [HeteroEntropicMemory(2, 3, 2, 3, quantiser=each) for each in (Q, None)]
+    with pytest.raises(InputError, match="state must be that of a memory with the same quant"):
+        pairs[0].load_state_dict(pairs[1].state_dict())
+
+
+@pytest.mark.untyped
+def test_dtypes_that_cannot_hold_the_numbers_are_refused():
+    for memory in (EntropicMemory(1, 2**20), EntropicMemory(1, 3, quantiser=Q)):
+        with pytest.raises(InputError, match=r"EntropicMemory\.to"):
+            memory.half()
+        assert memory.dtype == torch.float32
+    with pytest.raises(InputError, match="levels must be few enough for "):
+        EntropicMemory(3, 2**20, dtype=torch.float16)
+
+
+@pytest.mark.untyped
+def test_counts_do_not_wrap():
+    memory = EntropicMemory(1, 2, cap=None)
+    memory.counts.fill_(2**63 - 1)
+    with pytest.raises(InputError, match="keys must be few enough that counts stay below"):
+        memory.write(torch.zeros(1, 1))
+    assert memory.counts.min() == 2**63 - 1
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("stored", [torch.tensor(-5), torch.tensor(2.5), torch.tensor(1j)])
+def test_numbers_of_objects_in_a_state_are_checked(stored):
+    memory = EntropicMemory(1, 2)
+    with pytest.raises(InputError, match="_stored must be whole numbers from 0"):
+        memory.load_state_dict(memory.state_dict() | {"_stored": stored})
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("draws", [2**70, 10**12])
+def test_more_draws_than_fit_are_refused(draws):
+    memory = EntropicMemory(2, 3)
+    memory.write(torch.zeros(1, 2))
+    with pytest.raises(InputError, match="draws must be"):
+        memory.recall(torch.zeros(9, 2), draws=draws)
+    given = (torch.zeros(9, 2), torch.eye(2), torch.eye(2), dot, Softmax(1.0))
+    with pytest.raises(InputError, match="draws must be"):
+        functional.draw(*given, seed=0, draws=draws)
+
+
+@pytest.mark.untyped
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_recalls_are_those_of_the_memory():
+    memory = EntropicMemory(1, 8, spread=Gaussian(0.2), xi=1)
+    memory.write(torch.arange(8.0).unsqueeze(1))
+    cues = torch.arange(6.0).unsqueeze(1)
+    compiled = torch.compile(lambda query: memory.recall(query, draws=50))
+    assert torch.equal(compiled(cues), memory.recall(cues, draws=50))
+
+
+@pytest.mark.untyped
+def test_places_are_checked():
+    quantiser = Quantiser(4, torch.zeros(3), torch.ones(3))
+    for x in (torch.full((3,), torch.nan), torch.zeros(1), torch.zeros(2)):
+        with pytest.raises(InputError, match="places: x must be"):
+            quantiser.places(x)
+
+
+@pytest.mark.untyped
+def test_weights_of_unknown_columns_alone_are_refused():
+    memory = HeteroEntropicMemory(2, 3, 1, 3)
+    memory.write(torch.zeros(1, 2), torch.zeros(1, 1))
+    given = {"weights": torch.tensor([1.0, 0.0]), "known": torch.tensor([False, True])}
+    with pytest.raises(InputError, match="over the known columns"):
+        memory.project(torch.zeros(2), **given)

@@ -781,7 +781,7 @@ class TestCommands:
         ("recall", "--help"),
         ("list",),
         ("cite", "sdm"),
-        ("recall", "letters", "--colour"),
+        ("recall", "letters", "--hue"),
     ],
 )
 def test_commands_that_do_not_compute_do_not_import_torch(arguments):

@@ -37,6 +37,9 @@ def draw(
     return torch.cat(found, -1)
 
 
+# torch.compile turns the products of a whole ``arange`` and a large number into C++ that overflows
+# (torch 2.13, on the CPU), so that these numbers are computed outside the graph.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def chances(
     hashed: Int64[Tensor, "*batch"], which: Int64[Tensor, "draws"], place: Int64[Tensor, "columns"]
 ) -> Float64[Tensor, "draws *batch columns"]:
@@ -56,19 +59,19 @@ def pick(
 ) -> Int64[Tensor, "*shape"]:
     """Return the first place of a row at which cumulated weights exceed a share of the last one.
 
-    The place is found by halving, with one look into the table a step. A place without weight is
+    The range of a search is halved, with one look into the table a step. A place without weight is
     never returned; -1 stands where the last sum is 0.
     """
     count = cumulative.shape[-1]
     if count == 0:
         return torch.full_like(row, -1)
-    flat, start = cumulative.reshape(-1), row * count
-    total = flat[start + count - 1]
-    # Rounding must not reach the total, which no place exceeds.
-    share = torch.minimum(chance * total, torch.nextafter(total, torch.zeros_like(total)))
-    low, high = torch.zeros_like(row), torch.full_like(row, count - 1)
-    for _ in range((count - 1).bit_length()):
-        middle = (low + high) // 2
-        beyond = flat[start + middle] <= share
-        low, high = torch.where(beyond, middle + 1, low), torch.where(beyond, high, middle)
-    return torch.where(total > 0, low, -1)
+    total = cumulative[:, -1]
+    # Rounding may take a share to the total, which no sum exceeds.
+    flat = torch.where(cumulative == total.unsqueeze(-1), torch.inf, cumulative).reshape(-1)
+    whole, first = total[row], row * count
+    share, at, left = chance * whole, first, count
+    while left > 1:
+        half = left // 2
+        at = torch.add(at, flat[at + (half - 1)] <= share, alpha=half)
+        left -= half
+    return torch.where(whole > 0, at - first, -1)

@@ -227,12 +227,7 @@ class EntropicClasses(Associative):
         Args:
             query: ``(..., columns)``.
         """
-        given, label, _ = self._chosen(query, None)
-
-        def mean(register: EntropicMemory, part: Cues, some: Tensor) -> tuple[Tensor]:
-            return (register._mean(part, some),)
-
-        return self._by(mean, given, label)[0]
+        return self._mean(query)
 
     @door
     def settle(
@@ -245,7 +240,7 @@ class EntropicClasses(Associative):
             steps: >= 1; one is taken.
         """
         checks.integer("steps", steps, 1)
-        state = self.read(query)
+        state = self._mean(query)
         ones = torch.ones(state.shape[:-1], dtype=torch.int64, device=state.device)
         return Settled(state, ones, ones == 1, ones == 0)
 
@@ -292,6 +287,15 @@ class EntropicClasses(Associative):
     def entropy(self) -> Float64[Tensor, "classes"]:
         """Return the entropy of every register in bits a column, as ``EntropicMemory.entropy``."""
         return torch.tensor([one.entropy() for one in self._each()], dtype=torch.float64)
+
+    def _mean(self, query: Any) -> Tensor:
+        """Return the mean recall from the register that answers."""
+        given, label, _ = self._chosen(query, None)
+
+        def mean(register: EntropicMemory, part: Cues, some: Tensor) -> tuple[Tensor]:
+            return (register._mean(part, some),)
+
+        return self._by(mean, given, label)[0]
 
     def _each(self) -> list[EntropicMemory]:
         return [one for one in self.registers if isinstance(one, EntropicMemory)]
@@ -350,4 +354,4 @@ class EntropicClasses(Associative):
             order.append(rows)
         back = torch.cat(order).argsort()
         joined = (torch.cat(same)[back] for same in zip(*parts, strict=True))
-        return tuple(part.reshape(*given.batch, *part.shape[1:]) for part in joined)
+        return tuple(part.reshape((*given.batch, *part.shape[1:])) for part in joined)

@@ -86,7 +86,7 @@ class HeteroEntropicMemory(Pairs):
 
     Attributes:
         counts: ``(columns, value_columns, levels, value_levels)``, the register R, in the smallest
-            integer dtype that holds the cap.
+            of uint8, int16, int32 and int64 that holds the cap.
 
     Raises:
         InputError: numbers out of range, or more than 1 GiB of counts.
@@ -410,8 +410,12 @@ class HeteroEntropicMemory(Pairs):
             refuse("weights", got=got, must=must, do="give one weight for each column")
         rows = rows.double().expand(shape).reshape(-1, self.dim)
         total = rows.sum(-1, keepdim=True)
-        if not arrays.tracing() and not bool((rows >= 0).all() and (total > 0).all()):
-            must, do = "at least 0, with a sum above 0", "leave them out for equal weights"
+        kept = torch.where(given.known, rows, 0.0).sum(-1) + (~given.known).all(-1)
+        if not arrays.tracing() and not bool((rows >= 0).all() and (kept > 0).all()):
+            must, do = (
+                "at least 0, with a sum above 0 over the known columns",
+                "leave them out for equal weights",
+            )
             refuse("weights", weights, must=must, do=do)
         return self.dim * rows / total
 
@@ -447,7 +451,7 @@ class HeteroEntropicMemory(Pairs):
             do = 'lower iota, write more, or choose empty="zero"'
             refuse("query", got=got, must="accepted", do=do)
         quantiser = self.value_quantiser
-        found = places if quantiser is None else quantiser.numbers(places)
+        found = places if quantiser is None else quantiser._numbers(places)
         other = given.given.double() if self.empty == "keep" else torch.zeros_like(found)
         return torch.where(accepted.unsqueeze(-1), found, other).to(self.dtype)
 

@@ -22,6 +22,8 @@ __all__ = ["Chain", "EntropicExplanation", "EntropicMemory"]
 
 # The logarithm of a probability that float64 rounds to 0, in place of that of 0.
 NEVER = -1e4
+# The largest number of draws at once, and what to do for one.
+MOST, ONE = 2**40, "leave it out for one"
 
 
 class EntropicExplanation(NamedTuple):
@@ -97,7 +99,8 @@ class EntropicMemory(Register):
             mismatch.
         quantiser: how numbers become levels; None for keys that are whole levels.
         empty: what is recalled for a rejected cue, and in columns where nothing was seen:
-            ``"zero"``, ``"keep"`` the cue, or ``"raise"``.
+            ``"zero"``, the number 0 in the unit of the data, ``"keep"`` the cue, 0 where it is not
+            known, or ``"raise"``.
         dtype: of keys, queries and reads.
 
     Attributes:
@@ -178,10 +181,11 @@ class EntropicMemory(Register):
             InputError: as ``recognise``; a cue is rejected and ``empty`` is ``"raise"``.
         """
         seed = checks.integer("seed", seed, 0, 2**63 - 1)
-        count = 1 if draws is None else checks.integer("draws", draws, 1, do="leave it out for one")
+        count = 1 if draws is None else checks.integer("draws", draws, 1, MOST, ONE)
         given, found = self._recognised(query, known)
-        which = torch.arange(1, count + 1, device=self.device)
-        drawn = self._drawn(given, found.accepted, seed, which)
+        with checks.room("draws", f"{count}", 16 * count * given.places.numel()):
+            which = torch.arange(1, count + 1, device=self.device)
+            drawn = self._drawn(given, found.accepted, seed, which)
         shape = given.batch if draws is None else (count, *given.batch)
         return drawn.reshape(*shape, self.dim)
 

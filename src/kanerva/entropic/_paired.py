@@ -13,7 +13,7 @@ from kanerva._core import arrays, checks, machine
 from kanerva._core.arrays import Listed
 from kanerva._core.errors import door, refuse
 from kanerva.entropic import _projection
-from kanerva.entropic._cues import Cues, cues, fitting
+from kanerva.entropic._cues import Cues, cues, fitting, scale, vet_scale
 from kanerva.entropic._projection import Relation
 from kanerva.entropic._quantiser import Quantiser
 from kanerva.entropic._register import Limits, Recognition, limits
@@ -38,6 +38,7 @@ class Pairs(Inputs):
     exempt: Mapping[str, str] = MappingProxyType({})
     counts: Tensor
     _stored: Tensor
+    _scale: Tensor
     value_bits: bool = False
     _bits, _shows = False, False
 
@@ -81,6 +82,8 @@ class Pairs(Inputs):
         self.register_buffer("_unit", torch.ones((), dtype=kind), persistent=False)
         self.register_buffer("counts", self._blank())
         self.register_buffer("_stored", torch.zeros((), dtype=torch.int64))
+        scales = torch.stack([scale(self.quantiser), scale(self.value_quantiser)])
+        self.register_buffer("_scale", scales)
 
     def _blank(self) -> Tensor:
         """Return counts of 0, or refuse more of them than there may be."""
@@ -298,6 +301,7 @@ class Pairs(Inputs):
     @door("load_state_dict")
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         do = "load the state of a memory like this one"
+        vet_scale("state", self._scale, state_dict.get(prefix + "_scale"))
         most = math.inf if self.cap is None else self.cap
         known = {"counts": (self.counts.shape, most), "_stored": (self._stored.shape, math.inf)}
         for name, (shape, limit) in known.items():

@@ -136,7 +136,7 @@ class Quantiser:
             InputError: another number of columns, or numbers that are not finite.
         """
         self._vet("x", arrays.finite("x", arrays.floats("x", x)))
-        places, inside = self.places(x.double())
+        places, inside = self._places(x.double())
         return torch.where(inside, places.round().long(), UNDEFINED)
 
     @door
@@ -162,19 +162,23 @@ class Quantiser:
             do = "leave out what is undefined before levels are decoded"
             refuse("level", level, must=f"from 0 to {top}", do=do)
         floating = level.is_floating_point()
-        return self.numbers(level.double()).to(level.dtype if floating else torch.float32)
+        return self._numbers(level.double()).to(level.dtype if floating else torch.float32)
 
+    @door
     def places(
-        self, x: Float64[Tensor, "*batch columns"]
+        self, x: Float[Tensor, "*batch columns"]
     ) -> tuple[Float64[Tensor, "*batch columns"], Bool[Tensor, "*batch columns"]]:
         """Return where numbers lie among the levels, without rounding, and which have a place.
 
         Args:
-            x: ``(..., columns)``, of the right number of columns.
+            x: ``(..., columns)`` floating and finite.
 
         Returns:
-            ``(..., columns)`` from 0 to levels - 1, and ``(..., columns)`` bool: False for numbers
-            outside the ends, where ``outside`` is ``"undefined"``.
+            ``(..., columns)`` from 0 to levels - 1 in float64, and ``(..., columns)`` bool: False
+            for numbers outside the ends, where ``outside`` is ``"undefined"``.
+
+        Raises:
+            InputError: as ``encode``.
 
         Example:
             >>> import torch
@@ -182,23 +186,19 @@ class Quantiser:
             >>> Quantiser(5, 0.0, 1.0).places(torch.tensor([0.3], dtype=torch.float64))[0].item()
             1.2
         """
+        self._vet("x", arrays.finite("x", arrays.floats("x", x)))
+        return self._places(x.double())
+
+    def _places(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the places of checked numbers, and which have one."""
         low, high = (torch.as_tensor(end, dtype=x.dtype, device=x.device) for end in self._ends())
         inside = (x >= low) & (x <= high) if self.outside == "undefined" else x == x
         top, constant = self.levels - 1, high == low
         share = (x.clamp(low, high) - low) / torch.where(constant, 1.0, high - low)
         return top * torch.where(constant, (x != low).to(x.dtype), share), inside
 
-    def numbers(
-        self, places: Float64[Tensor, "*batch columns"]
-    ) -> Float64[Tensor, "*batch columns"]:
-        """Return the numbers at places among the levels: the inverse of ``places``.
-
-        Example:
-            >>> import torch
-            >>> from kanerva.entropic import Quantiser
-            >>> Quantiser(5, 0.0, 1.0).numbers(torch.tensor([1.0], dtype=torch.float64)).item()
-            0.25
-        """
+    def _numbers(self, places: Tensor) -> Tensor:
+        """Return the numbers at places among the levels."""
         ends = self._ends()
         low, high = (torch.as_tensor(end, dtype=places.dtype, device=places.device) for end in ends)
         share = places / (self.levels - 1) if self.levels > 1 else torch.full_like(places, 0.5)

@@ -9,7 +9,7 @@ from torch import Tensor
 from kanerva import bits
 from kanerva._core import arrays
 from kanerva._core.settings import settings
-from kanerva._engine.draws import chances
+from kanerva._engine.draws import chances, pick
 from kanerva._engine.scores import SCORE_BYTES, learns
 from kanerva.entropic._spread import Spread
 
@@ -124,27 +124,10 @@ def _searched(
     which: Int64[Tensor, "draws"],
     part: Int64[Tensor, "columns"],
 ) -> Int64[Tensor, "draws b columns"]:
-    """Search the row of each cue for the first sum above a share of the last, a few cues at a time.
-
-    The range of a search is halved, with one look into the table a step. A level without weight is
-    never found; -1 stands where the last sum is 0.
-    """
-    count, total = table.shape[-1], table[:, -1]
-    # Rounding may take a share to the total, which no sum exceeds.
-    flat = torch.where(table == total.unsqueeze(-1), torch.inf, table).reshape(-1)
-    void = arrays.tracing() or not bool((total > 0).all())
+    """Search the row of each cue, a few cues at a time."""
     size = max(1, min(CLOSE, settings.budget // SCORE_BYTES) // (len(which) * max(1, len(part))))
     found = []
     for own, some in zip(torch.split(place, size), torch.split(hashed, size), strict=True):
-        row = own.reshape(-1)
-        whole = total[row]
-        share = (chances(some, which, part + 1).reshape(len(which), -1) * whole).reshape(-1)
-        first = (row * count).repeat(len(which))
-        at, left = first.clone(), count
-        while left > 1:
-            half = left // 2
-            at.add_(flat[half - 1 :].index_select(0, at) <= share, alpha=half)
-            left -= half
-        level = (at - first).reshape(len(which), *own.shape)
-        found.append(torch.where(whole.reshape(own.shape) > 0, level, -1) if void else level)
+        chance = chances(some, which, part + 1)
+        found.append(pick(table, own.expand(chance.shape), chance))
     return torch.cat(found, 1)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
-from kanerva._core.errors import door, refuse
+from kanerva._core.errors import door, named, refuse, within
 from kanerva.entropic import _recall
-from kanerva.entropic._cues import Cues, cues, fitting
+from kanerva.entropic._cues import Cues, cues, fitting, scale, vet_scale
 from kanerva.entropic._quantiser import Quantiser
 from kanerva.entropic._register import Limits, Recognition, added, entropies, limits, recognised
 from kanerva.entropic._spread import Gaussian, Spread
@@ -33,6 +33,7 @@ class Register(Inputs):
     exempt: Mapping[str, str] = MappingProxyType({})
     counts: Tensor
     _stored: Tensor
+    _scale: Tensor
     value_bits: bool = False
     _bits, _shows = False, False
 
@@ -70,6 +71,7 @@ class Register(Inputs):
             counts = torch.zeros(self.levels, self._dim, dtype=torch.int64)
         self.register_buffer("counts", counts)
         self.register_buffer("_stored", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("_scale", scale(self.quantiser))
 
     @property
     def dim(self) -> int:
@@ -109,10 +111,13 @@ class Register(Inputs):
         """
         given = self._cues("keys", keys, known, whole=True)
         counts = added(self.counts, given.levels, given.known)
+        if bool((counts < 0).any()):
+            must, do = "few enough that counts stay below 2^63", "clear the memory first"
+            refuse("keys", got="too many", must=must, do=do)
         self.counts = counts if self.cap is None else counts.clamp(max=self.cap)
         self._stored = self._stored + len(given.places)
 
-    @door
+    @named(x="x")
     @changes
     def fit(
         self,
@@ -148,6 +153,7 @@ class Register(Inputs):
         args, given = self._arguments
         self._arguments = args, given | {"quantiser": made}
         self._given_parts = self._parts_now()
+        self._scale = scale(made).to(self.device)
         self.clear()
         self.write(rows)
 
@@ -175,8 +181,8 @@ class Register(Inputs):
             refuse("keys", got=got, must=must, do="build the memory with cap=None")
         counts = added(self.counts, given.levels, given.known, -1)
         if bool((counts < 0).any()) or len(given.places) > len(self):
-            got = f"{len(given.places)} of which some were not written"
-            refuse("keys", got=got, must="keys that were written", do="forget only what is stored")
+            must, got = "of what was written", "some that was not: a cell holds fewer counts"
+            refuse("keys", got=got, must=must, do="forget only what is stored")
         self.counts, self._stored = counts, self._stored - len(given.places)
 
     def entropy(self) -> float:
@@ -249,7 +255,7 @@ class Register(Inputs):
             got = f"rejected, or without a seen level, in {count} of {lost[..., 0].numel()}"
             do = 'raise xi, write more, or choose empty="zero" or "keep"'
             refuse("query", got=got, must="accepted, with a seen level in every column", do=do)
-        found = places if self.quantiser is None else self.quantiser.numbers(places)
+        found = places if self.quantiser is None else self.quantiser._numbers(places)
         other = given.given.double() if self.empty == "keep" else torch.zeros_like(given.places)
         return torch.where(lost, other, found).to(self.dtype)
 
@@ -258,9 +264,24 @@ class Register(Inputs):
 
     @door("load_state_dict")
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        new, most = state_dict.get(prefix + "counts"), self.cap or math.inf
-        whole = isinstance(new, Tensor) and not new.is_floating_point()
-        if new is not None and not (whole and bool(((new >= 0) & (new.long() <= most)).all())):
-            must, do = f"whole numbers from 0 to {most}", "load the state of a memory like this one"
-            refuse("counts", new, must=must, do=do)
+        most = self.cap or math.inf
+        vet_scale("state", self._scale, state_dict.get(prefix + "_scale"))
+        for name, limit in (("counts", most), ("_stored", math.inf)):
+            new = state_dict.get(prefix + name)
+            whole = isinstance(new, Tensor) and new.dtype in (*arrays.INTEGERS, torch.uint8)
+            if new is None or (whole and bool(((new >= 0) & (new.long() <= limit)).all())):
+                continue
+            must, do = (
+                f"whole numbers from 0 to {limit}",
+                "load the state of a memory like this one",
+            )
+            refuse(name, new, must=must, do=do)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """Move the memory; refuse a dtype that cannot hold its numbers."""
+        dtype = fn(torch.empty(0, dtype=self.dtype, device=self.device)).dtype
+        if dtype in arrays.FLOATS:
+            with within(f"{type(self).__name__}.to"):
+                fitting(self.quantiser, self._dim, self.levels, dtype, "dtype")
+        return super()._apply(fn, recurse)

@@ -18,6 +18,7 @@ from kanerva.similarity import closeness
 __all__ = ["LEVELS", "Heads", "arranged", "completed", "hidden", "register"]
 
 Rows = Float64[Tensor, "rows pixels"]
+Stored = Float64[Tensor, "stored pixels"]
 Known = Bool[Tensor, "rows pixels"]
 
 # The levels of a pixel, and the side of a picture.
@@ -40,7 +41,7 @@ class Heads(NamedTuple):
     counts: list[Float64[Tensor, "distinct"]]
 
     @classmethod
-    def of(cls, stored: Rows, order: Int64[Tensor, "pixels"], width: int) -> "Heads":
+    def of(cls, stored: Stored, order: Int64[Tensor, "pixels"], width: int) -> "Heads":
         """Cut the columns, in an order, into groups of one width, and count what was stored."""
         if not 1 <= width <= len(order) or len(order) % width:
             must, do = f"a divisor of {len(order)}", "give a power of two up to it"
@@ -92,7 +93,7 @@ def hidden(x: Rows, source: np.random.Generator) -> Known:
     return torch.from_numpy(source.random(tuple(x.shape))) >= 0.5
 
 
-def register(stored: Rows, spread: float) -> EntropicMemory:
+def register(stored: Stored, spread: float) -> EntropicMemory:
     """Return a register of counts that accepts every cue."""
     columns = stored.shape[1]
     limits: dict[str, Any] = {"xi": columns, "cap": None, "dtype": torch.float64}
@@ -138,13 +139,13 @@ def _share(found: Bool[Tensor, "rows"]) -> float:
     return float(found.double().mean())
 
 
-def _nearest(stored: Rows, cues: Rows, known: Known) -> Rows:
+def _nearest(stored: Stored, cues: Rows, known: Known) -> Rows:
     """Return the stored digit that is nearest by the known pixels."""
     return functional.read(cues, stored, stored, closeness, Argmax(), known=known)
 
 
 def _differs(
-    width: int, stored: Rows, cues: Rows, known: Known, spread: float, read: Rows
+    width: int, stored: Stored, cues: Rows, known: Known, spread: float, read: Rows
 ) -> float | None:
     """Return how far a read is from that of the register, or from attention over whole rows."""
     if width == 1:

@@ -17,6 +17,7 @@ from kanerva.similarity import closeness
 __all__ = ["SCORES", "Design", "area", "curve", "judged", "scores"]
 
 Rows = Float64[Tensor, "rows columns"]
+Stored = Float64[Tensor, "stored columns"]
 Numbers = Float64[np.ndarray, "cues"]
 
 # By what digits are told from other images; a small number is a digit.
@@ -124,7 +125,7 @@ def _fold(design: Design, number: int) -> Told:
     return Told(own, images, limit, int((~varied).sum()), score.recall, score.bare)
 
 
-def scores(memory: EntropicMemory, stored: Rows, x: Rows) -> dict[str, Numbers]:
+def scores(memory: EntropicMemory, stored: Stored, x: Rows) -> dict[str, Numbers]:
     """Return the four numbers of every cue; all are small for digits."""
     found = memory.recognise(x)
     assert memory.quantiser is not None
