@@ -141,14 +141,14 @@ def scores(memory: EntropicMemory, stored: Stored, x: Rows) -> dict[str, Numbers
     }
 
 
-def area(own: Numbers, others: Numbers) -> float:
+def area(own: Numbers, others: Float64[np.ndarray, "others"]) -> float:
     """Return the probability that a digit has a smaller number than another image; ties half."""
     ordered = np.sort(own)
     below = np.searchsorted(ordered, others, "left") + np.searchsorted(ordered, others, "right")
     return float(below.mean() / (2 * len(own)))
 
 
-def curve(own: Numbers, others: Numbers) -> Numbers:
+def curve(own: Numbers, others: Float64[np.ndarray, "others"]) -> Float64[np.ndarray, "shares"]:
     """Return the share of digits accepted where as many other images are as RATES says."""
     limits = np.unique(np.concatenate([own, others]))
     rates = [
