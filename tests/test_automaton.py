@@ -75,6 +75,7 @@ def table_of(states, symbols, seed):
     return {(state, x): ends[state][x] for state in range(states) for x in range(symbols)}
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("mean", [1.0, 1 / 1000])
 @pytest.mark.parametrize("undefined", ["stay", "nearest"])
 def test_the_family_goes_through_the_published_words(mean, undefined):
@@ -115,6 +116,7 @@ def test_the_memory_is_the_published_one():
     assert repr(automaton) == "Automaton(4 states, 8 symbols, 12 transitions, 1000 neurons)"
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(("table", "seed"), [(PARITY, 0), (MODULO, 1), (CONTAINS, 2)])
 def test_words_end_where_the_table_says(table, seed):
     automaton = Automaton(table, start=0, accept=[0], seed=seed)
@@ -125,6 +127,7 @@ def test_words_end_where_the_table_says(table, seed):
     assert automaton.accepts(words[0]) == (simulated(table, words[0], 0)[-1] == 0)
 
 
+@pytest.mark.untyped
 def test_words_together_run_as_each_alone():
     automaton = Automaton(FAMILY, start="H")
     words = [*drawn(automaton.symbols, 3, 5), []]

@@ -127,7 +127,7 @@ def test_without_the_plot_extra_the_table_still_comes(tmp_path):
         (["letters", "--seeds", "0"], ["seeds"]),
         (["letters", "--domain", "real", "--memory", "hopfield"], ["hopfield", "bits"]),
         (["letters", "--cues", "many"], ["cues"]),
-        (["letters", "--colour"], ["--colour"]),
+        (["letters", "--hue"], ["--hue"]),
         ([".", "--cues", "3"], ["pictures"]),
     ],
 )

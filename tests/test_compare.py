@@ -272,6 +272,7 @@ def test_saved_files_hold_what_was_found(letters, tmp_path):
     assert all(sentence.split(":")[0] in page for sentence in letters.verdicts)
 
 
+@pytest.mark.untyped
 def test_the_pattern_that_was_found_is_named(letters, tmp_path):
     recall.save(letters, tmp_path, ["exact"])
     with (tmp_path / "found.csv").open(newline="") as file:

@@ -244,6 +244,7 @@ def test_page_of_a_language_model_shows_its_loss(tmp_path):
     assert "The loss with circles of one radius" in page
 
 
+@pytest.mark.untyped
 def test_page_escapes_all_text(tmp_path):
     text = written(
         tmp_path,
@@ -275,6 +276,7 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
         probing.save(made_up(), tmp_path / "file")
 
 
+@pytest.mark.untyped
 def test_files_of_an_earlier_examination_are_removed(tmp_path):
     (tmp_path / "sweep.csv").write_text("somebody's own")
     probing.save(made_up(**LEAST), tmp_path)

@@ -218,6 +218,7 @@ RETRIEVAL = {
 }
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("radius", RETRIEVAL)
 def test_retrieval_of_random_patterns(published, radius):
     """Recall of 1024 patterns of 64 bits by SDM, and by the attention that is fitted to it.
@@ -233,6 +234,7 @@ def test_retrieval_of_random_patterns(published, radius):
         assert reached == pytest.approx(expected, abs=0.02)
 
 
+@pytest.mark.untyped
 def test_retrieval_beyond_the_reach(published):
     """At radius 5 no pattern is within reach of 12 flipped bits: the read is given by ``empty``."""
     patterns, cues = published

@@ -636,6 +636,7 @@ print(len(memory), opened - before, taken, (memory.read(query) == first).all().i
 """
 
 
+@pytest.mark.untyped
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(
     ("rule", "kind", "width", "mega"),

@@ -690,8 +690,8 @@ class TestCommands:
     def test_recipes(self, command, folder):
         (folder / "squares_one.py").write_text(RECIPES.replace("NAME", "my.cubes"))
         (folder / "squares_two.py").write_text("import squares_one as both")
-        code, out, _ = command("run", "squares_one:squares", "--jobs", 2)
-        assert code == 0
+        code, out, error = command("run", "squares_one:squares", "--jobs", 2)
+        assert code == 0, error
         assert "my.squares: Squares" in out
         assert "Square a number." in command("show", "squares_one:squares")[1]
         assert "Sparse Distributed Memory" in command("cite", "squares_one:squares")[1]

@@ -66,6 +66,7 @@ def test_lengths_and_entropies_are_those_found_with_hooks(reader):
             ) / 12 == pytest.approx(value, abs=0.01), (name, layer)
 
 
+@pytest.mark.untyped
 def test_circles_keep_more_than_the_nearest_token_and_that_more_than_the_mean(reader, sampled):
     heads, batches = sampled
     memories = {

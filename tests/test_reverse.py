@@ -60,6 +60,7 @@ def test_addresses_depend_neither_on_the_engine_nor_on_the_budget(engine):
             assert torch.equal(memory.addresses_of(values[7]), found[7])
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("counters", [torch.int32, torch.float64])
 def test_addresses_do_not_depend_on_other_values(counters):
     """Counters of tenths cancel up to rounding, which depends on the order of a sum."""

@@ -110,7 +110,7 @@ def _panel(row: Row) -> str:
 
 @recipe(
     "eam.kinds",
-    "Memories, recollections and products of imagination",
+    "Recalls: the same item, another one, or imagined",
     "hernandez2024",
     "on what retrieved objects can be seen as; the publication prints no shares",
     quick=[
