@@ -17,7 +17,6 @@ def heads(norm="l2", start=10.0, learned=True, width=8):
     return _block.Heads(norm, start, learned, width)
 
 
-@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("name", "given"),
     [
