@@ -322,3 +322,14 @@ def test_weights_of_unknown_columns_alone_are_refused():
     given = {"weights": torch.tensor([1.0, 0.0]), "known": torch.tensor([False, True])}
     with pytest.raises(InputError, match="over the known columns"):
         memory.project(torch.zeros(2), **given)
+
+
+@pytest.mark.untyped
+def test_pairs_refuse_dtypes_and_states_as_registers_do():
+    memory = HeteroEntropicMemory(1, 3, 1, 3, value_quantiser=Q)
+    with pytest.raises(InputError, match=r"HeteroEntropicMemory\.to: dtype must be of ends"):
+        memory.half()
+    assert memory.dtype == torch.float32
+    small, large = EntropicMemory(2, 3), EntropicMemory(2, 4)
+    with pytest.raises(InputError, match="counts must be of shape"):
+        small.load_state_dict(large.state_dict())

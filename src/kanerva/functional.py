@@ -277,20 +277,17 @@ def draw(
     """
     _check(query, keys, similarity, separation=separation, values=values)
     seed = checks.integer("seed", seed, 0, 2**63 - 1)
-    do = "leave it out for one"
-    count = 1 if draws is None else checks.integer("draws", draws, 1, 2**40, do)
     batch, cue = query.shape[:-1], _cue(query, similarity, known)
     kept = _kept(query, keys, mask, prior, separation)
-    with checks.room("draws", f"{count}", 64 * count * max(1, len(cue.rows))):
-        which = torch.arange(1, count + 1, device=query.device)
-        chance = draws_.chances(fingerprint(cue.rows, seed), which, which[:1]).squeeze(-1)
+    which = draws_.numbered(draws, 64 * max(1, len(cue.rows)), query.device)
+    chance = draws_.chances(fingerprint(cue.rows, seed), which, which[:1]).squeeze(-1)
     found = draws_.draw(cue.rows, keys, cue.similarity, separation, kept, chance)
+    shape = batch if draws is None else (len(which), *batch)
     if len(keys) == 0:
-        return query.new_zeros(*((count,) if draws else ()), *batch, values.shape[-1])
+        return query.new_zeros(*shape, values.shape[-1])
     drawn = part_of(values, found.clamp_min(0).reshape(-1))
     rows = (drawn[:] if isinstance(drawn, Packed) else drawn).to(query.dtype)
     rows = torch.where(found.reshape(-1, 1) < 0, 0.0, arrays.finite("values", rows))
-    shape = batch if draws is None else (count, *batch)
     return rows.reshape(*shape, values.shape[-1])
 
 

@@ -5,14 +5,17 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from kanerva import bits
-from kanerva._core import arrays
+from kanerva._core import arrays, checks
 from kanerva._core.errors import refuse
 from kanerva._engine import routes
 from kanerva._engine.scores import Mask, Rows, chunks
 from kanerva.separation import Separation
 from kanerva.similarity import Similarity
 
-__all__ = ["chances", "draw", "pick"]
+__all__ = ["chances", "draw", "numbered", "pick"]
+
+# The largest number of draws at once.
+MOST = 2**40
 
 
 def draw(
@@ -35,6 +38,19 @@ def draw(
         found.append(pick(weights.double().cumsum(-1), place, chance[:, start:stop]))
         start = stop
     return torch.cat(found, -1)
+
+
+def numbered(draws: int | None, room: int, device: torch.device) -> Int64[Tensor, "draws"]:
+    """Check how many draws are wanted, None for one, and return their numbers, 1, 2, ...
+
+    Args:
+        draws: as the caller gives it.
+        room: bytes that one draw takes.
+        device: of the numbers.
+    """
+    count = 1 if draws is None else checks.integer("draws", draws, 1, MOST, "leave it out for one")
+    with checks.room("draws", f"{count}", room * count):
+        return torch.arange(1, count + 1, device=device)
 
 
 # torch.compile turns the products of a whole ``arange`` and a large number into C++ that overflows

@@ -12,6 +12,7 @@ from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
 from kanerva._core.errors import InputTypeError, door, named, refuse
 from kanerva.dynamics import Settled
+from kanerva.entropic._counted import once
 from kanerva.entropic._cues import Cues
 from kanerva.entropic._memory import EntropicExplanation, EntropicMemory
 from kanerva.entropic._register import Limits, Recognition
@@ -99,7 +100,7 @@ class EntropicClasses(Associative):
 
     registers: nn.ModuleList
 
-    @named(columns="columns", levels="levels")
+    @named()
     def __init__(
         self, classes: int, columns: int, levels: int, *, rule: str = "entropy", **memory: Any
     ) -> None:
@@ -240,9 +241,7 @@ class EntropicClasses(Associative):
             steps: >= 1; one is taken.
         """
         checks.integer("steps", steps, 1)
-        state = self._mean(query)
-        ones = torch.ones(state.shape[:-1], dtype=torch.int64, device=state.device)
-        return Settled(state, ones, ones == 1, ones == 0)
+        return once(self._mean(query))
 
     @door
     def explain(  # type: ignore[override]  # a register has weights for each column

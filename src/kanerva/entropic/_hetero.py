@@ -1,6 +1,5 @@
 """The hetero-associative entropic memory: a register of pairs of levels."""
 
-import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,9 +14,11 @@ from kanerva._core.errors import door, refuse
 from kanerva._core.settings import settings
 from kanerva.dynamics import Settled
 from kanerva.entropic import _search
+from kanerva.entropic._counted import once
 from kanerva.entropic._cues import Cues
 from kanerva.entropic._paired import Known, Pairs
 from kanerva.entropic._projection import WIDE, Relation
+from kanerva.entropic._register import in_bits
 
 __all__ = ["HeteroEntropicMemory", "HeteroExplanation"]
 
@@ -143,7 +144,7 @@ class HeteroEntropicMemory(Pairs):
         """
         given = self._cues("query", query, known)
         scaled = self._scaled(weights, given)
-        self._afford(given)
+        self._afford(given.places.shape, "projections", self._bytes(given))
         found = self._relation().project(given.levels, given.known, scaled)
         return found.reshape(*given.batch, self.value_dim, self.value_levels)
 
@@ -301,9 +302,7 @@ class HeteroEntropicMemory(Pairs):
         """
         checks.integer("steps", steps, 1)
         given = self._cues("query", query, None)
-        state = self._mean(given).reshape(*given.batch, self.value_dim)
-        ones = torch.ones(given.batch, dtype=torch.int64, device=self.device)
-        return Settled(state, ones, ones == 1, ones == 0)
+        return once(self._mean(given).reshape(*given.batch, self.value_dim))
 
     @door
     def explain(  # type: ignore[override]  # a register has weights for each column
@@ -316,12 +315,12 @@ class HeteroEntropicMemory(Pairs):
             known: as in ``project``.
         """
         given = self._cues("query", query, known)
-        self._afford(given)
+        self._afford(given.places.shape, "projections", self._bytes(given))
         value = self._mean(given).reshape(*given.batch, self.value_dim)
         ones = torch.ones_like(given.places)
         plane = self._relation().project(given.levels, given.known, ones)
         shares = _shares(plane)
-        entropy = torch.special.entr(shares).sum(-1) / math.log(2)
+        entropy = in_bits(shares)
         shape = (*given.batch, self.value_dim, self.value_levels)
         return HeteroExplanation(
             value,
@@ -412,12 +411,13 @@ class HeteroEntropicMemory(Pairs):
         total = rows.sum(-1, keepdim=True)
         kept = torch.where(given.known, rows, 0.0).sum(-1) + (~given.known).all(-1)
         if not arrays.tracing() and not bool((rows >= 0).all() and (kept > 0).all()):
-            must, do = (
-                "at least 0, with a sum above 0 over the known columns",
-                "leave them out for equal weights",
-            )
-            refuse("weights", weights, must=must, do=do)
+            must = "at least 0, with a sum above 0 over the known columns"
+            refuse("weights", weights, must=must, do="leave them out for equal weights")
         return self.dim * rows / total
+
+    def _bytes(self, given: Cues) -> int:
+        """Return the bytes of the projections of cues."""
+        return len(given.places) * self.value_dim * self.value_levels * WIDE
 
     def _block(self) -> int:
         """Return how many projections fit the budget."""
@@ -454,15 +454,6 @@ class HeteroEntropicMemory(Pairs):
         found = places if quantiser is None else quantiser._numbers(places)
         other = given.given.double() if self.empty == "keep" else torch.zeros_like(found)
         return torch.where(accepted.unsqueeze(-1), found, other).to(self.dtype)
-
-    def _afford(self, given: Cues) -> None:
-        """Refuse projections of more bytes than the budget: they are returned whole."""
-        size = len(given.places) * self.value_dim * self.value_levels * WIDE
-        if size > settings.budget and len(given.places) > 1:
-            must = f"few enough for {settings.budget} bytes of projections"
-            got = f"{tuple(given.places.shape)}, for {size} bytes"
-            do = "give fewer at a time, or raise kanerva.settings.budget"
-            refuse("query", got=got, must=must, do=do)
 
 
 def _whole(plane: Float64[Tensor, "b columns levels"]) -> Bool[Tensor, "b"]:

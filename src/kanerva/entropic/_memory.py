@@ -1,6 +1,5 @@
 """The entropic memory: a register of counts that recognises, rejects and recalls."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,19 +10,17 @@ from torch import Tensor
 from kanerva._core import checks
 from kanerva._core.arrays import Listed
 from kanerva._core.errors import InputTypeError, door, refuse
-from kanerva._core.settings import settings
+from kanerva._engine.draws import numbered
 from kanerva.dynamics import Settled
 from kanerva.entropic import _recall
-from kanerva.entropic._cues import Cues
-from kanerva.entropic._register import Recognition
+from kanerva.entropic._counted import once
+from kanerva.entropic._register import Recognition, in_bits
 from kanerva.entropic._stored import Register
 
 __all__ = ["Chain", "EntropicExplanation", "EntropicMemory"]
 
 # The logarithm of a probability that float64 rounds to 0, in place of that of 0.
 NEVER = -1e4
-# The largest number of draws at once, and what to do for one.
-MOST, ONE = 2**40, "leave it out for one"
 
 
 class EntropicExplanation(NamedTuple):
@@ -181,12 +178,10 @@ class EntropicMemory(Register):
             InputError: as ``recognise``; a cue is rejected and ``empty`` is ``"raise"``.
         """
         seed = checks.integer("seed", seed, 0, 2**63 - 1)
-        count = 1 if draws is None else checks.integer("draws", draws, 1, MOST, ONE)
         given, found = self._recognised(query, known)
-        with checks.room("draws", f"{count}", 16 * count * given.places.numel()):
-            which = torch.arange(1, count + 1, device=self.device)
-            drawn = self._drawn(given, found.accepted, seed, which)
-        shape = given.batch if draws is None else (count, *given.batch)
+        which = numbered(draws, 16 * given.places.numel(), self.device)
+        drawn = self._drawn(given, found.accepted, seed, which)
+        shape = given.batch if draws is None else (len(which), *given.batch)
         return drawn.reshape(*shape, self.dim)
 
     @door
@@ -206,7 +201,7 @@ class EntropicMemory(Register):
             ``(..., columns, levels)``, with sum 1 over levels; 0 in columns where nothing was seen.
         """
         given = self._cues("query", query, known)
-        self._afford(given)
+        self._afford(given.places.shape, "weights", 8 * given.places.numel() * self.levels)
         found = self.spread.forward(given.places, given.known, self.counts)
         return found.to(self.dtype).reshape(*given.batch, self.dim, self.levels)
 
@@ -278,9 +273,7 @@ class EntropicMemory(Register):
         """
         checks.integer("steps", steps, 1)
         given, found = self._recognised(query, None)
-        state = self._mean(given, found.accepted).reshape(*given.batch, self.dim)
-        ones = torch.ones(given.batch, dtype=torch.int64, device=self.device)
-        return Settled(state, ones, ones == 1, ones == 0)
+        return once(self._mean(given, found.accepted).reshape(*given.batch, self.dim))
 
     @door
     def explain(  # type: ignore[override]  # a register has weights for each column
@@ -295,10 +288,10 @@ class EntropicMemory(Register):
             known: as in ``recognise``.
         """
         given, found = self._recognised(query, known)
-        self._afford(given)
+        self._afford(given.places.shape, "weights", 8 * given.places.numel() * self.levels)
         value = self._mean(given, found.accepted)
         weights = self.spread.forward(given.places, given.known, self.counts)
-        bits = torch.special.entr(weights).sum(-1) / math.log(2)
+        bits = in_bits(weights)
         shape = (*given.batch, self.dim)
         accepted, mismatches, weight, mean = (part.reshape(given.batch) for part in found)
         whole = weights.to(self.dtype).reshape(*shape, self.levels)
@@ -380,15 +373,6 @@ class EntropicMemory(Register):
             accepted.append(alive)
         whole = torch.stack(states).reshape(depth + 1, *given.batch, self.dim)
         return Chain(whole, torch.stack(accepted).reshape(depth + 1, *given.batch))
-
-    def _afford(self, given: Cues) -> None:
-        """Refuse weights of more bytes than the budget: they are returned whole."""
-        size = given.places.numel() * self.levels * 8
-        if size > settings.budget and len(given.places) > 1:
-            must = f"few enough for {settings.budget} bytes of weights"
-            got = f"{tuple(given.places.shape)} with {self.levels} levels: {size} bytes"
-            do = "give fewer at a time, or raise kanerva.settings.budget"
-            refuse("query", got=got, must=must, do=do)
 
     def _fed(
         self, batch: torch.Size, state: Tensor, through: Callable[[Tensor], Tensor] | None

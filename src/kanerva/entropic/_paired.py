@@ -13,12 +13,12 @@ from kanerva._core import arrays, checks, machine
 from kanerva._core.arrays import Listed
 from kanerva._core.errors import door, refuse
 from kanerva.entropic import _projection
-from kanerva.entropic._cues import Cues, cues, fitting, scale, vet_scale
+from kanerva.entropic._counted import EMPTY, Counted, cap_of
+from kanerva.entropic._cues import Cues, cues, fitting, scale
 from kanerva.entropic._projection import Relation
 from kanerva.entropic._quantiser import Quantiser
 from kanerva.entropic._register import Limits, Recognition, limits
-from kanerva.entropic._stored import EMPTY
-from kanerva.memory._inputs import Inputs, changes
+from kanerva.memory._inputs import changes
 
 __all__ = ["Pairs"]
 
@@ -29,18 +29,13 @@ KINDS = {255: torch.uint8, 2**15 - 1: torch.int16, 2**31 - 1: torch.int32}
 MOST = 2**30
 
 
-class Pairs(Inputs):
+class Pairs(Counted):
     """Counts pairs of levels: what a ``HeteroEntropicMemory`` stores.
 
     Its arguments are described there.
     """
 
     exempt: Mapping[str, str] = MappingProxyType({})
-    counts: Tensor
-    _stored: Tensor
-    _scale: Tensor
-    value_bits: bool = False
-    _bits, _shows = False, False
 
     @door
     def __init__(
@@ -66,8 +61,7 @@ class Pairs(Inputs):
         self.value_levels = checks.integer("value_levels", value_levels, 1, 2**20)
         pairs = self._dim * self._value_dim
         self.limits: Limits = limits(iota, kappa, xi, "pass", pairs, "pairs of columns")
-        do = "give the largest count of a cell, or None for no end"
-        self.cap = None if cap is None else checks.integer("cap", cap, 1, 2**62, do)
+        self.cap = cap_of(cap)
         self.empty = checks.choice("empty", empty, EMPTY)
         if self.empty == "keep" and self._dim != self._value_dim:
             got, do = f"{value_columns} for keys of {columns}", 'choose another "empty"'
@@ -78,17 +72,12 @@ class Pairs(Inputs):
         self.value_quantiser = fitting(
             value_quantiser, self._value_dim, self.value_levels, kind, "value_quantiser"
         )
-        self._given_parts = self._parts_now()
-        self.register_buffer("_unit", torch.ones((), dtype=kind), persistent=False)
-        self.register_buffer("counts", self._blank())
-        self.register_buffer("_stored", torch.zeros((), dtype=torch.int64))
         scales = torch.stack([scale(self.quantiser), scale(self.value_quantiser)])
-        self.register_buffer("_scale", scales)
+        self._start(self._blank(), scales, kind)
 
     def _blank(self) -> Tensor:
         """Return counts of 0, or refuse more of them than there may be."""
-        limit = math.inf if self.cap is None else self.cap
-        kind = next((kind for most, kind in KINDS.items() if limit <= most), torch.int64)
+        kind = next((kind for most, kind in KINDS.items() if self._full <= most), torch.int64)
         shape = (self._dim, self._value_dim, self.levels, self.value_levels)
         bytes_ = math.prod(shape) * kind.itemsize
         got = f"{self.levels}, for counts of {' x '.join(map(str, shape))} cells"
@@ -114,10 +103,6 @@ class Pairs(Inputs):
     def autoassociative(self) -> bool:
         """False: every key is written with a value."""
         return False
-
-    def __len__(self) -> int:
-        """Count the pairs that were written."""
-        return int(self._stored)
 
     def extra_repr(self) -> str:
         """Describe the memory in one line."""
@@ -150,13 +135,7 @@ class Pairs(Inputs):
         """
         own, other = self._pair(keys, values, known, value_known, whole=True)
         counts = _projection.added(self.counts, _part(own), _part(other))
-        if self.cap is not None:
-            counts = counts.clamp(max=self.cap)
-        elif bool((counts < 0).any()):
-            must, do = "few enough that counts stay below 2^63", "clear the memory first"
-            refuse("keys", got="too many", must=must, do=do)
-        self.counts = counts.to(self.counts.dtype)
-        self._stored = self._stored + len(own.places)
+        self._grown(counts, len(own.places))
 
     @door
     @changes
@@ -181,17 +160,11 @@ class Pairs(Inputs):
         """
         own, other = self._pair(keys, values, known, value_known, whole=True)
         parts = _part(own), _part(other)
-        full = math.inf if self.cap is None else self.cap
         touched = _projection.held(self.counts, *parts)
-        if any(bool(((found >= full) & seen).any()) for found, seen in touched):
-            must, got = "of cells below the cap", f"of cells that hold the cap of {self.cap}"
-            refuse("keys", got=got, must=must, do="build the memory with cap=None")
+        if any(bool(((found >= self._full) & seen).any()) for found, seen in touched):
+            self._refuse_full()
         counts = _projection.added(self.counts, *parts, -1)
-        if bool((counts < 0).any()) or len(own.places) > len(self):
-            got = f"{len(own.places)} of which some were not written with these values"
-            refuse("keys", got=got, must="keys that were written", do="forget only what is stored")
-        self.counts = counts.to(self.counts.dtype)
-        self._stored = self._stored - len(own.places)
+        self._shrunk(counts, len(own.places), "of what was written with these values")
 
     @door
     def recognise(
@@ -260,12 +233,6 @@ class Pairs(Inputs):
         """Return the entropy of every pair of columns in bits: ``(columns, value_columns)``."""
         return _projection.entropy(self.counts)
 
-    @door
-    @changes
-    def clear(self) -> None:
-        """Set every count to 0."""
-        self.counts, self._stored = torch.zeros_like(self.counts), torch.zeros_like(self._stored)
-
     def _relation(self) -> Relation:
         """Return the thinned relation, as it is now: later writes do not change it."""
         return Relation.thinned(self.counts, self.limits.iota)
@@ -298,23 +265,9 @@ class Pairs(Inputs):
     def _parts_now(self) -> tuple[Any, ...]:
         return self.quantiser, self.value_quantiser
 
-    @door("load_state_dict")
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        do = "load the state of a memory like this one"
-        vet_scale("state", self._scale, state_dict.get(prefix + "_scale"))
-        most = math.inf if self.cap is None else self.cap
-        known = {"counts": (self.counts.shape, most), "_stored": (self._stored.shape, math.inf)}
-        for name, (shape, limit) in known.items():
-            new = state_dict.get(prefix + name)
-            if new is None:
-                continue
-            whole = isinstance(new, Tensor) and new.dtype in (*arrays.INTEGERS, torch.uint8)
-            if not (whole and bool(((new >= 0) & (new.long() <= limit)).all())):
-                refuse(name, new, must=f"whole numbers from 0 to {limit}", do=do)
-            if new.shape != shape:
-                must, got = f"of shape {tuple(shape)}", f"of shape {tuple(new.shape)}"
-                refuse(name, got=got, must=must, do=do)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+    def _vet_dtype(self, dtype: torch.dtype) -> None:
+        fitting(self.quantiser, self._dim, self.levels, dtype, "dtype")
+        fitting(self.value_quantiser, self._value_dim, self.value_levels, dtype, "dtype")
 
 
 def _part(given: Cues) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """The register: a table of counts with a column for each feature and a row for each level."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ __all__ = [
     "Recognition",
     "added",
     "entropies",
+    "in_bits",
     "limits",
     "means",
     "recognised",
@@ -121,7 +123,12 @@ def thinned(
 def entropies(counts: Counts) -> Float64[Tensor, "columns"]:
     """Return the entropy of each column in bits; 0 for one without counts."""
     shares = counts.double() / counts.sum(-2).clamp(min=1)
-    return torch.special.entr(shares).sum(-2) / torch.tensor(2.0, dtype=shares.dtype).log()
+    return in_bits(shares.mT)
+
+
+def in_bits(shares: Float64[Tensor, "*batch cells"]) -> Float64[Tensor, "*batch"]:
+    """Return the entropy of shares, in bits."""
+    return torch.special.entr(shares).sum(-1) / math.log(2)
 
 
 def recognised(

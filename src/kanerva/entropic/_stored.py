@@ -11,31 +11,25 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
-from kanerva._core.errors import door, named, refuse, within
+from kanerva._core.errors import door, named, refuse
 from kanerva.entropic import _recall
-from kanerva.entropic._cues import Cues, cues, fitting, scale, vet_scale
+from kanerva.entropic._counted import EMPTY, Counted, cap_of
+from kanerva.entropic._cues import Cues, cues, fitting, scale
 from kanerva.entropic._quantiser import Quantiser
 from kanerva.entropic._register import Limits, Recognition, added, entropies, limits, recognised
 from kanerva.entropic._spread import Gaussian, Spread
-from kanerva.memory._inputs import Inputs, changes
+from kanerva.memory._inputs import changes
 
 __all__ = ["Register"]
 
-EMPTY = ("zero", "keep", "raise")
 
-
-class Register(Inputs):
+class Register(Counted):
     """Counts how often each level was seen in each column: what an ``EntropicMemory`` stores.
 
     Its arguments are described there.
     """
 
     exempt: Mapping[str, str] = MappingProxyType({})
-    counts: Tensor
-    _stored: Tensor
-    _scale: Tensor
-    value_bits: bool = False
-    _bits, _shows = False, False
 
     @door
     def __init__(
@@ -59,19 +53,13 @@ class Register(Inputs):
         self.limits: Limits = limits(iota, kappa, xi, undefined, self._dim)
         checks.instance("spread", spread, Spread, "take one from kanerva.entropic")
         self.spread = spread
-        do = "give the largest count of a cell, or None for no end"
-        self.cap = None if cap is None else checks.integer("cap", cap, 1, 2**62, do)
+        self.cap = cap_of(cap)
         self.empty = checks.choice("empty", empty, EMPTY)
         kind = arrays.floating(dtype)
         self.quantiser = fitting(quantiser, self._dim, self.levels, kind, "quantiser")
-        self._given_parts = self._parts_now()
-        unit = torch.ones((), dtype=kind)
-        self.register_buffer("_unit", unit, persistent=False)
         with checks.room("levels", f"{levels} of {columns} columns", 8 * levels * columns):
             counts = torch.zeros(self.levels, self._dim, dtype=torch.int64)
-        self.register_buffer("counts", counts)
-        self.register_buffer("_stored", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("_scale", scale(self.quantiser))
+        self._start(counts, scale(self.quantiser), kind)
 
     @property
     def dim(self) -> int:
@@ -82,10 +70,6 @@ class Register(Inputs):
     def value_dim(self) -> int:
         """The length of what is read: the number of columns."""
         return self._dim
-
-    def __len__(self) -> int:
-        """Count the objects that were written."""
-        return int(self._stored)
 
     def extra_repr(self) -> str:
         """Describe the memory in one line."""
@@ -110,14 +94,9 @@ class Register(Inputs):
                 then.
         """
         given = self._cues("keys", keys, known, whole=True)
-        counts = added(self.counts, given.levels, given.known)
-        if bool((counts < 0).any()):
-            must, do = "few enough that counts stay below 2^63", "clear the memory first"
-            refuse("keys", got="too many", must=must, do=do)
-        self.counts = counts if self.cap is None else counts.clamp(max=self.cap)
-        self._stored = self._stored + len(given.places)
+        self._grown(added(self.counts, given.levels, given.known), len(given.places))
 
-    @named(x="x")
+    @named()
     @changes
     def fit(
         self,
@@ -176,14 +155,10 @@ class Register(Inputs):
         """
         given = self._cues("keys", keys, known, whole=True)
         touched = torch.where(given.known, self.counts.gather(0, given.levels), 0)
-        if self.cap is not None and bool((touched >= self.cap).any()):
-            must, got = "of cells below the cap", f"of cells that hold the cap of {self.cap}"
-            refuse("keys", got=got, must=must, do="build the memory with cap=None")
+        if bool((touched >= self._full).any()):
+            self._refuse_full()
         counts = added(self.counts, given.levels, given.known, -1)
-        if bool((counts < 0).any()) or len(given.places) > len(self):
-            must, got = "of what was written", "some that was not: a cell holds fewer counts"
-            refuse("keys", got=got, must=must, do="forget only what is stored")
-        self.counts, self._stored = counts, self._stored - len(given.places)
+        self._shrunk(counts, len(given.places), "of what was written")
 
     def entropy(self) -> float:
         r"""Return the entropy of the register, in bits a column.
@@ -214,12 +189,6 @@ class Register(Inputs):
         """
         marked = (self.counts > 0).sum(0).double()
         return float(marked[marked > 0].log2().sum()) if len(self) else -math.inf
-
-    @door
-    @changes
-    def clear(self) -> None:
-        """Set every count to 0."""
-        self.counts, self._stored = torch.zeros_like(self.counts), torch.zeros_like(self._stored)
 
     def _cues(self, name: str, x: Any, known: Any, whole: bool = False) -> Cues:
         """Check numbers in the unit of the data."""
@@ -262,26 +231,5 @@ class Register(Inputs):
     def _parts_now(self) -> tuple[Any, ...]:
         return self.spread, self.quantiser
 
-    @door("load_state_dict")
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        most = self.cap or math.inf
-        vet_scale("state", self._scale, state_dict.get(prefix + "_scale"))
-        for name, limit in (("counts", most), ("_stored", math.inf)):
-            new = state_dict.get(prefix + name)
-            whole = isinstance(new, Tensor) and new.dtype in (*arrays.INTEGERS, torch.uint8)
-            if new is None or (whole and bool(((new >= 0) & (new.long() <= limit)).all())):
-                continue
-            must, do = (
-                f"whole numbers from 0 to {limit}",
-                "load the state of a memory like this one",
-            )
-            refuse(name, new, must=must, do=do)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        """Move the memory; refuse a dtype that cannot hold its numbers."""
-        dtype = fn(torch.empty(0, dtype=self.dtype, device=self.device)).dtype
-        if dtype in arrays.FLOATS:
-            with within(f"{type(self).__name__}.to"):
-                fitting(self.quantiser, self._dim, self.levels, dtype, "dtype")
-        return super()._apply(fn, recurse)
+    def _vet_dtype(self, dtype: torch.dtype) -> None:
+        fitting(self.quantiser, self._dim, self.levels, dtype, "dtype")
