@@ -9,8 +9,11 @@ from typing import Annotated, Any
 __all__ = [
     "CODE",
     "COMPUTED",
+    "IDENTITY",
     "INTEGERS",
+    "LAW",
     "PLOT",
+    "SEPARATE",
     "Bits",
     "Locations",
     "Patterns",
@@ -30,6 +33,9 @@ COMPUTED = "computed independently"
 INTEGERS = "computed from exact integers"
 CODE = "authors' code, stored output"
 PLOT = "authors' code, stored plot"
+IDENTITY = "identity"
+LAW = "law of the method"
+SEPARATE = "measured with separate code"
 
 
 def table(text: str) -> list[dict[str, Any]]:

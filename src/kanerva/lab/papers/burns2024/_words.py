@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from kanerva.lab.papers._common import SEPARATE
 from kanerva.lab.recipe import Cell
 
 __all__ = [
@@ -30,7 +31,6 @@ Steps = Annotated[int, "number of steps of a recall"]
 # The published ring.
 RING: Cell = {"neurons": 1000, "memories": 30, "beta": 1.0}
 # Where an expected number comes from.
-SEPARATE = "measured with separate code"
 STORED = "the author's stored figure, read off"
 CLOSED = "closed form for many neurons"
 

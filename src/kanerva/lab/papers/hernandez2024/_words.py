@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from kanerva.lab.papers._common import LAW, SEPARATE
 from kanerva.lab.recipe import Row
 
 __all__ = [
@@ -32,8 +33,6 @@ CLASSIFIER = "classifier alone"
 
 # Where an expected number comes from.
 DEFINED = "by definition"
-LAW = "law of the method"
-SEPARATE = "measured with separate code"
 SEPARATELY = "measured with two separate codes"
 
 

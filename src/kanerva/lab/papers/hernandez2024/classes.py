@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
+from kanerva.lab.papers.hernandez2024._words import SEPARATE
 from kanerva.lab.recipe import Check, Row, grid, recipe
 
 __all__ = ["classes"]
 
-SEPARATE = "measured with separate code"
 LEVELS = (1, 2, 4, 8, 16)
 # By levels: recall, precision, entropy and accepting registers of marks, 57 % of the digits apart
 # for the classifier and 33 % stored.

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import Seed
+from kanerva.lab.papers._common import IDENTITY, SEPARATE, Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["columns"]
@@ -15,8 +15,6 @@ GROUPS = ("squares", "rows", "scattered")
 # The error of pixels that are missing, by width.
 STORED = (4.33, 4.21, 3.71, 3.33, 2.40, 0.76, 0.03)
 UNSEEN = (4.40, 4.25, 3.79, 3.44, 3.01, 2.80, 2.72)
-SEPARATE = "measured with separate code"
-IDENTITY = "identity"
 SIDE, TOP = 8, 16
 WIDE = "columns of a head"
 LINES = {"stored": "stored digits", "unseen": "unseen digits", "nearest": "nearest, unseen"}

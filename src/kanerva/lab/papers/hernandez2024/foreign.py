@@ -5,15 +5,13 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import Seed
+from kanerva.lab.papers._common import LAW, SEPARATE, Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["foreign"]
 
 FEATURES = ("raw", "pca")
 KEPT = ("all", "varied")
-SEPARATE = "measured with separate code"
-LAW = "law of the method"
 # By what digits are told from shuffled ones in 32 components, and the area below the curve.
 AREAS = {"mismatches": 0.61, "weight": 0.996, "likelihood": 0.999, "nearest": 1.0}
 WITHIN = {"mismatches": 0.03, "weight": 0.01, "likelihood": 0.003, "nearest": 0.001}

@@ -5,14 +5,13 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import Seed
+from kanerva.lab.papers._common import LAW, Seed
 from kanerva.lab.recipe import Check, Row, grid, recipe
 
 __all__ = ["hetero"]
 
 SOURCE = "morales2024"
 SEPARATE = "measured with separate code, one run"
-LAW = "law of the method"
 LEFT, RIGHT = "left from right", "right from left"
 # Levels squared, with 8 levels.
 DISTANCES = {"random": 3.7, "test": 3.2, "search": 2.8}

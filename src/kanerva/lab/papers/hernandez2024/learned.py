@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
+from kanerva.lab.papers._common import SEPARATE
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["learned"]
 
-SEPARATE = "measured with separate code"
 SETS = ("digits", "mnist5k")
 RULES = {
     "one": "one register of counts",

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import Seed
+from kanerva.lab.papers._common import SEPARATE, Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["random"]
@@ -18,7 +18,6 @@ CAPACITIES = ((64, 16, 41), (64, 32, 84), (1024, 16, 83))
 QUICK: list[Cell] = [
     {"columns": n, "levels": m, "patterns": 0, "registers": 100} for n, m, _ in CAPACITIES
 ]
-SEPARATE = "measured with separate code"
 THEORY = "theory, within 3 standard errors"
 MARKED = "exact distribution of the marked levels"
 NAMES = {"weighted": "counts", "binary": "marks"}

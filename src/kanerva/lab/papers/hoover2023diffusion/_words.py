@@ -2,14 +2,13 @@
 
 from typing import Annotated
 
+from kanerva.lab.papers._common import IDENTITY, LAW, SEPARATE
+
 __all__ = ["BOUND", "IDENTITY", "LAW", "ONE", "SEPARATE", "Count", "Noise"]
 
 Noise = Annotated[float, "standard deviation of the noise; cells of a digit are from 0 to 1"]
 Count = Annotated[int, "number of digits, of the 1,797"]
 
 # Where an expected number comes from.
-IDENTITY = "identity"
-LAW = "law of the method"
 BOUND = "bound"
 ONE = "one draw of separate code"
-SEPARATE = "measured with separate code"

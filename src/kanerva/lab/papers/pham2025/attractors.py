@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import Seed, table
+from kanerva.lab.papers._common import SEPARATE, Seed, table
 from kanerva.lab.recipe import Check, Row, grid, recipe
 
 __all__ = ["attractors"]
 
-SEPARATE = "measured with separate code"
 REST, RETURN = "rest", "return"
 SIZE = 8  # pixels to a side
 # The noise whose states are drawn, digits and others.

@@ -7,13 +7,12 @@ from typing import Annotated, Any
 from kanerva import theory
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import COMPUTED, Seed
+from kanerva.lab.papers._common import COMPUTED, SEPARATE, Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["circle"]
 
 SCORES = {"exact": "exact", "free": "free network", "energy": "energy network"}
-SEPARATE = "measured with separate code"
 CLAIM, HERE = "the claim", "measured here"
 UPDATES, SHOWN = 2500, (2, 9, 1000)
 # The noise of the figures: variance .15.

@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import Seed, table
+from kanerva.lab.papers._common import SEPARATE, Seed, table
 from kanerva.lab.recipe import Check, Row, grid, recipe
 
 __all__ = ["slots"]
 
-SEPARATE = "measured with separate code"
 METHODS = ("exact", "kmeans", "elbo")
 TITLES = {"exact": "all digits are kept", "kmeans": "k-means", "elbo": "ELBO, by gradients"}
 SLOTS = 100

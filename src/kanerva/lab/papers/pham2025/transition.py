@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import Seed
+from kanerva.lab.papers._common import SEPARATE, Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["transition"]
@@ -21,7 +21,6 @@ SCORES = {
 TRAINED, CLOSED = ("free", "energy"), ("exact", "smooth", "wiener", "digits")
 KINDS = ("memorised", "spurious", "generalised")
 COUNTS, UPDATES, SHORT = (2, 10, 30, 100, 300, 1000), 5000, 400
-SEPARATE = "measured with separate code"
 CLAIM, HERE = "the claim", "measured here"
 SIDE = 8
 

@@ -7,13 +7,12 @@ from typing import Annotated, Any
 from kanerva import InputError, theory
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import COMPUTED, Seed, table
+from kanerva.lab.papers._common import COMPUTED, SEPARATE, Seed, table
 from kanerva.lab.recipe import Cell, Check, Row, recipe
 
 __all__ = ["capacity"]
 
 RADII = {"unit": "unit sphere", "root": "radius √D", "pair": "two rows at ±a"}
-SEPARATE = "measured with separate code"
 # The annealed logarithm to base two on the unit sphere, by dimension.
 ANNEALED = table("""
 beta  d4    d8     d12    d16    d24

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import Seed
+from kanerva.lab.papers._common import LAW, Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["clusters"]
@@ -25,7 +25,7 @@ NAMES = {
 # Methods that find the number of groups, and those that know it.
 FINDING = ("dirichlet", "crp")
 KNOWING = ("gaussians", "clam", "elbo", "vmf")
-LAW, BOUND = "law of the method", "bound of the index"
+BOUND = "bound of the index"
 LOW, HIGH = 0.01, 100.0
 
 

@@ -6,12 +6,11 @@ from typing import Annotated, Any
 from kanerva import InputError, theory
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import COMPUTED, Seed, table
+from kanerva.lab.papers._common import COMPUTED, SEPARATE, Seed, table
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["crp"]
 
-SEPARATE = "measured with separate code"
 ORDERS = ("shuffled", "sorted", "none")
 # The mean number of memories and the mean adjusted Rand index over five orders.
 FOUND = table("""

@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import Seed
+from kanerva.lab.papers._common import IDENTITY, SEPARATE, Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["elbo"]
 
-SEPARATE, IDENTITY = "measured with separate code", "identity"
 EUCLIDEAN: Cell = {"kind": "euclidean", "rate": 0.5}
 MIRROR: Cell = {"kind": "mirror", "rate": 0.5}
 # The largest distance of a share from the posterior, by step.

@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import Seed
+from kanerva.lab.papers._common import IDENTITY, Seed
 from kanerva.lab.recipe import Check, Row, grid, recipe
 
 __all__ = ["energies"]
 
-IDENTITY = "identity"
 CLAM = "CLAM"
 SHAPES = (
     "gaussian",

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import COMPUTED, Seed
+from kanerva.lab.papers._common import COMPUTED, SEPARATE, Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["sphere"]
@@ -21,7 +21,6 @@ ITERATED = {
     "together": "all tokens move, layer by layer",
     "em": "means move, EM",
 }
-SEPARATE = "measured with separate code"
 # The number of groups at the end, by way and kappa.
 GROUPS = {("fixed", kappa): 3 for kappa in (5.0, 10.0, 20.0)}
 GROUPS |= {("together", 5.0): 1, ("together", 20.0): 3, ("together", 40.0): 3}

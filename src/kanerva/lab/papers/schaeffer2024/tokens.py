@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 from kanerva._core import checks
 from kanerva.lab import plot
-from kanerva.lab.papers._common import Seed
+from kanerva.lab.papers._common import SEPARATE, Seed
 from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 
 __all__ = ["tokens"]
 
-SEPARATE = "measured with separate code"
 LAYERS = 6
 LINES = {
     ("before", 0): "tokens before attention",
