@@ -734,7 +734,7 @@ def test_partners_are_other_digits_of_the_same_class():
 
 def test_pictures_are_read_as_they_were_written():
     pixels = torch.rand(3, 64, generator=torch.Generator().manual_seed(0)) * 16
-    words = " ".join(map(_hetero.picture, pixels.tolist()))
+    words = " ".join(map(_hetero.SHADES.word, pixels.tolist()))
     found = _hetero.shades(words)
     assert found.shape == (3, 8, 8)
     assert np.abs(found.reshape(3, 64) - (pixels.numpy() / 8 - 1)).max() <= 1 / 15 + 1e-6

@@ -156,7 +156,7 @@ def test_a_chain_starts_with_the_cue_and_ends_with_its_rejection(patches):
 
 def test_pictures_are_read_as_they_were_written():
     x = torch.linspace(-1.0, 1.0, 500)
-    found = np.array(_images.shades(_images.shown(x)))
+    found = np.array(_images.SHADES.read(_images.SHADES.word(x.flatten().tolist())))
     assert np.abs(found - x.numpy()).max() <= 1 / 61 + 1e-6
 
 

@@ -1,5 +1,6 @@
 """Pairs of digits in a hetero-associative entropic memory, and what is recalled from new cues."""
 
+import string
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -12,8 +13,9 @@ from kanerva._core import checks
 from kanerva.entropic import HeteroEntropicMemory, Quantiser
 from kanerva.lab import data
 from kanerva.lab.data._raw import extra
+from kanerva.lab.papers._pictures import Shades
 
-__all__ = ["METHODS", "Setting", "picture", "recalled", "shades"]
+__all__ = ["METHODS", "Setting", "recalled", "shades"]
 
 METHODS = ("random", "test", "search")
 FEATURES = 16
@@ -21,7 +23,9 @@ FEATURES = 16
 STORED = 720
 # The ends of the levels of a feature, in percent of the stored ones.
 PERCENTILES = (0.5, 99.5)
-WHITE = 16
+WHITE = 16.0
+# Pictures in a table: a hexadecimal digit for each pixel.
+SHADES = Shades(string.hexdigits[:16], 0.0, WHITE)
 SHOWN = 8
 
 Rows = Float64[Tensor, "rows features"]
@@ -221,17 +225,7 @@ def _shown(given: Pairs, found: Rows, accepted: Tensor, rows: Tensor) -> str:
         given.right.pictures[given.partner[own]],
         given.right.decode(found[some]),
     )
-    return "/".join(" ".join(map(picture, part.tolist())) for part in pictures)
-
-
-def picture(pixels: list[float]) -> str:
-    """Return a picture as a word, with a hexadecimal digit for the shade of each pixel.
-
-    Example:
-        >>> picture([-1.0, 0.0, 8.0, 16.0, 20.0])
-        '008ff'
-    """
-    return "".join(f"{round(min(max(one, 0), WHITE) / WHITE * 15):x}" for one in pixels)
+    return "/".join(" ".join(map(SHADES.word, part.tolist())) for part in pictures)
 
 
 def shades(words: str) -> Any:
@@ -241,5 +235,5 @@ def shades(words: str) -> Any:
         >>> shades("0" * 63 + "f")[0, 7, 6:].tolist()
         [-1.0, 1.0]
     """
-    cells = [[int(letter, 16) for letter in word] for word in words.split()]
-    return np.array(cells, dtype=float).reshape(-1, 8, 8) / 7.5 - 1
+    cells = [SHADES.read(word) for word in words.split()]
+    return np.array(cells).reshape(-1, 8, 8) * (2 / WHITE) - 1

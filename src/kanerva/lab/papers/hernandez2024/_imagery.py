@@ -138,7 +138,9 @@ def _gallery(shown: Sequence[tuple[str, str]], first: int, about: str) -> Any:
     blank = [BLANK] * (PIXELS * PIXELS * 3)
     drawn = []
     for name, words in shown:
-        pictures = [blank if word == "-" else _images.shades(word) for word in words.split("/")]
+        pictures = [
+            blank if word == "-" else _images.SHADES.read(word) for word in words.split("/")
+        ]
         drawn.append((name, np.array(pictures).reshape(-1, PIXELS, PIXELS, 3)))
     if not drawn:
         return None

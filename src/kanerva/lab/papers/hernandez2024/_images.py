@@ -10,16 +10,18 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from kanerva.entropic import Chain
+from kanerva.lab.papers._pictures import Shades
 from kanerva.lab.papers.hernandez2024 import _codes, _protocol
 
-__all__ = ["CUES", "Design", "answered", "shades", "shown"]
+__all__ = ["CUES", "SHADES", "Design", "answered"]
 
 CUES = ("clean", "noise", "patch", "stored")
 # Standard deviation of the noise and side of the patch: of pixels from 0 to 1, and in pixels of 32.
 NOISE, SIDE = 0.3, 22
 # How many pictures of each row are kept, and after which recalls.
 KEPT, STEPS = 5, (0, 1, 2, 6)
-LETTERS = string.digits + string.ascii_letters
+# Pictures in a table, as words: numbers from -1 to 1.
+SHADES = Shades(string.digits + string.ascii_letters, -1.0, 1.0)
 
 
 class Design(NamedTuple):
@@ -107,7 +109,9 @@ def _measured(
     words = ""
     if chosen is not None and step in STEPS:
         some = zip(decoded[chosen], accepted[chosen].tolist(), strict=True)
-        words = "/".join(shown(picture) if seen else "-" for picture, seen in some)
+        words = "/".join(
+            SHADES.word(picture.flatten().tolist()) if seen else "-" for picture, seen in some
+        )
     return {
         "step": step,
         "recall": score.recall,
@@ -161,27 +165,3 @@ def _chosen(fold: _protocol.Fold) -> Int64[Tensor, "shown"]:
         if len(here := ((labels == label) & right).nonzero().flatten())
     ]
     return torch.tensor(places[:KEPT], dtype=torch.int64)
-
-
-def shown(picture: Tensor) -> str:
-    """Return a picture as a word with one letter for each number, of 62 shades from -1 to 1.
-
-    Example:
-        >>> import torch
-        >>> shown(torch.tensor([-1.0, 0.0, 1.0]))
-        '0uZ'
-    """
-    top = len(LETTERS) - 1
-    places = ((picture.double() + 1) / 2 * top).round().clamp(0, top).long()
-    return "".join(LETTERS[place] for place in places.flatten().tolist())
-
-
-def shades(word: str) -> list[float]:
-    """Read a picture.
-
-    Example:
-        >>> shades("0Z")
-        [-1.0, 1.0]
-    """
-    top = len(LETTERS) - 1
-    return [2 * LETTERS.index(letter) / top - 1 for letter in word]
