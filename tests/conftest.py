@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 
 import hypothesis
@@ -39,6 +40,31 @@ def untouched_generators() -> Iterator[None]:
     touched = [name for name in before if after[name] != before[name]]
     names = ", ".join(touched)
     assert not touched, f"the global generator of {names} was used; give a seed or a generator"
+
+
+@pytest.fixture
+def ran(monkeypatch, capsys, tmp_path):
+    """Run a command of the command line in an empty folder: its exit code, output and errors."""
+    from kanerva import cli
+
+    def run(*arguments):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["kanerva", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        record = capsys.readouterr()
+        return code, record.out, record.err
+
+    return run
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Do without figures, which take seconds."""
+    monkeypatch.setattr("kanerva.lab.report._files.find_spec", lambda name: None)
 
 
 def states() -> dict[str, object]:

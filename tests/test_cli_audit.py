@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ import torch
 from scipy.sparse.csgraph import connected_components
 
 import kanerva
-from kanerva import InputError, cli, diffusion
+from kanerva import InputError, diffusion
 from kanerva.lab import audit as lab
 from kanerva.lab.audit._repeats import copied, groups
 
@@ -21,26 +21,9 @@ TABLES = {"table.csv", "samples.csv", "pairs.csv", "curves.csv", "manifest.json"
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    def run(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("COLUMNS", "80")
-        monkeypatch.setattr(sys, "argv", ["kanerva", "audit", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        record = capsys.readouterr()
-        return code, record.out, record.err
-
-    return run
-
-
-@pytest.fixture
-def plain(monkeypatch):
-    """Do without figures, which take seconds."""
-    monkeypatch.setattr("kanerva.lab.report._files.find_spec", lambda name: None)
+def command(ran, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    return partial(ran, "audit")
 
 
 @pytest.fixture

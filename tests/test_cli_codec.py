@@ -1,13 +1,11 @@
 """``kanerva codec``: what it prints and writes, what reads its files, and bad options."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 import torch
 
-from kanerva import cli
 from kanerva.lab import codec, data
 
 # Convolutions to 16 and 32 filters, 24 features of 4 x 4 places, their norm, and the decoder.
@@ -15,20 +13,9 @@ PARAMETERS = 10 * 16 + (9 * 16 + 1) * 32 + (16 * 32 + 1) * 24 + 48 + 25 * 256 + 
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    def run(*arguments, name="codec"):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("COLUMNS", "80")
-        monkeypatch.setattr(sys, "argv", ["kanerva", name, *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        record = capsys.readouterr()
-        return code, record.out, record.err
-
-    return run
+def command(ran, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    return lambda *arguments, name="codec": ran(name, *arguments)
 
 
 def said(text):

@@ -3,13 +3,13 @@
 import csv
 import json
 import math
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from kanerva import InputError, cli, density
+from kanerva import InputError, density
 from kanerva.lab import data
 from kanerva.lab import density as lab
 from kanerva.lab.density._mixtures import leave_one_out
@@ -18,26 +18,9 @@ KERNELS = ("gaussian", "epanechnikov", "laplace")
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    def run(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("COLUMNS", "80")
-        monkeypatch.setattr(sys, "argv", ["kanerva", "density", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        record = capsys.readouterr()
-        return code, record.out, record.err
-
-    return run
-
-
-@pytest.fixture
-def plain(monkeypatch):
-    """Do without figures, which take seconds."""
-    monkeypatch.setattr("kanerva.lab.report._files.find_spec", lambda name: None)
+def command(ran, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    return partial(ran, "density")
 
 
 def split(name, seed=0, hold=0.2):

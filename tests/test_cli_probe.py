@@ -4,13 +4,13 @@ import io
 import json
 import socket
 import sys
+from functools import partial
 
 import pytest
 import torch
 
 import kanerva
 import small
-from kanerva import cli
 from kanerva.lab import probing
 
 transformers = pytest.importorskip("transformers")
@@ -98,19 +98,8 @@ def gpt2(tmp_path_factory):
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    def run(*arguments):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["kanerva", "probe", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        record = capsys.readouterr()
-        return code, record.out, record.err
-
-    return run
+def command(ran):
+    return partial(ran, "probe")
 
 
 @pytest.fixture
@@ -153,12 +142,6 @@ def test_an_interrupted_probe_says_what_is_kept(command, monkeypatch, bert, text
     code, out, error = command(*line, "--replace", "uniform")
     assert (code, out) == (130, "")
     assert " ".join(error.split()).endswith(f"kanerva: interrupted. {kept}.")
-
-
-@pytest.fixture
-def plain(monkeypatch):
-    """Do without figures, which take seconds."""
-    monkeypatch.setattr("kanerva.lab.report._files.find_spec", lambda name: None)
 
 
 def test_a_language_model_tells_its_loss(plain, command, gpt2, texts, tmp_path):

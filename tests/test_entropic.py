@@ -21,23 +21,10 @@ from kanerva.entropic import (
 )
 from kanerva.separation import Softmax
 from kanerva.similarity import closeness
+from registers import filled, levels_of, source
 
 # One column of five levels: counts 0, 2, 1, 0, 5.
 COLUMN = torch.tensor([[1.0], [1.0], [2.0]] + [[4.0]] * 5)
-
-
-def source(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def levels_of(count, columns, levels, seed=0):
-    return torch.randint(0, levels, (count, columns), generator=source(seed)).float()
-
-
-def filled(keys, levels, **more):
-    memory = EntropicMemory(keys.shape[-1], levels, **more)
-    memory.write(keys)
-    return memory
 
 
 # ---------------------------------------------------------------------------------------------

@@ -24,23 +24,10 @@ from kanerva.entropic import (
 )
 from kanerva.separation import Softmax
 from kanerva.similarity import dot
+from registers import filled, levels_of, source
 
 Q = Quantiser(3, 0.0, 1e6)
 SPREADS = (Gaussian(0.3), Gaussian(0.0), Triangular())
-
-
-def source(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def levels_of(count, columns, levels, seed=0):
-    return torch.randint(0, levels, (count, columns), generator=source(seed)).float()
-
-
-def filled(keys, levels, **more):
-    memory = EntropicMemory(keys.shape[-1], levels, **more)
-    memory.write(keys)
-    return memory
 
 
 # ---------------------------------------------------------------------------------------------

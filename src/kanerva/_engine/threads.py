@@ -5,8 +5,9 @@ the threads here meet only at the end of the work.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache
 from threading import Barrier
@@ -16,6 +17,20 @@ import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+@contextmanager
+def using(count: int) -> Iterator[None]:
+    """Let torch, and so the engines, use ``count`` threads within the block.
+
+    Several add floats in another order than one does.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def spans(count: int, size: int = 1) -> list[slice]:

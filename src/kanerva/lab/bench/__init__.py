@@ -7,7 +7,6 @@ with the requirements beside the measurements; it does not fail when a requireme
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import torch
 
 from kanerva._core import checks, files
 from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva._engine.threads import using
 from kanerva.lab import report
 from kanerva.lab.bench import (
     _codes,
@@ -155,7 +155,7 @@ def run(
         took = time.perf_counter() - begin
         return Result(size, tuple(names), machine, limits.plain(), rows, notes, took)
 
-    with _threads(threads):
+    with using(threads):
         machine = _machine.describe(threads)
         limits = _limits.measure(min(8.0, 4 * sizes.seconds), sizes.side)
         try:
@@ -222,14 +222,3 @@ def _measured(name: str, sizes: Sizes, limits: Limits) -> Iterator[tuple[list[Ro
             yield (part, []) if isinstance(part, list) else compare(part, sizes.seconds)
     except Exception as error:  # Of any kind: the other operations are run nevertheless.
         yield [], [f"{name} failed: {failed(error, 300)}"]
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Set the number of threads of torch, and so of the engines, within the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

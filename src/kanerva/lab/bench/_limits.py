@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from kanerva._engine import threads
+
 __all__ = ["Limits", "measure"]
 
 # Bytes that are read: in the cache of a core, in a shared cache, and in main memory.
@@ -81,19 +83,15 @@ def measure(seconds: float, side: int) -> Limits:
 
     The better rate counts, since small work may be faster on one thread.
     """
-    threads = torch.get_num_threads()
     share = seconds / (4 + len(SIZES)) / 2
     found = []
-    try:
-        for count in (threads, 1):
-            torch.set_num_threads(count)
+    for count in (torch.get_num_threads(), 1):
+        with threads.using(count):
             numbers = torch.linspace(-1, 0, 2**17)
             out = torch.empty_like(numbers)
             exponentials = _best(partial(torch.exp, numbers, out=out), share, len(numbers))
             products = (_product(dtype, side, share) for dtype in DTYPES)
             found.append((*products, exponentials, *(_bandwidth(size, share) for size in SIZES)))
-    finally:
-        torch.set_num_threads(threads)
     single, half, exponentials, *rates = map(max, zip(*found, strict=True))
     bandwidth = dict(zip(SIZES, rates, strict=True))
     return Limits(_words(2 * share), single, half, exponentials, bandwidth)

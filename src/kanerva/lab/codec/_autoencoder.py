@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from kanerva._core import arrays, checks, machine
 from kanerva._core.errors import door, refuse
+from kanerva._engine import threads
 from kanerva.lab.codec._codec import Codec
 from kanerva.lab.codec._nets import LAYOUTS, network, start
-from kanerva.lab.codec._threads import one_thread
 from kanerva.lab.codec._train import trained
 
 __all__ = ["Autoencoder"]
@@ -175,7 +175,7 @@ class Autoencoder(Codec):
         # Weights, gradients and two moments, and the patterns in float32 and float64.
         machine.fit("features", 16 * size + 12 * x.numel(), f"{self.features:,}")
         source = arrays.generator(self.seed)
-        with one_thread(), torch.inference_mode(False), torch.enable_grad():
+        with threads.using(1), torch.inference_mode(False), torch.enable_grad():
             unit = ((x.double() - low) / (high - low)).float()
             targets = None if targets is None else targets.clone()
             net = net.to_empty(device="cpu")

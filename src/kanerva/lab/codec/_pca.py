@@ -6,8 +6,8 @@ from torch import Tensor
 
 from kanerva._core import checks, machine
 from kanerva._core.errors import door, refuse
+from kanerva._engine import threads
 from kanerva.lab.codec._codec import Codec
-from kanerva.lab.codec._threads import one_thread
 
 __all__ = ["PCA"]
 
@@ -77,7 +77,7 @@ class PCA(Codec):
         # The patterns, their vectors on both sides, and as much again to compute them, in float64.
         least = min(m, n)
         machine.fit("x", 8 * (2 * m * n + 4 * least * (m + n)), f"{m:,} patterns of {n:,} numbers")
-        with one_thread():
+        with threads.using(1):
             _, sizes, directions = torch.linalg.svd(x.double() - mean, full_matrices=False)
         small = sizes[0] * max(m, n) * torch.finfo(torch.float64).eps
         rank = int((sizes > small).sum())

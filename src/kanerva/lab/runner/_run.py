@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -203,7 +203,10 @@ def _measured(
 
 def _cell(recipe: Recipe, place: int, cell: Cell) -> tuple[int, list[Row]]:
     """Measure one cell; return its place and its rows, with the parameters in front."""
-    with _one_thread(), _blamed(recipe, "a generator of rows that raises no error"):
+    from kanerva._engine import threads
+
+    # Several threads add floats in another order.
+    with threads.using(1), _blamed(recipe, "a generator of rows that raises no error"):
         rows = recipe.measure(**cell)
         if not isinstance(rows, Iterable):
             refuse("rows", rows, must="yielded by a generator", do='yield {"column": value}')
@@ -215,19 +218,6 @@ def _blamed(recipe: Recipe, must: str, do: str = "correct it") -> AbstractContex
     if not recipe.origin:
         return nullcontext()
     return plugins.foreign("recipe", recipe.origin, must, do)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch and the engines use one thread, since several add floats in another order."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _manifest(recipe: Recipe, request: dict[str, Any], counts: dict[str, Any]) -> dict[str, Any]:
