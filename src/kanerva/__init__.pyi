@@ -12,6 +12,7 @@ from . import lab as lab
 from . import models as models
 from . import nn as nn
 from . import probe as probe
+from . import quarks as quarks
 from . import separation as separation
 from . import similarity as similarity
 from . import theory as theory
