@@ -1,7 +1,7 @@
 """Checks of tensors: layout, dtype, shape, finite numbers, -1/+1 bits, and generators.
 
-Checks that need the numbers in a tensor are skipped while ``torch.compile`` or ``torch.func``
-trace, because a traced graph cannot branch on them.
+Checks that need the numbers in a tensor are skipped while ``torch.compile``, ``torch.func``,
+``make_fx`` or ``FakeTensorMode`` trace, because a traced graph cannot branch on them.
 """
 
 import math
@@ -59,7 +59,23 @@ def tracing() -> bool:
         torch.compiler.is_compiling()
         or torch.autograd.forward_ad._current_level >= 0
         or torch._C._functorch.peek_interpreter_stack() is not None
+        or (torch._C._len_torch_dispatch_stack() > 0 and _numberless())
     )
+
+
+def _numberless() -> bool:
+    """Return whether a dispatch mode is on whose tensors stand for numbers that are not there."""
+    modes = torch._C._TorchDispatchModeKey
+    return any(torch._C._get_dispatch_mode(key) is not None for key in (modes.FAKE, modes.PROXY))
+
+
+def observed() -> bool:
+    """Return whether every operation of torch counts, not the result alone.
+
+    That is so while torch traces, and in a dispatch mode such as ``FlopCounterMode``. Work in other
+    threads, in compiled kernels or on NumPy arrays would be missed.
+    """
+    return tracing() or torch._C._len_torch_dispatch_stack() > 0
 
 
 def forward() -> bool:

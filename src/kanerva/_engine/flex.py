@@ -131,7 +131,7 @@ def reads(
 
     It must be on a GPU, in float32, without a gradient, and of lengths that a fused kernel holds.
     """
-    if query.device.type != "cuda" or arrays.tracing() or not _fuses():
+    if query.device.type != "cuda" or arrays.observed() or not _fuses():
         return False
     if not isinstance(keys, Tensor) or not isinstance(values, Tensor) or len(keys) == 0:
         return False

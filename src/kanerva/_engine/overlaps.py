@@ -87,7 +87,7 @@ def pays(
     A recall of a few steps saves more than the products of all pairs of patterns cost.
     """
     plain = isinstance(keys, Tensor) and keys.dtype == query.dtype in EXACT
-    if not plain or similarity is not dot or separation.coupled or arrays.tracing():
+    if not plain or similarity is not dot or separation.coupled or arrays.observed():
         return False
     count, dim = keys.shape
     few, queries = min(steps, 4), query[..., 0].numel()

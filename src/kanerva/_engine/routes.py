@@ -6,7 +6,8 @@ Every route gives the same result; they differ in time and memory.
 * ``attend``: torch's own attention, for softmax of dot products with values as long as keys;
 * ``select``: the few keys that can have a weight, for rules that depend on the largest scores;
 * ``stream``: sums over the keys a block at a time, for rules that weigh block by block;
-* ``whole``: all scores of some queries at once, for any rule and for every small read.
+* ``whole``: all scores of some queries at once, for any rule, for every small read, and wherever a
+  mode of torch records the operations.
 """
 
 import math
@@ -105,7 +106,7 @@ def _chosen(
     direct = None if mask is not None else _direct(query, *given, reports)
     if direct is not None:
         return direct
-    if len(query) * count > FEW and _streams(values) and not arrays.tracing():
+    if len(query) * count > FEW and _streams(values) and not arrays.observed():
         found = _far(query, *given, mask)
         if found is not None:
             return found
@@ -193,7 +194,7 @@ def potential(
         return query.new_zeros(len(query), dtype=wide(query.dtype)) + separation.void()
     learned = learns(query, keys, mask, separation.temperature())
     value = None
-    if len(query) * count > FEW and not arrays.tracing() and not learned:
+    if len(query) * count > FEW and not arrays.observed() and not learned:
         value = stream.potential(query, keys, similarity, separation, mask)
     if value is None:
 
@@ -338,7 +339,7 @@ def _softmax(separation: Separation) -> Softmax | None:
 def _attends(query: Tensor, keys: Rows, values: Rows, beta: float | Tensor) -> bool:
     """Return whether torch's attention takes the read and is faster: one dtype, no gradient."""
     if (
-        arrays.tracing()
+        arrays.observed()
         or isinstance(keys, Packed)
         or isinstance(values, Packed)
         or learns(query, keys, values, beta)
@@ -389,7 +390,7 @@ def scans(
         and isinstance(values, Tensor)
         and similarity is agreement
         and type(separation) is Step
-        and not arrays.tracing()
+        and not arrays.observed()
         and packed.scans(values)
     )
 

@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import torch
 
+from kanerva._core import arrays
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -46,8 +48,11 @@ def spans(count: int, size: int = 1) -> list[slice]:
 
 
 def share(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Do the work on every item, in parallel for several items; return the results in order."""
-    if len(items) < 2:
+    """Do the work on every item, in parallel for several items; return the results in order.
+
+    A mode that records the operations of torch holds for one thread, which then does all of them.
+    """
+    if len(items) < 2 or arrays.observed():
         return [work(item) for item in items]
     graded, inferring = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from kanerva._core import arrays
 from kanerva._core.settings import settings
 from kanerva._engine import packed
 from kanerva._engine.scores import Mask, Rows, added, compare, left
@@ -26,7 +27,7 @@ FEW = 4
 
 def kernels(tensor: Tensor) -> Any:
     """Return the compiled kernels where they can process a tensor; None where torch must."""
-    if settings.engine not in ("auto", "numba"):
+    if settings.engine not in ("auto", "numba") or arrays.observed():
         return None
     if tensor.device.type != "cpu" or tensor.dtype not in FLOATS:
         return None
