@@ -35,6 +35,7 @@ from kanerva import (
     entropic,
     estimators,
     functional,
+    quarks,
     separation,
     similarity,
     theory,
@@ -796,6 +797,30 @@ def of_estimators() -> dict[str, Call]:
     }
 
 
+def of_quarks() -> dict[str, Call]:
+    """List the gates, and the units and gates with weights of their own."""
+    gate, onto, kind = torch.ones(3, 5, 4), torch.ones(5, 2), torch.float32
+    sized = quarks.SynapticGate(4, 5, "relu", "tanh", 3, "source")
+    return {
+        "multiplex": Call(
+            quarks.multiplex, (X, X[:, :2], KEYS, onto, KEYS[:, 0], "tanh"), lambda *_: (3, 5)
+        ),
+        "output_gate": Call(quarks.output_gate, (X, X)),
+        "synaptic_gate": Call(
+            quarks.synaptic_gate, (X, gate, KEYS, KEYS[:, 0], "relu"), lambda *_: (3, 5)
+        ),
+        "synaptic_gate by source": Call(quarks.synaptic_gate, (X, gate[:, :1], KEYS)),
+        "Unit": Call(quarks.Unit, (4, 5, "tanh", True, 0, kind)),
+        "Unit()": Call(quarks.Unit(4, 5), (X,), lambda x: (*x.shape[:-1], 5)),
+        "Multiplex": Call(quarks.Multiplex, (4, 3, 5, "tanh", 0, kind)),
+        "Multiplex()": Call(quarks.Multiplex(4, 3, 5), (X, SQUARE)),
+        "OutputGate": Call(quarks.OutputGate, (4, 5, "tanh", "sigmoid", 3, 0, kind)),
+        "OutputGate()": Call(quarks.OutputGate(4, 5), (X, None)),
+        "SynapticGate": Call(quarks.SynapticGate, (4, 5, "relu", "tanh", 3, "source", 0, kind)),
+        "SynapticGate()": Call(sized, (X, SQUARE)),
+    }
+
+
 CALLS = (
     of_memories()
     | of_mixtures()
@@ -806,6 +831,7 @@ CALLS = (
     | of_energies()
     | of_functions()
     | of_models()
+    | of_quarks()
     | of_estimators()
 )
 

@@ -31,7 +31,7 @@ MODULES = (
     *(f"kanerva.{name}" for name in ("activation", "bits", "check", "correlated", "density")),
     *(f"kanerva.{name}" for name in ("diffusion", "dynamics", "entropic", "estimators")),
     "kanerva.functional",
-    *(f"kanerva.{name}" for name in ("memory", "models", "nn", "nn.projection", "probe")),
+    *(f"kanerva.{name}" for name in ("memory", "models", "nn", "nn.projection", "probe", "quarks")),
     *(f"kanerva.{name}" for name in ("separation", "similarity")),
     *(f"kanerva.theory.{name}" for name in ("approximation", "beta", "cap", "capacity", "circle")),
     *(f"kanerva.theory.{name}" for name in ("critical", "crp", "entropic", "jaeckel")),
@@ -418,6 +418,13 @@ OTHERS: dict[str, dict[str, Any]] = {
     "classes.write": {"keys": LEVELS, "labels": LABELS},
     "quantiser.encode": {"x": KEYS},
     "quantiser.decode": {"level": LEVELS},
+    "quarks.multiplex": {"signal": X, "weight": KEYS, "onto": KEYS, "x": X},
+    "quarks.output_gate": {"attended": X, "attending": X},
+    "quarks.synaptic_gate": {"gate": torch.ones(3, 5, 8), "weight": KEYS, "x": X},
+    **{
+        f"quarks.{name}": {"inputs": 8, "signals": 2, "outputs": 3}
+        for name in ("Unit", "Multiplex", "OutputGate", "SynapticGate")
+    },
     "linked.link": {"sources": [0], "targets": [3]},
     "linked.unlink": {"sources": [0], "targets": [1]},
     "linked.connect": {"graph": [(0, 1)]},

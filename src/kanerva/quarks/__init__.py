@@ -5,4 +5,15 @@ activation of a unit, multiplies the output of a unit, or multiplies one of its 
 that is called attention is a circuit of units and these three gates.
 """
 
-__all__: list[str] = []
+from kanerva.quarks._gates import multiplex, output_gate, synaptic_gate
+from kanerva.quarks._units import Multiplex, OutputGate, SynapticGate, Unit
+
+__all__ = [
+    "Multiplex",
+    "OutputGate",
+    "SynapticGate",
+    "Unit",
+    "multiplex",
+    "output_gate",
+    "synaptic_gate",
+]

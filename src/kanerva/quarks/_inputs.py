@@ -1,0 +1,124 @@
+"""Checks of what gates take: weights, signals and gates of one dtype, on one device."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kanerva._core import arrays
+from kanerva._core.errors import InputTypeError, refuse
+
+__all__ = ["bias", "blame", "flags", "gate", "like", "matrix", "placed", "rows"]
+
+
+def placed(argument: str, value: Tensor, other: Tensor) -> None:
+    """Refuse a tensor on another device than the weights."""
+    if value.device != other.device:
+        do = f"move it with {argument}.to({str(other.device)!r})"
+        refuse(argument, got=f"on {value.device}", must=f"on {other.device}", do=do)
+
+
+def matrix(
+    argument: str, value: Any, other: Tensor | None = None, height: int | None = None
+) -> Any:
+    """Return weights ``(m, n)``; of the dtype, device and height of others, where given."""
+    arrays.rows(argument, value, height, advised=torch.float32 if other is None else other.dtype)
+    if not value.shape[0]:
+        must, do = "a tensor of one or more rows", "give the weights of at least one unit"
+        refuse(argument, got=f"of shape {tuple(value.shape)}", must=must, do=do)
+    if value.dtype not in arrays.FLOATS or (other is not None and value.dtype != other.dtype):
+        kind = "a floating tensor" if other is None else f"of dtype {_short(other)}"
+        wanted = torch.float32 if other is None else other.dtype
+        do = f"convert it with {argument}.to({wanted})"
+        refuse(argument, value, must=kind, do=do, error=InputTypeError)
+    if other is not None:
+        placed(argument, value, other)
+    return value
+
+
+def like(argument: str, value: Any, width: int, weight: Tensor) -> Tensor:
+    """Return a tensor ``(..., width)`` of the dtype and device of the weights."""
+    found = arrays.vectors(argument, value, width, weight.dtype)
+    placed(argument, found, weight)
+    return found
+
+
+def rows(argument: str, value: Any, width: int | None, weight: Tensor, lead: Sequence[int]) -> Any:
+    """Return a tensor ``(*lead, width)``; what would broadcast along the batch is refused."""
+    found = value if width is None else like(argument, value, width, weight)
+    if tuple(found.shape[:-1]) != tuple(lead):
+        shape = (*lead, found.shape[-1])
+        _refuse_batch(argument, found, f"of shape {shape}", shape)
+    return found
+
+
+def gate(argument: str, value: Any, weight: Tensor, lead: Sequence[int]) -> Tensor:
+    """Return a gate ``(*lead, m, n)``, or with 1 for m, n or both."""
+    m, n = weight.shape
+    kind = _short(weight)
+    must = f"a {kind} tensor of shape (..., {m}, {n}), or 1 for {m}, {n} or both"
+    found = arrays.dense(argument, value, must, weight.dtype)
+    if found.dtype != weight.dtype:
+        do = f"convert it with {argument}.to({weight.dtype})"
+        refuse(argument, value, must=must, do=do, error=InputTypeError)
+    inner = tuple(found.shape[-2:])
+    if found.ndim < 2 or inner[0] not in (1, m) or inner[1] not in (1, n):
+        do = "add its last two dimensions, those of the targets and of the sources"
+        refuse(argument, value, must=must, do=do)
+    if tuple(found.shape[:-2]) != tuple(lead):
+        shape = (*lead, *inner)
+        _refuse_batch(argument, found, f"of shape {shape}, as x has {_batch(lead)}", shape)
+    placed(argument, found, weight)
+    return found
+
+
+def bias(value: Any, weight: Tensor, argument: str = "bias") -> Tensor | None:
+    """Return a bias ``(m,)``, or None."""
+    if value is None:
+        return None
+    found = like(argument, value, weight.shape[0], weight)
+    if found.ndim != 1:
+        must = f"of shape ({weight.shape[0]},)"
+        do = "give one number for each unit"
+        refuse(argument, got=f"of shape {tuple(found.shape)}", must=must, do=do)
+    return found
+
+
+def flags(argument: str, value: Any, shape: Sequence[int], device: torch.device) -> Tensor:
+    """Return a bool tensor of exactly this shape."""
+    must = f"a bool tensor of shape {tuple(shape)}"
+    found = arrays.dense(argument, value, must, torch.bool)
+    if found.dtype != torch.bool:
+        do = "give True where an entry is left out"
+        refuse(argument, value, must=must, do=do, error=InputTypeError)
+    if tuple(found.shape) != tuple(shape) or found.device != device:
+        do = f"give it this shape, on {device}"
+        refuse(argument, value, must=must, do=do)
+    return found
+
+
+def blame(result: Tensor, **given: Tensor | None) -> Tensor:
+    """Return a finite result; else refuse what is not finite, or the first one as too large."""
+    if arrays.sound(result):
+        return result
+    for argument, value in given.items():
+        if value is not None:
+            arrays.finite(argument, value)
+    first, value = next((name, value) for name, value in given.items() if value is not None)
+    must = f"small enough for sums and products in {_short(result)}"
+    refuse(first, value, must=must, do="scale it down, or compute in a wider dtype")
+
+
+def _refuse_batch(argument: str, value: Tensor, must: str, shape: Sequence[int]) -> None:
+    got = f"of shape {tuple(value.shape)}, which would broadcast along the batch"
+    do = f"expand it with {argument}.expand{tuple(shape)} if all of the batch share it"
+    refuse(argument, got=got, must=must, do=do)
+
+
+def _batch(lead: Sequence[int]) -> str:
+    return f"the batch {tuple(lead)}" if lead else "no batch"
+
+
+def _short(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
