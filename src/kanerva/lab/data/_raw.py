@@ -198,5 +198,5 @@ def colours(shape: tuple[int, ...], width: int) -> int:
     if not fits or (shape and math.prod(shape) != width):
         must = f"() or a (height, width) or (height, width, colours) that multiplies to {width}"
         do = "give the shape of one pattern, such as DataSet.shape"
-        refuse("shape", must=must, got=str(shape), do=do)
+        refuse("shape", must=must, got=str(shape) or "an empty text", do=do)
     return shape[2] if len(shape) == 3 else len(shape) // 2
