@@ -1,5 +1,8 @@
 """The three gates: their formulas, shapes, gradients and transforms, and what they refuse."""
 
+import dataclasses
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +11,7 @@ from kanerva import InputError, quarks
 from kanerva.quarks import _transfers
 
 NAMES = list(_transfers.TRANSFERS)
+PARTS = ("activation", "output", "synapse")
 BOUNDED = [name for name in NAMES if name not in ("exp", "reciprocal")]
 
 
@@ -336,3 +340,63 @@ def test_the_module_that_refuses_is_named():
 
 def test_modules_are_modules():
     assert all(isinstance(make(0), nn.Module) for make in MODULES.values())
+
+
+# The classification and the identities
+
+
+def test_eighteen_cases_six_of_them_possible_three_kept():
+    kinds = {(case.source, case.target, case.mechanism) for case in quarks.CASES}
+    assert len(quarks.CASES) == len(kinds) == 18
+    assert kinds == set(itertools.product(PARTS, PARTS, ("addition", "multiplication")))
+    assert len({case.name for case in quarks.CASES}) == 18
+    possible = [case for case in quarks.CASES if case.possible]
+    assert len(possible) == 6
+    assert {case.source for case in possible} == {"output"}
+    kept = {(case.mechanism, case.target): case.becomes for case in possible if case.kept}
+    assert kept == {
+        ("addition", "activation"): "multiplex",
+        ("multiplication", "output"): "output_gate",
+        ("multiplication", "synapse"): "synaptic_gate",
+    }
+
+
+@pytest.mark.parametrize("case", quarks.CASES, ids=lambda case: case.name)
+def test_a_case_is_dropped_exactly_where_it_has_a_rewrite(case):
+    assert case.kept == (case.rewrite is None) == (not case.reason)
+    assert all(case.error(seed) < 1e-12 for seed in range(3))
+    if case.kept:
+        assert hasattr(quarks, case.becomes)
+
+
+def test_a_wrong_rewrite_is_found():
+    """Where a rewrite takes the attending unit's output in place of its activation, it differs."""
+    cases = {(case.source, case.target, case.mechanism): case for case in quarks.CASES}
+    for target, mechanism in itertools.product(PARTS, ("addition", "multiplication")):
+        one = cases["activation", target, mechanism]
+        for source in ("output", "synapse"):
+            other = cases[source, target, mechanism]
+            wrong = dataclasses.replace(one, direct=other.direct)
+            assert wrong.error() > 1e-3
+
+
+@pytest.mark.parametrize("identity", quarks.IDENTITIES, ids=lambda identity: identity.name)
+def test_identities(identity):
+    errors = [identity.error(seed) for seed in range(3)]
+    assert max(errors) < 1e-12 if identity.holds else min(errors) > 1e-3
+    assert identity.error(torch.Generator().manual_seed(1)) == errors[1]
+
+
+def test_identities_have_names_and_some_do_not_hold():
+    names = [identity.name for identity in quarks.IDENTITIES]
+    assert len(set(names)) == len(names) == 24 + 15
+    assert sum(not identity.holds for identity in quarks.IDENTITIES) == 8
+    dropped = {f"rewrite of {case.name}" for case in quarks.CASES if not case.kept}
+    assert dropped <= set(names)
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("one", [quarks.CASES[0], quarks.IDENTITIES[0]], ids=["Case", "Identity"])
+def test_a_seed_is_checked(one):
+    with pytest.raises(InputError, match=rf"{type(one).__name__}.error: seed must be"):
+        one.error(-1)

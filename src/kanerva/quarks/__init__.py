@@ -5,10 +5,16 @@ activation of a unit, multiplies the output of a unit, or multiplies one of its 
 that is called attention is a circuit of units and these three gates.
 """
 
+from kanerva.quarks._cases import CASES, Case
 from kanerva.quarks._gates import multiplex, output_gate, synaptic_gate
+from kanerva.quarks._identities import IDENTITIES, Identity
 from kanerva.quarks._units import Multiplex, OutputGate, SynapticGate, Unit
 
 __all__ = [
+    "CASES",
+    "IDENTITIES",
+    "Case",
+    "Identity",
     "Multiplex",
     "OutputGate",
     "SynapticGate",
