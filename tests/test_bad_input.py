@@ -821,6 +821,61 @@ def of_quarks() -> dict[str, Call]:
     }
 
 
+def frozen(module: nn.Module) -> nn.Module:
+    """Return a module of torch with weights that no generator draws."""
+    for each in module.to_empty(device="cpu").parameters():
+        nn.init.constant_(each, 0.25)
+    return module.eval()
+
+
+def of_circuits() -> dict[str, Call]:
+    """List the circuits of gates, and how they are built."""
+    from kanerva.quarks import circuits
+
+    kind, tokens = torch.float32, X[None].expand(3, 3, 4)
+    head = circuits.attention(frozen(nn.MultiheadAttention(4, 2, batch_first=True, device="meta")))
+    lstm = circuits.lstm(frozen(nn.LSTMCell(4, 3, device="meta")))
+    gru = circuits.gru(frozen(nn.GRUCell(4, 3, device="meta")))
+    written = circuits.fast_weights(4, 3)
+    chosen = circuits.select(KEYS[:4], KEYS[:4, 0])
+    built = {
+        "attention": ((frozen(nn.MultiheadAttention(4, 2, device="meta")),), (tokens,) * 3),
+        "content_attention": ((3, 4, 5, 0, kind), (SQUARE, tokens)),
+        "dot": ((4, "synapse"), (X, X)),
+        "fast_weights": ((4, 3), (X, tokens, tokens[..., :3])),
+        "film": ((4, 3, 0, kind), (X, SQUARE)),
+        "glu": ((4, 3, "tanh", 0, kind), (X,)),
+        "gru": ((frozen(nn.GRUCell(4, 3, device="meta")),), (X, None)),
+        "hypernetwork": ((4, 3, 3, "tanh", 0, kind), (X, SQUARE)),
+        "lstm": ((frozen(nn.LSTMCell(4, 3, device="meta")),), (X, None)),
+        "mixture": ((4, 3, 2, "tanh", 0, kind), (X,)),
+        "parity": ((4,), (B,)),
+        "power": ((3,), (X,)),
+        "quadratic": ((KEYS.T @ KEYS,), (X,)),
+        "select": ((KEYS[:2], KEYS[:2, 0], "product"), (B, B[:, :1])),
+        "squeeze_excite": ((3, 2, 0, kind), (tokens,)),
+    }
+    calls = {}
+    for name, (options, given) in built.items():
+        make = getattr(circuits, name)
+        calls[name], calls[f"{name}()"] = Call(make, options), Call(make(*options), given)
+    return calls | {
+        "select of four()": Call(chosen, (B, B[:, :2])),
+        "fast_weights read": Call(written.read, (X, torch.ones(3, 3, 4))),
+        "fast_weights write": Call(written.write, (X, SQUARE)),
+        "attention masked()": Call(
+            lambda padding, need, mask, mean, causal: head(
+                *(tokens,) * 3, padding, need, mask, mean, causal
+            ),
+            (torch.zeros(3, 3) > 0, True, torch.eye(3) > 0, True, False),
+        ),
+        "attention size": Call(head.size, (3, 2)),
+        "squeeze_excite size": Call(circuits.squeeze_excite(3, 2).size, (3,)),
+        "lstm of states()": Call(lambda x, h, c: lstm(x, (h, c)), (X, SQUARE, SQUARE)),
+        "gru of a state()": Call(gru, (X, SQUARE)),
+    }
+
+
 CALLS = (
     of_memories()
     | of_mixtures()
@@ -832,6 +887,7 @@ CALLS = (
     | of_functions()
     | of_models()
     | of_quarks()
+    | of_circuits()
     | of_estimators()
 )
 

@@ -31,7 +31,8 @@ MODULES = (
     *(f"kanerva.{name}" for name in ("activation", "bits", "check", "correlated", "density")),
     *(f"kanerva.{name}" for name in ("diffusion", "dynamics", "entropic", "estimators")),
     "kanerva.functional",
-    *(f"kanerva.{name}" for name in ("memory", "models", "nn", "nn.projection", "probe", "quarks")),
+    *(f"kanerva.{name}" for name in ("memory", "models", "nn", "nn.projection", "probe")),
+    *(f"kanerva.{name}" for name in ("quarks", "quarks.circuits")),
     *(f"kanerva.{name}" for name in ("separation", "similarity")),
     *(f"kanerva.theory.{name}" for name in ("approximation", "beta", "cap", "capacity", "circle")),
     *(f"kanerva.theory.{name}" for name in ("critical", "crp", "entropic", "jaeckel")),
@@ -43,6 +44,9 @@ LEFT_OUT = {
     "ContractError": "an error",
     "Activation": "a base class",
     "Associative": "a base class",
+    "Case": "a row of CASES",
+    "Circuit": "a base class",
+    "Identity": "a row of IDENTITIES",
     "Memory": "a base class",
     "Separation": "a base class",
     "Spread": "a base class",
@@ -265,6 +269,8 @@ def drawn(
         # What a function of the caller raises is its own affair; processes take seconds to start.
         if callable(value) if each.name == "progress" else each.name == "jobs":
             value = None
+        if each.name in ("step", "transfer", "gating") and value is similarity.dot:
+            value = None  # a function that needs one argument more
         if each.kind is each.KEYWORD_ONLY or not needed:
             named[each.name] = value
         else:
@@ -425,6 +431,21 @@ OTHERS: dict[str, dict[str, Any]] = {
         f"quarks.{name}": {"inputs": 8, "signals": 2, "outputs": 3}
         for name in ("Unit", "Multiplex", "OutputGate", "SynapticGate")
     },
+    "quarks.circuits.attention": {"mha": torch.nn.MultiheadAttention(8, 2, device="meta")},
+    "quarks.circuits.content_attention": {"state": 3, "keys": 4, "hidden": 5},
+    "quarks.circuits.dot": {"d": 8},
+    "quarks.circuits.fast_weights": {"keys": 4, "values": 3},
+    "quarks.circuits.film": {"features": 4, "signals": 3},
+    "quarks.circuits.glu": {"inputs": 8, "outputs": 3},
+    "quarks.circuits.gru": {"cell": torch.nn.GRUCell(8, 3, device="meta")},
+    "quarks.circuits.hypernetwork": {"inputs": 8, "outputs": 3, "signals": 2},
+    "quarks.circuits.lstm": {"cell": torch.nn.LSTMCell(8, 3, device="meta")},
+    "quarks.circuits.mixture": {"inputs": 8, "outputs": 3, "experts": 2},
+    "quarks.circuits.parity": {"n": 3},
+    "quarks.circuits.power": {"k": 3},
+    "quarks.circuits.quadratic": {"matrix": KEYS.T @ KEYS},
+    "quarks.circuits.select": {"weight": KEYS, "bias": KEYS[:, 0]},
+    "quarks.circuits.squeeze_excite": {"channels": 4, "hidden": 2},
     "linked.link": {"sources": [0], "targets": [3]},
     "linked.unlink": {"sources": [0], "targets": [1]},
     "linked.connect": {"graph": [(0, 1)]},

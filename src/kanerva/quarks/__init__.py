@@ -5,6 +5,7 @@ activation of a unit, multiplies the output of a unit, or multiplies one of its 
 that is called attention is a circuit of units and these three gates.
 """
 
+from kanerva.quarks import circuits
 from kanerva.quarks._cases import CASES, Case
 from kanerva.quarks._gates import multiplex, output_gate, synaptic_gate
 from kanerva.quarks._identities import IDENTITIES, Identity
@@ -19,6 +20,7 @@ __all__ = [
     "OutputGate",
     "SynapticGate",
     "Unit",
+    "circuits",
     "multiplex",
     "output_gate",
     "synaptic_gate",

@@ -6,7 +6,7 @@ Sums of products by weights are the plain unit; all circuits are made of the fun
 from torch import Tensor
 from torch.nn.functional import linear
 
-__all__ = ["gated", "multiplexed", "summed", "weighed"]
+__all__ = ["gated", "multiplexed", "summed", "total", "weighed"]
 
 
 def summed(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -14,12 +14,21 @@ def summed(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return linear(x, weight, bias)
 
 
+def total(x: Tensor) -> Tensor:
+    """Return the activations of linear units with weights of one: ``(...)``."""
+    return x.sum(-1)
+
+
 def multiplexed(
-    x: Tensor, signal: Tensor, weight: Tensor, onto: Tensor, bias: Tensor | None = None
+    x: Tensor,
+    signal: Tensor,
+    weight: Tensor,
+    onto: Tensor | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
-    """Return ``x W^T + b + a V^T``: ``(..., m)``."""
+    """Return ``x W^T + b + a V^T``: ``(..., m)``; without V, each unit has a signal of its own."""
     # The signal's sum is taken apart, so that large weights onto it cancel before they are added.
-    return linear(x, weight, bias) + linear(signal, onto)
+    return linear(x, weight, bias) + (signal if onto is None else linear(signal, onto))
 
 
 def gated(attended: Tensor, attending: Tensor) -> Tensor:
