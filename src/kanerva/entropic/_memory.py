@@ -21,6 +21,8 @@ __all__ = ["Chain", "EntropicExplanation", "EntropicMemory"]
 
 # The logarithm of a probability that float64 rounds to 0, in place of that of 0.
 NEVER = -1e4
+# Longer chains would take days.
+DEEPEST = 2**24
 
 
 class EntropicExplanation(NamedTuple):
@@ -338,7 +340,7 @@ class EntropicMemory(Register):
 
         Args:
             query: ``(..., columns)`` in the unit of the data.
-            depth: how many recalls, >= 1.
+            depth: how many recalls, from 1 to 2^24.
             seed: an integer >= 0; every recall of the chain has a draw of its own.
             through: what is done with a recall before it is the next cue, such as decoding it to a
                 picture and encoding that again: a function from ``(..., columns)`` to the same
@@ -358,7 +360,8 @@ class EntropicMemory(Register):
 
         Source: "retrieval association chains" of Pineda and Morales 2023.
         """
-        depth = checks.integer("depth", depth, 1, do="give how many recalls follow one another")
+        do = "give how many recalls follow one another"
+        depth = checks.integer("depth", depth, 1, DEEPEST, do)
         seed = checks.integer("seed", seed, 0, 2**63 - 1)
         checks.function("through", through, "give one from states (..., columns) to the same shape")
         given = self._cues("query", query, None)
