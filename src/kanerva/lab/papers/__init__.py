@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva.lab.papers.baldi2022 import select
 from kanerva.lab.papers.bricken2021 import (
     approximations,
     beta,
@@ -171,6 +172,7 @@ MODULES = (
     learned,
     photographs,
     objects,
+    select,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
