@@ -304,7 +304,9 @@ def follow(steps: Iterable[Step], query: Float[Tensor, "*batch d"]) -> Path:
 
     Source: Kirkpatrick, Gelatt and Vecchi 1983, on annealing.
     """
-    if isinstance(steps, Tensor) or not isinstance(steps, Iterable):
+    # An array without dimensions is iterable by its type, but has nothing to iterate over.
+    single = isinstance(steps, Tensor) or getattr(steps, "shape", None) == ()
+    if single or not isinstance(steps, Iterable):
         must, do = "functions of the query", "give a list of them"
         refuse("steps", steps, must=must, do=do, error=InputTypeError)
     several = list(steps)

@@ -378,9 +378,10 @@ class Patterns(Near):
     def _checked_storage(self, storage: torch.dtype | str | None) -> torch.dtype | str | None:
         """Refuse what keys and values cannot be kept in."""
         must = 'None, a floating dtype or "bits"'
-        if storage is None or storage in arrays.FLOATS:
+        # An array would be compared number by number.
+        if storage is None or (isinstance(storage, torch.dtype) and storage in arrays.FLOATS):
             return storage
-        if storage != "bits":
+        if not isinstance(storage, str) or storage != "bits":
             do = "choose torch.bfloat16 for half the memory"
             refuse("storage", storage, must=must, do=do, error=InputTypeError)
         values = self.autoassociative or self.value_bits

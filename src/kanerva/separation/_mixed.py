@@ -146,7 +146,7 @@ STRENGTHS = ("auto", "hetero", "mean")
 def _vetted(mixing: Tensor) -> Tensor:
     """Return a matrix, dense or in coordinates; refuse one that is no graph over keys."""
     must = "a floating tensor of shape (m, m), dense or sparse, and finite"
-    if not isinstance(mixing, Tensor) or mixing.dtype not in arrays.FLOATS:
+    if not isinstance(mixing, Tensor) or mixing.dtype not in arrays.FLOATS or mixing.is_nested:
         do = "give the strength of the edge from key i to key j in row i, column j"
         refuse("mixing", mixing, must=must, do=do, error=InputTypeError)
     if mixing.ndim != 2 or mixing.shape[0] != mixing.shape[1]:
