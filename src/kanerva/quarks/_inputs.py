@@ -9,7 +9,7 @@ from torch import Tensor
 from kanerva._core import arrays
 from kanerva._core.errors import InputTypeError, refuse
 
-__all__ = ["bias", "blame", "flags", "gate", "like", "matrix", "placed", "rows"]
+__all__ = ["bias", "blame", "gate", "like", "matrix", "placed", "rows"]
 
 
 def placed(argument: str, value: Tensor, other: Tensor) -> None:
@@ -82,19 +82,6 @@ def bias(value: Any, weight: Tensor, argument: str = "bias") -> Tensor | None:
         must = f"of shape ({weight.shape[0]},)"
         do = "give one number for each unit"
         refuse(argument, got=f"of shape {tuple(found.shape)}", must=must, do=do)
-    return found
-
-
-def flags(argument: str, value: Any, shape: Sequence[int], device: torch.device) -> Tensor:
-    """Return a bool tensor of exactly this shape."""
-    must = f"a bool tensor of shape {tuple(shape)}"
-    found = arrays.dense(argument, value, must, torch.bool)
-    if found.dtype != torch.bool:
-        do = "give True where an entry is left out"
-        refuse(argument, value, must=must, do=do, error=InputTypeError)
-    if tuple(found.shape) != tuple(shape) or found.device != device:
-        do = f"give it this shape, on {device}"
-        refuse(argument, value, must=must, do=do)
     return found
 
 
