@@ -5,7 +5,7 @@ activation of a unit, multiplies the output of a unit, or multiplies one of its 
 that is called attention is a circuit of units and these three gates.
 """
 
-from kanerva.quarks import circuits
+from kanerva.quarks import capacity, circuits
 from kanerva.quarks._cases import CASES, Case
 from kanerva.quarks._gates import multiplex, output_gate, synaptic_gate
 from kanerva.quarks._identities import IDENTITIES, Identity
@@ -24,4 +24,5 @@ __all__ = [
     "multiplex",
     "output_gate",
     "synaptic_gate",
+    "capacity",
 ]

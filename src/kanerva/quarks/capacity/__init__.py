@@ -1,0 +1,13 @@
+"""Capacity: how many Boolean functions a unit computes, alone and with a gate.
+
+The capacity of a unit is the logarithm to base 2 of the number of functions of n inputs in {-1, 1}
+that it computes as its weights vary. Here it is counted exactly where that is possible, bounded
+with a proof for every n, and estimated without bias in between. It is the number of bits that the
+choice of a function holds. It is neither a VC dimension nor a measure of generalisation.
+"""
+
+from kanerva.quarks.capacity._classes import count, functions
+from kanerva.quarks.capacity._functions import Functions
+from kanerva.quarks.capacity._reach import reach
+
+__all__ = ["Functions", "count", "functions", "reach"]
