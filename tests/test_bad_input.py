@@ -42,6 +42,7 @@ from kanerva import (
 )
 from kanerva.activation import Sign
 from kanerva.bits import Packed
+from kanerva.quarks import capacity
 from kanerva.separation import (
     Argmax,
     Cap,
@@ -772,6 +773,31 @@ def of_models() -> dict[str, Call]:
     }
 
 
+def of_capacity() -> dict[str, Call]:
+    """List the functions that count, bound and estimate how much units compute."""
+    unit = capacity.functions("threshold", 2)
+    return {
+        "capacity.functions": Call(capacity.functions, ("and", 2, 1)),
+        "capacity.functions by which": Call(
+            lambda which: capacity.functions("synapse", 2, which=which), (0,)
+        ),
+        "capacity.count": Call(capacity.count, ("product", 3, 2)),
+        "capacity.count by gate": Call(
+            lambda gate: capacity.count("shared", 2, gate=gate), ("step",)
+        ),
+        "capacity.bounds": Call(capacity.bounds, ("masked", 3, 1)),
+        "capacity.bounds by hidden": Call(
+            lambda hidden: capacity.bounds("layer", 3, hidden=hidden), (3,)
+        ),
+        "capacity.reach": Call(capacity.reach, (2, 2, "and")),
+        "capacity.estimate": Call(capacity.estimate, (2, 1, 3, 2, 0)),
+        "Functions": Call(capacity.Functions, (2, unit.tables)),
+        "Functions.union": Call(unit.union, (unit,)),
+        "Functions &": Call(lambda other: unit & other, (unit,)),
+        "Functions in": Call(lambda table: table in unit, (3,)),
+    }
+
+
 def of_estimators() -> dict[str, Call]:
     """List the estimators by their parameters; what they do with data is scikit-learn's check."""
     data = KEYS.numpy()
@@ -888,6 +914,7 @@ CALLS = (
     | of_models()
     | of_quarks()
     | of_circuits()
+    | of_capacity()
     | of_estimators()
 )
 

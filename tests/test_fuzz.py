@@ -33,6 +33,7 @@ MODULES = (
     "kanerva.functional",
     *(f"kanerva.{name}" for name in ("memory", "models", "nn", "nn.projection", "probe")),
     *(f"kanerva.{name}" for name in ("quarks", "quarks.circuits")),
+    "kanerva.quarks.capacity",
     *(f"kanerva.{name}" for name in ("separation", "similarity")),
     *(f"kanerva.theory.{name}" for name in ("approximation", "beta", "cap", "capacity", "circle")),
     *(f"kanerva.theory.{name}" for name in ("critical", "crp", "entropic", "jaeckel")),
@@ -382,6 +383,11 @@ OTHERS: dict[str, dict[str, Any]] = {
     "theory.ring.energy": {"radius": 0.5, "sigma": 0.5},
     "dynamics.follow": {"steps": [torch.cos], "query": X},
     "density.sphere_em": {"x": X, "means": KEYS, "kappa": 5.0, "steps": 3},
+    **{
+        f"quarks.capacity.{verb}": {"name": "and", "inputs": 3, "units": 2}
+        for verb in ("bounds", "count", "estimate", "functions", "reach")
+    },
+    "quarks.capacity.Functions": {"inputs": 2, "tables": np.array([1, 2])},
     "separation.Difference": {"part": Linear()},
     "separation.Entmax": {"alpha": 1.5},
     "separation.Sink": {"score": 0.0},

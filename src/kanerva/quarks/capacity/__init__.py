@@ -6,8 +6,19 @@ with a proof for every n, and estimated without bias in between. It is the numbe
 choice of a function holds. It is neither a VC dimension nor a measure of generalisation.
 """
 
+from kanerva.quarks.capacity._bounds import Bounds, bounds
 from kanerva.quarks.capacity._classes import count, functions
+from kanerva.quarks.capacity._estimate import Estimate, estimate
 from kanerva.quarks.capacity._functions import Functions
 from kanerva.quarks.capacity._reach import reach
 
-__all__ = ["Functions", "count", "functions", "reach"]
+__all__ = [
+    "Bounds",
+    "Estimate",
+    "Functions",
+    "bounds",
+    "count",
+    "estimate",
+    "functions",
+    "reach",
+]

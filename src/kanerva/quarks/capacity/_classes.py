@@ -92,8 +92,8 @@ def functions(
     most = LISTED + 1 if linear else LISTED
     if request.inputs > most:
         further = _most_counted(request)
-        do = f"use count (up to {further} inputs), bounds or estimate"
-        _request.beyond(request, most, do if further > most else "use bounds or estimate")
+        start = f"use count (up to {further} inputs) or " if further > most else "use "
+        _request.beyond(request, most, start + _otherwise(name))
     return _functions.Functions(request.inputs, _listed(request))
 
 
@@ -144,14 +144,16 @@ def count(name: str, inputs: int, degree: int = 1, **options: int | str) -> int:
         of Integer Sequences; for gated units of five inputs no publication is known.
     """
     request = _request.checked(name, inputs, degree, options)
-    n, d = request.inputs, request.degree
+    if request.options.get("hidden") == 1:
+        # The output unit passes the hidden one on, or its complement, which is a unit, too.
+        request = _request.Request("threshold", request.inputs, request.degree)
+    name, n, d = request.name, request.inputs, request.degree
     short = _formula(request)
     if short is not None:
         return short
     most = _most_counted(request)
     if n > most:
-        do = "use bounds or estimate" if name == "threshold" else "use bounds"
-        _request.beyond(request, most, do)
+        _request.beyond(request, most, f"use {_otherwise(name)}")
     if name == "threshold" and d == 1:
         return _thresholds.count(n)
     if name == "shared":
@@ -159,6 +161,11 @@ def count(name: str, inputs: int, degree: int = 1, **options: int | str) -> int:
     if name == "masked" or n > LISTED:
         return COUNTS[name](request)
     return len(_listed(request))
+
+
+def _otherwise(name: str) -> str:
+    """Return what there is besides a count."""
+    return "estimate, or bounds" if name == "threshold" else "bounds"
 
 
 def _most_counted(request: _request.Request) -> int:

@@ -85,21 +85,21 @@ class Functions:
         """The capacity: the logarithm of the number of functions to base 2; -inf of none."""
         return math.log2(len(self)) if len(self) else -math.inf
 
-    @door
+    @door("Functions")
     def __contains__(self, table: SupportsIndex) -> bool:
         wanted = checks.integer("table", table, 0, _tables.full(self.inputs))
         place = int(np.searchsorted(self.tables, self.tables.dtype.type(wanted)))
         return place < len(self) and int(self.tables[place]) == wanted
 
-    @door
+    @door("Functions")
     def __and__(self, other: "Functions") -> "Functions":
         return self._gated(other, np.bitwise_and)
 
-    @door
+    @door("Functions")
     def __or__(self, other: "Functions") -> "Functions":
         return self._gated(other, np.bitwise_or)
 
-    @door
+    @door("Functions")
     def __mul__(self, other: "Functions") -> "Functions":
         return self._gated(other, lambda f, g: ~(f ^ g) & f.dtype.type(_tables.full(self.inputs)))
 
@@ -120,7 +120,7 @@ class Functions:
     def __repr__(self) -> str:
         return f"Functions(inputs={self.inputs}, {len(self)} of {_tables.full(self.inputs) + 1})"
 
-    @door
+    @door("Functions")
     def __le__(self, other: "Functions") -> bool:
         return bool(np.isin(self.tables, self._same(other).tables, assume_unique=True).all())
 

@@ -46,11 +46,11 @@ def reach(inputs: int, units: int, way: str = "product") -> int:
         the degree k, so that it takes n of them.
     """
     way = checks.choice("way", way, WAYS)
-    request = _request.Request(f"reach by {way}", checks.integer("inputs", inputs, 1))
-    k, n = checks.integer("units", units, 1), request.inputs
+    n, k = _request.positive("inputs", inputs), _request.positive("units", units)
     if n > _functions.FLAGGED:
-        do = "use count for two units" if n == 5 else "use bounds for two units"
-        _request.beyond(request, _functions.FLAGGED, do)
+        name = f"{'count' if n == 5 else 'bounds'}({way!r}, {n})"
+        do = f"use {name} for two units"
+        _request.beyond(_request.Request(way, n), _functions.FLAGGED, do)
     if way == "layer":
         return len(_layers.reached(n, 1, k))
     one = found = _thresholds.tables(n, 1)

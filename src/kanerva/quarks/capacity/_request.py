@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from kanerva._core import checks
 from kanerva._core.errors import InputTypeError, refuse
 
-__all__ = ["NAMES", "Request", "beyond", "checked", "clipped"]
+__all__ = ["NAMES", "Request", "beyond", "checked", "clipped", "positive"]
 
 NAMES = (
     "threshold",
@@ -53,7 +53,7 @@ def checked(
 ) -> Request:
     """Check all arguments, except that the number of inputs may be too large."""
     name = checks.choice("name", name, names)
-    n = checks.integer("inputs", inputs, 1)
+    n = positive("inputs", inputs)
     known = OPTIONS.get(name, {})
     for option in options:
         if option not in known:
@@ -64,23 +64,29 @@ def checked(
     if "gate" in given:
         checks.choice("gate", given["gate"], GATES)
     if "hidden" in given:
-        given["hidden"] = checks.integer("hidden", given["hidden"], 1)
+        given["hidden"] = positive("hidden", given["hidden"])
     if "which" in given:
         given["which"] = _which(given["which"], n)
-    degree = clipped(degree, n)
+    degree = clipped(degree, n, 5)
     if degree > 1 and name in LINEAR:
         must, do = f"1 for {name!r}", "leave it out, or take another class"
         refuse("degree", must=must, got=str(degree), do=do)
     return Request(name, n, degree, given)
 
 
-def clipped(degree: Any, n: int) -> int:
-    """Return a degree of at most n, and warn where it was larger."""
-    degree = checks.integer("degree", degree, 1)
+def clipped(degree: Any, n: int, level: int) -> int:
+    """Return a degree of at most n, and warn where it was larger, so many calls above."""
+    degree = positive("degree", degree)
     if degree > n:
         text = f"degree {degree} is taken as {n}: no product of {n} inputs of ±1 has more factors"
-        warnings.warn(text, UserWarning, stacklevel=4)
+        warnings.warn(text, UserWarning, stacklevel=level)
     return min(degree, n)
+
+
+def positive(argument: str, value: Any) -> int:
+    """Return a number from 1 to 2^31 - 1."""
+    checks.integer(argument, value, 1)
+    return checks.integer(argument, value, 1, checks.LONGEST)
 
 
 def _which(value: Any, n: int) -> int | str:
