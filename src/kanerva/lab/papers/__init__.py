@@ -7,7 +7,8 @@ from types import ModuleType
 from typing import Any
 
 from kanerva._core.errors import InputTypeError, door, refuse
-from kanerva.lab.papers.baldi2022 import select
+from kanerva.lab.papers.baldi2022 import capacity as capacity2022
+from kanerva.lab.papers.baldi2022 import depth, gates, select, threshold
 from kanerva.lab.papers.bricken2021 import (
     approximations,
     beta,
@@ -173,6 +174,10 @@ MODULES = (
     photographs,
     objects,
     select,
+    threshold,
+    gates,
+    capacity2022,
+    depth,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 

@@ -6,6 +6,8 @@ f_1 * (f_2 * (... f_k)), with AND or OR for each star, is a threshold function o
 weights fall by halves: a decision list.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from jaxtyping import UInt
 
@@ -16,6 +18,7 @@ __all__ = ["reached"]
 Tables = UInt[np.ndarray, "count"]
 
 
+@lru_cache(maxsize=16)
 def reached(n: int, degree: int, hidden: int) -> Tables:
     """Return all functions of the network, in ascending order.
 

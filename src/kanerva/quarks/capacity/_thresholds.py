@@ -8,10 +8,10 @@ import itertools
 import math
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64, UInt
+from jaxtyping import Bool, Float64, Int8, Int64, UInt
 
 from kanerva.quarks.capacity import _cones, _tables
 
@@ -33,19 +33,20 @@ class Classes(NamedTuple):
     chow: Int64[np.ndarray, "classes weights"]
 
 
-def _descending(length: int, top: int) -> Int64[np.ndarray, "count length"]:
+def _descending(length: int, top: int) -> Int8[np.ndarray, "count length"]:
     """Return all sequences top >= w_0 >= w_1 >= ... >= 0, in the order of their first entries."""
-    found = np.arange(top + 1)[:, None]
+    found = np.arange(top + 1, dtype=np.int8)[:, None]
     for _ in range(length - 1):
         ends = np.searchsorted(found[:, 0], np.arange(top + 1), side="right")
         parts = [
-            np.column_stack([np.full(end, first), found[:end]]) for first, end in enumerate(ends)
+            np.column_stack([np.full(end, first, dtype=np.int8), found[:end]])
+            for first, end in enumerate(ends)
         ]
         found = np.concatenate(parts)
     return found
 
 
-def _candidates(n: int) -> Iterator[Int64[np.ndarray, "count weights"]]:
+def _candidates(n: int) -> Iterator[Int8[np.ndarray, "count weights"]]:
     """Return integer weights that realise every class.
 
     The weights w that realise a function y by y_i (w x_i) >= 1 at all points x_i form a polyhedron
@@ -68,7 +69,8 @@ def _candidates(n: int) -> Iterator[Int64[np.ndarray, "count weights"]]:
         for start in range(0, ends[second], ROWS):
             tail = tails[start : min(start + ROWS, ends[second])]
             tail = tail[(tail.sum(axis=1) + first + second) % 2 == 1]
-            yield np.column_stack([np.broadcast_to([first, second], (len(tail), 2)), tail])
+            head = np.array([first, second], dtype=np.int8)
+            yield np.column_stack([np.broadcast_to(head, (len(tail), 2)), tail])
 
 
 @lru_cache(maxsize=MOST)
@@ -79,19 +81,21 @@ def classes(n: int) -> Classes:
     the weights are. So two different tuples of sums belong to different classes.
     """
     points = _tables.monomials(n, 1).astype(np.float32)
-    found: dict[bytes, Int64[np.ndarray, weights]] = {}
+    found: dict[int, Any] = {}
+    # A byte for each sum, since they are at most 2^n.
+    places = np.arange(0, 8 * (n + 1), 8, dtype=np.uint64)
     for weights in _candidates(n):
         for start in range(0, len(weights), ROWS):
             some = weights[start : start + ROWS]
             # Every number is an integer below 2^24, so that float32 is exact.
             outputs = np.sign(some.astype(np.float32) @ points.T)
-            sums = np.ascontiguousarray((outputs @ points).astype(np.uint8))
-            keys = sums.view(f"V{n + 1}").ravel()
-            _, firsts = np.unique(keys, return_index=True)
-            for place in firsts:
-                found.setdefault(sums[place].tobytes(), some[place])
+            sums = (outputs @ points).astype(np.uint64)
+            keys, firsts = np.unique((sums << places).sum(axis=1), return_index=True)
+            for key, first in zip(keys.tolist(), firsts, strict=True):
+                if key not in found:
+                    found[key] = some[first].astype(np.int64)
     ordered = sorted(found)
-    chow = np.array([np.frombuffer(key, dtype=np.uint8) for key in ordered]).astype(np.int64)
+    chow = np.array([[key >> int(place) & 255 for place in places] for key in ordered])
     return Classes(np.array([found[key] for key in ordered]), chow)
 
 
