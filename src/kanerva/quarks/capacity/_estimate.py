@@ -63,11 +63,13 @@ def estimate(
 
     Its expectation is the number of functions: the number of dichotomies of all points below a set
     of dichotomies is the sum of those below the children, and a draw keeps its mean. If no draw is
-    made, the estimate is exact. The distribution of runs is skewed: most are somewhat too small,
-    and a few are much too large, so that the mean of few runs is more often below the number than
-    above it, with an error that is then too small as well. A larger width reduces that more than
-    further runs do. Where forced signs are so rare that no run meets one, the estimate is 2^(2^n)
-    with an error of 0, although some functions are missing, as at n = 5 with degree 3.
+    made, the estimate is exact. The distribution of runs is skewed: most are too small, and a few
+    are much too large. So the mean of few runs is more often below the number than above it, and
+    its error is then too small as well. For linear units of at most 5 inputs that hardly matters.
+    With 20 runs of width 100 the estimates of 6 to 9 inputs were 2.3 to 3.2 of their errors below
+    the number, 0.2 to 0.7 bits. A larger width reduces that more than further runs do. Where forced
+    signs are so rare that no run meets one, the estimate is 2^(2^n) with an error of 0, although
+    some functions are missing, as at n = 5 with degree 3.
 
     Args:
         inputs: number n of inputs, 1 to 10.

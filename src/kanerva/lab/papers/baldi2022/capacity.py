@@ -41,6 +41,7 @@ BITS = {
     ("product", 5, 1): 28.530,
 }
 ESTIMATED = ((4, 1), (5, 1), (4, 2), (6, 1), (7, 1), (8, 1), (9, 1))
+SKEWED = {9: "most runs are too small, and so is the error that they show"}
 
 
 def _checks() -> Iterator[Check]:
@@ -52,7 +53,8 @@ def _checks() -> Iterator[Check]:
         unit = PANELS["threshold", degree]
         what = f"{unit}, {inputs} inputs: estimate from the number, in its errors"
         at = {"unit": "threshold", "inputs": inputs, "degree": degree}
-        yield Check(what, "away", 0, 3, LAW, at)
+        reason = SKEWED.get(inputs, "")
+        yield Check(what, "away", 0, 3, LAW, at, reason=reason)
     what = "counts between their lower and upper bounds, of all"
     yield Check(what, "inside", 1, 0, LAW, aggregate="min")
     what = "product of two units of degree 2, 4 inputs: functions, of all"
@@ -110,6 +112,26 @@ def capacity(
     """Compare the capacity of units and of gated pairs with its bounds, and estimate it beyond.
 
     ``bits`` is the logarithm to base 2 of the exact number of functions, where it is known.
+    ``lower`` and ``upper`` are proved for every n, and ``inside`` is 1 where ``bits`` lies between
+    them. ``leading`` is the leading term as n grows: n² for a linear unit, n³/2 for one of degree
+    2, and twice as much for a gated pair. ``refined`` is n² - n log2 n, the first two terms that
+    the literature gives for a linear unit. ``estimated`` comes from populations of dichotomies,
+    ``error`` is its relative standard error, and ``away`` its distance from the exact number in
+    standard errors.
+
+    At these n no capacity is near its leading term. That of a linear unit is 0.66 n² at 5 inputs
+    and 0.69 n² at 8, while n² - n log2 n is too small by 3.1 bits at 5 inputs and by 4.0 at 8, so
+    that its share grows. No line is fitted to n², which small n cannot support. With 4 inputs the
+    order is: linear 10.9 bits, AND 15.0, product 15.7, degree 2 15.8, of at most 16. With 5 inputs
+    the product has 28.5 bits, 1.73 times those of one unit with twice its weights; doubling is a
+    statement about large n. A product of two units of degree 2 computes all functions of 4 inputs,
+    and from 5 inputs on only its bounds are known, beside an estimate of 30.4 of at most 31 bits
+    for one such unit.
+
+    Estimates of at most 5 inputs are within their errors. Beyond, most runs are too small and a
+    rare one is much too large, so that the mean of few runs is too small and its error as well:
+    with 20 runs of width 100 the estimates of 6, 7, 8 and 9 inputs are 0.2, 0.3, 0.5 and 0.7 bits
+    too small, by 2.6, 2.3, 2.5 and 3.2 of their errors, of which three are allowed.
     """
     from kanerva.quarks import capacity as counted
 

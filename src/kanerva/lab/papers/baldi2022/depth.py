@@ -66,7 +66,7 @@ def _draw(rows: list[Row]) -> Any:
         *grid(inputs=(2, 3, 4), way=("product", "layer"), units=(1, 2, 3, 4)),
         *grid(inputs=(2, 3, 4), way="and", units=range(1, 9)),
     ],
-    paper=grid(inputs=(1, 2, 3, 4), way=tuple(WAYS), units=range(1, 11)),
+    paper=grid(inputs=(2, 3, 4), way=tuple(WAYS), units=range(1, 9)),
     checks=_checks(),
     draw=_draw,
 )
