@@ -310,6 +310,7 @@ def test_orbits_count_what_is_listed(n):
     found = {
         "and": _counts.pairs(n),
         "product": _counts.product(n),
+        "multiplex": _counts.multiplex(n),
         "synapses": _counts.synapses(n, "sign"),
         "synapse": _counts.synapse(n, 0),
         "layer": _counts.and_or(n),

@@ -9,13 +9,14 @@ from kanerva.quarks.capacity import _counts, _functions, _gates, _request, _thre
 __all__ = ["count", "functions"]
 
 # The largest number of inputs: of a list, and of a count without a list.
-LISTED, COUNTED, SHARED = 4, 5, 4
+LISTED, COUNTED = 4, 5
 # Numbers of 2^n bits are returned up to this n.
 WRITTEN = 16
 NOT_LISTED = ("masked", "shared")
 COUNTS: Mapping[str, Callable[[_request.Request], int]] = {
     "and": lambda request: _counts.pairs(request.inputs),
     "product": lambda request: _counts.product(request.inputs),
+    "multiplex": lambda request: _counts.multiplex(request.inputs),
     "synapse": lambda request: _counts.synapse(request.inputs, request.options["which"]),
     "synapses": lambda request: _counts.synapses(request.inputs, request.options["gate"]),
     "masked": lambda request: _counts.masked(request.inputs, request.degree),
@@ -117,10 +118,10 @@ def count(name: str, inputs: int, degree: int = 1, **options: int | str) -> int:
 
     Args:
         name: the unit.
-        inputs: number n of inputs. Up to 4; up to 5 for all but ``multiplex``, ``shared`` and a
-            ``layer`` of more than two hidden units; up to 7 for ``threshold``, where n = 7 takes
-            half a minute. With more than degree 1 up to 4, ``shared`` up to 3. Where the degree is
-            n or, for ``threshold``, ``and`` and ``product``, n - 1, up to 16.
+        inputs: number n of inputs: up to 5, for ``shared`` and a ``layer`` of more than two hidden
+            units up to 4, for ``threshold`` up to 7, where n = 7 takes 15 seconds. With more than
+            degree 1 up to 4, for ``shared`` up to 3. Where the degree is n or, for ``threshold``,
+            ``and`` and ``product``, n - 1, up to 16.
         degree: as for ``functions``.
         **options: as for ``functions``.
 
@@ -174,7 +175,7 @@ def _most_counted(request: _request.Request) -> int:
         return 3 if request.name == "shared" else LISTED
     if request.name == "threshold":
         return _thresholds.MOST
-    if request.name in ("multiplex", "shared"):
+    if request.name == "shared":
         return LISTED
     return LISTED if request.options.get("hidden", 2) > 2 else COUNTED
 

@@ -1,5 +1,6 @@
 """Numbers of functions that are not listed: of two outputs, of three values, and of five inputs."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,7 +8,7 @@ from jaxtyping import UInt
 
 from kanerva.quarks.capacity import _functions, _gates, _orbits, _tables, _thresholds
 
-__all__ = ["and_or", "masked", "pairs", "product", "shared", "synapse", "synapses"]
+__all__ = ["and_or", "masked", "multiplex", "pairs", "product", "shared", "synapse", "synapses"]
 
 Tables = UInt[np.ndarray, "count"]
 
@@ -75,6 +76,29 @@ def product(n: int) -> int:
     units = _thresholds.tables(n, 1)
     made = (units ^ gate for gate, _ in _classes(n, complement=True))
     return _orbits.total(made, _orbits.Group(n, complement=True))
+
+
+def multiplex(n: int) -> int:
+    """Count the functions h(x, g(x)), n <= 5.
+
+    Where the weight v of g is positive, h(x, g(x)) is h(x, -1) or, at the points where g is 1,
+    h(x, 1). The attended unit is taken from each class of n + 1 inputs, with each choice of v and
+    of the bias, and with positive weights in one order, since moves change the others. A bias of
+    the other sign gives the complement.
+    """
+    made = _multiplexed(n, _thresholds.tables(n, 1))
+    return _orbits.total(made, _orbits.Group(n, complement=True))
+
+
+def _multiplexed(n: int, units: Tables) -> Iterator[Tables]:
+    points, kind = _tables.monomials(n, 1)[:, 1:], _tables.dtype(n)
+    for weights, sums in zip(*_thresholds.classes(n + 1), strict=True):
+        chosen = {(sums[i], sums[j]): (i, j) for i, j in itertools.permutations(range(n + 2), 2)}
+        for own, bias in chosen.values():
+            plain = weights[bias] + points @ np.delete(weights, [own, bias])
+            both = np.stack([plain + weights[own], plain - weights[own]])
+            high, low = _thresholds.packed(both).astype(kind)
+            yield np.unique(units & (high & ~low)) | low
 
 
 def synapses(n: int, gate: str) -> int:

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float64, Int8, Int64, UInt
 
 from kanerva.quarks.capacity import _cones, _tables
 
-__all__ = ["MOST", "classes", "count", "realised", "tables"]
+__all__ = ["MOST", "classes", "count", "packed", "realised", "tables"]
 
 # The largest number of inputs whose linear functions are counted; the weights of the next reach 76.
 MOST = 7
@@ -142,11 +142,11 @@ def _linear(n: int) -> UInt[np.ndarray, "count"]:
         signs = np.array(list(itertools.product((-1, 1), repeat=n + 1)))
         for order in orders:
             mine = np.unique(signs * order, axis=0) if (order == 0).any() else signs * order
-            found.append(_pack(mine @ points.T))
+            found.append(packed(mine @ points.T))
     return np.sort(np.concatenate(found))
 
 
-def _pack(activations: Float64[np.ndarray, "count points"]) -> UInt[np.ndarray, "count"]:
+def packed(activations: Float64[np.ndarray, "count points"]) -> UInt[np.ndarray, "count"]:
     """Turn activations at all points into tables."""
     powers = 2 ** np.arange(activations.shape[1], dtype=np.uint64)
     return ((activations > 0) * powers).sum(axis=1, dtype=np.uint64)
