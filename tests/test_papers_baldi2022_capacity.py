@@ -10,8 +10,6 @@ from kanerva.lab.papers import RECIPES
 from kanerva.lab.papers.baldi2022 import _units, gates
 from kanerva.quarks import capacity
 
-pytestmark = pytest.mark.untyped
-
 
 def row(name, **given):
     (found,) = runner.run(RECIPES[name], given=given).rows
@@ -111,6 +109,7 @@ def test_figures_are_drawn_from_the_rows_of_few_cells(name, given):
         assert figure.get_label().endswith(".")
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("name", "given", "argument"),
     [

@@ -21,9 +21,6 @@ from kanerva.quarks.capacity import (
     reach,
 )
 
-# Numbers alone: the run-time shape checks have nothing to compare.
-pytestmark = pytest.mark.untyped
-
 THRESHOLD = {1: 4, 2: 14, 3: 104, 4: 1882, 5: 94572, 6: 15028134}
 # By name and options: n = 1 to 4.
 GATES = {
@@ -283,7 +280,7 @@ def test_the_output_of_a_unit_of_degree_two_makes_parity_possible():
     gates = signs(functions("threshold", 4, 2), 4)[:4000:4]
     target = (PARITY[4] >> np.arange(16) & 1) * 2 - 1
     shared = np.broadcast_to(monomials(4, 2), (len(gates), 16, 11))
-    rows = np.concatenate([shared, gates[:, :, None]], axis=2) * target[:, None]
+    rows = np.concatenate([shared, gates[:, :, None]], axis=2) * 1.0 * target[:, None]
     found = _cones.separable(rows)
     assert 0 < found.sum() < len(found)
     for one in (found.argmax(), found.argmin()):
@@ -465,6 +462,7 @@ def test_a_seed_gives_one_estimate():
     assert estimate(4, width=9, runs=3, seed=5) != estimate(4, width=9, runs=3, seed=6)
 
 
+@pytest.mark.untyped  # the run-time shape checks are calls, too
 def test_a_degree_above_the_inputs_is_clipped_and_warned_of():
     for call in (functions, count, bounds):
         with pytest.warns(UserWarning, match="degree 3 is taken as 2") as caught:
@@ -476,6 +474,7 @@ def test_a_degree_above_the_inputs_is_clipped_and_warned_of():
     assert caught[0].filename == __file__
 
 
+@pytest.mark.untyped  # they would refuse bad input first
 @pytest.mark.parametrize(
     ("call", "words"),
     [

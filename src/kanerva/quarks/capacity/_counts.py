@@ -10,7 +10,8 @@ from kanerva.quarks.capacity import _functions, _gates, _orbits, _tables, _thres
 
 __all__ = ["and_or", "masked", "multiplex", "pairs", "product", "shared", "synapse", "synapses"]
 
-Tables = UInt[np.ndarray, "count"]
+# Tables in one row; the numbers of several rows differ.
+Tables = UInt[np.ndarray, "_"]
 
 
 def _classes(

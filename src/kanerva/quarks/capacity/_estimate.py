@@ -137,7 +137,7 @@ def _walks(
         before = np.searchsorted(found.run, np.arange(runs + 1))
         logs += np.log2(np.diff(ends) / np.diff(before))
         kept = np.concatenate(
-            [_drawn(ends[run], ends[run + 1], width, sources[run]) for run in range(runs)]
+            [_drawn(int(ends[run]), int(ends[run + 1]), width, sources[run]) for run in range(runs)]
         )
         found = _grown(found, parents[kept], signs[kept], point)
     return logs

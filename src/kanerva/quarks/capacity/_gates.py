@@ -16,7 +16,8 @@ from kanerva.quarks.capacity import _cones, _functions, _tables, _thresholds
 
 __all__ = ["LISTS", "halves", "minorities"]
 
-Tables = UInt[np.ndarray, "count"]
+# Tables in one row; the numbers of several rows differ.
+Tables = UInt[np.ndarray, "_"]
 Gated = Callable[[Any], Any]
 
 

@@ -15,7 +15,8 @@ from kanerva.quarks.capacity import _functions, _tables, _thresholds
 
 __all__ = ["reached"]
 
-Tables = UInt[np.ndarray, "count"]
+# Tables in one row; the numbers of several rows differ.
+Tables = UInt[np.ndarray, "_"]
 
 
 @lru_cache(maxsize=16)

@@ -20,7 +20,8 @@ from kanerva.quarks.capacity import _tables
 
 __all__ = ["Group", "total"]
 
-Tables = UInt[np.ndarray, "count"]
+# Tables in one row; the numbers of several rows differ.
+Tables = UInt[np.ndarray, "_"]
 # Tables that are moved at once, so that all buffers stay in the cache of a core.
 BLOCK = 2**14
 # Different tables are sought after so many have been made.
