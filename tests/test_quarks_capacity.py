@@ -14,6 +14,7 @@ from kanerva.quarks.capacity import (
     _counts,
     _orbits,
     _tables,
+    _thresholds,
     bounds,
     count,
     estimate,
@@ -88,6 +89,43 @@ def test_threshold_functions_are_as_many_as_known(n):
     assert count("threshold", n) == THRESHOLD[n]
     if n < 6:
         assert len(functions("threshold", n)) == THRESHOLD[n]
+
+
+CLASSES = {1: 1, 2: 2, 3: 3, 4: 7, 5: 21, 6: 135}
+
+
+@pytest.mark.parametrize("n", CLASSES)
+def test_classes_of_linear_functions_are_as_many_as_known(n):
+    found = _thresholds.classes(n)
+    assert len(found.weights) == CLASSES[n]
+    # The sums are those of the functions of the weights, and each class is there once.
+    points = np.column_stack([np.ones(2**n, dtype=int), cube(n)])
+    activations = found.weights @ points.T
+    assert (activations != 0).all()
+    assert np.array_equal(np.sign(activations) @ points, found.chow)
+    assert len(np.unique(found.chow, axis=0)) == CLASSES[n]
+
+
+@pytest.mark.parametrize(("n", "signed", "complemented"), [(3, 10, 6), (4, 27, 15), (5, 119, 63)])
+def test_orbits_of_linear_functions_are_as_many_as_known(n, signed, complemented):
+    tables = functions("threshold", n).tables
+    for complement, expected in ((False, signed), (True, complemented)):
+        least, sizes = _tables.orbits(tables, n, complement=complement)
+        assert len(least) == expected
+        assert sizes.sum() == len(tables)
+    assert (
+        _tables.orbits(tables[2:], n) is None
+    )  # without the constant, and a function of one point
+
+
+def test_linear_functions_of_exactly_n_variables():
+    found = []
+    for n in (1, 2, 3, 4):
+        tables = functions("threshold", n).tables
+        moved = [_tables.negate(n, place)(tables) != tables for place in range(n)]
+        found.append(int(np.logical_and.reduce(moved).sum()))
+    # A000615 of the On-Line Encyclopedia of Integer Sequences, without its first number.
+    assert found == [2, 8, 72, 1536]
 
 
 @pytest.mark.slow
@@ -274,6 +312,7 @@ def test_degree_two_with_a_gate():
     assert count("masked", 3, 3) == 3**8
     assert count("shared", 2, 2) == 16**2
     assert count("product", 9, 8) == 2**512
+    assert count("layer", 9, 9, hidden=3) == 2**512
 
 
 def test_the_output_of_a_unit_of_degree_two_makes_parity_possible():
@@ -427,6 +466,12 @@ def test_bounds_of_polynomials():
             low, high, leading = bounds(name, n, degree)
             assert 0 < low < high <= 2 * 2.0**n
             assert leading > 0
+
+
+def test_a_layer_of_one_hidden_unit_is_one_unit():
+    assert count("layer", 6, hidden=1) == THRESHOLD[6]
+    assert bounds("layer", 6, hidden=1) == bounds("threshold", 6)
+    assert functions("layer", 3, hidden=1) == functions("threshold", 3)
 
 
 def test_bounds_approach_the_leading_term():
