@@ -823,6 +823,17 @@ def of_estimators() -> dict[str, Call]:
     }
 
 
+def called(way: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that calls a model while it is watched."""
+
+    def call(model: Any, signals: Any) -> int:
+        with way(model, signals) as tally:
+            model(X, SQUARE)
+        return tally.gates
+
+    return call
+
+
 def of_quarks() -> dict[str, Call]:
     """List the gates, and the units and gates with weights of their own."""
     gate, onto, kind = torch.ones(3, 5, 4), torch.ones(5, 2), torch.float32
@@ -844,6 +855,8 @@ def of_quarks() -> dict[str, Call]:
         "OutputGate()": Call(quarks.OutputGate(4, 5), (X, None)),
         "SynapticGate": Call(quarks.SynapticGate, (4, 5, "relu", "tanh", 3, "source", 0, kind)),
         "SynapticGate()": Call(sized, (X, SQUARE)),
+        "watch": Call(called(quarks.watch), (sized.eval(), ("weight",))),
+        "rebuild": Call(called(quarks.rebuild), (sized.eval(), ())),
     }
 
 

@@ -62,6 +62,7 @@ LEFT_OUT = {
     "Wiener": "built by gaussian",
     "Heads": "a result of watch",
     "Store": "a result of feedforward",
+    "Tally": "a result of watch",
 }
 QUICK, SLOW = 2000, 50_000
 

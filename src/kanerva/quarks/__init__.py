@@ -10,6 +10,8 @@ from kanerva.quarks._cases import CASES, Case
 from kanerva.quarks._gates import multiplex, output_gate, synaptic_gate
 from kanerva.quarks._identities import IDENTITIES, Identity
 from kanerva.quarks._units import Multiplex, OutputGate, SynapticGate, Unit
+from kanerva.quarks._watch.tally import Tally
+from kanerva.quarks._watch.watcher import rebuild, watch
 
 __all__ = [
     "CASES",
@@ -19,10 +21,13 @@ __all__ = [
     "Multiplex",
     "OutputGate",
     "SynapticGate",
+    "Tally",
     "Unit",
     "circuits",
     "multiplex",
     "output_gate",
+    "rebuild",
     "synaptic_gate",
+    "watch",
     "capacity",
 ]

@@ -1,0 +1,66 @@
+"""What a model was found to be made of."""
+
+from dataclasses import dataclass, field
+
+__all__ = ["COUNTS", "Tally"]
+
+COUNTS = ("output", "synaptic", "contracted", "additive", "linear", "tied", "selected")
+
+
+@dataclass(eq=False)
+class Tally:
+    """Gates, sums and products by weights of a model, counted while it ran.
+
+    Attributes:
+        output: output gates: products of two signals, entry by entry or inside a contraction; one
+            for each entry of a softmax and of a normalisation.
+        synaptic: synaptic gates: products of two signals inside a contraction one of whose factors
+            was normalised to weigh.
+        contracted: those of both that lie inside contractions. Torch's ``FlopCounterMode`` counts
+            ``2 * (linear + contracted)`` for a model without fused operations.
+        additive: sums of two signals, one for each entry.
+        linear: products by weights inside contractions, such as a linear layer or a convolution.
+        tied: products of two functions of the same number, as in x². They are a transfer function
+            and no gate.
+        selected: values that a signal chose, such as rows of an embedding by tokens.
+        depth: the largest number of gates on a path from an input; all numbers of one tensor have
+            the depth of the deepest. In ``modules`` it counts from the inputs of the whole model.
+        parameters: the number of trained numbers.
+        modules: the same for each module by its name, with all modules in it; "" is the whole.
+        unread: the operations that could not be read, and how often each was met.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import quarks
+        >>> cell = torch.nn.LSTMCell(6, 4)
+        >>> with quarks.watch(cell) as tally:
+        ...     _ = cell(torch.ones(1, 6))
+        >>> tally
+        Tally(output=12, additive=20, linear=160, depth=2, parameters=192)
+        >>> tally.gates  # three for each number of the state
+        12
+    """
+
+    output: int = 0
+    synaptic: int = 0
+    contracted: int = 0
+    additive: int = 0
+    linear: int = 0
+    tied: int = 0
+    selected: int = 0
+    depth: int = 0
+    parameters: int = 0
+    modules: dict[str, "Tally"] = field(default_factory=dict)
+    unread: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def gates(self) -> int:
+        """The products of two signals, output and synaptic gates together."""
+        return self.output + self.synaptic
+
+    def __repr__(self) -> str:
+        counts = {name: getattr(self, name) for name in (*COUNTS, "depth", "parameters")}
+        parts = [f"{name}={value:,}" for name, value in counts.items() if value]
+        if self.unread:
+            parts.append(f"unread={self.unread}")
+        return f"Tally({', '.join(parts)})"
