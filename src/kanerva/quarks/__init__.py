@@ -23,11 +23,11 @@ __all__ = [
     "SynapticGate",
     "Tally",
     "Unit",
+    "capacity",
     "circuits",
     "multiplex",
     "output_gate",
     "rebuild",
     "synaptic_gate",
     "watch",
-    "capacity",
 ]
