@@ -15,6 +15,7 @@ from kanerva.cli import (  # noqa: F401  # adds the commands
     codec,
     density,
     probe,
+    quarks,
     recall,
     recipes,
     theory,
