@@ -109,6 +109,12 @@ def count(subject: Subject, tokens: int | None = None, progress: Progress | None
         refuse("subject", subject, must="a Subject", do=do, error=InputTypeError)
     start, limit = time.perf_counter(), longest(subject.model)
     free = not picture(subject.model)
+    if not free and tokens is not None:
+        must, do = (
+            "left out for a model of pictures",
+            "its tokens follow from the size of a picture",
+        )
+        refuse("tokens", tokens, must=must, do=do)
     size = _tokens(subject, tokens, limit) if free else 0
     lengths = _lengths(size, limit) if free else []
     steps = len(lengths) + 1
@@ -176,12 +182,17 @@ def _tallied(subject: Subject, tokens: int) -> quarks.Tally:
 def _polynomials(
     grown: Mapping[int, quarks.Tally], lengths: list[int]
 ) -> dict[str, Polynomial] | None:
-    """Return how each count grows; None where a further length contradicts the polynomial."""
+    """Return how each count grows; None where that is no polynomial of degree 2.
+
+    A further length contradicts it, or it would fall below 0 for long texts.
+    """
     found = {}
     for name in GROWN:
         counts = [getattr(grown[length], name) for length in lengths]
         found[name] = polynomial(lengths, counts)
-        if any(at(found[name], tokens) != getattr(one, name) for tokens, one in grown.items()):
+        _, slope, square = found[name]
+        falls = square < 0 or (square == 0 and slope < 0)
+        if falls or any(at(found[name], n) != getattr(one, name) for n, one in grown.items()):
             return None
     return found
 

@@ -80,7 +80,7 @@ def save(result: Count, folder: str | Path) -> list[Path]:
     read = "one picture" if result.tokens is None else f"{result.tokens:,} tokens"
     page = report.article(
         heading=(
-            f"The gates of {result.name}",
+            f"The gates of {Path(result.name).name}",
             f"{result.manifest['class']}, taken apart into units and gates while it read {read}.",
         ),
         verdicts=result.verdicts,
