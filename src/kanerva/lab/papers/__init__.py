@@ -8,7 +8,7 @@ from typing import Any
 
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.lab.papers.baldi2022 import capacity as capacity2022
-from kanerva.lab.papers.baldi2022 import depth, digits, gates, parity, select, threshold
+from kanerva.lab.papers.baldi2022 import depth, digits, gates, models, parity, select, threshold
 from kanerva.lab.papers.bricken2021 import (
     approximations,
     beta,
@@ -180,6 +180,7 @@ MODULES = (
     depth,
     parity,
     digits,
+    models,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
