@@ -24,12 +24,12 @@ def drawn(title: str, rows: list[Row]) -> "matplotlib.figure.Figure":
 
     Args:
         title: of the figure.
-        rows: with ``model``, ``reads``, ``tokens``, ``output``, ``synaptic`` and ``linear``.
+        rows: with ``model``, ``tokens``, ``output``, ``synaptic`` and ``linear``.
     """
     bars: dict[str, Row] = {}
     for row in sorted(rows, key=lambda row: row["tokens"]):
-        bars[_name(row)] = row
-    order = list(dict.fromkeys(_name(row) for row in rows))
+        bars[row["model"]] = row
+    order = list(dict.fromkeys(row["model"] for row in rows))
     height = HEAD + TALL * len(order) + FOOT
     with styled():
         figure = blank(NARROW, height)
@@ -58,10 +58,6 @@ def drawn(title: str, rows: list[Row]) -> "matplotlib.figure.Figure":
         f"weights; a bar each: {listed}."
     )
     return figure
-
-
-def _name(row: Row) -> str:
-    return f"{row['model']}, as signals" if row["reads"] == "signals" else str(row["model"])
 
 
 def _all(row: Row) -> int:

