@@ -179,6 +179,7 @@ def test_a_fold_is_trained_without_the_others(model):
 def test_figures_are_drawn_from_the_rows_of_a_short_run():
     for name, given in (
         ("quarks.parity", {"steps": 20, "seeds": 4}),
+        ("quarks.parity", {"steps": 20, "seeds": 4, "start": "uniform,normal"}),
         ("quarks.digits", {"steps": 2, "model": "gated pairs", "pairs": "1,2", "seed": "0,1"}),
     ):
         recipe = RECIPES[name]

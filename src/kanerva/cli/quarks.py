@@ -37,7 +37,7 @@ HEADS = {
 @app.command()
 @door
 def quarks(
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help=MODEL)] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help=MODEL)] = None,
     tokens: Annotated[int | None, typer.Option(help=TOKENS)] = None,
     meta: Annotated[bool, typer.Option("--meta", help=META)] = False,
     out: Annotated[Path | None, typer.Option(help=OUT)] = None,

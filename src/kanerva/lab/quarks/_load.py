@@ -74,6 +74,8 @@ def load(name: str, *, meta: bool = False) -> Subject:
         raise
     except Exception as error:  # each version of transformers and its hub raises other classes
         do = "write the model or its config.json with save_pretrained, or check the network"
+        if not note:
+            do += "; with --meta or meta=True its weights are not needed"
         refuse_model(source, error, pickles=True, must=FOLDER, do=do)
     taken = getattr(model, "main_input_name", "input_ids")
     if taken not in TAKEN:

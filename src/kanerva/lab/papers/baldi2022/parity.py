@@ -38,10 +38,10 @@ def _draw(rows: list[Row]) -> Any:
         log="x",
         limits=(-0.03, 1.04),
     )
-    return {
-        "": _curves([row for row in rows if row["start"] == rows[0]["start"]], frame),
-        "starts": _starts(rows),
-    }
+    drawn = {"": _curves([row for row in rows if row["start"] == rows[0]["start"]], frame)}
+    if len({row["start"] for row in rows}) > 1:
+        drawn["starts"] = _starts(rows)
+    return drawn
 
 
 def _curves(rows: list[Row], frame: plot.Frame) -> Any:
