@@ -285,6 +285,32 @@ def test_a_model_whose_path_depends_on_values_needs_its_weights(tmp_path):
     with pytest.raises(InputError, match="whose path does not depend on the values"):
         lab.count(lab.load(str(tmp_path)), N)
 
+    with torch.random.fork_rng(devices=[]):
+        transformers.LongformerModel(config).save_pretrained(tmp_path)
+    found = lab.count(lab.load(str(tmp_path)), 20)  # padded to windows of 16
+    assert found.unread == {}
+    assert found.growth is found.crossing is None
+
+
+@pytest.mark.untyped
+def test_a_mixture_of_experts_is_counted_without_its_weights(tmp_path):
+    config = transformers.MixtralConfig(
+        vocab_size=50,
+        hidden_size=WIDE,
+        intermediate_size=48,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=2,
+        num_local_experts=4,
+    )
+    with torch.random.fork_rng(devices=[]):
+        transformers.MixtralModel(config).save_pretrained(tmp_path)
+    found, bare = (lab.count(lab.load(str(tmp_path), meta=meta), N) for meta in (False, True))
+    assert found._replace(manifest={}, notes=[]) == bare._replace(manifest={}, notes=[])
+    # Two of four experts, of three matrices each, and the choice among them.
+    attention = 2 * WIDE * WIDE + 2 * WIDE * WIDE // 2
+    assert found.linear == N * LAYERS * (attention + 2 * 3 * WIDE * 48 + 4 * WIDE)
+
 
 @pytest.mark.untyped
 def test_two_counts_are_the_same(folders):
