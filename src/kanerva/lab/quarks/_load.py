@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from kanerva._core import checks
-from kanerva._core.errors import InputError, door, refuse
+from kanerva._core.errors import InputError, InputFileError, door, refuse
 from kanerva.lab.probing._source import LANGUAGE, Source, configured, find, quiet, refuse_model
 
 __all__ = ["Subject", "load"]
@@ -64,6 +64,10 @@ def load(name: str, *, meta: bool = False) -> Subject:
         ('BertModel', 'The folder has no weights: the model was built from its configuration.')
     """
     source = find(name, FOLDER)
+    if Path(source.folder).is_dir() and not Path(source.folder, "config.json").is_file():
+        # Some versions guess a configuration from the name of the folder.
+        got, do = f"{name!r}, without a config.json", "write it with save_pretrained"
+        refuse("model", got=got, must=FOLDER, do=do, error=InputFileError)
     note = _note(source, checks.flag("meta", meta))
     mode = _fake() if note else None
     try:
