@@ -95,6 +95,22 @@ SMALL = {
     "square, turned twice": (lambda x: x * x.t().permute(1, 0), (X,), TIED),
     "square, cut and cast": (lambda x: x[:, :2] * x.double()[:, :2], (X,), {"tied": 6}),
     "square, reshaped": (lambda x: x.view(2, 6) * x.sin().reshape(2, 6), (X,), TIED),
+    "power by a tree": (quarks.circuits.power(7), (X,), {"tied": 72}),
+    "repeated and cut": (
+        lambda x: x[:, None].expand(3, 5, 4)[:, 3] * x.expand(2, 3, 4)[1] * x.expand(2, 3, 4)[:1],
+        (X,),
+        {"tied": 24},
+    ),
+    "repeated and joined": (
+        lambda x: torch.cat((x[:, :1], x[:, :1].expand(3, 3)), -1) * x[:, :1],
+        (X,),
+        TIED,
+    ),
+    "joined": (
+        lambda x: torch.cat((x, x.tanh()), -1) * x.repeat(1, 2),
+        (X,),
+        {"output": 24, "depth": 1},
+    ),
     "turned once": (lambda x: x @ x.new_ones(4, 4) * x.t()[:3, :1], (X,), GATE | {"linear": 48}),
     "every pair": (lambda x: x[0, :, None] * x[0, None], (X,), {"output": 16, "depth": 1}),
     "rectifier": (lambda x: x * (x > 0), (X,), TIED),

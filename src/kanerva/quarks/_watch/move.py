@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from kanerva.quarks._watch.calls import Call, Effect, rule
-from kanerva.quarks._watch.signals import Root, Signal, moved, size
+from kanerva.quarks._watch.signals import Root, Signal, moved, repeats, size
 
 __all__ = ["move"]
 
@@ -16,6 +16,12 @@ ORDERLY = frozenset(
         *("view_copy", "detach_copy", "alias_copy", "unsqueeze_copy", "squeeze_copy"),
         *("to_padded_tensor", "_to_dense", "to_mkldnn", "copy", "resolve_conj", "resolve_neg"),
         *("dropout", "feature_dropout", "alpha_dropout", "positive", "_copy_from"),
+    )
+)
+CUTS = frozenset(
+    (
+        *("slice", "narrow", "select", "split", "split_with_sizes", "unbind", "chunk"),
+        *("unsafe_split", "unsafe_split_with_sizes", "unsafe_chunk"),
     )
 )
 TURNS = frozenset(("t", "t_copy", "transpose", "transpose_copy", "permute", "permute_copy"))
@@ -57,10 +63,22 @@ def _place(call: Call, root: Root, result: Tensor, index: int) -> Root:
         return root
     if name == "expand" or name == "expand_as":
         return signals.spread(root, result.shape)
+    if name in CUTS:
+        axis = _axis(call, before.dim())
+        part = None if name in ("select", "unbind") else result.shape[axis]
+        found = signals.cut(root, before.shape, axis, part)
+        if found is not None:
+            return found
     if name in TURNS:
         return signals.turn(root, before.shape, _order(call, before.dim()))
     how = (key for key in call.given if key not in call.known)
     return signals.derive(root, result.shape, name, index, *(str(call.given[key]) for key in how))
+
+
+def _axis(call: Call, count: int) -> int:
+    """Return the axis of an operation, counted from the end."""
+    dim: int = call.given.get("dim", 0)
+    return dim if dim < 0 else dim - count
 
 
 def _order(call: Call, count: int) -> tuple[int, ...]:
@@ -86,7 +104,26 @@ def _order(call: Call, count: int) -> tuple[int, ...]:
 def joined(call: Call) -> Effect:
     """Read tensors put together: they weigh if all signals among them do."""
     weighs = all(one.weighs for one in call.all)
+    again = _repeated(call) if call.name in ("cat", "concat", "concatenate") else None
+    if again is not None:
+        return Effect(results=Signal(again, weighs=weighs))
     return Effect(results=[Signal(call.fresh(at), weighs=weighs) for at in range(_count(call))])
+
+
+def _repeated(call: Call) -> Root | None:
+    """Return the root of parts that are all the same numbers, repeated along the axis."""
+    signals, result = call.signals, call.results[0]
+    parts = zip(call.given["tensors"], call.lists.get("tensors", []), strict=True)
+    known = [signal for tensor, signal in parts if tensor.numel()]
+    if result.is_nested or not known:
+        return None
+    origins = {None if signal is None else signals.origin(signal.root) for signal in known}
+    origin = origins.pop()
+    if origins or origin is None:
+        return None
+    if len(known) > 1 and not repeats(origin, _axis(call, result.dim())):
+        return None
+    return signals.spread(origin, result.shape)
 
 
 def _count(call: Call) -> int:

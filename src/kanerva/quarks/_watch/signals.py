@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.multiprocessing import reductions
 from torch.utils.weak import WeakTensorKeyDictionary
 
-__all__ = ["Root", "Signal", "Signals", "moved", "size"]
+__all__ = ["Root", "Signal", "Signals", "moved", "repeats", "size"]
 
 # So many storages are kept before those that are gone are looked for.
 SWEEP = 4096
@@ -82,12 +82,15 @@ class Signals:
         self._derived: dict[Any, int] = {}
         # Of numbers whose axes were turned: what was turned, its sizes, and the order of its axes.
         self._turned: dict[int, tuple[Root, tuple[int, ...], tuple[int, ...]]] = {}
+        # Of numbers that were repeated: what was repeated, and to which sizes.
+        self._spreads: dict[int, tuple[Root, tuple[int, ...]]] = {}
         self._sweep = SWEEP
 
     def start(self) -> None:
         """Begin a call: how numbers were taken from others in calls before is not needed."""
         self._derived.clear()
         self._turned.clear()
+        self._spreads.clear()
 
     def fresh(self, shape: Any) -> Root:
         """Return the root of numbers that are no function of others entry by entry."""
@@ -115,10 +118,38 @@ class Signals:
 
     def spread(self, root: Root, shape: Any) -> Root:
         """Return the root of numbers that a product broadcasts to a shape."""
-        wide = _stripped(shape)
-        if wide == root.shape:
-            return root
-        return self.derive(root, wide, "expand", wide)
+        wide, origin = _stripped(shape), self.origin(root)
+        if wide in (root.shape, origin.shape):
+            return root if wide == root.shape else origin
+        found = self.derive(origin, wide, "expand", wide)
+        self._spreads[found.source] = (origin, wide)
+        return found
+
+    def origin(self, root: Root) -> Root:
+        """Return the root of numbers before they were repeated."""
+        before = self._spreads.get(root.source)
+        return before[0] if before is not None and before[1] == root.shape else root
+
+    def cut(self, root: Root, shape: Any, axis: int, size: int | None) -> Root | None:
+        """Return the root of a part along an axis of repeated numbers: every part is the same.
+
+        Args:
+            root: of the whole.
+            shape: of the whole.
+            axis: counted from the end.
+            size: of the part; None for a single place, whose axis is left out.
+        """
+        origin, sizes = self.origin(root), list(shape)
+        if origin is root or not repeats(origin, axis):
+            return None
+        if size is not None:
+            sizes[axis] = size
+            return self.spread(origin, sizes)
+        del sizes[axis]
+        kept = list(origin.shape)
+        if len(kept) >= -axis:
+            del kept[axis]
+        return self.spread(Root(origin.source, _stripped(kept)), sizes)
 
     def of(self, tensor: Tensor) -> Signal | None:
         """Return what is known of a tensor; None for one that depends on no input."""
@@ -182,6 +213,11 @@ class Signals:
 
 # Untyped in torch.
 _weak: Any = reductions.StorageWeakRef
+
+
+def repeats(origin: Root, axis: int) -> bool:
+    """Return whether numbers have one place along an axis, counted from the end."""
+    return len(origin.shape) < -axis or origin.shape[axis] == 1
 
 
 def moved(signal: Signal, root: Root) -> Signal:
