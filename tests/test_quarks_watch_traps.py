@@ -471,6 +471,7 @@ def test_functions_that_are_compiled_inside_a_model_run_as_they_are_written():
     assert counts(watched(Of(compiled), X)) == GATE
 
 
+@pytest.mark.untyped
 def test_a_memory_is_two_layers_and_a_gate_a_key_or_a_whole_head():
     memory = kanerva.attention(8)
     memory.write(normal(20, 8))

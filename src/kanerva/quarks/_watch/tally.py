@@ -17,7 +17,8 @@ class Tally:
         synaptic: synaptic gates: products of two signals inside a contraction one of whose factors
             was normalised to weigh.
         contracted: those of both that lie inside contractions. Torch's ``FlopCounterMode`` counts
-            ``2 * (linear + contracted)`` for a model without fused operations.
+            ``2 * (linear + contracted)`` for a model without fused operations, and also the
+            products of constants.
         additive: sums of two signals, one for each entry.
         linear: products by weights inside contractions, such as a linear layer or a convolution.
         tied: products of two functions of the same number, as in x². They are a transfer function
