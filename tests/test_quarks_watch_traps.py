@@ -546,8 +546,8 @@ def test_many_calls_leave_nothing_behind():
     with quarks.watch(model) as tally:
         for _ in range(3):
             model(X)
-            listener = torch.utils._python_dispatch._get_current_dispatch_mode()
-            sizes.append((len(listener.signals._derived), len(listener.signals._turned)))
+            observer = torch.utils._python_dispatch._get_current_dispatch_mode()
+            sizes.append((len(observer.signals._derived), len(observer.signals._turned)))
     assert sizes[0] == sizes[2]
     assert counts(tally) == {"tied": 36}
 

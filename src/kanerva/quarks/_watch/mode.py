@@ -17,7 +17,7 @@ from kanerva.quarks._watch.signals import Signal, Signals
 from kanerva.quarks._watch.table import Plan, as_outside, plan, taken_apart
 from kanerva.quarks._watch.tally import COUNTS, Tally
 
-__all__ = ["Listener", "shield"]
+__all__ = ["Observer", "shield"]
 
 # Operations of dropout, and those that update statistics of batches.
 DROPS = frozenset(("native_dropout", "bernoulli", "bernoulli_", "_fused_dropout"))
@@ -27,14 +27,14 @@ STARTS = frozenset(("zeros",))
 Recompute = Callable[[Call], list[Tensor] | None]
 
 
-class Listener(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Reads the operations of one model.
 
     Args:
         model: whose operations count.
         tally: of the whole model.
         recompute: computes an operation anew from its arguments and its effect; None where it only
-            listens.
+            observes.
     """
 
     supports_higher_order_operators = True
@@ -180,10 +180,10 @@ class Listener(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def shield() -> None:
     """Keep torch's compiler from compiling the mode, where a compiled function runs under it."""
-    method = Listener.__torch_dispatch__
+    method = Observer.__torch_dispatch__
     compiler: Any = sys.modules.get("torch._dynamo")
     if compiler is not None and not hasattr(method, "_torchdynamo_disable"):
-        setattr(Listener, "__torch_dispatch__", compiler.disable(method))  # noqa: B010
+        setattr(Observer, "__torch_dispatch__", compiler.disable(method))  # noqa: B010
 
 
 def _leaves(call: Call, out: Any) -> bool:

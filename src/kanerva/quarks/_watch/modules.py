@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from kanerva.quarks._watch.mode import Listener, shield
+from kanerva.quarks._watch.mode import Observer, shield
 from kanerva.quarks._watch.tally import Tally
 
 __all__ = ["followed", "sized", "tallied"]
@@ -42,34 +42,34 @@ def sized(model: nn.Module, tallies: dict[int, Tally]) -> None:
 
 
 @contextmanager
-def followed(listener: Listener, tallies: dict[int, Tally], named: list[Tensor]) -> Iterator[None]:
-    """Tell the listener which modules are being called, and which tensors are the inputs.
+def followed(observer: Observer, tallies: dict[int, Tally], named: list[Tensor]) -> Iterator[None]:
+    """Keep for the observer which modules are being called, and which tensors are the inputs.
 
     Args:
-        listener: of the model.
+        observer: of the model.
         tallies: of the modules, by identity.
         named: parameters and buffers that are signals too.
     """
-    model, thread = listener.model, threading.get_ident()
+    model, thread = observer.model, threading.get_ident()
 
     def enter(module: nn.Module, args: Any, kwargs: Any = None) -> None:
         if threading.get_ident() != thread or id(module) not in tallies:
             return
-        if module is model and not listener.inside:
-            listener.called = True
-            listener.signals.start()
+        if module is model and not observer.inside:
+            observer.called = True
+            observer.signals.start()
             for tensor in (*named, *_inputs((args, kwargs))):
-                listener.signals.begin(tensor)
-        if module is model or listener.inside:
-            _step(listener, [*listener.inside, module], tallies)
+                observer.signals.begin(tensor)
+        if module is model or observer.inside:
+            _step(observer, [*observer.inside, module], tallies)
 
     def leave(module: nn.Module, args: Any, output: Any) -> None:
         if threading.get_ident() != thread or id(module) not in tallies:
             return
-        inside = listener.inside
+        inside = observer.inside
         last = max((at for at, one in enumerate(inside) if one is module), default=None)
         if last is not None:
-            _step(listener, inside[:last], tallies)
+            _step(observer, inside[:last], tallies)
 
     before = register_module_forward_pre_hook(enter)
     # A shared hook gets the keywords of a call only if the module lists it so.
@@ -78,7 +78,7 @@ def followed(listener: Listener, tallies: dict[int, Tally], named: list[Tensor])
     sized(model, tallies)
     shield()
     try:
-        with listener:
+        with observer:
             yield
     finally:
         before.remove()
@@ -87,10 +87,10 @@ def followed(listener: Listener, tallies: dict[int, Tally], named: list[Tensor])
         sized(model, tallies)
 
 
-def _step(listener: Listener, inside: list[nn.Module], tallies: dict[int, Tally]) -> None:
-    listener.inside = inside
+def _step(observer: Observer, inside: list[nn.Module], tallies: dict[int, Tally]) -> None:
+    observer.inside = inside
     unique = {id(module): tallies[id(module)] for module in inside}
-    listener.counted = tuple(unique.values())
+    observer.counted = tuple(unique.values())
 
 
 def _bare(tensor: Tensor) -> Tensor:

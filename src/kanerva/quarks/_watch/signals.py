@@ -162,7 +162,7 @@ class Signals:
         place = _place(tensor)
         found = store.views.get(place)
         if found is None:
-            # A view that was made where nobody listened.
+            # A view that was made outside the mode.
             found = store.views[place] = Signal(self.fresh(_shape(tensor)), store.depth)
         return found
 

@@ -12,7 +12,7 @@ from kanerva._core.errors import InputError, InputTypeError, door, refuse
 from kanerva.quarks._watch import anew_fused
 from kanerva.quarks._watch.anew import ANEW
 from kanerva.quarks._watch.calls import Call
-from kanerva.quarks._watch.mode import Listener, Recompute
+from kanerva.quarks._watch.mode import Observer, Recompute
 from kanerva.quarks._watch.modules import followed, tallied
 from kanerva.quarks._watch.tally import Tally
 
@@ -137,10 +137,10 @@ def _watched(
     _check(model)
     named = _named(model, signals)
     tally, tallies = tallied(model)
-    listener = Listener(model, tally, recompute)
-    with followed(listener, tallies, named):
+    observer = Observer(model, tally, recompute)
+    with followed(observer, tallies, named):
         yield tally
-    if not listener.called:
+    if not observer.called:
         must, do = "called inside the block", "call model(x) there"
         refuse("model", got="never called", must=must, do=do)
 
