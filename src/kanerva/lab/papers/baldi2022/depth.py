@@ -76,9 +76,10 @@ def depth(inputs: Inputs, way: Way, units: Units) -> Iterator[Row]:
     The outputs of the units are multiplied, as -1 and 1 or as 0 and 1 (AND), which has the depth 1
     and k (n + 1) ``weights``; or they are the inputs of a further unit without a gate, which has
     the depth 2 and k + 1 weights more. One gate takes all k factors here; gates of two factors, as
-    those of ``quarks.circuits``, take ceil(log2 k) layers. ``functions`` is the exact number of functions, ``percent``
-    its share of all, and ``missing`` how many are not reached. ``lacking`` is, for products, how
-    many of the functions of a layer of as many hidden units are not among them.
+    those of ``quarks.circuits``, take ceil(log2 k) layers. ``functions`` is the exact number of
+    functions, ``percent`` its share of all, and ``missing`` how many are not reached. ``lacking``
+    is, for products, how many of the functions of a layer of as many hidden units are not among
+    them.
 
     With 4 inputs, two units and a product reach 54,310 functions with 10 weights. Two hidden units
     and one more reach 41,614 with 13 weights at twice the depth, and the product lacks none of
