@@ -15,6 +15,7 @@ from kanerva.separation import (
     Difference,
     Entmax,
     Exponential,
+    Inhibition,
     Linear,
     Mixed,
     Normalised,
@@ -133,6 +134,12 @@ CATALOGUE = {
     "compact": lambda: Patterns(N, similarity=similarity.closeness, separation=Compact(0.02)),
     "nearest": lambda: Patterns(N, similarity=similarity.closeness, separation=Argmax()),
     "top 3": lambda: Patterns(N, separation=TopK(3, 0.2)),
+    "inhibition": lambda: Patterns(
+        N, similarity=similarity.cosine, separation=Inhibition(3), activation=Unit()
+    ),
+    "excitation": lambda: Patterns(
+        N, similarity=similarity.cosine, separation=Inhibition(3, -0.5), activation=Unit()
+    ),
     "entmax closeness": lambda: Patterns(
         N, similarity=similarity.closeness, separation=Entmax(1.5, 0.05)
     ),

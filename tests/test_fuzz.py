@@ -391,6 +391,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "quarks.capacity.Functions": {"inputs": 2, "tables": np.array([1, 2])},
     "separation.Difference": {"part": Linear()},
     "separation.Entmax": {"alpha": 1.5},
+    "separation.Inhibition": {"k": 2},
     "separation.Sink": {"score": 0.0},
     "separation.Step": {"threshold": 1.0},
     "separation.TopK": {"k": 2},

@@ -7,6 +7,7 @@ out has weight zero and adds nothing to the potential; where no key is left, all
 
 from kanerva.separation._base import Partial, Separation
 from kanerva.separation._entmax import Entmax
+from kanerva.separation._inhibition import Inhibition
 from kanerva.separation._mixed import Mixed
 from kanerva.separation._null import Sink
 from kanerva.separation._overlaps import Cap, Circle
@@ -22,6 +23,7 @@ __all__ = [
     "Difference",
     "Entmax",
     "Exponential",
+    "Inhibition",
     "Linear",
     "Mixed",
     "Normalised",
