@@ -38,6 +38,11 @@ class Attention(nn.Module):
     multiplied by beta once. A rule without a temperature, such as ``probe.CosineCircle`` or
     ``separation.Cap``, takes the cosines themselves.
 
+    With more than one step, the query first moves among the keys, as the state of a Hopfield
+    network does, and the values are read at the last step:
+
+    .. math:: q \leftarrow \sum_i w_i k_i \text{, normalised: over its length}
+
     The initial weights are those of ``reset(0)``. Reset the layers of one model with different
     seeds, or with one generator.
 
@@ -57,6 +62,7 @@ class Attention(nn.Module):
         separation: any rule without self-coupling; ``Softmax`` if omitted. Without ``normalise`` it
             keeps its own beta, and ``Softmax(1.0)`` is scaled dot-product attention.
         bias: whether the four linear maps have a bias.
+        steps: reads in a row, >= 1; all but the last are of keys.
 
     Attributes:
         log_beta: ``(heads,)`` logarithms of the inverse temperatures, trained; None where the rule
@@ -80,7 +86,8 @@ class Attention(nn.Module):
         [15.9, 15.9]
 
     Source: Vaswani and others 2017; Henry and others 2020 for the normalisation; Sukhbaatar and
-    others 2019 for persistent rows; Bricken and Pehlevan 2021 for beta.
+    others 2019 for persistent rows; Bricken and Pehlevan 2021 for beta; Ramsauer and others 2021
+    for steps.
     """
 
     @door
@@ -95,6 +102,7 @@ class Attention(nn.Module):
         value_dim: int | None = None,
         separation: Separation | None = None,
         bias: bool = True,
+        steps: int = 1,
     ) -> None:
         super().__init__()
         self.dim = checks.integer("dim", dim, 1, checks.LONGEST)
@@ -107,6 +115,7 @@ class Attention(nn.Module):
                 refuse(name, got=str(width), must=must, do=do)
         self.persistent = checks.integer("persistent", persistent, 0, checks.LONGEST)
         self.normalise, bias = checks.flag("normalise", normalise), checks.flag("bias", bias)
+        self.steps = checks.integer("steps", steps, 1, do="give the number of reads in a row")
         self._set_rule(beta, separation)
         size = f"{self.dim}, with values of {self.value_dim} and {self.persistent} persistent rows"
         numbers = (self.dim + self.value_dim) * (2 * self.dim + self.persistent)
@@ -203,22 +212,8 @@ class Attention(nn.Module):
         """
         self._check(query, context, mask, causal)
         queries, keys, values = self._project(query, context)
-        beta = fused.inverse_temperature(self.separation)
-        if beta is not None and keys.shape[2]:
-            # The kernel's own causal mask is faster, but it cannot be joined with another.
-            plain = causal and mask is None and not self.persistent
-            keep = None if plain else self._keep(query, mask, causal)
-            scaled, keys = (queries * beta).to(values.dtype), keys.to(values.dtype)
-            read = fused.attend(scaled, keys, values, keep, causal=plain)
-            # Where all scores of a row are NaN or -inf, the kernel gives zeros.
-            lost = ~scaled.isfinite().all(-1, keepdim=True)
-            lost = lost | ~keys.isfinite().flatten(2).all(-1)[..., None, None]
-            read = read.masked_fill(lost, math.nan)
-        else:
-            with no_autocast(values):
-                keep = self._keep(query, mask, causal)
-                weights = weigh(products(queries, keys), self.separation, keep)
-                read = (weights @ values.to(weights.dtype)).to(values.dtype)
+        queries = self._moved(queries, keys, mask, causal)
+        read = self._read(queries, keys, values, mask, causal)
         output: Tensor = self.out(read.transpose(1, 2).flatten(2))
         return sound(output, query=query, context=query if context is None else context)
 
@@ -226,7 +221,7 @@ class Attention(nn.Module):
     def weights(
         self, query: Query, context: Context = None, mask: Mask = None, causal: bool = False
     ) -> Float[Tensor, "b heads q _k"]:
-        """Return the weights with which ``forward`` reads.
+        """Return the weights with which ``forward`` reads the values.
 
         Args:
             query: as in ``forward``.
@@ -244,8 +239,9 @@ class Attention(nn.Module):
         """
         self._check(query, context, mask, causal)
         queries, keys, _ = self._project(query, context)
+        queries = self._moved(queries, keys, mask, causal)
         with no_autocast(query):
-            keep = self._keep(query, mask, causal)
+            keep = self._keep(queries, mask, causal)
             weights = weigh(products(queries, keys), self.separation, keep).to(query.dtype)
         return sound(weights, query=query, context=query if context is None else context)
 
@@ -255,7 +251,7 @@ class Attention(nn.Module):
         return (
             f"dim={self.dim}, heads={self.heads}, normalise={self.normalise}, {beta}"
             f"persistent={self.persistent}, value_dim={self.value_dim}, "
-            f"separation={self.separation}"
+            f"separation={self.separation}" + (f", steps={self.steps}" if self.steps > 1 else "")
         )
 
     def _persistent_rows(self, width: int) -> nn.Parameter | None:
@@ -316,26 +312,56 @@ class Attention(nn.Module):
         if self.persistent_key is not None and self.persistent_value is not None:
             keys = _append(keys, self.persistent_key)
             values = _append(values, self.persistent_value)
+        return self._scaled(queries), unit(keys) if self.normalise else widen(keys), values
+
+    def _scaled(self, queries: Tensor) -> Tensor:
+        """Scale the queries of all heads, so that their products with keys are what is weighed."""
         if not self.normalise:
-            return widen(queries) * queries.shape[-1] ** -0.5, widen(keys), values
-        queries, keys = unit(queries), unit(keys)
-        if self.log_beta is not None:
-            queries = queries * widen(self.log_beta).exp()[:, None, None]
-        return queries, keys, values
+            return widen(queries) * queries.shape[-1] ** -0.5
+        queries = unit(queries)
+        if self.log_beta is None:
+            return queries
+        return queries * widen(self.log_beta).exp()[:, None, None]
+
+    def _moved(self, queries: Tensor, keys: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        """Return the queries after all reads of keys."""
+        for _ in range(self.steps - 1):
+            queries = self._scaled(self._read(queries, keys, keys, mask, causal))
+        return queries
+
+    def _read(
+        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool
+    ) -> Tensor:
+        """Read once in every head, ``(b, h, q, e)``, in the dtype of the values."""
+        beta = fused.inverse_temperature(self.separation)
+        if beta is None or not keys.shape[2]:
+            with no_autocast(values):
+                keep = self._keep(queries, mask, causal)
+                weights = weigh(products(queries, keys), self.separation, keep)
+                return (weights @ values.to(weights.dtype)).to(values.dtype)
+        # The kernel's own causal mask is faster, but it cannot be joined with another.
+        plain = causal and mask is None and not self.persistent
+        keep = None if plain else self._keep(queries, mask, causal)
+        scaled, keys = (queries * beta).to(values.dtype), keys.to(values.dtype)
+        read: Tensor = fused.attend(scaled, keys, values, keep, causal=plain)
+        # Where all scores of a row are NaN or -inf, the kernel gives zeros.
+        lost = ~scaled.isfinite().all(-1, keepdim=True)
+        lost = lost | ~keys.isfinite().flatten(2).all(-1)[..., None, None]
+        return read.masked_fill(lost, math.nan)
 
     def _split(self, rows: Tensor) -> Tensor:
         """Split ``(b, n, width)`` into heads ``(b, h, n, width / h)``."""
         batch, count, width = rows.shape
         return rows.reshape(batch, count, self.heads, width // self.heads).transpose(1, 2)
 
-    def _keep(self, query: Tensor, mask: Tensor | None, causal: bool) -> Tensor | None:
+    def _keep(self, queries: Tensor, mask: Tensor | None, causal: bool) -> Tensor | None:
         """Return what is attended to, ``(b or 1, 1, q or 1, k + persistent)``; None for all."""
         keep = None
         if mask is not None:
             keep = mask[:, None, None] if mask.ndim == 2 else mask[:, None]
         if causal:
-            count = query.shape[1]
-            past = torch.ones(count, count, dtype=torch.bool, device=query.device).tril()
+            count = queries.shape[2]
+            past = torch.ones(count, count, dtype=torch.bool, device=queries.device).tril()
             keep = past[None, None] if keep is None else keep & past
         if keep is None or not self.persistent:
             return keep

@@ -15,7 +15,7 @@ __all__ = ["LatentAttention"]
 Context = Float[Tensor, "b k dim"]
 Mask = Bool[Tensor, "b k"] | None
 
-OPTIONS = ("normalise", "beta", "persistent", "value_dim", "separation", "bias")
+OPTIONS = ("normalise", "beta", "persistent", "value_dim", "separation", "bias", "steps")
 
 
 class LatentAttention(nn.Module):
