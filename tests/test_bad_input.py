@@ -918,6 +918,20 @@ def of_circuits() -> dict[str, Call]:
     }
 
 
+def of_sdm() -> dict[str, Call]:
+    """List the layer of sparse distributed memory."""
+    layer = kanerva.nn.SDMLayer(4, 20, 3, k=2)
+
+    def made(dim, neurons, classes, k, switch, seed):
+        return kanerva.nn.SDMLayer(dim, neurons, classes, k, switch, seed)(X[:, :dim])
+
+    return {
+        "SDMLayer": Call(made, (4, 20, 3, 2, 50.0, 0)),
+        "SDMLayer.forward": Call(layer, (X,), lambda x: (*x.shape[:-1], 3)),
+        "SDMLayer.narrow": Call(layer.narrow, (1, 5)),
+    }
+
+
 CALLS = (
     of_memories()
     | of_mixtures()
@@ -932,6 +946,7 @@ CALLS = (
     | of_circuits()
     | of_capacity()
     | of_estimators()
+    | of_sdm()
 )
 
 

@@ -135,6 +135,10 @@ def exact() -> kanerva.diffusion.Exact:
     return kanerva.diffusion.exact(KEYS)
 
 
+def sdm_layer() -> kanerva.nn.SDMLayer:
+    return kanerva.nn.SDMLayer(8, 20, 3, k=2)
+
+
 def contexts(source: torch.Generator) -> torch.Tensor:
     return torch.randn(2, 3, 8, generator=source)
 
@@ -197,6 +201,7 @@ METHODS = {
     exact: ("__call__", "trace", "score", "energy", "log_prob", "weights", "effective"),
     gaussian: ("log_prob", "score", "posterior", "leave_one_out", "sample"),
     boltzmann: ("log_prob", "annealed", "sample"),
+    sdm_layer: ("forward", "reset", "project", "follow", "narrow", "gain"),
     counters: (*READS, "kill", "save", "pattern_weights", "addresses_of"),
 }
 
@@ -475,6 +480,11 @@ OTHERS: dict[str, dict[str, Any]] = {
         for verb in METHODS[counters]
         if verb != "save"
     },
+}
+OTHERS |= {
+    "nn.SDMLayer": {"neurons": 20, "classes": 3, "k": 2},
+    "sdm_layer.forward": {"x": X},
+    "sdm_layer.narrow": {"epoch": 1, "epochs": 5},
 }
 # Arguments that take any object, or that are not looked at before the result is used.
 ANYTHING = {

@@ -61,6 +61,15 @@ PUBLICATIONS = {
         "Advances in Neural Information Processing Systems",
         {"volume": "34", "eprint": "2111.05498", "archiveprefix": "arXiv"},
     ),
+    "bricken2023": Source(
+        "inproceedings",
+        "Bricken, Trenton and Davies, Xander and Singh, Deepak and Krotov, Dmitry and "
+        "Kreiman, Gabriel",
+        "Sparse Distributed Memory is a Continual Learner",
+        2023,
+        "International Conference on Learning Representations",
+        {"eprint": "2303.11934", "archiveprefix": "arXiv"},
+    ),
     "miyashita1988": Source(
         "article",
         "Miyashita, Yasushi",

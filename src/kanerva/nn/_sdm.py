@@ -1,0 +1,335 @@
+"""Sparse distributed memory as a layer whose addresses are trained, for tasks one after another."""
+
+import math
+import warnings
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva.nn._heads import check_rule, no_autocast, sound, widen
+from kanerva.separation import Inhibition, Separation
+
+__all__ = ["SDMLayer"]
+
+# A vector that is shorter has no direction, as in ``similarity.cosine``.
+SHORT = 1e-12
+
+
+class SDMLayer(nn.Module):
+    r"""Classifies by a sparse distributed memory with learned addresses, and keeps what it learned.
+
+    .. math:: y = \sum_i w_i v_i, \quad w = \text{Inhibition}(k, g)(s), \quad
+        s_i = \cos([x]_+, a_i)
+
+    Each neuron has an address a and a value v, none of them negative, and there is no bias. An
+    input changes the weights of the few neurons that it activates, so that inputs far away from it
+    are read as before. A layer like this one keeps earlier tasks only if it is trained without
+    momentum: momentum moves neurons that are not active.
+
+    With k alone, neurons that are far from all data never fire and never learn. The switch prevents
+    that: a neuron that has fired for c samples is inhibited by the gain
+
+    .. math:: g_i = \mathrm{clip}(2 c_i / \text{switch} - 1, -1, 1)
+
+    so that a young neuron is excited by what inhibits the others, and takes part for all inputs.
+
+    Args:
+        dim: width of the input, >= 1.
+        neurons: number of neurons, >= 1.
+        classes: width of the output, >= 1.
+        k: how many neurons are not inhibited, >= 1. With ``k >= neurons`` none is, and the layer is
+            a rectifier. None with ``separation`` alone.
+        switch: > 0, the number of samples after which a neuron is inhibited in full; without one
+            all neurons are, from the start.
+        seed: an integer >= 0 or a CPU generator, for the first weights.
+        masked: keep the scores of the k strongest neurons as they are, without subtracting the next
+            largest; without a switch only.
+        separation: a rule in place of the inhibition, without self-coupling.
+
+    Attributes:
+        address: ``(neurons, dim)``, trained.
+        value: ``(neurons, classes)``, trained.
+        count: ``(neurons,)`` int64, for how many samples each neuron fired in training; a buffer,
+            which the state dict holds, so that the switch goes on from there.
+
+    Raises:
+        InputError: sizes out of range, or options that exclude each other.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import nn
+        >>> layer = nn.SDMLayer(dim=64, neurons=1000, classes=10, k=3, switch=3000)
+        >>> optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+        >>> handle = layer.follow(optimizer)  # weights stay positive, addresses of length one
+        >>> image, label = torch.rand(32, 64), torch.arange(32) % 10
+        >>> torch.nn.functional.cross_entropy(layer(image), label).backward()
+        >>> optimizer.step()
+        >>> round(layer.address.norm(dim=1).max().item(), 4), layer.count.min().item()
+        (1.0, 32)
+
+    Source: Bricken and others 2023, Sparse Distributed Memory is a Continual Learner.
+    """
+
+    count: Tensor
+
+    @door
+    def __init__(
+        self,
+        dim: int,
+        neurons: int,
+        classes: int,
+        k: int | None,
+        switch: float | None = None,
+        seed: int | torch.Generator = 0,
+        *,
+        masked: bool = False,
+        separation: Separation | None = None,
+    ) -> None:
+        super().__init__()
+        self.dim = checks.integer("dim", dim, 1, checks.LONGEST)
+        self.neurons = checks.integer("neurons", neurons, 1, checks.LONGEST)
+        self.classes = checks.integer("classes", classes, 1, checks.LONGEST)
+        self._set_rule(k, switch, checks.flag("masked", masked), separation)
+        size = f"{self.dim}, with {self.neurons} neurons of {self.classes} classes"
+        numbers, source = self.neurons * (self.dim + self.classes), arrays.generator(seed)
+        with checks.room("dim", size, 8 * numbers):  # as many again while they are drawn
+            self.address = nn.Parameter(torch.empty(self.neurons, self.dim))
+            self.value = nn.Parameter(torch.empty(self.neurons, self.classes))
+            self.register_buffer("count", torch.zeros(self.neurons, dtype=torch.int64))
+            self.reset(source)
+
+    def _set_rule(self, k: Any, switch: Any, masked: bool, separation: Any) -> None:
+        """Check which neurons take part, and how much."""
+        self.separation, self.switch, self.masked = separation, None, masked
+        self.k: int | None = None
+        if separation is not None:
+            check_rule("cosine", separation)
+            for name, value, none in (("k", k, None), ("switch", switch, None)):
+                if value is not none:
+                    must, do = "None with a separation", "give one of the two"
+                    refuse(name, value, must=must, do=do)
+            if masked:
+                refuse("masked", True, must="False with a separation", do="give one of the two")
+            return
+        do = "give the number of neurons that are not inhibited"
+        self.k = self.active = checks.integer("k", k, 1, checks.LONGEST, do)
+        if switch is not None:
+            if masked:
+                must = "None where masked is True, which inhibits no neuron by degrees"
+                refuse("switch", switch, must=must, do="leave out one of the two")
+            self.switch = checks.number("switch", switch, 0, open_low=True)
+
+    @torch.no_grad()
+    @door
+    def reset(self, seed: int | torch.Generator) -> "SDMLayer":
+        """Draw all weights again, and start the switch of every neuron from 0.
+
+        Addresses are uniform in [-1, 1], values within 1 / sqrt(neurons) of zero; then they are
+        projected.
+
+        Args:
+            seed: an integer >= 0, or a CPU generator to be shared by the layers of a model.
+
+        Returns:
+            the module itself.
+
+        Example:
+            >>> from kanerva import nn
+            >>> layer = nn.SDMLayer(64, 100, 10, k=3)
+            >>> first = layer.address.clone()
+            >>> (layer.reset(1).address == first).all().item()
+            False
+        """
+        source = arrays.generator(seed)
+        for weight, bound in ((self.address, 1.0), (self.value, self.neurons**-0.5)):
+            drawn = torch.rand(weight.shape, generator=source)
+            weight.copy_((2 * drawn - 1) * bound)
+        self.count.zero_()
+        return self.project()
+
+    @torch.no_grad()
+    def project(self) -> "SDMLayer":
+        """Make addresses and values >= 0, and addresses of length one.
+
+        An address without any number above 0 becomes the one of equal numbers.
+
+        Returns:
+            the module itself.
+
+        Example:
+            >>> import torch
+            >>> from kanerva import nn
+            >>> layer = nn.SDMLayer(2, 2, 1, k=1)
+            >>> _ = layer.address.data.copy_(torch.tensor([[3.0, -4.0], [-1.0, -1.0]]))
+            >>> layer.project().address
+            Parameter containing:
+            tensor([[1.0000, 0.0000],
+                    [0.7071, 0.7071]], requires_grad=True)
+        """
+        self.value.clamp_(min=0)
+        self.address.clamp_(min=0)
+        # A length of half precision would overflow, or lose digits.
+        length = torch.linalg.vector_norm(widen(self.address), dim=-1, keepdim=True)
+        even = (length < SHORT).expand_as(self.address)
+        self.address.copy_(self.address / length.clamp_min(SHORT))
+        self.address.masked_fill_(even, self.dim**-0.5)
+        return self
+
+    @door
+    def follow(self, optimizer: torch.optim.Optimizer) -> RemovableHandle:
+        """Project after every step of an optimizer.
+
+        Args:
+            optimizer: one that trains the address and the value of this layer, without momentum.
+
+        Returns:
+            a handle; ``handle.remove()`` ends it.
+
+        Raises:
+            InputError: an optimizer that does not train both.
+
+        Warns:
+            UserWarning: it has momentum, which moves neurons that are not active and so overwrites
+                earlier tasks.
+
+        Example: see ``SDMLayer``.
+        """
+        do = "give one of torch.optim"
+        checks.instance("optimizer", optimizer, torch.optim.Optimizer, do, "an optimizer of torch")
+        groups = {id(one): group for group in optimizer.param_groups for one in group["params"]}
+        mine = [groups.get(id(weight)) for weight in (self.address, self.value)]
+        names = ("address", "value")
+        absent = [name for name, group in zip(names, mine, strict=True) if group is None]
+        if absent:
+            must, got = "one that trains the layer", f"one without its {' and '.join(absent)}"
+            refuse("optimizer", got=got, must=must, do="build it with layer.parameters()")
+        if any(group is not None and _momentum(group) for group in mine):
+            words = "momentum moves neurons that are not active, which overwrites earlier tasks"
+            name = type(optimizer).__name__
+            text = f"SDMLayer.follow: {name} has momentum; {words}; take SGD without it"
+            warnings.warn(text, stacklevel=3)
+
+        def after(*_: Any) -> None:
+            self.project()
+
+        return optimizer.register_step_post_hook(after)
+
+    @door
+    def narrow(self, epoch: int, epochs: int) -> int:
+        r"""Lower the number of neurons that are not inhibited from all of them to k.
+
+        .. math:: k_t = k + \lfloor (n - k) \max(0, 1 - t / T) \rfloor
+
+        This is another way to give every neuron a part in the beginning, without a switch. Call it
+        before each epoch; the number is not a part of the state dict.
+
+        Args:
+            epoch: t, >= 0; 0 for the first.
+            epochs: T, >= 1, after which k is reached.
+
+        Returns:
+            the number that is not inhibited from now on.
+
+        Raises:
+            InputError: a layer with a switch or with another rule.
+
+        Example:
+            >>> from kanerva import nn
+            >>> layer = nn.SDMLayer(64, 1000, 10, k=10, masked=True)
+            >>> [layer.narrow(epoch, epochs=50) for epoch in (0, 25, 50, 60)]
+            [1000, 505, 10, 10]
+        """
+        epoch = checks.integer("epoch", epoch, 0, checks.LONGEST)
+        epochs = checks.integer("epochs", epochs, 1, checks.LONGEST)
+        if self.k is None or self.switch is not None:
+            got = "one with a separation" if self.k is None else "one with a switch"
+            must, do = "one of k without a switch", "build it with k alone"
+            refuse("the layer", got=got, must=must, do=do)
+        more = max(0, self.neurons - self.k)
+        self.active = self.k + more * max(0, epochs - epoch) // epochs
+        return self.active
+
+    def gain(self) -> Float[Tensor, " neurons"] | float:
+        """Return how much each neuron is inhibited: from -1, excited, to 1; 1 without a switch.
+
+        Example:
+            >>> from kanerva import nn
+            >>> nn.SDMLayer(64, 2, 10, k=1, switch=3000).gain()
+            tensor([-1., -1.])
+        """
+        if self.switch is None:
+            return 1.0
+        return (self.count * (2 / self.switch) - 1).clamp(-1, 1)
+
+    @door("SDMLayer")
+    def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch classes"]:
+        """Read the values, and in training count which neurons fired.
+
+        The read is ``functional.read`` of ``x.relu()`` by the cosine. Scores, weights and sums are
+        computed in float32 or wider. In training the weights are those of the counts before this
+        batch, so that a sample does not depend on the others beside it.
+
+        Args:
+            x: ``(..., dim)``, finite; numbers below 0 count as 0.
+
+        Returns:
+            ``(..., classes)``, of the dtype of ``x``; zeros for an input of zeros.
+
+        Raises:
+            InputError: another width or dtype, or numbers that are not finite. In a compiled
+                module, what reads them is NaN.
+
+        Example: see ``SDMLayer``.
+        """
+        arrays.finite("x", arrays.floats("x", x, self.dim))
+        own = self.address.dtype
+        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
+            do = f"convert it with x.to({own}), or the module"
+            refuse("x", x, must=f"{own}, as the weights are", do=do, error=InputTypeError)
+        if arrays.tracing():  # a rectifier would hide what is -inf
+            x = torch.where(x.isfinite(), x, math.nan)
+        with no_autocast(x):
+            scores = sound(_cosines(x.reshape(-1, self.dim).relu(), self.address), x=x)
+            weights = self._weights(scores)
+            read = (weights @ self.value.to(weights.dtype)).to(x.dtype)
+        return sound(read.reshape(*x.shape[:-1], self.classes), x=x)
+
+    def extra_repr(self) -> str:
+        """Return the arguments that the module was built with."""
+        sizes = f"dim={self.dim}, neurons={self.neurons}, classes={self.classes}"
+        if self.separation is not None:
+            return f"{sizes}, separation={self.separation}"
+        switch = "" if self.switch is None else f", switch={self.switch:g}"
+        return f"{sizes}, k={self.k}{switch}" + (", masked=True" if self.masked else "")
+
+    def _weights(self, scores: Tensor) -> Tensor:
+        """Weigh scores ``(b, neurons)``, and in training count the neurons that fire."""
+        rule = self.separation or Inhibition(self.active, self.gain())
+        weights = rule.unchecked_weights(scores)
+        if rule.compares and arrays.tracing():
+            weights = weights.masked_fill(~scores.isfinite(), math.nan)
+        if self.training:
+            with torch.no_grad():
+                self.count += (weights > 0).sum(0)
+        return scores * (weights > 0) if self.masked else weights
+
+
+def _cosines(rows: Tensor, address: Tensor) -> Tensor:
+    """Return cosines as ``similarity.cosine`` does; the product is divided, not the addresses."""
+    rows, address = widen(rows), widen(address)
+    lengths = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    norms = torch.linalg.vector_norm(address, dim=-1)
+    # NaN where a length overflows, which is no direction.
+    rows = rows / torch.where(lengths.isfinite(), lengths.clamp_min(SHORT), math.nan)
+    norms = torch.where(norms.isfinite(), norms.clamp_min(SHORT), math.nan)
+    return rows @ address.mT / norms
+
+
+def _momentum(group: dict[str, Any]) -> bool:
+    """Return whether weights without a gradient move on."""
+    return bool(group.get("momentum", 0)) or bool(group.get("betas", (0,))[0])

@@ -1,0 +1,421 @@
+"""The layer of sparse distributed memory, against the read of the library and written-out loops."""
+
+import copy
+import io
+import warnings
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+import kanerva
+from kanerva import functional
+from kanerva.nn import SDMLayer
+from kanerva.separation import Difference, Entmax, Exponential, Inhibition, Softmax
+from kanerva.similarity import cosine
+
+
+def draw(*shape: int, seed: int = 0) -> Tensor:
+    source = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=source, dtype=torch.float64)
+
+
+def close(one: Tensor, other: Tensor, atol: float = 1e-12) -> None:
+    torch.testing.assert_close(one, other, atol=atol, rtol=0)
+
+
+def switched(seed: int = 3) -> SDMLayer:
+    """Return a layer whose neurons are of any age: excited, free and inhibited."""
+    layer = SDMLayer(6, 20, 4, k=3, switch=50, seed=seed).double()
+    layer.count += torch.arange(20) * 5
+    return layer
+
+
+def by_hand(layer: SDMLayer, x: Tensor, shown: list[set[int]] | None = None) -> Tensor:
+    """Read sample by sample and neuron by neuron, with lists of numbers."""
+    reads = []
+    for row in x.tolist():
+        row = [max(0.0, number) for number in row]
+        length = sum(number**2 for number in row) ** 0.5 or 1.0
+        scores = []
+        for address in layer.address.tolist():
+            size = sum(number**2 for number in address) ** 0.5
+            product = sum(a * b for a, b in zip(row, address, strict=True))
+            scores.append(max(0.0, product / length / size))
+        ranked = sorted(scores, reverse=True)
+        taken = ranked[layer.k] if layer.k < len(ranked) else 0.0
+        read, fired = [0.0] * layer.classes, set()
+        for i, score in enumerate(scores):
+            gain = 1.0
+            if layer.switch is not None:
+                gain = min(1.0, max(-1.0, 2 * layer.count[i].item() / layer.switch - 1))
+            weight = max(0.0, score - gain * taken)
+            if weight > 0:
+                fired.add(i)
+            read = [y + weight * v for y, v in zip(read, layer.value[i].tolist(), strict=True)]
+        reads.append(read)
+        if shown is not None:
+            shown.append(fired)
+    return torch.tensor(reads, dtype=torch.float64)
+
+
+# The read
+
+
+@pytest.mark.parametrize("k", [1, 3, 19, 20, 50])
+@pytest.mark.parametrize("switch", [None, 50.0])
+def test_the_layer_is_the_read_of_the_library_and_the_formula(k, switch):
+    layer = SDMLayer(6, 20, 4, k, switch).double().eval()
+    layer.count += torch.arange(20) * 5
+    x = draw(7, 6)
+    rule = Inhibition(k, layer.gain())
+    read = functional.read(x.relu(), layer.address, layer.value, cosine, rule)
+    close(layer(x), read)
+    close(layer(x), by_hand(layer, x), 1e-7 if switch else 1e-12)  # gains are float32
+
+
+def test_any_leading_dimensions_are_read():
+    layer, x = switched().eval(), draw(2, 3, 5, 6)
+    close(layer(x), layer(x.reshape(30, 6)).reshape(2, 3, 5, 4))
+    close(layer(x[0, 0, 0]), layer(x)[0, 0, 0])
+    assert layer(x[:0]).shape == (0, 3, 5, 4)
+
+
+def test_zeros_and_negative_inputs_read_zeros():
+    for layer in (SDMLayer(6, 20, 4, k=3), switched().float()):
+        for x in (torch.zeros(2, 6), -torch.rand(2, 6, generator=torch.Generator().manual_seed(0))):
+            x.requires_grad_()
+            read = layer(x)
+            assert (read == 0).all()
+            read.sum().backward()
+            assert (x.grad == 0).all()
+            assert layer.address.grad.isfinite().all()
+
+
+def test_the_length_of_an_input_does_not_matter():
+    layer, x = switched().eval(), draw(5, 6)
+    close(layer(1e-6 * x), layer(x))
+    close(layer(1e6 * x), layer(x))
+
+
+def test_a_sample_does_not_depend_on_its_batch_in_training_too():
+    x = draw(9, 6)
+    together = switched()(x)
+    for row in range(9):
+        close(switched()(x[row : row + 1])[0], together[row])
+    close(switched()(x.flip(0)).flip(0), together)
+
+
+def test_other_rules_read_in_place_of_inhibition():
+    for rule in (Softmax(20.0), Entmax(1.5, 10.0)):
+        layer = SDMLayer(6, 20, 4, k=None, separation=rule).double()
+        x = draw(5, 6)
+        read = functional.read(x.relu(), layer.address, layer.value, cosine, rule)
+        close(layer(x), read)
+
+
+# The count and the switch
+
+
+def test_count_adds_the_samples_that_each_neuron_fired_for_in_training_alone():
+    layer, x, shown = switched(), draw(8, 6), []
+    before = layer.count.clone()
+    by_hand(layer, x, shown)
+    layer.eval()(x)
+    assert (layer.count == before).all()
+    layer.train()(x)
+    fired = [sum(i in one for one in shown) for i in range(20)]
+    assert (layer.count - before).tolist() == fired
+    assert 0 < min(fired) + sum(fired) < 8 * 20
+    with torch.no_grad():
+        layer(x)
+    assert (layer.count > before).any()
+
+
+def test_the_gain_goes_from_excited_to_inhibited():
+    layer = SDMLayer(4, 5, 2, k=1, switch=100)
+    layer.count.copy_(torch.tensor([0, 25, 50, 100, 1000]))
+    close(layer.gain(), torch.tensor([-1.0, -0.5, 0.0, 1.0, 1.0]), 1e-6)
+    assert SDMLayer(4, 5, 2, k=1).gain() == 1.0
+
+
+def test_with_a_fresh_switch_all_neurons_fire_and_without_it_at_most_k():
+    x = draw(50, 16).abs().float()
+    for switch, least, most in ((1e6, 50, 50), (None, 0, 50)):
+        layer = SDMLayer(16, 300, 4, k=5, switch=switch)
+        layer(x)
+        assert least <= layer.count.min() <= layer.count.max() <= most
+        assert (layer.count.sum() == 50 * 300) if switch else (layer.count.sum() <= 50 * 5)
+
+
+# The weights
+
+
+def test_weights_start_as_said():
+    layer = SDMLayer(3, 40, 5, k=2, seed=7)
+    source = torch.Generator().manual_seed(7)
+    address = (2 * torch.rand(40, 3, generator=source) - 1).clamp_min(0)
+    value = (2 * torch.rand(40, 5, generator=source) - 1).clamp_min(0) / 40**0.5
+    close(layer.value.data, value, 1e-7)
+    for found, drawn in zip(layer.address.data, address, strict=True):
+        even = torch.full((3,), 3**-0.5)
+        close(found, drawn / drawn.norm() if drawn.any() else even, 1e-6)
+    assert not address.any(1).all()  # one without any number above 0 was drawn
+    same = SDMLayer(3, 40, 5, k=2, seed=torch.Generator().manual_seed(7))
+    assert torch.equal(same.address, layer.address)
+    layer(torch.ones(2, 3))
+    layer.reset(7)
+    assert not layer.count.any()
+    assert torch.equal(same.value, layer.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_projected_weights_are_positive_and_addresses_of_length_one(dtype):
+    layer = SDMLayer(30, 50, 4, k=3).to(dtype)
+    with torch.no_grad():
+        layer.address.copy_(draw(50, 30) * 100)
+        layer.value.copy_(draw(50, 4, seed=1))
+        layer.address[0] = -1
+        layer.address[1] = 1e-7
+        wanted = layer.value.clamp_min(0)
+    layer.project()
+    assert (layer.address >= 0).all()
+    assert torch.equal(layer.value, wanted)
+    close(layer.address.double().norm(dim=1), torch.ones(50).double(), 8 * torch.finfo(dtype).eps)
+    once = layer.address.clone()
+    close(layer.project().address.data, once.data, 2 * torch.finfo(dtype).eps)
+
+
+def test_an_optimizer_is_followed_until_the_handle_is_removed():
+    layer = SDMLayer(6, 20, 4, k=3)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=5.0)
+    handle = layer.follow(optimizer)
+    x, y = draw(16, 6).float(), torch.arange(16) % 4
+    for _ in range(3):
+        optimizer.zero_grad()
+        cross_entropy(layer(x), y).backward()
+        optimizer.step()
+        assert layer.address.min() >= 0
+        assert layer.value.min() >= 0
+        close(layer.address.norm(dim=1), torch.ones(20), 1e-6)
+    handle.remove()
+    with torch.no_grad():
+        layer.value.sub_(1)
+    optimizer.step()
+    assert layer.value.min() < 0
+
+
+def test_neurons_that_do_not_fire_are_not_changed_by_a_step():
+    layer = SDMLayer(6, 40, 4, k=2)
+    with torch.no_grad():
+        layer.address[0].fill_(1)  # not of length one, so that a projection would show
+    optimizer = torch.optim.SGD(layer.parameters(), lr=5.0)
+    layer.follow(optimizer)
+    layer.project()
+    before = copy.deepcopy(layer)
+    cross_entropy(layer(draw(5, 6).float()), torch.arange(5) % 4).backward()
+    optimizer.step()
+    idle = layer.count == 0
+    assert 0 < idle.sum() < 40
+    assert torch.equal(layer.value[idle], before.value[idle])
+    close(layer.address[idle].data, before.address[idle].data, 1e-7)
+    assert (layer.value[~idle] != before.value[~idle]).any(1).all()
+
+
+@pytest.mark.untyped  # the checks of shapes add frames between the caller and the warning
+def test_momentum_is_warned_of():
+    layer = SDMLayer(6, 20, 4, k=3)
+    other = torch.nn.Parameter(torch.ones(2))
+    momentum = (
+        torch.optim.SGD(layer.parameters(), lr=1.0, momentum=0.9),
+        torch.optim.Adam(layer.parameters()),
+        torch.optim.RMSprop(layer.parameters(), momentum=0.1),
+        torch.optim.SGD([{"params": [layer.address]}, {"params": [layer.value], "momentum": 0.5}]),
+    )
+    for optimizer in momentum:
+        with pytest.warns(UserWarning, match="has momentum") as caught:
+            layer.follow(optimizer)
+        assert caught[0].filename == __file__
+    none = (
+        torch.optim.SGD(layer.parameters(), lr=1.0),
+        torch.optim.RMSprop(layer.parameters()),
+        torch.optim.Adagrad(layer.parameters()),
+        torch.optim.Adam(layer.parameters(), betas=(0.0, 0.99)),
+        torch.optim.SGD([{"params": layer.parameters()}, {"params": [other], "momentum": 0.9}]),
+    )
+    for optimizer in none:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            layer.follow(optimizer)
+
+
+# Narrowing
+
+
+def test_k_goes_down_from_all_neurons_subtracted_or_masked():
+    x = draw(7, 6)
+    for masked in (False, True):
+        layer = SDMLayer(6, 20, 4, k=5, masked=masked).double()
+        found = [layer.narrow(epoch, 10) for epoch in range(12)]
+        assert found == [20, 18, 17, 15, 14, 12, 11, 9, 8, 6, 5, 5]
+        for epoch in (0, 4, 11):
+            k = layer.narrow(epoch, 10)
+            scores = cosine(x.relu(), layer.address)
+            ranked = scores.sort(descending=True).values
+            taken = ranked[:, k : k + 1] if k < 20 else torch.zeros(7, 1)
+            kept = torch.where(scores > taken, scores if masked else scores - taken, 0.0)
+            close(layer(x), kept @ layer.value)
+    assert SDMLayer(6, 20, 4, k=30).narrow(0, 10) == 30
+
+
+# What every layer does
+
+
+def test_a_state_holds_the_switch_and_copies_read_alike():
+    layer, x = switched(), draw(5, 6)
+    layer(x)
+    file = io.BytesIO()
+    torch.save(layer.state_dict(), file)
+    file.seek(0)
+    other = SDMLayer(6, 20, 4, k=3, switch=50, seed=9).double()
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(other.count, layer.count)
+    assert torch.equal(other(x), copy.deepcopy(layer)(x))
+    assert torch.equal(other.count, layer.count) is False
+    assert layer.bfloat16().count.dtype == torch.int64
+
+
+def test_sums_are_wide_in_bfloat16_and_under_autocast():
+    layer = switched().float().eval()
+    x = draw(5, 6).float()
+    plain = layer(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(layer(x), plain)
+        narrow = layer(x.bfloat16())
+    assert narrow.dtype == torch.bfloat16
+    close(narrow, layer(x.bfloat16().float()).bfloat16(), 0)
+    small = copy.deepcopy(layer).bfloat16()
+    wide = copy.deepcopy(small).float()
+    close(small(x.bfloat16()), wide(x.bfloat16().float()).bfloat16(), 0)
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("masked", [True, False])
+def test_forward_compiles_to_one_graph(masked):
+    layer = SDMLayer(6, 20, 4, k=3, masked=True) if masked else switched().float()
+    plain = copy.deepcopy(layer)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for seed in range(3):
+        x = draw(5, 6, seed=seed).float()
+        close(compiled(x), plain(x), 1e-6)
+        assert torch.equal(layer.count, plain.count)
+    x[2, 3] = -torch.inf
+    assert compiled(x).isnan().any(1).tolist() == [False, False, True, False, False]
+
+
+def test_gradients_are_right_away_from_thresholds():
+    layer = switched().eval()
+    x = draw(3, 6).abs().requires_grad_()
+    own = [weight.detach().clone().requires_grad_() for weight in (layer.address, layer.value)]
+    scores = cosine(x, own[0])
+    taken = scores.sort(descending=True).values[:, 3:4].detach()
+
+    loss = draw(3, 4, seed=5)
+    fixed = (cosine(x, own[0]) - layer.gain().double() * taken).relu() @ own[1]
+    wanted = torch.autograd.grad((fixed * loss).sum(), (x, *own))
+    found = torch.autograd.grad((layer(x) * loss).sum(), (x, layer.address, layer.value))
+    for one, other in zip(found, wanted, strict=True):
+        close(one, other, 1e-10)
+    everything = SDMLayer(6, 5, 4, k=9).double()  # no threshold
+    names = dict(everything.named_parameters())
+
+    def read(x: Tensor, *weights: Tensor) -> Tensor:
+        given = dict(zip(names, weights, strict=True))
+        return torch.func.functional_call(everything, given, (x,))
+
+    given = [weight.detach().clone().requires_grad_() for weight in names.values()]
+    assert torch.autograd.gradcheck(read, (x, *given))
+
+
+def test_one_layer_in_a_few_steps_learns_bits():
+    """Train as the publication does: every class has a corner of its own."""
+    layer = SDMLayer(8, 200, 4, k=3, switch=200)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=1.0)
+    layer.follow(optimizer)
+    source = torch.Generator().manual_seed(0)
+    label = torch.randint(4, (400,), generator=source)
+    x = torch.rand(400, 8, generator=source) + 2 * torch.eye(4).repeat(1, 2)[label]
+    for step in range(100):
+        part = slice(step % 10 * 40, step % 10 * 40 + 40)
+        optimizer.zero_grad()
+        cross_entropy(layer(x[part]), label[part]).backward()
+        optimizer.step()
+    assert (layer.eval()(x).argmax(1) == label).double().mean() > 0.95
+
+
+# Bad input
+
+BAD = {
+    "dim": ({"dim": 0}, "SDMLayer: dim must be an integer from 1"),
+    "neurons": ({"neurons": 0}, "SDMLayer: neurons must be an integer from 1"),
+    "classes": ({"classes": 2.5}, "SDMLayer: classes must be an integer from 1"),
+    "k": ({"k": 0}, "SDMLayer: k must be an integer from 1 .* but it was 0"),
+    "no k": ({"k": None}, "SDMLayer: k must be an integer from 1"),
+    "switch": ({"switch": 0}, "SDMLayer: switch must be a finite number > 0, but it was 0"),
+    "negative": ({"switch": -1.0}, "SDMLayer: switch must be a finite number > 0"),
+    "nan": ({"switch": float("nan")}, "SDMLayer: switch must be a finite number"),
+    "seed": ({"seed": -1}, "SDMLayer: seed must be an integer"),
+    "masked": ({"masked": 1}, "SDMLayer: masked must be True or False"),
+    "both": ({"masked": True, "switch": 9}, "switch must be None where masked is True"),
+    "two rules": ({"separation": Softmax(1.0)}, "k must be None with a separation"),
+    "rule": ({"k": None, "separation": "softmax"}, "separation must be a separation"),
+    "coupled": (
+        {"k": None, "separation": Difference(Exponential(1.0))},
+        "separation must be a rule without self-coupling",
+    ),
+    "switched rule": (
+        {"k": None, "separation": Softmax(1.0), "switch": 5.0},
+        "switch must be None with a separation",
+    ),
+}
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("name", BAD)
+def test_a_layer_is_refused_in_a_sentence(name):
+    options, sentence = BAD[name]
+    with pytest.raises(kanerva.InputError, match=sentence):
+        SDMLayer(**{"dim": 6, "neurons": 20, "classes": 4, "k": 3} | options)
+
+
+@pytest.mark.untyped
+def test_input_is_refused_in_a_sentence():
+    layer, x = SDMLayer(6, 20, 4, k=3), torch.ones(5, 6)
+    spoilt = copy.deepcopy(layer)
+    with torch.no_grad():
+        spoilt.address[3, 2] = torch.nan
+    some = torch.optim.SGD([layer.address], lr=1.0)
+    none = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=1.0)
+    rule = SDMLayer(6, 20, 4, None, separation=Softmax(1.0))
+    calls = (
+        (lambda: layer(x[:, :5]), "SDMLayer: x must be a floating tensor of shape"),
+        (lambda: layer(x.long()), "SDMLayer: x must be a floating tensor"),
+        (lambda: layer(x.double()), "x must be torch.float32, as the weights are"),
+        (lambda: layer(x * torch.nan), "SDMLayer: x must be finite"),
+        (lambda: layer(x * -torch.inf), "SDMLayer: x must be finite"),
+        (lambda: layer(x.numpy()), "SDMLayer: x must be a floating tensor"),
+        (lambda: layer(x * 1e38), "scale it down"),
+        (lambda: spoilt(x), "check the weights of the layer for NaN"),
+        (lambda: layer.follow(some), "optimizer must be one that trains the layer, .* value"),
+        (lambda: layer.follow(none), "one without its address and value; build it with"),
+        (lambda: layer.follow(layer), "SDMLayer.follow: optimizer must be an optimizer of torch"),
+        (lambda: layer.narrow(-1, 5), "SDMLayer.narrow: epoch must be an integer"),
+        (lambda: layer.narrow(1, 0), "SDMLayer.narrow: epochs must be an integer"),
+        (lambda: switched().narrow(1, 5), "must be one of k without a switch"),
+        (lambda: rule.narrow(1, 5), "one with a separation"),
+        (lambda: layer.reset(-1), "seed"),
+    )
+    for call, sentence in calls:
+        with pytest.raises(kanerva.InputError, match=sentence):
+            call()
