@@ -82,6 +82,15 @@ def test_any_leading_dimensions_are_read():
     assert layer(x[:0]).shape == (0, 3, 5, 4)
 
 
+def test_weights_are_those_of_the_read_and_count_nothing():
+    layer, x = switched(), draw(2, 5, 6)
+    rule = Inhibition(3, layer.gain())
+    weights = functional.weights(x.relu(), layer.address, cosine, rule)
+    close(layer.weights(x), weights)
+    assert torch.equal(layer.count, switched().count)
+    close(layer(x), weights @ layer.value)
+
+
 def test_zeros_and_negative_inputs_read_zeros():
     for layer in (SDMLayer(6, 20, 4, k=3), switched().float()):
         for x in (torch.zeros(2, 6), -torch.rand(2, 6, generator=torch.Generator().manual_seed(0))):
@@ -327,15 +336,50 @@ def test_gradients_are_right_away_from_thresholds():
     found = torch.autograd.grad((layer(x) * loss).sum(), (x, layer.address, layer.value))
     for one, other in zip(found, wanted, strict=True):
         close(one, other, 1e-10)
-    everything = SDMLayer(6, 5, 4, k=9).double()  # no threshold
-    names = dict(everything.named_parameters())
+
+
+def unprojected() -> tuple[SDMLayer, dict[str, Tensor]]:
+    """Return a layer without a threshold, and weights for it that are not of length one."""
+    layer = SDMLayer(6, 5, 4, k=9).double()
+    names = [name for name, _ in layer.named_parameters()]
+    drawn = (draw(5, 6, seed=1), draw(5, 4, seed=2))
+    return layer, dict(zip(names, drawn, strict=True))
+
+
+def test_first_and_second_derivatives_are_right():
+    layer, given = unprojected()
+    weights = [weight.requires_grad_() for weight in given.values()]
+    x = draw(3, 6, seed=3).abs().requires_grad_()
 
     def read(x: Tensor, *weights: Tensor) -> Tensor:
-        given = dict(zip(names, weights, strict=True))
-        return torch.func.functional_call(everything, given, (x,))
+        named = dict(zip(given, weights, strict=True))
+        return torch.func.functional_call(layer, named, (x,))
 
-    given = [weight.detach().clone().requires_grad_() for weight in names.values()]
-    assert torch.autograd.gradcheck(read, (x, *given))
+    assert torch.autograd.gradcheck(read, (x, *weights))
+    slopes = (draw(3, 4, seed=4).requires_grad_(),)
+    assert torch.autograd.gradgradcheck(read, (x, *weights), slopes)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.untyped  # torch.func counts batch dimensions out of the shapes
+def test_transforms_of_functions_give_the_same_derivatives():
+    layer, given = unprojected()
+    layer.eval()
+    x = draw(3, 6, seed=3).abs()
+
+    def read(weights: dict[str, Tensor], x: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, weights, (x,))
+
+    jacobian = torch.func.jacrev(read)(given, x)
+    forward = torch.func.jacfwd(read)(given, x)
+    each = torch.func.vmap(torch.func.jacrev(read), in_dims=(None, 0))(given, x)
+    for name, weight in given.items():
+        leaf = weight.clone().requires_grad_()
+        value = read(given | {name: leaf}, x)
+        rows = [torch.autograd.grad(one, leaf, retain_graph=True)[0] for one in value.flatten()]
+        wanted = torch.stack(rows).reshape(jacobian[name].shape)
+        for found in (jacobian, forward, each):
+            close(found[name], wanted, 1e-10)
 
 
 def test_one_layer_in_a_few_steps_learns_bits():

@@ -28,8 +28,8 @@ class SDMLayer(nn.Module):
 
     Each neuron has an address a and a value v, none of them negative, and there is no bias. An
     input changes the weights of the few neurons that it activates, so that inputs far away from it
-    are read as before. A layer like this one keeps earlier tasks only if it is trained without
-    momentum: momentum moves neurons that are not active.
+    are read as before. Train it without momentum, which moves neurons that are not active, and at
+    a rate at which a task is learned by few neurons: on digits 1 is far better than 0.05.
 
     With k alone, neurons that are far from all data never fire and never learn. The switch prevents
     that: a neuron that has fired for c samples is inhibited by the gain
@@ -175,9 +175,13 @@ class SDMLayer(nn.Module):
         self.address.clamp_(min=0)
         # A length of half precision would overflow, or lose digits.
         length = torch.linalg.vector_norm(widen(self.address), dim=-1, keepdim=True)
-        even = (length < SHORT).expand_as(self.address)
-        self.address.copy_(self.address / length.clamp_min(SHORT))
-        self.address.masked_fill_(even, self.dim**-0.5)
+        if self.address.dtype == length.dtype:
+            self.address.div_(length.clamp_min(SHORT))
+        else:
+            self.address.copy_(self.address / length.clamp_min(SHORT))
+        even = (length < SHORT).squeeze(-1)
+        if even.any():
+            self.address[even] = self.dim**-0.5
         return self
 
     @door
@@ -194,8 +198,8 @@ class SDMLayer(nn.Module):
             InputError: an optimizer that does not train both.
 
         Warns:
-            UserWarning: it has momentum, which moves neurons that are not active and so overwrites
-                earlier tasks.
+            UserWarning: it has momentum, which moves neurons that are not active, and so can
+                overwrite earlier tasks.
 
         Example: see ``SDMLayer``.
         """
@@ -209,7 +213,7 @@ class SDMLayer(nn.Module):
             must, got = "one that trains the layer", f"one without its {' and '.join(absent)}"
             refuse("optimizer", got=got, must=must, do="build it with layer.parameters()")
         if any(group is not None and _momentum(group) for group in mine):
-            words = "momentum moves neurons that are not active, which overwrites earlier tasks"
+            words = "momentum moves neurons that are not active, and so can overwrite earlier tasks"
             name = type(optimizer).__name__
             text = f"SDMLayer.follow: {name} has momentum; {words}; take SGD without it"
             warnings.warn(text, stacklevel=3)
@@ -286,18 +290,39 @@ class SDMLayer(nn.Module):
 
         Example: see ``SDMLayer``.
         """
-        arrays.finite("x", arrays.floats("x", x, self.dim))
-        own = self.address.dtype
-        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
-            do = f"convert it with x.to({own}), or the module"
-            refuse("x", x, must=f"{own}, as the weights are", do=do, error=InputTypeError)
-        if arrays.tracing():  # a rectifier would hide what is -inf
-            x = torch.where(x.isfinite(), x, math.nan)
+        scores = self._scores(x)
         with no_autocast(x):
-            scores = sound(_cosines(x.reshape(-1, self.dim).relu(), self.address), x=x)
-            weights = self._weights(scores)
+            weights = self._weigh(scores)
+            if self.training:
+                with torch.no_grad():
+                    self.count += (weights > 0).sum(0, dtype=torch.int32)
             read = (weights @ self.value.to(weights.dtype)).to(x.dtype)
         return sound(read.reshape(*x.shape[:-1], self.classes), x=x)
+
+    @door
+    def weights(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch neurons"]:
+        """Return the weights with which ``forward`` reads the values; nothing is counted.
+
+        Args:
+            x: as in ``forward``.
+
+        Returns:
+            ``(..., neurons)``, of the dtype of ``x``; a neuron fires where it is above 0.
+
+        Raises:
+            InputError: as in ``forward``.
+
+        Example:
+            >>> import torch
+            >>> from kanerva import nn
+            >>> layer = nn.SDMLayer(64, 1000, 10, k=3)
+            >>> (layer.weights(torch.ones(2, 64)) > 0).sum(-1).tolist()
+            [3, 3]
+        """
+        scores = self._scores(x)
+        with no_autocast(x):
+            weights = self._weigh(scores).to(x.dtype)
+        return sound(weights.reshape(*x.shape[:-1], self.neurons), x=x)
 
     def extra_repr(self) -> str:
         """Return the arguments that the module was built with."""
@@ -307,27 +332,74 @@ class SDMLayer(nn.Module):
         switch = "" if self.switch is None else f", switch={self.switch:g}"
         return f"{sizes}, k={self.k}{switch}" + (", masked=True" if self.masked else "")
 
-    def _weights(self, scores: Tensor) -> Tensor:
-        """Weigh scores ``(b, neurons)``, and in training count the neurons that fire."""
+    def _scores(self, x: Tensor) -> Tensor:
+        """Check an input, and return the cosines ``(b, neurons)`` of its rows."""
+        arrays.finite("x", arrays.floats("x", x, self.dim))
+        own = self.address.dtype
+        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
+            do = f"convert it with x.to({own}), or the module"
+            refuse("x", x, must=f"{own}, as the weights are", do=do, error=InputTypeError)
+        if arrays.tracing():  # a rectifier would hide what is -inf
+            x = torch.where(x.isfinite(), x, math.nan)
+        with no_autocast(x):
+            scores = _cosines(x.reshape(-1, self.dim).relu(), self.address)
+        # Inhibition keeps a NaN, which the check of the result finds.
+        return scores if self.separation is None else sound(scores, x=x)
+
+    def _weigh(self, scores: Tensor) -> Tensor:
+        """Weigh scores ``(b, neurons)``."""
         rule = self.separation or Inhibition(self.active, self.gain())
         weights = rule.unchecked_weights(scores)
         if rule.compares and arrays.tracing():
             weights = weights.masked_fill(~scores.isfinite(), math.nan)
-        if self.training:
-            with torch.no_grad():
-                self.count += (weights > 0).sum(0)
         return scores * (weights > 0) if self.masked else weights
+
+
+class _Cosines(torch.autograd.Function):
+    r"""Cosines of rows of length one and addresses of any length.
+
+    .. math:: \bar a = \frac{\bar s^T r - a \, (\bar s \cdot s) / |a|}{|a|}
+
+    Where there are many neurons, most of the time goes into passes over their addresses. The
+    gradient that torch derives takes six of them beside the product; this one takes one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, address: Tensor) -> Tensor:
+        lengths = _lengths(address)
+        scores = (rows @ address.mT).div_(lengths)
+        ctx.save_for_backward(rows, address, scores, lengths)
+        return scores
+
+    @staticmethod
+    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        rows, address, scores, lengths = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative
+            lengths = _lengths(address)
+        along = (slopes * scores).sum(0) / lengths.square()
+        along = torch.where(lengths > SHORT, along, 0.0)
+        slopes = slopes / lengths
+        of_rows = slopes @ address if ctx.needs_input_grad[0] else None
+        if not ctx.needs_input_grad[1]:
+            return of_rows, None
+        return of_rows, torch.addcmul(slopes.mT @ rows, address, along.unsqueeze(-1), value=-1)
 
 
 def _cosines(rows: Tensor, address: Tensor) -> Tensor:
     """Return cosines as ``similarity.cosine`` does; the product is divided, not the addresses."""
     rows, address = widen(rows), widen(address)
-    lengths = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    norms = torch.linalg.vector_norm(address, dim=-1)
-    # NaN where a length overflows, which is no direction.
-    rows = rows / torch.where(lengths.isfinite(), lengths.clamp_min(SHORT), math.nan)
-    norms = torch.where(norms.isfinite(), norms.clamp_min(SHORT), math.nan)
-    return rows @ address.mT / norms
+    rows = rows / _lengths(rows).unsqueeze(-1)
+    # A traced graph, and the derivatives of torch.func, take the plain computation.
+    if arrays.tracing():
+        return rows @ address.mT / _lengths(address)
+    scores: Tensor = _Cosines.apply(rows, address)  # type: ignore[no-untyped-call]
+    return scores
+
+
+def _lengths(rows: Tensor) -> Tensor:
+    """Return lengths to divide by; NaN where one overflows, which is no direction."""
+    lengths = torch.linalg.vector_norm(rows, dim=-1)
+    return torch.where(lengths.isfinite(), lengths.clamp_min(SHORT), math.nan)
 
 
 def _momentum(group: dict[str, Any]) -> bool:
