@@ -22,6 +22,7 @@ from kanerva.lab.papers.bricken2021 import (
     triangulate,
     weights,
 )
+from kanerva.lab.papers.bricken2023 import continual
 from kanerva.lab.papers.burns2024 import (
     automata,
     communities,
@@ -181,11 +182,20 @@ MODULES = (
     parity,
     digits,
     models,
+    continual,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
 # Published experiments without a recipe, and why.
 ABSENT = {
+    "Split CIFAR-10 and CIFAR-100 in embeddings of a ConvMixer, and split MNIST "
+    "(Bricken and others 2023)": (
+        "the embeddings are those of a network trained on ImageNet32, which is not public, and no "
+        "table of the publication was at hand; a search over k and five runs of the counters of "
+        "the fly are known from the code of its authors. They are not reproduced. "
+        "`layers.continual` has the same protocol with digits, and with raw pixels by `--set "
+        "data=mnist` or `data=cifar10`."
+    ),
     "Registers of MNIST, of letters and of clothing with features of deep encoders (Pineda and "
     "others 2021; Morales and others 2022; Pineda and Morales 2023)": (
         "the pictures are downloaded, and a network is trained in each of ten folds. "
