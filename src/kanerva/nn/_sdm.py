@@ -348,7 +348,9 @@ class SDMLayer(nn.Module):
 
     def _weigh(self, scores: Tensor) -> Tensor:
         """Weigh scores ``(b, neurons)``."""
-        rule = self.separation or Inhibition(self.active, self.gain())
+        rule = self.separation
+        if rule is None:
+            rule = Inhibition(self.active, self.gain())
         weights = rule.unchecked_weights(scores)
         if rule.compares and arrays.tracing():
             weights = weights.masked_fill(~scores.isfinite(), math.nan)

@@ -16,6 +16,8 @@ __all__ = ["Design", "Found", "measured", "trained"]
 
 # The norm to which the gradient of all weights is cut.
 LONGEST = 1.0
+# Pictures that are read at once, so that large sets and many neurons fit into memory.
+ROWS = 4096
 
 
 class Design(NamedTuple):
@@ -89,9 +91,11 @@ def trained(design: Design, tasks: Tasks) -> Iterator[Found]:
         penalty.end(part)
         network.eval()
         with torch.no_grad():
-            idle = int((network.weights(every.x) <= 0).all(0).sum())
-            dead = int((network.count == 0).sum())
-            yield measured(network(tasks.test.x), tasks.test.labels, part, (dead, idle))
+            fired = [(network.weights(x) > 0).any(0) for x in torch.split(every.x, ROWS)]
+            scores = torch.cat([network(x) for x in torch.split(tasks.test.x, ROWS)])
+        idle = int((~torch.stack(fired).any(0)).sum())
+        dead = int((network.count == 0).sum())
+        yield measured(scores, tasks.test.labels, part, (dead, idle))
         network.train()
 
 
