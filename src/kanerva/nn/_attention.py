@@ -1,7 +1,5 @@
 """Attention as a module: linear maps around one read, persistent rows, one beta for each head."""
 
-import functools
-import math
 from typing import Any
 
 import torch
@@ -9,24 +7,19 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import InputTypeError, door, refuse
-from kanerva._engine import fused
-from kanerva.nn._heads import check_rule, no_autocast, products, sound, unit, weigh, widen
-from kanerva.separation import Separation, Softmax
-from kanerva.theory import beta as beta_
-from kanerva.theory import radius as radius_
+from kanerva._core.errors import door, refuse
+from kanerva.nn._heads import no_autocast, products, sound, weigh
+from kanerva.nn._reader import Reader, check_mask, draw_linear, linear, past, read
+from kanerva.separation import Separation
 
 __all__ = ["Attention"]
-
-# Stored patterns of the sparse distributed memory whose fitted beta is the default.
-PATTERNS = 1024
 
 Query = Float[Tensor, "b q dim"]
 Context = Float[Tensor, "b k dim"] | None
 Mask = Bool[Tensor, "b *_mask"] | None
 
 
-class Attention(nn.Module):
+class Attention(Reader):
     r"""Attends with several heads, each of which reads the context as a memory.
 
     .. math:: y = W_o \sum_i w_i v_i, \quad w = \text{separation}(s), \quad
@@ -104,52 +97,20 @@ class Attention(nn.Module):
         bias: bool = True,
         steps: int = 1,
     ) -> None:
-        super().__init__()
-        self.dim = checks.integer("dim", dim, 1, checks.LONGEST)
-        self.heads = checks.integer("heads", heads, 1, checks.LONGEST)
-        value_dim = dim if value_dim is None else value_dim
-        self.value_dim = checks.integer("value_dim", value_dim, 1, checks.LONGEST)
-        for name, width in (("dim", self.dim), ("value_dim", self.value_dim)):
-            if width % self.heads:
-                must, do = f"a multiple of the {self.heads} heads", "give each head the same width"
-                refuse(name, got=str(width), must=must, do=do)
+        super().__init__(dim, heads, value_dim, normalise, steps)
         self.persistent = checks.integer("persistent", persistent, 0, checks.LONGEST)
-        self.normalise, bias = checks.flag("normalise", normalise), checks.flag("bias", bias)
-        self.steps = checks.integer("steps", steps, 1, do="give the number of reads in a row")
+        bias = checks.flag("bias", bias)
         self._set_rule(beta, separation)
         size = f"{self.dim}, with values of {self.value_dim} and {self.persistent} persistent rows"
         numbers = (self.dim + self.value_dim) * (2 * self.dim + self.persistent)
         with checks.room("dim", size, 8 * numbers):  # as many again while they are drawn
-            self.query = _linear(self.dim, self.dim, bias)
-            self.key = _linear(self.dim, self.dim, bias)
-            self.value = _linear(self.dim, self.value_dim, bias)
-            self.out = _linear(self.value_dim, self.dim, bias)
+            self.query = linear(self.dim, self.dim, bias)
+            self.key = linear(self.dim, self.dim, bias)
+            self.value = linear(self.dim, self.value_dim, bias)
+            self.out = linear(self.value_dim, self.dim, bias)
             self.persistent_key = self._persistent_rows(self.dim)
             self.persistent_value = self._persistent_rows(self.value_dim)
             self.reset(0)
-
-    def _set_rule(self, beta: float | None, separation: Separation | None) -> None:
-        """Set the rule; where heads learn their own beta, the rule itself has beta 1."""
-        rule = Softmax(1.0) if separation is None else separation
-        check_rule("cosine" if self.normalise else "dot", rule, do="choose normalise=True")
-        own = rule.temperature()
-        learned = self.normalise and own is not None
-        if beta is not None and not learned:
-            why = "queries and keys are not normalised"
-            why = f"{rule} has no temperature" if self.normalise else why
-            do = "leave it out, or give the rule one of its own"
-            refuse("beta", got=f"{beta}", must=f"left out where {why}", do=do)
-        self.separation = rule
-        self.start = self.log_beta = None
-        if not learned:
-            return
-        if beta is None and separation is None:
-            beta = _default_beta(self.dim // self.heads)
-        elif beta is None:
-            beta = own.item() if isinstance(own, Tensor) else own
-        self.separation = rule.with_beta(1.0)
-        self.start = checks.number("beta", beta, 0, open_low=True)
-        self.log_beta = nn.Parameter(torch.empty(self.heads))
 
     @torch.no_grad()
     @door
@@ -172,18 +133,13 @@ class Attention(nn.Module):
             False
         """
         source = arrays.generator(seed)
-        for linear in (self.query, self.key, self.value, self.out):
-            bound = linear.in_features**-0.5
-            draw = torch.rand(linear.weight.shape, generator=source)
-            linear.weight.copy_((2 * draw - 1) * bound)
-            if linear.bias is not None:
-                linear.bias.zero_()
+        for part in (self.query, self.key, self.value, self.out):
+            draw_linear(part, source)
         deviation = (self.dim // self.heads) ** -0.5
         for rows in (self.persistent_key, self.persistent_value):
             if rows is not None:
                 rows.copy_(torch.randn(rows.shape, generator=source) * deviation)
-        if self.log_beta is not None:
-            self.log_beta.fill_(math.log(self.start))  # type: ignore[arg-type]
+        self._reset_beta()
         return self
 
     @door("Attention")
@@ -212,9 +168,10 @@ class Attention(nn.Module):
         """
         self._check(query, context, mask, causal)
         queries, keys, values = self._project(query, context)
-        queries = self._moved(queries, keys, mask, causal)
-        read = self._read(queries, keys, values, mask, causal)
-        output: Tensor = self.out(read.transpose(1, 2).flatten(2))
+        keep, plain = self._left(queries, mask, causal)
+        queries = self._moved(queries, keys, keep, plain)
+        found = read(queries, keys, values, self.separation, keep, plain)
+        output: Tensor = self.out(found.transpose(1, 2).flatten(2))
         return sound(output, query=query, context=query if context is None else context)
 
     @door
@@ -239,9 +196,10 @@ class Attention(nn.Module):
         """
         self._check(query, context, mask, causal)
         queries, keys, _ = self._project(query, context)
-        queries = self._moved(queries, keys, mask, causal)
+        keep, plain = self._left(queries, mask, causal)
+        queries = self._moved(queries, keys, keep, plain)
         with no_autocast(query):
-            keep = self._keep(queries, mask, causal)
+            keep = past(queries) if plain else keep
             weights = weigh(products(queries, keys), self.separation, keep).to(query.dtype)
         return sound(weights, query=query, context=query if context is None else context)
 
@@ -275,7 +233,9 @@ class Attention(nn.Module):
                 refuse("causal", got="True", must="False with a context", do=do)
         if mask is not None:
             keys = query.shape[1] if context is None else context.shape[1]
-            self._check_mask(mask, tuple(query.shape[:2]), keys)
+            shapes = ((query.shape[0], keys), (*query.shape[:2], keys))
+            do = "leave persistent rows out: they are always attended to"
+            check_mask(mask, shapes, do)
 
     def _check_rows(self, name: str, rows: Any) -> None:
         """Refuse a query or a context of the wrong shape or dtype."""
@@ -283,21 +243,7 @@ class Attention(nn.Module):
         if rows.ndim != 3:
             must = f"of shape (batch, places, {self.dim})"
             refuse(name, rows, must=must, do="give it three dimensions")
-        own = self.query.weight.dtype
-        if rows.dtype != own and not torch.is_autocast_enabled(rows.device.type):
-            do = f"convert it with {name}.to({own}), or the module"
-            refuse(name, rows, must=f"{own}, as the weights are", do=do, error=InputTypeError)
-
-    def _check_mask(self, mask: Any, shape: tuple[int, int], keys: int) -> None:
-        """Refuse a mask of the wrong shape or dtype."""
-        shapes = ((shape[0], keys), (*shape, keys))
-        must = f"a bool tensor of shape {shapes[0]} or {shapes[1]}"
-        if arrays.dense("mask", mask, must, torch.bool).dtype != torch.bool:
-            do = "give True for what may be attended to"
-            refuse("mask", mask, must=must, do=do, error=InputTypeError)
-        if tuple(mask.shape) not in shapes:
-            do = "leave persistent rows out: they are always attended to"
-            refuse("mask", mask, must=must, do=do)
+        self._check_width(name, rows, self.query.weight.dtype)
 
     def _project(self, query: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values of all heads.
@@ -312,47 +258,17 @@ class Attention(nn.Module):
         if self.persistent_key is not None and self.persistent_value is not None:
             keys = _append(keys, self.persistent_key)
             values = _append(values, self.persistent_value)
-        return self._scaled(queries), unit(keys) if self.normalise else widen(keys), values
+        return self._scaled(queries), self._ready(keys), values
 
-    def _scaled(self, queries: Tensor) -> Tensor:
-        """Scale the queries of all heads, so that their products with keys are what is weighed."""
-        if not self.normalise:
-            return widen(queries) * queries.shape[-1] ** -0.5
-        queries = unit(queries)
-        if self.log_beta is None:
-            return queries
-        return queries * widen(self.log_beta).exp()[:, None, None]
+    def _left(
+        self, queries: Tensor, mask: Tensor | None, causal: bool
+    ) -> tuple[Tensor | None, bool]:
+        """Return what is attended to, None for all, and whether to leave out what comes later.
 
-    def _moved(self, queries: Tensor, keys: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-        """Return the queries after all reads of keys."""
-        for _ in range(self.steps - 1):
-            queries = self._scaled(self._read(queries, keys, keys, mask, causal))
-        return queries
-
-    def _read(
-        self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool
-    ) -> Tensor:
-        """Read once in every head, ``(b, h, q, e)``, in the dtype of the values."""
-        beta = fused.inverse_temperature(self.separation)
-        if beta is None or not keys.shape[2]:
-            with no_autocast(values):
-                keep = self._keep(queries, mask, causal)
-                weights = weigh(products(queries, keys), self.separation, keep)
-                return (weights @ values.to(weights.dtype)).to(values.dtype)
-        # The kernel's own causal mask is faster, but it cannot be joined with another.
+        The fused kernel's own causal mask is faster, but it cannot be joined with another.
+        """
         plain = causal and mask is None and not self.persistent
-        keep = None if plain else self._keep(queries, mask, causal)
-        scaled, keys = (queries * beta).to(values.dtype), keys.to(values.dtype)
-        read: Tensor = fused.attend(scaled, keys, values, keep, causal=plain)
-        # Where all scores of a row are NaN or -inf, the kernel gives zeros.
-        lost = ~scaled.isfinite().all(-1, keepdim=True)
-        lost = lost | ~keys.isfinite().flatten(2).all(-1)[..., None, None]
-        return read.masked_fill(lost, math.nan)
-
-    def _split(self, rows: Tensor) -> Tensor:
-        """Split ``(b, n, width)`` into heads ``(b, h, n, width / h)``."""
-        batch, count, width = rows.shape
-        return rows.reshape(batch, count, self.heads, width // self.heads).transpose(1, 2)
+        return (None if plain else self._keep(queries, mask, causal)), plain
 
     def _keep(self, queries: Tensor, mask: Tensor | None, causal: bool) -> Tensor | None:
         """Return what is attended to, ``(b or 1, 1, q or 1, k + persistent)``; None for all."""
@@ -360,27 +276,12 @@ class Attention(nn.Module):
         if mask is not None:
             keep = mask[:, None, None] if mask.ndim == 2 else mask[:, None]
         if causal:
-            count = queries.shape[2]
-            past = torch.ones(count, count, dtype=torch.bool, device=queries.device).tril()
-            keep = past[None, None] if keep is None else keep & past
+            keep = past(queries) if keep is None else keep & past(queries)
         if keep is None or not self.persistent:
             return keep
         return torch.cat((keep, keep.new_ones(*keep.shape[:-1], self.persistent)), -1)
 
 
-def _linear(width: int, out: int, bias: bool) -> nn.Linear:
-    """Return a linear map whose weights are not initialised."""
-    return nn.utils.skip_init(nn.Linear, width, out, bias=bias)  # type: ignore[no-untyped-call]
-
-
 def _append(rows: Tensor, persistent: Tensor) -> Tensor:
     """Append the persistent rows of each head to those of every batch."""
     return torch.cat((rows, persistent.to(rows.dtype).expand(rows.shape[0], -1, -1, -1)), 2)
-
-
-@functools.lru_cache(256)
-def _default_beta(dim: int) -> float:
-    """Return the beta of the softmax fitted to the best memory of ``dim`` bits."""
-    bits = max(2, dim)
-    radius = max(1, radius_.optimal(bits, PATTERNS).radius)
-    return beta_.fit(bits, min(radius, bits // 2)).beta
