@@ -431,6 +431,9 @@ OTHERS: dict[str, dict[str, Any]] = {
         for make in (register, classes)
         for verb in METHODS[make]
     },
+    "nn.Lookup": {"rows": 5},
+    "nn.MemoryAttention": {"capacity": 5, "k": 2},
+    "nn.hopfield_lookup": {"rows": 5},
     "register.chain": {"query": LEVELS, "depth": 2},
     "register.fit": {"x": KEYS},
     "register.save": {"path": "register.safetensors"},

@@ -82,6 +82,10 @@ class Reader(nn.Module):
     def _check_width(self, name: str, rows: Any, own: torch.dtype) -> None:
         """Refuse rows of another width, or of another dtype than that of the weights."""
         arrays.floats(name, rows, self.dim)
+        self._check_dtype(name, rows, own)
+
+    def _check_dtype(self, name: str, rows: Tensor, own: torch.dtype) -> None:
+        """Refuse rows of another dtype than that of the weights, but for autocast."""
         if rows.dtype != own and not torch.is_autocast_enabled(rows.device.type):
             do = f"convert it with {name}.to({own}), or the module"
             refuse(name, rows, must=f"{own}, as the weights are", do=do, error=InputTypeError)
