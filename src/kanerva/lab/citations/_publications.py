@@ -161,6 +161,14 @@ PUBLICATIONS = {
         "International Conference on Learning Representations",
         {"eprint": "2008.02217", "archiveprefix": "arXiv"},
     ),
+    "wu2022": Source(
+        "inproceedings",
+        "Wu, Yuhuai and Rabe, Markus N. and Hutchins, DeLesley and Szegedy, Christian",
+        "Memorizing Transformers",
+        2022,
+        "International Conference on Learning Representations",
+        {"eprint": "2203.08913", "archiveprefix": "arXiv"},
+    ),
     "hu2023": Source(
         "inproceedings",
         "Hu, Jerry Yao-Chieh and Yang, Donglin and Wu, Dennis and Xu, Chenwei and Chen, Bo-Yu and "

@@ -60,6 +60,7 @@ from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
 from kanerva.lab.papers.keeler1988 import hopfield
 from kanerva.lab.papers.pham2025 import attractors, circle, slots, transition
+from kanerva.lab.papers.ramsauer2021 import instances
 from kanerva.lab.papers.schaeffer2024 import capacity as capacity2024
 from kanerva.lab.papers.schaeffer2024 import (
     clusters,
@@ -71,6 +72,7 @@ from kanerva.lab.papers.schaeffer2024 import (
     tokens,
 )
 from kanerva.lab.papers.willshaw1969 import sparse
+from kanerva.lab.papers.wu2022 import recall as recall2022
 from kanerva.lab.recipe import Recipe
 
 __all__ = ["ABSENT", "RECIPES", "recipes"]
@@ -183,6 +185,8 @@ MODULES = (
     digits,
     models,
     continual,
+    instances,
+    recall2022,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 

@@ -1,0 +1,87 @@
+"""Ramsauer and others 2021: pooling over bags, in some of which a pattern is hidden."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from kanerva._core import checks
+from kanerva.lab import plot
+from kanerva.lab.papers._common import LAW, SEPARATE, Seed
+from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
+
+__all__ = ["instances"]
+
+POOLS = ("mean", "latents", "lookup")
+LONG, SHORT = 1500, 300
+
+
+def _checks() -> Iterator[Check]:
+    for steps in (1, 3):
+        at: Cell = {"pool": "latents", "steps": steps, "update": SHORT}
+        what = f"latents of {steps} step{'s' * (steps > 1)}: right answers, at least .95"
+        yield Check(what, "right", 0.975, 0.025, SEPARATE, at, "min")
+    what = "mean of the rows: right answers"
+    yield Check(what, "right", 0.73, 0.05, SEPARATE, {"pool": "mean", "update": LONG})
+    what = "lookup of each row, then the mean: right answers, at least .95"
+    yield Check(what, "right", 0.975, 0.025, SEPARATE, {"pool": "lookup", "update": SHORT}, "min")
+    what = "right answers of one who is told the patterns: 1 less 20 x 4 / 4096 / 2"
+    yield Check(what, "best", 0.99, 0.008, LAW, {}, "min")
+
+
+def _draw(rows: list[Row]) -> Any:
+    long = [row | {"line": _title(row)} for row in rows if row["right"] is not None]
+    frame = plot.Frame(
+        "A weight finds what a mean hides",
+        "updates",
+        "share of right answers",
+        log="x",
+        limits=(0.48, 1.0),
+    )
+    return plot.lines(long, "update", "right", frame, by="line")
+
+
+def _title(row: Row) -> str:
+    if row["pool"] == "mean":
+        return "mean"
+    return f"{row['pool']}, {row['steps']} step{'s' if row['steps'] > 1 else ''}"
+
+
+@recipe(
+    "layers.instances",
+    "Find the bags with a hidden pattern",
+    "ramsauer2021",
+    "for the pooling and the lookup; the bags are of our own making",
+    quick=[
+        *grid(pool="mean", updates=LONG, every=150),
+        *grid(pool="latents", steps=(1, 3), updates=SHORT, every=20),
+        *grid(pool="lookup", updates=SHORT, every=20),
+    ],
+    paper=[
+        *grid(pool="mean", updates=LONG, every=150, seed=range(5)),
+        *grid(pool="latents", steps=(1, 2, 3, 5), updates=SHORT, every=10, seed=range(5)),
+        *grid(pool="lookup", steps=(1, 3), updates=SHORT, every=10, seed=range(5)),
+    ],
+    checks=_checks(),
+    draw=_draw,
+)
+def instances(
+    pool: Annotated[str, "mean, latents: learned queries of the bag, or lookup: of each row"],
+    updates: Annotated[int, "number of updates, of 128 bags each"],
+    every: Annotated[int, "updates between two looks at the model"],
+    steps: Annotated[int, "reads in a row; of no effect for the mean"] = 1,
+    heads: Annotated[int, "number of heads; of no effect for the mean"] = 4,
+    width: Annotated[int, "width of a mapped row, a multiple of the heads"] = 32,
+    seed: Seed = 0,
+) -> Iterator[Row]:
+    """Train models to tell bags with one of four hidden patterns from bags without.
+
+    TODO
+    """
+    from kanerva.lab.papers.ramsauer2021 import _bags
+
+    checks.choice("pool", pool, POOLS)
+    for name, value in (("updates", updates), ("every", every), ("steps", steps)):
+        checks.integer(name, value, 1, 10**6)
+    checks.integer("heads", heads, 1, 2**10)
+    checks.integer("width", width, 1, 2**14)
+    design = _bags.Design(pool, steps, heads, width)
+    yield from _bags.train(design, updates, every, checks.integer("seed", seed, 0, 2**63 - 1))
