@@ -4,6 +4,7 @@ import copy
 import io
 
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -212,6 +213,23 @@ def test_states_and_copies_remember():
     more = layer(99, 3)
     more.load_state_dict(few.state_dict())  # nothing has been forgotten yet
     close(more(x), few(x))
+
+
+def test_a_state_is_a_file_of_safetensors():
+    made, other = layer(6, 3), layer(6, 3)
+    made(draw(2, 4, 16))
+    other.load_state_dict(safetensors.torch.load(safetensors.torch.save(made.state_dict())))
+    assert torch.equal(other(draw(2, 3, 16, seed=1)), made(draw(2, 3, 16, seed=1)))
+
+
+def test_a_mask_of_true_is_no_mask_and_no_global_generator_is_used():
+    before = torch.get_rng_state()
+    one, two = layer(6, 3, 0.0), layer(6, 3, 0.0)
+    for seed in range(3):
+        x = draw(2, 4, 16, seed=seed)
+        close(one(x, torch.ones(2, 4, dtype=torch.bool)), two(x))
+    assert torch.equal(one.stored_key, two.stored_key)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_narrow_dtypes_and_autocast():

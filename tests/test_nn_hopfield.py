@@ -225,7 +225,8 @@ def test_queries_of_any_dimensions_and_masks_that_broadcast():
     assert table.weights(query).shape == (2, 3, 4, 2, 5)
     close(output[1, 2], table(query[1, 2], keep))
     close(output[1, 2, 3], table(query[1, 2, 3], keep))
-    close(table(query, torch.ones(5, dtype=torch.bool)), table(query))
+    for whole in (torch.tensor(True), torch.ones(2, 3, 4, 5, dtype=torch.bool)):
+        close(table(query, whole), table(query))
     assert not table.weights(query, keep)[..., ~keep].any()
     for shape in ((0, 16), (2, 0, 16)):
         assert table(torch.zeros(shape, dtype=torch.float64)).shape == shape

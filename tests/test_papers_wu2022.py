@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kanerva
-from kanerva.lab import plot, runner
+from kanerva.lab import plot
 from kanerva.lab.papers import RECIPES
 from kanerva.lab.papers.wu2022 import _pairs
 from kanerva.lab.papers.wu2022._pairs import Design, Model, Texts
@@ -81,12 +81,16 @@ def test_it_refuses_in_a_sentence(given, argument):
         list(RECIPES["layers.recall"].measure(**cell))
 
 
-@pytest.mark.untyped
-def test_figures_of_any_rows():
+def test_figures_are_drawn_of_what_there_is():
     recipe = RECIPES["layers.recall"]
-    given = {"capacity": "8,64", "near": "0,1", "k": 4, "updates": 2, "every": 1}
-    rows = runner.run(recipe, given=given).rows
+    shares = {"right": 0.5, "first": 0.4, "last": 1.0, "k": 4, "update": 60}
+    rows = [
+        shares | {"memory": memory, "capacity": capacity, "near": near}
+        for memory in ("own", "none", "other")
+        for capacity, near in ((64, 1), (8, 1), (64, 0))
+    ]
     figures = recipe.figures(rows)
-    assert list(figures) == ["figure", "figure-keys"]
+    assert list(figures) == ["figure", "figure-keys", "figure-capacity"]
     for figure in figures.values():
         assert plot.svg(figure).startswith("<?xml")
+    assert list(recipe.figures([rows[0]])) == ["figure"]

@@ -51,7 +51,8 @@ class Attention(Reader):
         persistent: number of learned pairs of key and value that each head attends to in addition
             to the context, >= 0; no mask leaves them out.
         value_dim: width of the values of all heads together, a multiple of ``heads``; ``dim`` if
-            omitted.
+            omitted. With ``n * dim``, each key has n values of its own width, and all of them are
+            read with the same weights, as by n reads.
         separation: any rule without self-coupling; ``Softmax`` if omitted. Without ``normalise`` it
             keeps its own beta, and ``Softmax(1.0)`` is scaled dot-product attention.
         bias: whether the four linear maps have a bias.

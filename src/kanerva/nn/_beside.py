@@ -35,8 +35,10 @@ class MemoryAttention(nn.Module):
     same texts. ``forget`` ends a text.
 
     Stored pairs carry no gradient: they were made by the weights of their time, and are not updated
-    when these change. They are buffers, so copies and state dicts contain them. Where a row of the
-    batch has no pair, its output is that of plain attention, whatever the gate.
+    when these change. So the map of the keys learns from the window alone. Stored pairs are
+    buffers, and copies and state dicts contain them; ``DistributedDataParallel`` must be told not
+    to broadcast buffers. Where a row of the batch has no pair, its output is that of plain
+    attention, whatever the gate.
 
     Args:
         dim: width of input and output, >= 1.
@@ -234,8 +236,10 @@ class MemoryAttention(nn.Module):
         if self.k >= keys.shape[2]:
             return read(queries, keys, values, rule, stored[:, None, None])
         with torch.no_grad(), no_autocast(queries):
-            scores = products(queries, keys).masked_fill(~stored[:, None, None], -math.inf)
-            places = scores.topk(self.k, sorted=False).indices
+            scores = products(queries, keys)
+            # In place, because a copy of all scores takes longer than the product.
+            absent = torch.zeros_like(stored, dtype=scores.dtype).masked_fill(~stored, -math.inf)
+            places = scores.add_(absent[:, None, None]).topk(self.k, sorted=False).indices
         batch, heads, count, _ = places.shape
         row = torch.arange(batch, device=keys.device)[:, None, None, None]
         head = torch.arange(heads, device=keys.device)[:, None, None]
