@@ -524,6 +524,40 @@ def of_energies() -> dict[str, Call]:
     }
 
 
+def of_layers() -> dict[str, Call]:
+    """List layers to train, and what they do with a batch."""
+    table = kanerva.nn.Lookup(4, 2, 5)
+
+    def lookup(dim, heads, rows, wide, steps, normalise, beta, rule):
+        options = {"steps": steps, "normalise": normalise, "beta": beta, "separation": rule}
+        kanerva.nn.Lookup(dim, heads, rows, wide, **options)
+
+    def load(keys, values):
+        kanerva.nn.Lookup(4, 2, 5).load(keys, values)
+
+    def beside(x, mask, causal, write, forgotten):
+        layer = kanerva.nn.MemoryAttention(4, 2, 5, 2)
+        layer(KEYS[None, :3])
+        output = layer(x, mask, causal, write)
+        layer.forget(forgotten)
+        return output
+
+    given = (X[None], torch.ones(1, 3, dtype=torch.bool), True, True, [0])
+    return {
+        "Lookup": Call(lookup, (4, 2, 5, 8, 1, True, 2.0, Softmax(1.0))),
+        "Lookup.forward": Call(table, (X, torch.ones(5, dtype=torch.bool)), lambda x, _: x.shape),
+        "Lookup.weights": Call(table.weights, (X, None), lambda x, _: (*x.shape[:-1], 2, 5)),
+        "Lookup.load": Call(load, (KEYS, KEYS)),
+        "Lookup.reset": Call(lambda seed: table.reset(seed) and None, (0,)),
+        "MemoryAttention": Call(lambda *a: kanerva.nn.MemoryAttention(*a) and None, (4, 2, 9, 3)),
+        "MemoryAttention.forward": Call(beside, given, lambda x, *_: x.shape),
+        "hopfield_layer": Call(kanerva.nn.hopfield_layer, (4, 2, 2.0, 3)),
+        "hopfield_lookup": Call(kanerva.nn.hopfield_lookup, (4, 2, 5, 2.0, 3)),
+        "hopfield_pooling": Call(kanerva.nn.hopfield_pooling, (4, 2, 5, 2.0, 3)),
+        "sparse_hopfield_layer": Call(kanerva.nn.sparse_hopfield_layer, (4, 2, 2.0, 3)),
+    }
+
+
 def of_functions() -> dict[str, Call]:
     """List the functions of plain tensors, and those of the theory."""
     rules = (similarity.dot, Softmax(1.0), None)
@@ -940,6 +974,7 @@ CALLS = (
     | of_registers()
     | of_parts()
     | of_energies()
+    | of_layers()
     | of_functions()
     | of_models()
     | of_quarks()

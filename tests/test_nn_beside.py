@@ -308,9 +308,10 @@ def test_it_refuses_in_a_sentence():
         (lambda: made(x, torch.ones(2, 5)), "mask must be a bool tensor"),
         (lambda: made(x, causal=None), "causal must be True or False"),
         (lambda: made(x, write=1), "write must be True or False"),
-        (lambda: made.forget(2), "rows must be an integer from 0 to 1"),
-        (lambda: made.forget([0, -1]), "rows must be an integer from 0 to 1"),
-        (lambda: made.forget("0"), "rows must be an integer from 0 to 1"),
+        (lambda: made.forget(2), "rows must be integers from 0 to 1"),
+        (lambda: made.forget([0, -1]), "rows must be integers from 0 to 1"),
+        (lambda: made.forget(torch.tensor([0.0])), "rows must be integers from 0 to 1"),
+        (lambda: made.forget("0"), "rows must be integers from 0 to 1"),
         (lambda: layer().forget([0]), "rows must be omitted where nothing is stored"),
         (lambda: layer(4).load_state_dict(made.state_dict()), "capacity must be 5"),
     ]

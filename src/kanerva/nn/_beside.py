@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from kanerva._core import checks
-from kanerva._core.errors import door, refuse
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva._core.settings import settings
 from kanerva.nn._attention import Attention
 from kanerva.nn._heads import no_autocast, products, sound, widen
@@ -175,15 +175,25 @@ class MemoryAttention(nn.Module):
                 setattr(self, name, own.new_empty(0, own.shape[1], 0, own.shape[3]))
             self.count = self.count.new_empty(0)
             return
+        self.count[self._places(rows)] = 0
+
+    def _places(self, rows: Any) -> Tensor:
+        """Return places in the stored batch, as int64 on its device."""
         batch = len(self.count)
         if not batch:
             refuse("rows", rows, must="omitted where nothing is stored", do="call forget()")
-        given: Any = rows.tolist() if isinstance(rows, Tensor) else rows
-        many = isinstance(given, Sequence) and not isinstance(given, str | bytes)
-        do = f"give places in the batch of {batch} that is stored"
-        places = given if many else [given]
-        found = [checks.integer("rows", place, 0, batch - 1, do) for place in places]
-        self.count[found] = 0
+        must = f"integers from 0 to {batch - 1}, the places in the stored batch"
+        do = "give the places of the texts that have ended"
+        try:
+            places = torch.as_tensor(rows, device=self.count.device)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            refuse("rows", rows, must=must, do=do, error=InputTypeError)
+        places = arrays.dense("rows", places, must, torch.int64).flatten()
+        if places.numel() and places.dtype not in arrays.INTEGERS:
+            refuse("rows", rows, must=must, do=do, error=InputTypeError)
+        if ((places < 0) | (places >= batch)).any():
+            refuse("rows", got=f"{places[:5].tolist()}", must=must, do=do)
+        return places.long()
 
     def extra_repr(self) -> str:
         """Return the arguments that the module was built with."""
