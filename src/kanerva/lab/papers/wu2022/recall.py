@@ -36,7 +36,7 @@ def _draw(rows: list[Row]) -> Any:
     most = max(row["capacity"] for row in rows)
     long = [row | {"line": TITLES[row["memory"]]} for row in rows if _base(row)]
     near = [
-        row | {"line": "keys are not trained" if not row["near"] else "keys are trained"}
+        row | {"line": "asked in each segment, too" if row["near"] else "asked at the end alone"}
         for row in rows
         if row["memory"] == "own" and row["capacity"] == most and row["k"] == BASE["k"]
     ]
@@ -49,9 +49,10 @@ def _draw(rows: list[Row]) -> Any:
     drawn = {"": plot.lines(long, "update", "right", frame, by="line")} if long else {}
     if len({row["line"] for row in near}) > 1:
         frame = plot.Frame(
-            "Stored keys learn only from questions in their own segment",
+            "Stored pairs carry no gradient",
             "updates",
             "share of right answers",
+            log="x",
             limits=(0.0, 1.02),
         )
         drawn["keys"] = plot.lines(near, "update", "right", frame, by="line")
@@ -114,7 +115,20 @@ def recall(
 ) -> Iterator[Row]:
     """Show pairs of a name and a value in four segments, then ask for the values by the names.
 
-    TODO
+    Each segment has 8 tokens, one for each pair, and the names are new in every text. The fifth
+    segment has 32 tokens, each with a name and a question mark, and one attention of 4 heads must
+    name their values. Plain attention has nothing to read them from. The memory holds the pairs of
+    the four segments, and each question reads the 4 nearest of them. After 60 updates of 16 texts,
+    0.997 or more of the answers are right in each of five seeds, as many for the first segment as
+    for the last. The same weights with an empty memory, or with that of another text, are at
+    chance. A memory of 8, 16 or 24 pairs has the last 1, 2 or 3 segments and is at chance for the
+    others. One key to read is enough, and all 64 do no harm. The gate ends at 0.45, near its start.
+
+    Stored pairs carry no gradient, so the maps of keys and values are trained by the window alone.
+    Therefore each segment asks for its own pairs in training, too. Where only the fifth segment
+    asks (the second figure), the share of right answers rises to between 0.4 and 0.7 after 100
+    updates, then falls below 0.2 as training goes on: the stored keys of different names become
+    alike, and no gradient holds them apart.
     """
     from kanerva.lab.papers.wu2022 import _pairs
 
