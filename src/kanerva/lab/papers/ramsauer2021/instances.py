@@ -51,9 +51,9 @@ def _title(row: Row) -> str:
     "ramsauer2021",
     "for the pooling and the lookup; the bags are of our own making",
     quick=[
-        *grid(pool="mean", updates=LONG, every=150),
-        *grid(pool="latents", steps=(1, 3), updates=SHORT, every=20),
-        *grid(pool="lookup", updates=SHORT, every=20),
+        *grid(pool="mean", updates=LONG, every=300),
+        *grid(pool="latents", steps=(1, 3), updates=SHORT, every=50),
+        *grid(pool="lookup", updates=SHORT, every=50),
     ],
     paper=[
         *grid(pool="mean", updates=LONG, every=150, seed=range(5)),
@@ -74,7 +74,16 @@ def instances(
 ) -> Iterator[Row]:
     """Train models to tell bags with one of four hidden patterns from bags without.
 
-    TODO
+    A bag has 20 rows of 12 bits, and half of the bags get a pattern in place of one row. Rows are
+    mapped to 32 rectified numbers, the bag is pooled, and a linear map answers. One who is told the
+    patterns is right in 0.988 of the bags, since a random row is one of them once in 1,024.
+
+    One learned query (latents) reaches the same 0.988, and in 99 of 100 bags it gives the row with
+    the pattern the largest weight, though no row is labelled. One, two and three steps end alike;
+    five learn more slowly, 0.935 beside 0.987 after 100 updates, and end a little lower. More steps
+    buy nothing here, where beta is trained. A lookup of 16 learned rows, applied to each row before
+    the mean, reaches 0.988, too. The mean of the mapped rows is at 0.72 after five times as
+    many updates: what one row adds to it is small beside what the others vary by.
     """
     from kanerva.lab.papers.ramsauer2021 import _bags
 

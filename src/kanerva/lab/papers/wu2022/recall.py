@@ -92,7 +92,7 @@ def _base(row: Row) -> bool:
     "for the layer; the texts are of our own making",
     quick=[
         *grid(**BASE, updates=SHORT, every=10),
-        *grid(**BASE | {"capacity": (8, 16, 32)}, updates=SHORT, every=SHORT),
+        *grid(**BASE | {"capacity": 16}, updates=SHORT, every=SHORT),
     ],
     paper=[
         *grid(**BASE, updates=SHORT, every=5, seed=range(5)),
