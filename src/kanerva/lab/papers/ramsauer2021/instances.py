@@ -1,5 +1,6 @@
 """Ramsauer and others 2021: pooling over bags, in some of which a pattern is hidden."""
 
+import statistics
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
 __all__ = ["instances"]
 
 POOLS = ("mean", "latents", "lookup")
+PANELS = {"latents": "a learned query of the bag", "other": "lookup of each row, and mean"}
 LONG, SHORT = 1500, 300
 
 
@@ -28,21 +30,30 @@ def _checks() -> Iterator[Check]:
 
 
 def _draw(rows: list[Row]) -> Any:
-    long = [row | {"line": _title(row)} for row in rows if row["right"] is not None]
+    by_place: dict[tuple[str, str, int], list[float]] = {}
+    for row in rows:
+        panel = PANELS["latents" if row["pool"] == "latents" else "other"]
+        by_place.setdefault((panel, _title(row), row["update"]), []).append(row["right"])
+    # Bars of every look of every line would hide the lines.
+    long = [
+        {"panel": panel, "line": line, "update": update, "right": statistics.fmean(found)}
+        for (panel, line, update), found in by_place.items()
+    ]
     frame = plot.Frame(
         "A weight finds what a mean hides",
         "updates",
-        "share of right answers",
+        "share of right answers, mean over the seeds",
         log="x",
+        across=2,
         limits=(0.48, 1.0),
     )
-    return plot.lines(long, "update", "right", frame, by="line")
+    return plot.lines(long, "update", "right", frame, by="line", panel="panel")
 
 
 def _title(row: Row) -> str:
     if row["pool"] == "mean":
-        return "mean"
-    return f"{row['pool']}, {row['steps']} step{'s' if row['steps'] > 1 else ''}"
+        return "mean without a layer"
+    return f"{row['steps']} step{'s' if row['steps'] > 1 else ''}"
 
 
 @recipe(
