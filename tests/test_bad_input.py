@@ -42,6 +42,7 @@ from kanerva import (
 )
 from kanerva.activation import Sign
 from kanerva.bits import Packed
+from kanerva.nn import EnergyBlock
 from kanerva.quarks import capacity
 from kanerva.separation import (
     Argmax,
@@ -563,6 +564,7 @@ def of_functions() -> dict[str, Call]:
     rules = (similarity.dot, Softmax(1.0), None)
     packed, integers = Packed.random(5, 4, seed=0), torch.zeros(5, 4, dtype=torch.int32)
     circles, betas, radii = theory.circle, theory.beta, theory.radius
+    block = EnergyBlock(4, 1, 2, separation=Entmax(1.5, 1.0))
     return {
         "correlated.overlaps": Call(
             correlated.overlaps, (X, KEYS), lambda q, k: (*q.shape[:-1], k.shape[0])
@@ -633,6 +635,19 @@ def of_functions() -> dict[str, Call]:
         "bits.majority": Call(
             lambda x, s: bits.majority(x, seed=s), (B, 0), lambda x, _: x.shape[1:]
         ),
+        "bits.bind": Call(bits.bind, (B, B)),
+        "bits.bundle": Call(
+            lambda x, s: bits.bundle(x, seed=s), (B, 0), lambda x, _: (*x.shape[:-2], x.shape[-1])
+        ),
+        "bits.permute": Call(bits.permute, (B, 1), lambda x, _: x.shape),
+        "EnergyBlock": Call(EnergyBlock, (4, 1, 2, 3, 2, 0.1, Softmax(1.0), Power(2))),
+        "EnergyBlock read": Call(
+            lambda x, m, n: block(x, m, n), (X[None], X[None, :, 0] > 0, 2), lambda x, *_: x.shape
+        ),
+        "EnergyBlock trace": Call(
+            lambda x, m, n: tuple(block.trace(x, m, n)), (X[None], X[None, :, 0] > 0, 2)
+        ),
+        "EnergyBlock energy": Call(lambda x, m: block.energy(x, m), (X[None], None)),
         "bits.from_binary": Call(bits.from_binary, (torch.ones(3), torch.float32)),
         "bits.to_binary": Call(bits.to_binary, (B,)),
         "bits.pack": Call(bits.pack, (B,)),

@@ -1,8 +1,12 @@
-"""Vectors of -1/+1 bits: random ones, flips, distances, and packed storage.
+"""Vectors of -1/+1 bits: random ones, flips, distances, records of them, and packed storage.
 
 Formulas use bits of -1 or +1, so that a dot product counts agreements. Engines and files store 64
-bits in one integer word. ``pack`` and ``unpack`` convert between the two.
+bits in one integer word. ``pack`` and ``unpack`` convert between the two. ``bind``, ``bundle`` and
+``permute`` compute with whole vectors: a record of roles and fillers, or a sequence, is one vector
+again (a vector symbolic architecture).
 """
+
+import math
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -13,12 +17,15 @@ from kanerva._core.errors import InputTypeError, door, refuse
 
 __all__ = [
     "Packed",
+    "bind",
+    "bundle",
     "fingerprint",
     "flip",
     "from_binary",
     "hamming",
     "majority",
     "pack",
+    "permute",
     "random",
     "to_binary",
     "uniform",
@@ -220,6 +227,133 @@ def majority(
     votes = x.sum(0)
     coin = random(1, x.shape[-1], seed=seed, dtype=x.dtype)[0].to(x.device)
     return torch.where(votes == 0, coin, votes.sign())
+
+
+@door("bits.bind")
+def bind(a: Float[Tensor, "*a bits"], b: Float[Tensor, "*b bits"]) -> Float[Tensor, "*batch bits"]:
+    r"""Bind two vectors, such as a role and its filler, to one that is unlike both.
+
+    .. math:: y_j = a_j\, b_j
+
+    Binding with the same vector again undoes it: ``bind(a, bind(a, b))`` is ``b``. In bits of 0/1
+    it is the exclusive or, and it keeps distances: those of ``bind(a, b)`` and ``bind(a, c)`` are
+    those of ``b`` and ``c``.
+
+    Args:
+        a: ``(..., bits)`` of -1 and +1.
+        b: ``(..., bits)`` likewise, in the dtype of ``a``; the leading dimensions of both
+            broadcast.
+
+    Returns:
+        ``(..., bits)`` of -1 and +1.
+
+    Raises:
+        InputError: other numbers, dtypes that differ, or shapes that do not fit.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import bits
+        >>> colour, red = bits.random(2, 1000, seed=0)
+        >>> pair = bits.bind(colour, red)
+        >>> torch.equal(bits.bind(colour, pair), red), bits.hamming(pair, red).item()
+        (True, 496)
+
+    Source: Kanerva 2009, the multiplication of vectors.
+    """
+    arrays.bipolar("a", arrays.floats("a", a))
+    arrays.bipolar("b", arrays.floats("b", b, a.shape[-1]))
+    if (b.dtype, b.device) != (a.dtype, a.device):
+        must, do = f"{a.dtype} on {a.device}, as a is", "convert it with b.to(a)"
+        refuse("b", got=f"{b.dtype} on {b.device}", must=must, do=do, error=InputTypeError)
+    shape = arrays.together(a.shape, b.shape)
+    if shape is None:
+        must = f"of a shape that broadcasts with {tuple(a.shape)}"
+        do = "give both the same leading dimensions, or none to one"
+        refuse("b", must=must, got=f"of shape {tuple(b.shape)}", do=do)
+    with checks.room("b", f"of shape {tuple(b.shape)}", a.itemsize * math.prod(shape)):
+        return a * b
+
+
+@door("bits.bundle")
+def bundle(x: Float[Tensor, "*batch count bits"], *, seed: int) -> Float[Tensor, "*batch bits"]:
+    r"""Bundle vectors to one that is like each of them: the majority of each bit.
+
+    .. math:: y_j = \text{sign} \sum_i x_{ij}
+
+    A tied bit, which only an even number of vectors has, is a coin that depends on the sums of all
+    bits, on its place and on the seed (``fingerprint``). So the result is the same in any order of
+    the vectors and whatever the other bundles of the batch, and ties of different bundles do not
+    make these alike.
+
+    Args:
+        x: ``(..., count, bits)`` of -1 and +1, ``count`` >= 1.
+        seed: 0 to 2^63 - 1, for the ties.
+
+    Returns:
+        ``(..., bits)`` of -1 and +1.
+
+    Raises:
+        InputError: other numbers, or no vector.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import bits
+        >>> roles, fillers = bits.random(9, 1000, seed=0), bits.random(9, 1000, seed=1)
+        >>> record = bits.bundle(bits.bind(roles, fillers), seed=0)
+        >>> found = bits.hamming(bits.bind(record, roles[3]), fillers)
+        >>> found.argmin().item(), found.min().item()  # a filler is found by its role
+        (3, 367)
+
+    Source: Kanerva 2009, the addition of vectors; the rule for ties is this library's.
+    """
+    arrays.bipolar("x", arrays.floats("x", x))
+    if x.ndim < 2 or not x.shape[-2]:
+        must, do = "of shape (..., count, bits) with one vector or more", "stack them as rows"
+        refuse("x", x, must=must, do=do)
+    seed = checks.integer("seed", seed, 0, 2**63 - 1)
+    wide = torch.promote_types(x.dtype, torch.float32)  # sums of half precision would be rounded
+    votes = x.sum(-2, dtype=wide)
+    if x.shape[-2] % 2 and not arrays.tracing():
+        return votes.sign().to(x.dtype)
+    place = mix(torch.arange(1, x.shape[-1] + 1, device=x.device))
+    coin = torch.where(mix(fingerprint(votes, seed).unsqueeze(-1) + place) < 0, -1.0, 1.0)
+    return torch.where(votes == 0, coin.to(wide), votes.sign()).to(x.dtype)
+
+
+@door("bits.permute")
+def permute(x: Float[Tensor, "*batch bits"], times: int = 1) -> Float[Tensor, "*batch bits"]:
+    r"""Rotate the bits of vectors: a vector that is unlike them, and can be rotated back.
+
+    .. math:: y_j = x_{(j - t) \bmod n}
+
+    A rotation keeps distances, and it may be taken inside ``bind`` and ``bundle``. It marks places:
+    the sequence a, b, c is the bundle of a, of b rotated once, and of c rotated twice.
+
+    Args:
+        x: ``(..., bits)`` of -1 and +1.
+        times: t, by how many places; negative to rotate back.
+
+    Returns:
+        ``(..., bits)`` of -1 and +1.
+
+    Raises:
+        InputError: other numbers.
+
+    Example:
+        >>> import torch
+        >>> from kanerva import bits
+        >>> bits.permute(torch.tensor([1.0, -1, -1, -1])).tolist()
+        [-1.0, 1.0, -1.0, -1.0]
+        >>> letters = bits.random(3, 1000, seed=0)
+        >>> word = bits.bundle(torch.stack([bits.permute(letters[t], t) for t in range(3)]), seed=0)
+        >>> bits.hamming(bits.permute(word, -2), letters).argmin().item()  # the last letter
+        2
+
+    Source: Kanerva 2009, the permutation of coordinates, of which a rotation is one.
+    """
+    arrays.bipolar("x", arrays.floats("x", x))
+    times = checks.integer("times", times, -checks.LONGEST, checks.LONGEST)
+    return x.roll(times, -1)
 
 
 @door("bits.from_binary")
