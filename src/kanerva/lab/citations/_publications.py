@@ -21,6 +21,15 @@ PUBLICATIONS = {
         "Associative Neural Memories: Theory and Implementation",
         {"editor": "Hassoun, Mohamad H.", "publisher": "Oxford University Press"},
     ),
+    "kanerva2009": Source(
+        "article",
+        "Kanerva, Pentti",
+        "Hyperdimensional Computing: An Introduction to Computing in Distributed Representation "
+        "with High-Dimensional Random Vectors",
+        2009,
+        "Cognitive Computation",
+        {"volume": "1", "number": "2", "pages": "139--159"},
+    ),
     "jaeckel1989": Source(
         "misc",
         "Jaeckel, Louis A.",
@@ -233,6 +242,15 @@ PUBLICATIONS = {
         2024,
         "",
         {"eprint": "2402.10202", "archiveprefix": "arXiv"},
+    ),
+    "hoover2023energy": Source(
+        "inproceedings",
+        "Hoover, Benjamin and Liang, Yuchen and Pham, Bao and Panda, Rameswar and "
+        "Strobelt, Hendrik and Chau, Duen Horng and Zaki, Mohammed J. and Krotov, Dmitry",
+        "Energy Transformer",
+        2023,
+        "Advances in Neural Information Processing Systems",
+        {"volume": "36", "eprint": "2302.07253", "archiveprefix": "arXiv"},
     ),
     "hoover2023diffusion": Source(
         "misc",

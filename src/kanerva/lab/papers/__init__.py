@@ -58,6 +58,7 @@ from kanerva.lab.papers.hoover2023diffusion import recall as recall2023
 from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
+from kanerva.lab.papers.kanerva2009 import records
 from kanerva.lab.papers.keeler1988 import hopfield
 from kanerva.lab.papers.pham2025 import attractors, circle, slots, transition
 from kanerva.lab.papers.ramsauer2021 import instances
@@ -187,6 +188,7 @@ MODULES = (
     continual,
     instances,
     recall2022,
+    records,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
