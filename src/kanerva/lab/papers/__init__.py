@@ -55,6 +55,7 @@ from kanerva.lab.papers.hernandez2024 import (
 from kanerva.lab.papers.hernandez2024 import images as photographs
 from kanerva.lab.papers.hoover2023diffusion import denoiser, energy, generate, mask
 from kanerva.lab.papers.hoover2023diffusion import recall as recall2023
+from kanerva.lab.papers.hoover2023energy import completion
 from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
@@ -188,6 +189,7 @@ MODULES = (
     continual,
     instances,
     recall2022,
+    completion,
     records,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
