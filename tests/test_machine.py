@@ -127,6 +127,7 @@ BUILDERS = {
         "Locations: value_dim",
     ),
     "Attention": (lambda n: nn.Attention(8, 4, persistent=n), "Attention: dim"),
+    "EnergyBlock": (lambda n: nn.EnergyBlock(8, 1, memories=n), "EnergyBlock: dim"),
     "LatentAttention": (lambda n: nn.LatentAttention(8, 4, n), "LatentAttention: latents"),
     "Projection": (lambda n: Projection(n, 1000), "Projection: dim_in"),
 }

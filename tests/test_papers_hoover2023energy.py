@@ -106,11 +106,10 @@ def test_the_recipe_draws_and_refuses():
     rows = runner.run(RECIPE, given=given).rows
     assert {row["model"] for row in rows} == {"softmax", "entmax", "layer", "mean"}
     figures = RECIPE.figures(rows)
-    assert list(figures) == ["figure", "figure-pictures"]
-    assert "8 steps" not in figures["figure-pictures"].get_label()
-    assert "softmax, 2 steps" in figures["figure-pictures"].get_label()
+    assert list(figures) == ["figure", "figure-energy", "figure-pictures"]
+    assert "softmax after 2 steps" in figures["figure-pictures"].get_label()
     without = [row for row in rows if row["model"] != "mean"]
-    assert list(RECIPE.figures(without)) == ["figure"]
+    assert list(RECIPE.figures(without)) == ["figure", "figure-energy"]
     for bad in (
         {"model": "mlp"},
         {"width": 6},

@@ -37,25 +37,20 @@ def _checks() -> Iterator[Check]:
 
 def _draw(rows: list[Row]) -> Any:
     rows = [row for row in rows if row["steps"] == rows[0]["steps"]]
-    last = max(row["step"] for row in rows)
-    error = "mean squared error of hidden pixels"
-    long: list[Row] = []
-    for row in rows:
-        line = MODELS[row["model"]]
-        steps = (row["step"],) if row["model"] in BLOCKS else (0, last)
-        for step in steps:
-            long.append({"x": step, "y": row["error"], "line": line, "panel": error})
-        if row["energy"] is not None:
-            same = {"x": row["step"], "line": line, "panel": "energy of a digit"}
-            long.append(same | {"y": row["energy"]})
-    trained = rows[0]["steps"]
-    frame = plot.Frame(
-        "Hidden patches, completed down an energy",
-        "steps of the block",
-        across=2,
-        verticals={f"as trained: {trained}": trained},
-    )
-    found = {"": plot.lines(long, "x", "y", frame, by="line", panel="panel")}
+    last, trained = max(row["step"] for row in rows), rows[0]["steps"]
+    long = [
+        {"step": step, "error": row["error"], "line": MODELS[row["model"]]}
+        for row in rows
+        for step in ((row["step"],) if row["model"] in BLOCKS else (0, last))
+    ]
+    lowered = [row | {"line": MODELS[row["model"]]} for row in rows if row["energy"] is not None]
+    at, x = {f"as trained: {trained}": trained}, "steps of the block"
+    title, y = "Hidden patches, completed down an energy", "mean squared error of hidden pixels"
+    frame = plot.Frame(title, x, y, verticals=at)
+    found = {"": plot.lines(long, "step", "error", frame, by="line")}
+    if lowered:
+        frame = plot.Frame("The energy falls at every step", x, "energy of a digit", verticals=at)
+        found["energy"] = plot.lines(lowered, "step", "energy", frame, by="line")
     shown = _shown(rows)
     if shown:
         from kanerva.lab.papers.hoover2023energy import _completion
@@ -81,7 +76,7 @@ def _shown(rows: list[Row]) -> dict[str, list[str]]:
     for name, step in ((name, step) for name in BLOCKS for step in (1, trained)):
         if (name, step) in words:
             counted = "1 step" if step == 1 else f"{step} steps"
-            found[f"{name}, {counted}"] = words[name, step][0]
+            found[f"{name} after {counted}"] = words[name, step][0]
     if ("layer", 1) in words:
         found["transformer layer"] = words["layer", 1][0]
     return {name: word.split("/") for name, word in found.items()}
