@@ -254,6 +254,10 @@ def test_sums_are_wide_in_bfloat16_and_under_autocast():
             assert torch.equal(wide(x.float()), narrow(x.float()))
             assert torch.equal(wide(x), narrow(x))
             assert torch.equal(wide.energy(x), narrow.energy(x))
+            # Autocast takes any dtype; the sums are in the widest.
+            double = copy.deepcopy(wide).double()
+            assert torch.equal(wide(x.double()), double(x.double()))
+            assert torch.equal(double(x.float()), double(x.double()).float())
 
 
 @pytest.mark.untyped

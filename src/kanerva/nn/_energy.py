@@ -179,7 +179,7 @@ class EnergyBlock(nn.Module):
         """
         steps = self._check(x, mask, steps)
         with no_autocast(x):
-            tokens, keep = widen(x), _keep(x, mask)
+            tokens, keep = self._wide(x), _keep(x, mask)
             for _ in range(steps):
                 tokens = tokens + self.rate * self._descent(self._state(tokens, mask), keep, mask)
         return sound(tokens.to(x.dtype), x=x)
@@ -206,7 +206,7 @@ class EnergyBlock(nn.Module):
         """
         self._check(x, None, None)
         with no_autocast(x):
-            return sound(self._state(widen(x), None).to(x.dtype), x=x)
+            return sound(self._state(self._wide(x), None).to(x.dtype), x=x)
 
     @door
     def energy(self, x: Tokens, mask: Mask = None) -> Energies:
@@ -233,7 +233,7 @@ class EnergyBlock(nn.Module):
         self._check(x, mask, None)
         arrays.finite("x", x)
         with no_autocast(x):
-            return self._energy(self._state(widen(x), mask), _keep(x, mask), mask)
+            return self._energy(self._state(self._wide(x), mask), _keep(x, mask), mask)
 
     @door
     def descent(self, x: Tokens, mask: Mask = None) -> Tokens:
@@ -258,7 +258,7 @@ class EnergyBlock(nn.Module):
         """
         self._check(x, mask, None)
         with no_autocast(x):
-            step = self._descent(self._state(widen(x), mask), _keep(x, mask), mask)
+            step = self._descent(self._state(self._wide(x), mask), _keep(x, mask), mask)
         return sound(step.to(x.dtype), x=x)
 
     @torch.no_grad()
@@ -289,7 +289,7 @@ class EnergyBlock(nn.Module):
         arrays.finite("x", x)
         states, energies = [], []
         with no_autocast(x):
-            tokens, keep = widen(x), _keep(x, mask)
+            tokens, keep = self._wide(x), _keep(x, mask)
             for turn in range(steps + 1):
                 g = self._state(tokens, mask)
                 states.append(tokens.to(x.dtype))
@@ -330,16 +330,20 @@ class EnergyBlock(nn.Module):
             arrays.finite("x", x)
         return self.steps if steps is None else checks.integer("steps", steps, 0, checks.LONGEST)
 
+    def _wide(self, x: Tensor) -> Tensor:
+        """Return tokens in the dtype of all sums: that of the weights and float32, or wider."""
+        return widen(x.to(torch.promote_types(x.dtype, self.query.dtype)))
+
     def _state(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """Return g, zeros for masked tokens, whose scores then never overflow."""
-        g = widen(self.gain) * _normalised(tokens) + widen(self.shift)
+        g = self.gain.to(tokens) * _normalised(tokens) + self.shift.to(tokens)
         return g if mask is None else g.masked_fill(~mask[..., None], 0)
 
     def _project(self, g: Tensor) -> tuple[Tensor, Tensor]:
         """Return queries and keys of all heads, ``(b, h, n, width)``."""
         shape = (*g.shape[:2], self.heads, self.width)
         queries, keys = (
-            (g @ widen(weight).flatten(0, 1).mT).reshape(shape).transpose(1, 2)
+            (g @ weight.to(g).flatten(0, 1).mT).reshape(shape).transpose(1, 2)
             for weight in (self.query, self.key)
         )
         return queries, keys
@@ -349,10 +353,10 @@ class EnergyBlock(nn.Module):
         queries, keys = self._project(g)
         weights = weigh(queries @ keys.mT, self.separation, keep)
         reads = ((weights @ keys, self.query), (weights.mT @ queries, self.key))
-        memory = widen(self.memory)
+        memory = self.memory.to(g)
         step = weigh(g @ memory.mT, self.rule, None) @ memory
         for read, weight in reads:
-            step = step + read.transpose(1, 2).flatten(2) @ widen(weight).flatten(0, 1)
+            step = step + read.transpose(1, 2).flatten(2) @ weight.to(g).flatten(0, 1)
         return step if mask is None else step.masked_fill(~mask[..., None], 0)
 
     def _energy(self, g: Tensor, keep: Tensor, mask: Tensor | None) -> Tensor:
@@ -364,7 +368,7 @@ class EnergyBlock(nn.Module):
         filled = keep | ~others[..., None]
         attention = _total(self.separation, queries @ keys.mT, filled, others)
         kept = None if mask is None else mask[:, None]
-        scores = g @ widen(self.memory).mT
+        scores = g @ self.memory.to(g).mT
         return -attention - _total(self.rule, scores[:, None], None, kept)
 
 
