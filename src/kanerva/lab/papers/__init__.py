@@ -188,8 +188,8 @@ MODULES = (
     models,
     continual,
     instances,
-    recall2022,
     completion,
+    recall2022,
     records,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
