@@ -62,7 +62,7 @@ def test_the_cases_are_a_table_of_18_rows_for_80_columns(command):
     assert (code, error) == (0, "")
     lines = out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert "18 cases, 6 possible, 3 gates" in out
+    assert "18 cases, 6 possible, 3 kept" in out
     starts = ("activation ", "output ", "synapse ")
     rows = [line for line in lines if line.startswith(starts)]
     assert len(rows) == 18

@@ -1,4 +1,4 @@
-"""``kanerva quarks``: the three gates of attention, and the gates of any model."""
+"""``kanerva quarks``: the three quarks of attention, and the gates of any model."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ def quarks(
     out: Annotated[Path | None, typer.Option(help=OUT)] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the results as JSON")] = False,
 ) -> None:
-    """Count the gates of MODEL. Without one, list the 18 ways to attend and the three gates."""
+    """Count the gates of MODEL; without one, list the 18 ways to attend and the 3 that are kept."""
     if model is None:
         if tokens is not None or meta or out is not None:
             must, do = (
@@ -91,7 +91,7 @@ def _print_cases() -> None:
     possible = [case for case in CASES if case.possible]
     kept = [case for case in possible if case.kept]
     screen = console()
-    screen.print(Text(f"{len(CASES)} cases, {len(possible)} possible, {len(kept)} gates", "bold"))
+    screen.print(Text(f"{len(CASES)} cases, {len(possible)} possible, {len(kept)} kept", "bold"))
     screen.print()
     table = grid("a signal from", "meets", "by", "equation", "what remains")
     for case in CASES:
