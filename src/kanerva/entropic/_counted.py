@@ -60,7 +60,7 @@ class Counted(Inputs):
 
     def _grown(self, counts: Tensor, more: int) -> None:
         """Keep int64 counts to which ``more`` objects were added, up to the cap."""
-        if bool((counts < 0).any()):
+        if not arrays.tracing() and bool((counts < 0).any()):
             must, do = "few enough that counts stay below 2^63", "clear the memory first"
             refuse("keys", got="too many", must=must, do=do)
         kept = counts if self.cap is None else counts.clamp(max=self.cap)

@@ -118,6 +118,9 @@ def added(
     whole = counts.to(torch.int64, copy=True)
     flat = whole.view(-1)
     for place, seen in _cells(counts, keys, values):
+        if arrays.tracing():  # the size of a selection is not known then
+            flat.scatter_add_(0, place.reshape(-1), times * seen.reshape(-1).long())
+            continue
         some = place.reshape(-1) if bool(seen.all()) else place[seen]
         flat.add_(torch.bincount(some, minlength=len(flat)), alpha=times)
     return whole

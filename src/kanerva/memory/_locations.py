@@ -130,7 +130,7 @@ class Locations(Memory):
             arrays.bipolar("addresses", arrays.floats("addresses", addresses))
         elif addresses.dtype != torch.int8:
             arrays.finite("addresses", arrays.floats("addresses", addresses))
-        elif not torch.equal(addresses, addresses.clamp(-1, 1)):
+        elif not arrays.tracing() and not torch.equal(addresses, addresses.clamp(-1, 1)):
             must, do = "-1, 0 and +1 where they are int8", "give 0 where a location compares no bit"
             refuse("addresses", addresses, must=must, do=do)
 
