@@ -330,6 +330,60 @@ def test_refused(name):
     assert words in str(error), str(error)
 
 
+ADVISED = {
+    "a batch of gates for one output": (
+        lambda: quarks.output_gate(X[0], X),
+        "attended.expand(4, -1)",
+        lambda: quarks.output_gate(X[0].expand(4, -1), X),
+    ),
+    "one gate for a batch of outputs": (
+        lambda: quarks.output_gate(X, X[0]),
+        "attending.expand(4, 3)",
+        lambda: quarks.output_gate(X, X[0].expand(4, 3)),
+    ),
+    "a batch of gates for one input": (
+        lambda: quarks.synaptic_gate(X[0], G, W),
+        "x.expand(4, -1)",
+        lambda: quarks.synaptic_gate(X[0].expand(4, -1), G, W),
+    ),
+    "a batch of other gates for a batch": (
+        lambda: quarks.output_gate(X, X[:3]),
+        "the same leading dimensions",
+        lambda: quarks.output_gate(X[:3], X[:3]),
+    ),
+    "a batch of signals for one input": (
+        lambda: quarks.multiplex(X[0], X, W, W),
+        "x.expand(4, -1)",
+        lambda: quarks.multiplex(X[0].expand(4, -1), X, W, W),
+    ),
+    "too few targets": (
+        lambda: quarks.synaptic_gate(X, G[:, :2], W),
+        "let its size before the last, that of the targets, be 5 or 1.",
+        lambda: quarks.synaptic_gate(X, G[:, :1], W),
+    ),
+    "too few targets and sources": (
+        lambda: quarks.synaptic_gate(X, G[:, :2, :2], W),
+        "be 5 or 1, and its last size, that of the sources, be 3 or 1.",
+        lambda: quarks.synaptic_gate(X, G[:, :1, :1], W),
+    ),
+    "a gate without sources": (
+        lambda: quarks.synaptic_gate(X, G[..., 0], W),
+        "add its last two dimensions",
+        lambda: quarks.synaptic_gate(X, G[..., :1], W),
+    ),
+}
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("name", ADVISED)
+def test_what_is_advised_works(name):
+    refused, words, advised = ADVISED[name]
+    with pytest.raises(InputError) as caught:
+        refused()
+    assert words in str(caught.value), str(caught.value)
+    assert advised().isfinite().all()
+
+
 @pytest.mark.untyped
 def test_the_module_that_refuses_is_named():
     with pytest.raises(InputError, match=r"OutputGate.forward: x must be"):

@@ -99,7 +99,7 @@ def output_gate(
     arrays.floats("attended", attended)
     arrays.vectors("attending", attending, None, attended.dtype)
     _inputs.placed("attending", attending, attended)
-    _inputs.rows("attending", attending, None, attended, attended.shape[:-1])
+    _inputs.rows("attending", attending, None, attended, attended.shape[:-1], "attended")
     m, k = attended.shape[-1], attending.shape[-1]
     if m != k and 1 not in (m, k):
         must = f"of shape (..., {m}) or (..., 1)"

@@ -44,17 +44,35 @@ def like(argument: str, value: Any, width: int, weight: Tensor) -> Tensor:
     return found
 
 
-def rows(argument: str, value: Any, width: int | None, weight: Tensor, lead: Sequence[int]) -> Any:
-    """Return a tensor ``(*lead, width)``; what would broadcast along the batch is refused."""
+def rows(
+    argument: str,
+    value: Any,
+    width: int | None,
+    weight: Tensor,
+    lead: Sequence[int],
+    other: str = "x",
+) -> Any:
+    """Return a tensor ``(*lead, width)``; what would broadcast along the batch is refused.
+
+    Args:
+        argument: its name, for the error.
+        value: what was given.
+        width: length of its rows; None where any will do.
+        weight: a tensor of the wanted dtype and device.
+        lead: leading dimensions, those of the argument ``other``.
+        other: the name of that argument.
+    """
     found = value if width is None else like(argument, value, width, weight)
     if tuple(found.shape[:-1]) != tuple(lead):
-        shape = (*lead, found.shape[-1])
-        _refuse_batch(argument, found, f"of shape {shape}", shape)
+        must = f"of shape {(*lead, found.shape[-1])}"
+        _refuse_batch(argument, found, must, lead, found.shape[-1:], other)
     return found
 
 
-def gate(argument: str, value: Any, weight: Tensor, lead: Sequence[int]) -> Tensor:
-    """Return a gate ``(*lead, m, n)``, or with 1 for m, n or both."""
+def gate(
+    argument: str, value: Any, weight: Tensor, lead: Sequence[int], other: str = "x"
+) -> Tensor:
+    """Return a gate ``(*lead, m, n)``, or with 1 for m, n or both; ``other`` as for ``rows``."""
     m, n = weight.shape
     kind = _short(weight)
     must = f"a {kind} tensor of shape (..., {m}, {n}), or 1 for {m}, {n} or both"
@@ -64,11 +82,10 @@ def gate(argument: str, value: Any, weight: Tensor, lead: Sequence[int]) -> Tens
         refuse(argument, value, must=must, do=do, error=InputTypeError)
     inner = tuple(found.shape[-2:])
     if found.ndim < 2 or inner[0] not in (1, m) or inner[1] not in (1, n):
-        do = "add its last two dimensions, those of the targets and of the sources"
-        refuse(argument, value, must=must, do=do)
+        refuse(argument, value, must=must, do=_sizes(inner, (m, n), found.ndim - len(lead)))
     if tuple(found.shape[:-2]) != tuple(lead):
-        shape = (*lead, *inner)
-        _refuse_batch(argument, found, f"of shape {shape}, as x has {_batch(lead)}", shape)
+        must = f"of shape {(*lead, *inner)}, as {other} has {_batch(lead)}"
+        _refuse_batch(argument, found, must, lead, inner, other)
     placed(argument, found, weight)
     return found
 
@@ -97,10 +114,43 @@ def blame(result: Tensor, **given: Tensor | None) -> Tensor:
     refuse(first, value, must=must, do="scale it down, or compute in a wider dtype")
 
 
-def _refuse_batch(argument: str, value: Tensor, must: str, shape: Sequence[int]) -> None:
-    got = f"of shape {tuple(value.shape)}, which would broadcast along the batch"
-    do = f"expand it with {argument}.expand{tuple(shape)} if all of the batch share it"
+def _refuse_batch(
+    argument: str,
+    value: Tensor,
+    must: str,
+    lead: Sequence[int],
+    inner: Sequence[int],
+    other: str,
+) -> None:
+    """Refuse a tensor ``(..., *inner)`` whose leading dimensions are not ``lead``."""
+    own = value.shape[: value.ndim - len(inner)]
+    got, both = f"of shape {tuple(value.shape)}", arrays.together(own, lead)
+    if both is not None:
+        got += ", which would broadcast along the batch"
+    if both == tuple(lead):
+        shape = (*lead, *inner)
+        do = f"expand it with {argument}.expand{shape} if all of the batch share it"
+    elif both == tuple(own):
+        do = f"expand {other} with {other}.expand{(*own, -1)} if all of the batch share it"
+    else:
+        do = f"give {argument} and {other} the same leading dimensions"
     refuse(argument, got=got, must=must, do=do)
+
+
+def _sizes(inner: tuple[int, ...], wanted: tuple[int, int], spare: int) -> str:
+    """Return what to do about the last two sizes of a gate; ``spare`` are not of the batch."""
+    if spare < 2:
+        return "add its last two dimensions, those of the targets and of the sources"
+    places = (
+        "its size before the last, that of the targets,",
+        "its last size, that of the sources,",
+    )
+    wrong = [
+        f"{place} be " + ("1" if size == 1 else f"{size} or 1")
+        for place, here, size in zip(places, inner, wanted, strict=True)
+        if here not in (1, size)
+    ]
+    return "let " + ", and ".join(wrong)
 
 
 def _batch(lead: Sequence[int]) -> str:

@@ -47,7 +47,8 @@ class Cell(Circuit):
         """Return a checked state, or zeros."""
         if value is None:
             return x.new_zeros(*x.shape[:-1], self.hidden)
-        return _inputs.rows(argument, value, self.hidden, self._weight, x.shape[:-1])
+        lead = x.shape[:-1]
+        return _inputs.rows(argument, value, self.hidden, self._weight, lead, "input")
 
 
 class LSTM(Cell):

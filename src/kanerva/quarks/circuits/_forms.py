@@ -41,7 +41,7 @@ class Dot(Circuit):
             v: of the same shape and dtype.
         """
         arrays.floats("u", u, self.d)
-        _inputs.rows("v", v, self.d, u, u.shape[:-1])
+        _inputs.rows("v", v, self.d, u, u.shape[:-1], "u")
         if self.way == "output":
             found = _parts.total(_parts.gated(u, v))
         else:

@@ -233,7 +233,7 @@ class FastWeights(Circuit):
         if keys.ndim < 2:
             must, do = f"of shape (..., n, {self.keys})", "give one row for each pair"
             refuse("keys", got=f"of shape {tuple(keys.shape)}", must=must, do=do)
-        _inputs.rows("values", values, self.values, keys, keys.shape[:-1])
+        _inputs.rows("values", values, self.values, keys, keys.shape[:-1], "keys")
         shape = (*keys.shape[:-2], self.values, self.keys, keys.shape[-2])
         one = values.mT.unsqueeze(-2).expand(shape)
         products = _parts.gated(one, keys.mT.unsqueeze(-3).expand(shape))
@@ -251,7 +251,7 @@ class FastWeights(Circuit):
         """
         arrays.floats("query", query, self.keys)
         ones = query.new_ones(self.values, self.keys)
-        _inputs.gate("weight", weight, ones, query.shape[:-1])
+        _inputs.gate("weight", weight, ones, query.shape[:-1], "query")
         if weight.shape[-2:] != ones.shape:
             must = f"of shape (..., {self.values}, {self.keys})"
             do = "give what write returns"
