@@ -535,6 +535,7 @@ def test_a_degree_above_the_inputs_is_clipped_and_warned_of():
         (lambda: functions("synapses", 3, gate="relu"), "gate must be one of 'sign', 'step'"),
         (lambda: functions("synapse", 3, which=3), "which must be an integer from 0 to 2"),
         (lambda: functions("synapse", 3, which="all"), "which must be 'any'"),
+        (lambda: functions("synapse", 2, which=np.array([0, 1])), "which must be an integer"),
         (lambda: functions("synapses", 3, 2), "degree must be 1 for 'synapses'"),
         (lambda: functions("and", 3, 0), "degree must be an integer >= 1"),
         (lambda: count("threshold", 8), r"2\^256 functions .*estimate"),

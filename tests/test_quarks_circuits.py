@@ -225,6 +225,9 @@ def test_sizes_are_those_of_the_formulas():
 def test_powers(k):
     x = normal(6, 2)
     assert torch.allclose(circuits.power(k)(x), x**k, rtol=1e-13)
+    one = circuits.power(k)(x[0, 0])
+    assert one.shape == ()
+    assert torch.allclose(one, x[0, 0] ** k, rtol=1e-13)
 
 
 @pytest.mark.parametrize("way", ["output", "synapse"])
@@ -434,11 +437,25 @@ def test_a_query_without_a_key_gets_weights_of_zero():
     output, weights = circuit(x, x, x, attn_mask=mask)
     assert (weights[:, 2] == 0).all()
     assert torch.equal(output[:, 2], module.out_proj.bias.expand(3, 8))
-    # Without weights, torch gives the same.
+    # With weights torch gives NaN, and without them the same.
+    assert module(x, x, x, attn_mask=mask)[0][:, 2].isnan().all()
     wanted, _ = module(x, x, x, attn_mask=mask, need_weights=False)
     assert (output - wanted).abs().max() < 1e-12
     output.sum().backward()
     assert all(each.grad.isfinite().all() for each in circuit.parameters())
+
+
+@pytest.mark.parametrize("options", [{}, {"add_bias_kv": True}, {"add_zero_attn": True}])
+@pytest.mark.parametrize("lead", [(), (3,)])
+def test_attention_without_keys_is_that_of_torch(options, lead):
+    module = seeded(lambda: mha(**options))
+    query, none = normal(*lead, 4, 8), normal(*lead, 0, 8)
+    mask = torch.zeros((*(2 * each for each in lead), 4, 0), dtype=torch.bool)
+    for more in ({}, {"average_attn_weights": False}, {"attn_mask": mask}):
+        found = circuits.attention(module)(query, none, none, **more)
+        for one, wanted in zip(found, module(query, none, none, **more), strict=True):
+            assert one.shape == wanted.shape
+            assert torch.allclose(one, wanted, rtol=0, atol=1e-12)
 
 
 def test_large_scores_do_not_overflow():
@@ -618,6 +635,15 @@ def test_an_item_never_depends_on_its_batch(name):
         assert torch.allclose(whole[1:2], single, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", SIZES)
+def test_an_empty_batch_gives_an_empty_result(name):
+    make, given, *_ = SIZES[name]
+    circuit = make()
+    whole, none = circuit(*given), circuit(*(each[:0] for each in given))
+    for one, other in zip(*map(tensors, (whole, none)), strict=True):
+        assert other.shape == (0, *one.shape[1:])
+
+
 TWO = (PAIR, PAIR_BIAS)
 REFUSED = {
     "power 0": (lambda: circuits.power(0), "k", "from 1 to 1024"),
@@ -627,6 +653,13 @@ REFUSED = {
     "an unknown way of a dot product": (lambda: circuits.dot(4, "synapses"), "way", "'synapse'"),
     "a matrix that is not square": (lambda: circuits.quadratic(X), "matrix", "(n, n)"),
     "a matrix of NaN": (lambda: circuits.quadratic(PAIR * math.nan), "matrix", "NaN"),
+    "a parity of 0": (lambda: circuits.parity(3)(torch.zeros(3)), "x", "-1/+1"),
+    "a parity of wrong bits": (lambda: circuits.parity(3)(X), "x", "(..., 3)"),
+    "a power of an integer": (
+        lambda: circuits.power(2)(torch.tensor(2)),
+        "x",
+        "x.to(torch.float32)",
+    ),
     "no bits": (lambda: circuits.parity(0), "n", "from 1"),
     "an unknown way": (lambda: circuits.select(*TWO, "ands"), "way", "'and'"),
     "three by addition": (

@@ -298,7 +298,7 @@ CIRCUITS = {
     "dot": (lambda: circuits.dot(4), (X, X + 1), 1, ()),
     "dot by synapses": (lambda: circuits.dot(4, "synapse"), (X, X + 1), 1, ()),
     "quadratic": (lambda: circuits.quadratic(torch.diag(X[0])), (X,), 1, ()),
-    "parity": (lambda: own(lambda: circuits.parity(4)), (X,), 1, ()),
+    "parity": (lambda: own(lambda: circuits.parity(4)), (X.sign(),), 1, ()),
     "select": (lambda: circuits.select(normal(4, 2), normal(4)), (pair(2), pair(2)), 1, ()),
     "attention": (
         lambda: circuits.attention(own(lambda: nn.MultiheadAttention(8, 2, batch_first=True))),

@@ -90,7 +90,7 @@ def positive(argument: str, value: Any) -> int:
 
 
 def _which(value: Any, n: int) -> int | str:
-    if value == "any" and isinstance(value, str):
+    if isinstance(value, str) and value == "any":
         return "any"
     if isinstance(value, str):
         must, do = "'any' or the place of an input", "write 'any' or an integer"

@@ -94,8 +94,9 @@ class Attention(Circuit):
 
         Returns:
             the output, of the shape of ``query``, and the weights ``(b, q, k)``, ``(b, heads, q,
-            k)`` or those without b, or None. A query without a key gets weights of zero, and so the
-            bias of the last units.
+            k)`` or those without b, or None. A query whose keys are all left out gets weights of
+            zero, and so the bias of the last units, where torch returns NaN with
+            ``need_weights=True``.
         """
         need = checks.flag("need_weights", need_weights)
         average = checks.flag("average_attn_weights", average_attn_weights)
@@ -191,7 +192,10 @@ def attention(mha: nn.MultiheadAttention) -> Attention:
             ``add_zero_attn`` are kept. Its dropout must be zero, or off by ``mha.eval()``.
 
     Returns:
-        a module with the call and the result of ``mha``.
+        a module with the call and the result of ``mha``, except for a query whose keys are all
+        left out by masks: its weights are zero and its output is the bias of the last units, as
+        that of ``mha`` with ``need_weights=False``. With ``need_weights=True``, ``mha`` returns NaN
+        for it.
 
     Raises:
         InputError: another module, or one with dropout; when called, input that does not fit.

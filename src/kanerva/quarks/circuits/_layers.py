@@ -283,7 +283,7 @@ class Mixture(Circuit):
         Args:
             x: ``(..., n)`` in the dtype of the weights, finite.
         """
-        outputs = self.experts(x).reshape(*x.shape[:-1], -1, self.outputs)
+        outputs = self.experts(x).unflatten(-1, (self.gates.weight.shape[0], self.outputs))
         weights = normalised(self.gates(x))
         return _parts.total(_parts.gated(outputs, weights.unsqueeze(-1)).mT)
 

@@ -34,7 +34,9 @@ def scores_mask(
     if attn_mask is not None:
         full = (batch * heads, queries, keys)
         found = _added("attn_mask", attn_mask, ((queries, keys), full), rows)
-        found = found.reshape(-1, heads if found.ndim == 3 else 1, queries, keys)
+        found = found.reshape(
+            (batch, heads, queries, keys) if found.ndim == 3 else (1, 1, queries, keys)
+        )
     if padding is not None:
         want = (keys,) if single else (batch, keys)
         left_out = _added("key_padding_mask", padding, (want,), rows)

@@ -44,9 +44,9 @@ class Power(Circuit):
         """Return the k-th power of each number.
 
         Args:
-            x: any shape of one dimension or more, floating and finite.
+            x: any shape, floating and finite.
         """
-        arrays.floats("x", x)
+        arrays.floats("x", x[None] if isinstance(x, Tensor) and x.ndim == 0 else x)
         return _inputs.blame(product(x[..., None].expand(*x.shape, self.k)), x=x)
 
 
@@ -66,7 +66,7 @@ def power(k: int) -> Power:
         k: the exponent, 1 <= k <= 1024.
 
     Returns:
-        a module that takes ``(...)`` and returns ``(...)``.
+        a module that takes a floating tensor of any shape and returns one of that shape.
 
     Raises:
         InputError: k is out of range; when called, a power that overflows.
@@ -108,6 +108,7 @@ class Parity(Circuit):
         Args:
             x: ``(..., n)`` of -1/+1, in the dtype of the weights.
         """
+        arrays.bipolar("x", _inputs.like("x", x, self.unit.weight.shape[1], self.unit.weight))
         return product(self.unit(x))
 
 
@@ -127,11 +128,11 @@ def parity(n: int) -> Parity:
         n: number of bits, 1 <= n <= 1024.
 
     Returns:
-        a module that takes ``(..., n)`` float32 and returns ``(...)`` of -1/+1, +1 for an even
-        number of -1.
+        a module that takes ``(..., n)`` of -1/+1 in float32 and returns ``(...)`` of -1/+1, +1 for
+        an even number of -1.
 
     Raises:
-        InputError: n is out of range.
+        InputError: n is out of range; when called, inputs other than -1/+1.
 
     Example:
         >>> import torch

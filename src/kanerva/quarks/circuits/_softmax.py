@@ -14,6 +14,8 @@ def normalised(scores: Tensor) -> Tensor:
     The units that compute the scores have the transfer exp; one unit more sums them, with the
     transfer reciprocal, and gates each.
     """
+    if not scores.shape[-1]:  # there is no largest score
+        return scores
     # The largest score cancels; it keeps the exponentials from overflowing.
     peak = scores.detach().amax(-1, keepdim=True)
     peak = peak.masked_fill(peak.isneginf(), 0)
