@@ -635,6 +635,14 @@ def test_an_item_never_depends_on_its_batch(name):
         assert torch.allclose(whole[1:2], single, atol=1e-6)
 
 
+@pytest.mark.parametrize(("z", "row"), [((-1, -1), 0), ((-1, 1), 1), ((1, -1), 2), ((1, 1), 3)])
+def test_selectors_are_the_bits_of_a_row_with_the_highest_first(z, row):
+    bias = torch.full((4,), -1.0)
+    bias[row] = 1.0  # the one unit that is +1
+    circuit = circuits.select(torch.zeros(4, 2), bias)
+    assert circuit(torch.ones(2), torch.tensor(z, dtype=torch.float32)) == 1
+
+
 @pytest.mark.parametrize("name", SIZES)
 def test_an_empty_batch_gives_an_empty_result(name):
     make, given, *_ = SIZES[name]

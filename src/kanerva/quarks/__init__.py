@@ -1,8 +1,9 @@
-"""The quarks of attention: three gates, their algebra, what a model is made of, and their capacity.
+"""The quarks of attention: their algebra, what a model is made of, and their capacity.
 
-Baldi and Vershynin (2022) describe attention as one of three operations: a signal is added to the
-activation of a unit, multiplies the output of a unit, or multiplies one of its weights. Everything
-that is called attention is a circuit of units and these three gates.
+Baldi and Vershynin (2022) describe attention as one of three operations, the quarks: a signal is
+added to the activation of a unit, multiplies the output of a unit, or multiplies one of its
+weights. Two of them are gates, which are products; the first, multiplexing, is a sum. Everything
+that is called attention is a circuit of units and these three quarks.
 """
 
 from kanerva.quarks import capacity, circuits

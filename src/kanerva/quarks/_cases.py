@@ -16,7 +16,7 @@ __all__ = ["CASES", "Case"]
 
 Signal = Float64[Tensor, "batch 1"]
 Seen = Float64[Tensor, "batch _"]
-# What is seen behind the attended units, from random numbers; and the same from a given signal.
+# What ``Case.direct`` returns, as a function of random numbers, and with a signal given.
 Form = Callable[[Scene], Seen]
 Attended = Callable[[Scene, Signal], Seen]
 Attending = Callable[[Scene], Signal]
@@ -29,9 +29,9 @@ MECHANISMS = ("addition", "multiplication")
 class Case:
     """One way to attend: where a signal comes from, what it meets, and whether it adds or gates.
 
-    A case is dropped when it has a rewrite, which computes the same by plain units and other gates.
-    A case without one is kept: it is one of the three quarks. Both follow from what the case can
-    compute, and ``error`` compares the rewrite with the equation.
+    A case is dropped when it has a rewrite, which computes the same by plain units and other
+    quarks. A case without one is kept: it is one of the three quarks. Both follow from what the
+    case can compute, and ``error`` compares the rewrite with the equation.
 
     Args:
         source: what of the attending unit is the signal: its "activation", its "output", or one of
@@ -43,8 +43,11 @@ class Case:
             what takes the place of O and w.
         becomes: the name of the function that computes a kept case, or what a dropped case becomes.
         reason: why the case is dropped; empty where it is kept.
-        direct: the equation, from random numbers to what is seen behind the attended units.
-        rewrite: the same by plain units and other gates, or None.
+        direct: the equation, as a function of random inputs, weights and biases. It returns the
+            outputs of the attended units, gated where the signal multiplies them; where the signal
+            is added to the outputs, the activations of linear units that read the sums.
+        rewrite: a function of the same numbers that computes the same by plain units and other
+            quarks; None where the case is kept.
 
     Example:
         >>> from kanerva import quarks
@@ -81,7 +84,7 @@ class Case:
 
     @door
     def error(self, seed: int | torch.Generator = 0) -> float:
-        """Return the largest difference between the equation and its rewrite, or its gate if kept.
+        """Return the largest difference between the equation and its rewrite, or its quark if kept.
 
         Args:
             seed: of the random float64 numbers, an integer >= 0 or a CPU generator.
@@ -92,7 +95,7 @@ class Case:
 
 
 def _behind(attended: Attended, attending: Attending) -> Form:
-    """Return what is seen behind attended units with the signal of an attending one."""
+    """Return a form of attended units with the signal of an attending one."""
     return lambda scene: attended(scene, attending(scene))
 
 
@@ -161,7 +164,7 @@ DIRECT: dict[tuple[str, str], Attended] = {
 }
 
 
-# The three gates, and the dropped cases as circuits of them.
+# The three quarks, and the dropped cases as circuits of them.
 
 
 def _unit(scene: Scene) -> Tensor:

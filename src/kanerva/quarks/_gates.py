@@ -1,4 +1,4 @@
-"""The three gates: a signal that is added to an activation, gates an output, or gates weights."""
+"""The three quarks: a signal is added to an activation, or gates an output, or gates weights."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -24,8 +24,10 @@ def multiplex(
 
     .. math:: O = f(x W^\top + b + a V^\top)
 
-    The signals are further inputs of the units. Large weights onto a signal of -1/+1 force a unit
-    to one of its values, so the signal decides whether the unit has a say.
+    The signals are further inputs of the units, so this is a sum and no product. A weight onto a
+    signal of 0/1 that is larger than all other terms together forces the unit, with the transfer
+    "sign" or "step", to one of its values where the signal is 1. Where it is 0, the output depends
+    on the other inputs alone.
 
     Args:
         x: ``(..., n)`` inputs, finite.
@@ -73,7 +75,7 @@ def output_gate(
 
     .. math:: \tilde O_i = a_i O_i \quad \text{or} \quad \tilde O_i = a\, O_i
 
-    The product goes to all targets of the attended units. The two arguments have the same part:
+    The product goes to all targets of the attended units. The two arguments play the same role:
     which of them is the gate is a matter of names.
 
     Args:

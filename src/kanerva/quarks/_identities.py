@@ -1,4 +1,4 @@
-"""Identities of the three gates, each with the largest difference of its two sides."""
+"""Identities of the three quarks, each with the largest difference of its two sides."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The three gates without checks, for code that has checked its input.
+"""The three quarks without checks, for code that has checked its input.
 
 Sums of products by weights are the plain unit; all circuits are made of the functions here.
 """

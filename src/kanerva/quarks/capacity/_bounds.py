@@ -30,8 +30,8 @@ class Bounds(NamedTuple):
 def bounds(name: str, inputs: int, degree: int = 1, **options: int | str) -> Bounds:
     r"""Return a lower and an upper bound on the capacity of a unit, and its leading term.
 
-    T(n, d) is the number of threshold functions of n inputs and degree d, T(n) that of degree 1,
-    and D the number of products of at most d of the inputs, with the empty one.
+    T(n, d) is the number of threshold functions of n inputs and degree at most d, T(n) that of
+    linear ones, and D the number of products of at most d of the inputs, with the empty one.
 
     **One unit.** N points in D dimensions have at most :math:`2 \sum_{k<D} \binom{N-1}{k}`
     dichotomies (Schläfli: a further hyperplane through the origin cuts at most as many cells as the
@@ -107,7 +107,7 @@ def bounds(name: str, inputs: int, degree: int = 1, **options: int | str) -> Bou
         Baldi and Vershynin (2022), The quarks of attention, for gated units; Zuev (1989) and Kahn,
         Komlós and Szemerédi (1995) for the leading term n² of a linear unit; Baldi and Vershynin
         (2019), Polynomial threshold functions, hyperplane arrangements, and random tensors, for
-        that of degree d.
+        that of degree at most d.
     """
     request = _request.checked(name, inputs, degree, options)
     n, d = request.inputs, request.degree

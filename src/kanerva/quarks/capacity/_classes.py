@@ -48,7 +48,7 @@ def functions(
     ``threshold``  one unit without a gate
     ``and``        output gating of units of 0 and 1
     ``product``    output gating of units of -1 and 1; the same as synaptic gating of all
-                   synapses with the bias by a gate of -1 and 1
+                   synapses, including the bias, by a gate of -1 and 1
     ``multiplex``  additive activation attention: the output of one unit is an input of the other
     ``synapse``    synaptic gating of one synapse by a gate of -1 and 1: of input ``which``, from 0
                    on, or of ``"any"`` one, whose functions are united
@@ -119,9 +119,9 @@ def count(name: str, inputs: int, degree: int = 1, **options: int | str) -> int:
     Args:
         name: the unit.
         inputs: number n of inputs: up to 5, for ``shared`` and a ``layer`` of more than two hidden
-            units up to 4, for ``threshold`` up to 7, where n = 7 takes 15 seconds. With more than
-            degree 1 up to 4, for ``shared`` up to 3. Where the degree is n or, for ``threshold``,
-            ``and`` and ``product``, n - 1, up to 16.
+            units up to 4, for ``threshold`` up to 7, where n = 7 takes about 500 times as
+            long as n = 6. With more than degree 1 up to 4, for ``shared`` up to 3. Where the degree
+            is n or, for ``threshold``, ``and`` and ``product``, n - 1, up to 16.
         degree: as for ``functions``.
         **options: as for ``functions``.
 

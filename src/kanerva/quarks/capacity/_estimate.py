@@ -24,7 +24,7 @@ GROWTH = 8
 class Estimate(NamedTuple):
     """An estimate of a number of functions.
 
-    * ``count``: the estimate, without bias.
+    * ``count``: the estimate, which is unbiased.
     * ``error``: its standard error, from the differences of the runs.
     * ``bits``: the logarithm of the estimate to base 2.
     """
@@ -52,10 +52,11 @@ class Population(NamedTuple):
 def estimate(
     inputs: int, degree: int = 1, width: int = 50, runs: int = 10, seed: int = 0
 ) -> Estimate:
-    r"""Estimate the number of threshold functions of a degree without bias.
+    r"""Return an unbiased estimate of the number of threshold functions of a degree.
 
     A population of dichotomies walks along the points of the cube. At each point a dichotomy has
-    two children where both signs can be realised there, and else one; a linear program tells.
+    two children where both signs can be realised there. Else the sign at that point is forced, that
+    is, it follows from the signs before, and there is one child. A linear program finds which.
     Where there are more children than ``width``, so many of them are drawn without replacement,
     each with the same probability. With c_t children of p_t parents the estimate of a run is
 
@@ -81,7 +82,7 @@ def estimate(
 
     Returns:
         the estimate, its standard error, and the logarithm of the estimate. The logarithm of an
-        estimate without bias is on average too small.
+        unbiased estimate is on average too small.
 
     Raises:
         InputError: a number is out of range.

@@ -1,7 +1,8 @@
-"""Circuits of plain units and the three gates: products, selections, attention, recurrent cells.
+"""Circuits of plain units and the three quarks: products, selections, attention, recurrent cells.
 
 Each function returns a module whose ``size`` says how many units, gates, layers and parameters it
-has. Some have the weights and the call of a module of torch, and its results.
+has. Two of the quarks are gates, which are products; multiplexing is a sum. Some circuits have the
+weights and the call of a module of torch, and its results.
 """
 
 from kanerva.quarks.circuits._attention import attention

@@ -108,6 +108,9 @@ def select(weight: Float[Tensor, "k n"], bias: Float[Tensor, " k"], way: str = "
 
     .. math:: (x, z) \mapsto f_z(x), \quad f_i(x) = \text{sgn}(w_i \cdot x + b_i)
 
+    The selectors z are the bits of the number of the unit, from 0 on: the highest bit first, -1 for
+    0 and +1 for 1. With k = 4, z = (-1, +1) selects the unit of row 1, and (+1, -1) that of row 2.
+
     Weights above the largest activation, onto the selectors z, force every unit that is not
     selected to a constant. So a single gated pair computes any two threshold functions of n bits,
     with one bit more: gating at least adds the capacities of its units.
@@ -133,7 +136,7 @@ def select(weight: Float[Tensor, "k n"], bias: Float[Tensor, " k"], way: str = "
 
     Returns:
         a module that takes x ``(..., n)`` and z ``(..., ceil(log2 k))``, both of -1/+1, and returns
-        ``(...)``.
+        ``(...)``: z is the number of the unit, highest bit first.
 
     Raises:
         InputError: shapes or dtypes that do not fit, or an unknown way; when called, inputs other

@@ -13,8 +13,10 @@ class Size(NamedTuple):
     Attributes:
         units: number of units, each a sum with a transfer; the inputs are not counted.
         gates: number of products of two signals.
-        depth: longest path in layers of units. A gate belongs to the layer of a unit that it
-            multiplies; a gate of inputs or of gated outputs is a further layer.
+        depth: number of layers on the longest path. A unit is one layer, and one gate of its output
+            or of its synapses is in the same layer. A gate of inputs, or of what is gated already,
+            is one layer more. So ``dot`` has depth 2 by "output", gates of inputs and a unit, and
+            depth 1 by "synapse", a unit with gated synapses.
         parameters: number of trained numbers.
     """
 
@@ -25,7 +27,7 @@ class Size(NamedTuple):
 
 
 class Circuit(nn.Module):
-    """A module made of plain units and the three gates, whose size is known.
+    """A module made of plain units and the three quarks, whose size is known.
 
     Every function of this module returns one. ``size`` returns its ``Size``, for circuits over
     places or tokens at a given number of them.
