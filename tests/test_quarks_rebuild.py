@@ -103,6 +103,20 @@ def test_recurrent_layers_from_gates(kind):
     rebuilt(model, packed, within=1e-6)
 
 
+@pytest.mark.parametrize("batch", [2, 5])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_recurrent_layers_with_the_batch_first_from_gates(kind, batch):
+    model = seeded(lambda: kind(3, 4, bidirectional=True, batch_first=True))
+    x = normal(batch, 5, 3)
+    for context in CONTEXTS:
+        with context():
+            single = rebuilt(model, x, within=1e-6)
+            double = rebuilt(model.double(), x.double())
+        model = model.float()
+        assert single.depth == double.depth == 2 * 5
+        assert single.gates == 3 * batch * 5 * 4 * 2
+
+
 def attention(q, k, v, mask=None, causal=False):
     return F.scaled_dot_product_attention(
         q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=True, scale=0.3

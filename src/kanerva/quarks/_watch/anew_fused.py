@@ -226,18 +226,19 @@ def _recurrent(call: Call) -> list[Tensor] | None:
     given = call.given
     if given["mode"] != LSTM:
         return None
+    # Torch turns a batch that comes first before it calls the kernel: the steps come first here,
+    # whatever ``batch_first`` says.
     source = call.tensor("input")
-    axis = 1 if given["batch_first"] else 0
-    state, cell = (given[name].reshape(source.shape[1 - axis], -1) for name in ("hx_", "cx_"))
+    state, cell = (given[name].reshape(source.shape[1], -1) for name in ("hx_", "cx_"))
     weights = [given[f"weight{index}"] for index in range(4)]
     biases = weights[2:] if given["has_biases"] else [None, None]
     shown = []
-    steps = list(source.unbind(axis))
+    steps = list(source.unbind())
     for x in reversed(steps) if given["reverse"] else steps:
         gates = F.linear(x, weights[0], biases[0]) + F.linear(state, weights[1], biases[1])
         state, cell = lstm_step(gates, cell)
         shown.append(state)
-    output = torch.stack(shown[::-1] if given["reverse"] else shown, axis)
+    output = torch.stack(shown[::-1] if given["reverse"] else shown)
     shape = call.results[1].shape
     return [output, state.reshape(shape), cell.reshape(shape)]
 

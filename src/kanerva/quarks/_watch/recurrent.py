@@ -38,8 +38,8 @@ def layer(call: Call) -> Effect:
     source, hidden = call.tensor("input"), given["hidden_size"]
     states = source.shape[0] * source.shape[1]
     found = _steps(given["mode"], states, hidden, source.shape[2], hidden)
-    steps = source.shape[1 if given["batch_first"] else 0]
-    found.deeper = 2 * steps if GATES[given["mode"]] else 0
+    # The steps come first, whatever ``batch_first`` says: torch turns the batch before the kernel.
+    found.deeper = 2 * source.shape[0] if GATES[given["mode"]] else 0
     return found
 
 
