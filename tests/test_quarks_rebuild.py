@@ -154,6 +154,7 @@ SMALL = {
     "mix": (torch.lerp, (X, Y, Z)),
     "mix by a difference": (lambda x, y, z: y + z * (x - y), (X, Y, Z)),
     "GLU": (F.glu, (X,)),
+    "slope": (F.prelu, (X, Y[0])),
     "softmax of rows without numbers": (lambda x: (x - torch.inf).softmax(-1), (X,)),
     "normalisations": (lambda x, y: F.group_norm(x, 2) + F.rms_norm(y, (4,)), (X, Y)),
     "normalisation of a batch": (lambda x: F.instance_norm(x[None]), (X,)),

@@ -223,6 +223,49 @@ def test_small_functions_have_the_gates_that_they_write(name):
     assert tally.unread == {}
 
 
+PLACES = torch.tensor([[0, 1, 0, 1], [0, 0, 1, 1], [0, 1, 1, 0]])
+PUT = {
+    # Twelve values at 7 places, the first at each of which meets a constant.
+    "scattered": (lambda x: torch.ones(2, 4).scatter_reduce(0, PLACES, x, "prod"), (X,), 5),
+    "by rows": (
+        lambda x: torch.ones(2, 4).index_reduce(0, PLACES[0, :3], x, "prod"),
+        (X,),
+        4,
+    ),
+    "on a signal": (lambda x, y: y[:2].scatter(0, PLACES, x, reduce="multiply"), (X, Y), 12),
+    "of a larger source": (
+        lambda x, y: y[:2].scatter(0, PLACES[:1], x, reduce="multiply"),
+        (X, Y),
+        4,
+    ),
+    "without the signal there": (
+        lambda x, y: y[:2].scatter_reduce(0, PLACES, x, "prod", include_self=False),
+        (X, Y),
+        5,
+    ),
+    "of constants": (lambda x: x[:2].scatter(0, PLACES, 2.0, reduce="multiply"), (X,), 0),
+}
+
+
+@pytest.mark.parametrize("name", PUT)
+@pytest.mark.filterwarnings("ignore:index_reduce:UserWarning")
+@pytest.mark.filterwarnings("ignore:The reduce argument:UserWarning")
+def test_values_that_are_multiplied_into_places_are_gates(name):
+    function, given, expected = PUT[name]
+    tally = watched(Of(function), *given)
+    assert (tally.output, tally.depth, tally.unread) == (expected, int(expected > 0), {})
+
+
+def test_a_place_chosen_among_values_is_selected():
+    tally = watched(Of(lambda x: torch.zeros(2, 4).scatter_reduce(0, PLACES, x, "amax")), X)
+    assert counts(tally) == {"selected": 12}
+
+
+def test_a_slope_that_is_a_signal_gates():
+    assert counts(watched(Of(F.prelu), X, Y[0])) == {"output": 12, "depth": 1}
+    assert counts(watched(seeded(nn.PReLU), X)) == {}
+
+
 LAYERS = {
     "linear": (lambda: nn.Linear(4, 5), {"linear": 60}),
     "convolution": (lambda: nn.Conv1d(3, 2, 3, padding=1), {"linear": 72}),

@@ -195,6 +195,12 @@ def _glu(call: Call) -> list[Tensor]:
     return [gate(kept, opened.sigmoid())]
 
 
+@anew("_prelu_kernel", "prelu")
+def _slope(call: Call) -> list[Tensor]:
+    x, slope = call.tensor("self"), call.tensor("weight")
+    return [torch.where(x > 0, x, gate(slope, x))]
+
+
 @anew("outer", "ger", "addr")
 def _outer(call: Call) -> list[Tensor]:
     given = call.given

@@ -204,8 +204,12 @@ def glu(call: Call) -> Effect:
 
 @rule("prelu", "_prelu_kernel", "rrelu_with_noise")
 def prelu(call: Call) -> Effect:
-    """Read a transfer function with a trained slope."""
-    return transfer(call) or _unknown(call)
+    """Read a transfer function with a slope, which is a factor where it is a signal."""
+    same = transfer(call)
+    gated = "weight" in call.known and "self" in call.known
+    if same is not None:
+        return replace(same, tied=call.entries if gated else 0)
+    return Effect(output=call.entries, deeper=1) if gated else _unknown(call)
 
 
 def _unknown(call: Call) -> Effect:

@@ -184,23 +184,44 @@ def bag(call: Call) -> Effect:
 @rule("index_fill", "masked_scatter", "put", "_index_put_impl", "index_reduce", "_unsafe_index_put")
 @rule("_unsafe_masked_index_put_accumulate")
 def placed(call: Call) -> Effect:
-    """Read values put at places by an index: chosen where the index is a signal."""
-    valued = [name for name in ("src", "source", "values", "value") if name in call.given]
-    value = call.given[valued[0]] if valued else None
+    """Read values put at places by an index: chosen where the index is a signal.
+
+    Values are added to or multiplied by what is at their place, one after the other. The first of
+    them meets no signal where a constant is there.
+    """
+    valued = next((name for name in ("src", "source", "values", "value") if name in call.given), "")
+    value, index, how = call.given.get(valued), call.given.get("index"), call.given.get("reduce")
     count = size(value) if isinstance(value, Tensor) else 0
-    if isinstance(value, Tensor) and count == 1:
-        index = call.given.get("index")
-        count = size(index) if isinstance(index, Tensor) else 1
+    if isinstance(index, Tensor) and (count == 1 or call.name.startswith("scatter")):
+        count = size(index)
     indexed = bool(call.lists) or any(name in call.known for name in ("index", "mask"))
     adds = "add" in call.name or bool(call.given.get("accumulate", False))
-    adds = adds or call.given.get("reduce") in ("add", "sum")
-    both = "self" in call.known and bool(valued) and valued[0] in call.known
-    known = [call.known[name] for name in ("self", *valued) if name in call.known]
-    weighs = bool(known) and all(one.weighs for one in known)
+    adds = adds or how in ("add", "sum", "mean")
+    both = "self" in call.known and valued in call.known
+    known = [call.known[name] for name in ("self", valued) if name in call.known]
+    factors = 0
+    if how in ("prod", "multiply") and (valued in call.known or indexed):
+        met = "self" in call.known and call.given.get("include_self", True)
+        factors = count if met else count - _places(call, count)
     return Effect(
-        selected=count if indexed else 0,
+        output=factors,
+        selected=count if indexed or how in ("amax", "amin") else 0,
         additive=count if adds and both else 0,
-        results=Signal(call.fresh(), weighs=weighs),
+        deeper=1 if factors else 0,
+        results=Signal(call.fresh(), weighs=bool(known) and all(one.weighs for one in known)),
+    )
+
+
+def _places(call: Call, count: int) -> int:
+    """Return at how many places values are put; none is known of an index without numbers."""
+    index = call.tensor("index")
+    if index.is_meta or type(index) is not Tensor:
+        return 0
+    if call.name == "index_reduce":
+        return len(set(index.flatten().tolist())) * count // max(1, index.numel())
+    dim = call.given["dim"]
+    return sum(
+        len(set(row)) for row in index.movedim(dim, -1).reshape(-1, index.shape[dim]).tolist()
     )
 
 
