@@ -638,6 +638,26 @@ def test_two_watchers_are_both_right():
     assert clean(two)
 
 
+def test_what_a_rebuilt_model_computes_is_not_counted_by_others():
+    layer, x = seeded(lambda: nn.LayerNorm(4)), normal(2, 4)
+    alone = counts(watched(layer, x))
+    assert alone == {"output": 8, "depth": 1}
+    orders = [(quarks.watch, quarks.rebuild), (quarks.rebuild, quarks.watch)]
+    for first, second in [*orders, (quarks.rebuild, quarks.rebuild)]:
+        with first(layer) as one, second(layer) as two:
+            layer(x)
+        assert counts(one) == counts(two) == alone
+        assert one.unread == two.unread == {}
+    model = Of(lambda x, y: x.clone().mul_(y) * layer(x) * x)
+    model.layer = layer
+    expected = counts(watched(model, x, x + 1))
+    with quarks.watch(model) as one, quarks.rebuild(model) as two, quarks.rebuild(layer) as three:
+        model(x, x + 1)
+        model(x, x + 1)
+    assert one.output == two.output == 2 * expected["output"] == 2 * 32
+    assert three.output == 2 * 8
+
+
 @pytest.mark.parametrize("way", [quarks.watch, quarks.rebuild])
 def test_an_exception_leaves_everything_as_it_was(way):
     class Failing(nn.Module):
@@ -739,6 +759,28 @@ def test_what_cannot_be_watched_is_refused(way):
     with pytest.raises(kanerva.InputError, match="never called"), way(linear):
         linear.forward(X)
     assert clean(linear)
+
+
+@pytest.mark.parametrize("way", [quarks.watch, quarks.rebuild])
+def test_a_model_that_computes_after_its_call_is_refused(way):
+    def later(x):
+        yield x * x.sin()
+
+    async def awaited(x):
+        return x * x.sin()
+
+    for function in (later, lambda x: map(torch.sin, x), awaited):
+        model = Of(function)
+        with (
+            pytest.raises(kanerva.InputError, match="model must be computing in its call"),
+            way(model),
+        ):
+            model(X)
+        assert clean(model)
+    inner = Of(later)
+    whole = Of(lambda x: sum(inner(x)))  # what a part computes later is computed in the call
+    whole.inner = inner
+    assert counts(watched(whole, X)) == TIED
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -1,9 +1,10 @@
 """The mode that sees every operation of torch while the model runs, and reads it by its rule."""
 
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,8 @@ LEARNS = frozenset(("native_batch_norm", "_native_batch_norm_legit", "cudnn_batc
 # Operations by which a recurrent module makes its first state.
 STARTS = frozenset(("zeros",))
 Recompute = Callable[[Call], list[Tensor] | None]
+# Whether a thread computes operations anew: these belong to no model that others observe.
+ANEW = threading.local()
 
 
 class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -58,7 +61,7 @@ class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Run one operation, and read it."""
         kwargs = kwargs or {}
-        if not self.inside:
+        if not self.inside or getattr(ANEW, "on", False):
             return func(*args, **kwargs)
         if any(is_traceable_wrapper_subclass_type(kind) for kind in types):
             return NotImplemented  # the class takes it apart into operations that come here again
@@ -107,13 +110,12 @@ class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Compute the results of an operation anew from the arguments as they were."""
         assert self.recompute is not None
         call.given = before
-        found = self.recompute(call)
+        with _unobserved(), torch.no_grad():
+            found = self.recompute(call)
+            for tensor, value in zip(call.results, found or (), strict=False):
+                tensor.copy_(value)
         if found is None:
             self._unread(how.label)
-            return
-        with torch.no_grad():
-            for tensor, value in zip(call.results, found, strict=False):
-                tensor.copy_(value)
 
     def _mark(self, call: Call, effect: Effect, written: list[Tensor]) -> None:
         """Keep what is known of the results."""
@@ -138,9 +140,10 @@ class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.recompute is None or not call.signal:
             return None
         given = dict(call.given)
-        for name in how.written:
-            if isinstance(given.get(name), Tensor):
-                given[name] = given[name].clone()
+        with _unobserved():
+            for name in how.written:
+                if isinstance(given.get(name), Tensor):
+                    given[name] = given[name].clone()
         return given
 
     def _check(self, how: Plan, given: dict[str, Any]) -> None:
@@ -176,6 +179,16 @@ class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _unread(self, label: str) -> None:
         for tally in self.counted:
             tally.unread[label] = Counter(tally.unread)[label] + 1
+
+
+@contextmanager
+def _unobserved() -> Iterator[None]:
+    """Run operations that belong to no model: other observers leave them out."""
+    before, ANEW.on = getattr(ANEW, "on", False), True
+    try:
+        yield
+    finally:
+        ANEW.on = before
 
 
 def shield() -> None:

@@ -6,7 +6,7 @@ all modules share do not.
 
 import dataclasses
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from kanerva._core.errors import refuse
 from kanerva.quarks._watch.mode import Observer, shield
 from kanerva.quarks._watch.tally import Tally
 
@@ -70,6 +71,12 @@ def followed(observer: Observer, tallies: dict[int, Tally], named: list[Tensor])
         last = max((at for at, one in enumerate(inside) if one is module), default=None)
         if last is not None:
             _step(observer, inside[:last], tallies)
+        if last == 0 and isinstance(output, Iterator | AsyncIterator | Coroutine):
+            if isinstance(output, Coroutine):
+                output.close()  # Python warns of one that was never awaited
+            got = f"a model whose call returns a {type(output).__name__} before it computes"
+            must, do = "computing in its call", "watch a module whose forward returns its outputs"
+            refuse("model", got=got, must=must, do=do)
 
     before = register_module_forward_pre_hook(enter)
     # A shared hook gets the keywords of a call only if the module lists it so.
