@@ -115,7 +115,7 @@ SMALL = {
     "every pair": (lambda x: x[0, :, None] * x[0, None], (X,), {"output": 16, "depth": 1}),
     "rectifier": (lambda x: x * (x > 0), (X,), TIED),
     "rectifier, chosen": (lambda x: torch.where(x > 0, x, 0.0), (X,), {}),
-    "GELU written out": (written_gelu, (X,), TIED),
+    "GELU written out": (written_gelu, (X,), {"tied": 36}),
     "GELU": (F.gelu, (X,), {}),
     "SiLU written out": (lambda x: x * x.sigmoid(), (X,), TIED),
     "halves of one layer": (halves, (X,), {"output": 6, "depth": 1}),
@@ -138,8 +138,8 @@ SMALL = {
     "log softmax": (lambda x: x.log_softmax(-1), (X,), {}),
     "LayerNorm": (lambda x: F.layer_norm(x, (4,)), (X,), GATE),
     "LayerNorm written out": (layer_norm, (X,), GATE),
-    "RMSNorm": (lambda x: F.rms_norm(x, (4,)), (X,), GATE),
-    "RMSNorm written out": (root_norm, (X,), GATE),
+    "RMSNorm": (lambda x: F.rms_norm(x, (4,)), (X,), GATE | TIED),
+    "RMSNorm written out": (root_norm, (X,), GATE | TIED),
     "GroupNorm": (lambda x: F.group_norm(x, 2), (X,), GATE),
     "InstanceNorm": (lambda x: F.instance_norm(x[None]), (X,), GATE),
     "unit length": (F.normalize, (X,), GATE),
@@ -254,6 +254,88 @@ def test_values_that_are_multiplied_into_places_are_gates(name):
     function, given, expected = PUT[name]
     tally = watched(Of(function), *given)
     assert (tally.output, tally.depth, tally.unread) == (expected, int(expected > 0), {})
+
+
+POWERS = {
+    "square": (lambda x: x.square(), 1),
+    "second power": (lambda x: x**2, 1),
+    "second power in place": (lambda x: x.clone().pow_(2.0), 1),
+    "fifth power": (lambda x: x**5, 4),
+    "power of wider numbers": (lambda x: torch.float_power(x, 3), 2),
+    "product": (lambda x: x * x, 1),
+    "root": (lambda x: x.abs().sqrt() + x.abs() ** 0.5, 0),
+    "broken power": (lambda x: x.abs() ** 2.5, 0),
+    "first power": (lambda x: x**1, 0),
+    "inverse": (lambda x: x**-2, 0),
+    "of a base": (lambda x: 2**x, 0),
+    "infinite power": (lambda x: x.abs() ** float("inf"), 0),
+}
+
+
+@pytest.mark.parametrize("name", POWERS)
+def test_a_power_by_a_whole_constant_counts_as_products(name):
+    function, products = POWERS[name]
+    tally = watched(Of(function), X)
+    assert counts(tally) == ({"tied": products * 12} if products else {})
+    assert tally.unread == {}
+
+
+def loss(name, *, mine=False, **more):
+    """Return a loss of two signals, or of a signal and its own target."""
+    function = getattr(F, name)
+    return lambda x, y: function(x, x if mine else y, **more)
+
+
+PARTS = (normal(3, 4, seed=6).sigmoid(), normal(3, 4, seed=7).sigmoid())
+LOSSES = {
+    "mse_loss": {"additive": 12},
+    "smooth_l1_loss": {"additive": 12},
+    "huber_loss": {"additive": 12},
+    "soft_margin_loss": {"output": 12, "depth": 1},
+    "binary_cross_entropy": {"output": 24, "additive": 12, "depth": 1},
+    "binary_cross_entropy_with_logits": {"output": 12, "additive": 12, "depth": 1},
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_losses_count_every_entry(name, reduction):
+    expected = LOSSES[name]
+    tally = watched(Of(loss(name, reduction=reduction)), *PARTS)
+    assert (counts(tally), tally.unread) == (expected, {})
+    own = watched(Of(loss(name, reduction=reduction, mine=True)), *PARTS)
+    assert counts(own) == ({"tied": expected["output"]} if "output" in expected else {})
+    x = PARTS[0]
+    model = Of(lambda x, y: getattr(F, name)(x, y, reduction=reduction) * x, y=PARTS[1])
+    expected = {"tied": 12} if reduction == "none" else GATE
+    assert counts(watched(model, x)) == expected  # a target that is no signal
+
+
+def test_a_fused_normalisation_by_squares_counts_as_one_in_many():
+    fused = Of(lambda x: torch.ops.aten._fused_rms_norm(x, (4,), None, 1e-6)[0])
+    for device in ("cpu", "meta"):
+        with quarks.watch(fused) as tally:
+            fused(X.to(device))
+        assert counts(tally) == GATE | TIED
+
+
+def test_weights_of_losses_gate():
+    def weighed(x, y, w):
+        return F.binary_cross_entropy(x, y, w)
+
+    expected = {"output": 36, "additive": 12, "depth": 2}
+    assert counts(watched(Of(weighed), *PARTS, Y)) == expected
+    assert counts(watched(Of(torch.dist), X, Y)) == {"additive": 12}
+    assert counts(watched(Of(F.mse_loss), X, X)) == {}
+    positive = Of(loss("binary_cross_entropy_with_logits", pos_weight=torch.ones(4)))
+    assert counts(watched(positive, *PARTS)) == {"output": 24, "additive": 12, "depth": 1}
+
+
+@pytest.mark.parametrize("function", [F.hardswish, F.logsigmoid, F.gelu, F.mish, F.softsign])
+def test_transfer_functions_stay_functions_of_one_number(function):
+    tally = watched(Of(lambda x: function(x) * x), X)
+    divided = 12 if function is F.softsign else 0  # x / (1 + |x|)
+    assert (counts(tally), tally.unread) == ({"tied": 12 + divided}, {})
 
 
 def test_a_place_chosen_among_values_is_selected():

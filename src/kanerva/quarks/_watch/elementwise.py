@@ -109,21 +109,31 @@ def reciprocal(call: Call) -> Effect:
 @rule("pow", "float_power", "xlogy", "atan2", "ldexp", "polar", "copysign")
 @rule("logical_or", "logical_xor", "bitwise_or", "bitwise_xor")
 def power(call: Call) -> Effect:
-    """Read a function of two signals with a product inside, as exp(b log a), or a + b - a b."""
-    same = transfer(call)
+    """Read a function of two signals with a product inside, as exp(b log a), or a + b - a b.
+
+    A power of one number by a whole constant of 2 or more counts as products of it, one less than
+    factors, in whichever way it is computed. Roots and other powers multiply nothing.
+    """
+    same, exponent = transfer(call), call.given.get("exponent")
+    if same is not None and isinstance(exponent, int | float) and _whole(exponent):
+        return replace(same, tied=(int(exponent) - 1) * call.entries)
     if same is not None:
         return same
     return Effect(output=call.entries, deeper=1)
 
 
-@rule("add", "sub", "subtract", "rsub", "logaddexp", "logaddexp2", "hypot", "mse_loss")
-@rule("eq", "ne", "lt", "le", "gt", "ge", "less", "greater", "isclose", "smooth_l1_loss")
+def _whole(exponent: float) -> bool:
+    return exponent >= 2 and float(exponent).is_integer()
+
+
+@rule("add", "sub", "subtract", "rsub", "logaddexp", "logaddexp2", "hypot")
+@rule("eq", "ne", "lt", "le", "gt", "ge", "less", "greater", "isclose")
 def addition(call: Call) -> Effect:
     """Read a sum or a difference, or a function of one."""
     same = transfer(call)
     if same is not None:
         return same
-    first, second = call.known["self"], call.known.get("other") or call.known["target"]
+    first, second = call.known["self"], call.known["other"]
     result = Signal(call.fresh())
     if first.reduced == second.root or second.reduced == first.root:
         # Numbers less their own mean or maximum: no other signal comes in.
@@ -210,6 +220,16 @@ def prelu(call: Call) -> Effect:
     if same is not None:
         return replace(same, tied=call.entries if gated else 0)
     return Effect(output=call.entries, deeper=1) if gated else _unknown(call)
+
+
+@rule("hardswish", "log_sigmoid_forward")
+def scalar(call: Call) -> Effect | None:
+    """Read a transfer function that torch does not mark as one; a second result is a buffer."""
+    same = transfer(call)
+    if same is None or not isinstance(same.results, Signal):
+        return None
+    rest = [Signal(call.fresh(at)) for at in range(1, len(call.results))]
+    return replace(same, results=[same.results, *rest])
 
 
 def _unknown(call: Call) -> Effect:

@@ -1,5 +1,7 @@
 """Rules of normalisations: one output gate an entry, by one over a sum or a deviation."""
 
+from dataclasses import replace
+
 from kanerva.quarks._watch.calls import Call, Effect, rule
 from kanerva.quarks._watch.elementwise import transfer
 from kanerva.quarks._watch.signals import Signal
@@ -20,8 +22,10 @@ def softmax(call: Call) -> Effect:
 @rule("native_layer_norm", "layer_norm", "native_group_norm", "group_norm")
 @rule("_fused_rms_norm", "rms_norm", "instance_norm")
 def layer(call: Call) -> Effect:
-    """Read a normalisation by deviations of the numbers themselves."""
-    return _scaled(call, "input" in call.known)
+    """Read a normalisation by deviations, or by squares, which are products of the same number."""
+    gated = "input" in call.known
+    squares = call.entries if gated and "rms" in call.name else 0
+    return replace(_scaled(call, gated), tied=squares)
 
 
 @rule("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training")

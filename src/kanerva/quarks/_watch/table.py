@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kanerva.quarks._watch import attend, contract, normalise, recurrent
+from kanerva.quarks._watch import attend, contract, losses, normalise, recurrent
 from kanerva.quarks._watch.calls import RULES, Call, Effect, Rule
 from kanerva.quarks._watch.elementwise import transfer
 from kanerva.quarks._watch.move import move
@@ -17,7 +17,7 @@ from kanerva.quarks._watch.move import move
 __all__ = ["Plan", "as_outside", "plan", "taken_apart"]
 
 # The modules that enter their rules into the table.
-READERS = (attend, contract, normalise, recurrent)
+READERS = (attend, contract, losses, normalise, recurrent)
 # The names of devices in the keys of torch's dispatcher.
 KINDS = {"cpu": "CPU", "cuda": "CUDA", "mps": "MPS", "xpu": "XPU", "meta": "Meta"}
 # Names of torch's primitive operations where they differ from the ordinary ones.
