@@ -59,6 +59,19 @@ class Tally:
         """The products of two signals, output and synaptic gates together."""
         return self.output + self.synaptic
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tally):
+            return NotImplemented
+        parts = [{**one.modules, "": one} for one in (self, other)]
+        values = [{name: tally._values() for name, tally in one.items()} for one in parts]
+        return values[0] == values[1]
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _values(self) -> tuple[object, ...]:
+        numbers = (getattr(self, name) for name in (*COUNTS, "depth", "parameters"))
+        return (*numbers, self.unread)
+
     def __repr__(self) -> str:
         counts = {name: getattr(self, name) for name in (*COUNTS, "depth", "parameters")}
         parts = [f"{name}={value:,}" for name, value in counts.items() if value]
