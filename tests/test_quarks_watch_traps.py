@@ -256,6 +256,59 @@ def test_values_that_are_multiplied_into_places_are_gates(name):
     assert (tally.output, tally.depth, tally.unread) == (expected, int(expected > 0), {})
 
 
+def deep(x):
+    """Put three gates on the path to a tensor."""
+    return x.cumprod(-1).cumprod(0).cumprod(-1)
+
+
+W = normal(4, 4, seed=8)
+SUMMANDS = {
+    "addmm": lambda s, x, y: torch.addmm(s, x, y),
+    "addmv": lambda s, x, y: torch.addmv(s[:, 0], x, y[0]),
+    "baddbmm": lambda s, x, y: torch.baddbmm(s[None], x[None], y[None]),
+    "addbmm": lambda s, x, y: torch.addbmm(s, x[None], y[None]),
+    "addr": lambda s, x, y: torch.addr(s, x[0], y[0]),
+    "addcmul": lambda s, x, y: torch.addcmul(s, x, y),
+    "addcdiv": lambda s, x, y: torch.addcdiv(s, x, y),
+    "linear": lambda s, x, y: F.linear(x, y, s[0]),
+    "convolution": lambda s, x, y: F.conv1d(x[None], y[..., None], s[0]),
+    "layer norm": lambda s, x, y: F.layer_norm(x, (4,), None, s[0]),
+}
+
+
+@pytest.mark.parametrize("name", SUMMANDS)
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_what_is_added_passes_no_gate(name, context):
+    function = SUMMANDS[name]
+    with context():
+        assert watched(Of(lambda s, x, y: function(deep(s), x, y)), W, W + 1, W + 2).depth == 3
+        assert watched(Of(lambda s, x, y: function(s, deep(x), y)), W, W + 1, W + 2).depth == 4
+        assert watched(Of(function), W, W + 1, W + 2).depth == 1
+
+
+BIASED = {
+    "addmm": ((W, W + 1, W + 2), 64),
+    "addmv": ((W[0], W + 1, W[1] + 2), 16),
+    "baddbmm": ((W[None], W[None] + 1, W[None] + 2), 64),
+    "addbmm": ((W, W[None] + 1, W[None] + 2), 64),
+    "addr": ((W, W[0] + 1, W[1] + 2), 16),
+}
+
+
+@pytest.mark.parametrize("name", BIASED)
+def test_a_bias_times_zero_is_no_signal(name):
+    (bias, x, y), products = BIASED[name]
+    model = Of(lambda s, x, y: getattr(torch, name)(s, x, y, beta=0))
+    tally = watched(model, bias, x, y)
+    assert (tally.additive, tally.depth, tally.output) == (0, 1, products)
+    with quarks.rebuild(model) as rebuilt:
+        found = model(torch.full_like(bias, torch.nan), x, y)  # which torch does not read
+    torch.testing.assert_close(found, model(bias, x, y))
+    assert rebuilt == tally
+    alone = Of(lambda s, x, y: getattr(torch, name)(s, x, y, beta=0) * s, x=x, y=y)
+    assert counts(watched(alone, bias)) == {}
+
+
 POWERS = {
     "square": (lambda x: x.square(), 1),
     "second power": (lambda x: x**2, 1),

@@ -140,8 +140,13 @@ def _affine(call: Call) -> list[Tensor]:
         found = product(call, first, second)
     if call.name == "addbmm":
         found = found.sum(0)
-    given = call.given
-    return [given.get("beta", 1) * given["self"] + given.get("alpha", 1) * found]
+    return [_biased(call, found)]
+
+
+def _biased(call: Call, found: Tensor) -> Tensor:
+    """Add a bias to products, unless it is multiplied by zero: then torch does not read it."""
+    alpha, beta = call.given.get("alpha", 1), call.given.get("beta", 1)
+    return alpha * found if beta == 0 else beta * call.tensor("self") + alpha * found
 
 
 @anew("mul", "multiply", "logical_and", "bitwise_and")
@@ -207,7 +212,7 @@ def _outer(call: Call) -> list[Tensor]:
     if call.name != "addr":
         return [gate(given["self"][:, None], given["vec2"])]
     found = gate(given["vec1"][:, None], given["vec2"])
-    return [given.get("beta", 1) * given["self"] + given.get("alpha", 1) * found]
+    return [_biased(call, found)]
 
 
 @anew("linalg_cross", "cross")

@@ -24,6 +24,7 @@ class Effect:
         tied: products of functions of the same number.
         selected: values that a signal chose.
         deeper: the number of gates in a row that it puts on a path.
+        added: the arguments that are added after these gates, such as a bias.
         results: what the results are, one for each; one for all; None for new numbers.
         constant: whether the results depend on no input.
     """
@@ -36,6 +37,7 @@ class Effect:
     tied: int = 0
     selected: int = 0
     deeper: int = 0
+    added: tuple[str, ...] = ()
     results: Signal | Sequence[Signal] | None = None
     constant: bool = False
 
@@ -80,10 +82,13 @@ class Call:
         listed = [one for group in self.lists.values() for one in group if one is not None]
         return [*self.known.values(), *listed]
 
-    @property
-    def depth(self) -> int:
-        """Return the largest depth among the arguments."""
-        return max((one.depth for one in self.all), default=0)
+    def depth(self, effect: Effect) -> int:
+        """Return the depth of the results: what is only added passes no gate."""
+        listed = [one.depth for group in self.lists.values() for one in group if one is not None]
+        added = [one.depth for name, one in self.known.items() if name in effect.added]
+        gated = [one.depth for name, one in self.known.items() if name not in effect.added]
+        through = max((*gated, *listed), default=0) + effect.deeper
+        return max((through, *added))
 
     @property
     def entries(self) -> int:

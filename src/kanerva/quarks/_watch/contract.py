@@ -12,7 +12,11 @@ __all__ = ["contraction"]
 
 
 def contraction(
-    first: Signal | None, second: Signal | None, products: int, bias: int = 0
+    first: Signal | None,
+    second: Signal | None,
+    products: int,
+    bias: int = 0,
+    added: tuple[str, ...] = (),
 ) -> Effect:
     """Count the products of two factors: gates if both are signals, and linear otherwise.
 
@@ -21,12 +25,13 @@ def contraction(
         second: the same of the other.
         products: how many products are summed in all.
         bias: how many entries of a signal are added.
+        added: the name of the argument that is added.
     """
     if first is None and second is None:
         return Effect()
     if first is None or second is None:
-        return Effect(linear=products, additive=bias)
-    effect = Effect(contracted=products, additive=bias, deeper=1)
+        return Effect(linear=products, additive=bias, added=added)
+    effect = Effect(contracted=products, additive=bias, deeper=1, added=added)
     if first.weighs or second.weighs:
         effect.synaptic = products
     else:
@@ -36,14 +41,23 @@ def contraction(
 
 def _pair(call: Call, first: str, second: str, bias: str | None = None) -> Effect:
     """Read a product of two matrices, whose entries sum over the last axis of the first."""
+    if bias is not None and not _biased(call):
+        return Effect(constant=True)
     matrix = call.tensor(first)
     if matrix.layout == torch.strided:
         count = call.entries * matrix.shape[-1]
     else:  # of a sparse matrix, what is stored
         count = matrix._nnz() * call.tensor(second).shape[-1]
     added = call.entries if bias is not None and bias in call.known else 0
-    known = call.known
-    return contraction(known.get(first), known.get(second), count, added)
+    known, names = call.known, () if bias is None else (bias,)
+    return contraction(known.get(first), known.get(second), count, added, names)
+
+
+def _biased(call: Call) -> bool:
+    """Leave a bias that is multiplied by zero out; return whether there is a signal then."""
+    if call.given.get("beta", 1) == 0:
+        call.known.pop("self", None)
+    return call.signal
 
 
 @rule("mm", "bmm", "matmul", "_int_mm", "_weight_int8pack_mm", "_scaled_mm")
@@ -100,12 +114,15 @@ def summed(call: Call) -> Effect:
 def outer(call: Call) -> Effect:
     """Read the product of every entry of one vector with every entry of another."""
     names = ("vec1", "vec2") if call.name == "addr" else ("self", "vec2")
+    if call.name == "addr" and not _biased(call):
+        return Effect(constant=True)
     known = [name for name in names if name in call.known]
     gated = len(known) == 2
     return Effect(
         output=call.entries if gated else 0,
         additive=call.entries if call.name == "addr" and "self" in call.known else 0,
         deeper=1 if gated else 0,
+        added=("self",) if call.name == "addr" else (),
     )
 
 
@@ -116,7 +133,7 @@ def linear(call: Call) -> Effect:
     inner = call.tensor("weight").shape[-1]
     bias = call.entries if "bias" in call.known else 0
     known = call.known
-    return contraction(known.get(name), known.get("weight"), call.entries * inner, bias)
+    return contraction(known.get(name), known.get("weight"), call.entries * inner, bias, ("bias",))
 
 
 @rule("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution")
@@ -131,7 +148,8 @@ def convolution(call: Call) -> Effect:
     entries = size(call.tensor(name)) if turned else call.entries
     products = entries * math.prod(weight.shape[1:])
     bias = call.entries if "bias" in call.known else 0
-    return contraction(call.known.get(name), call.known.get("weight"), products, bias)
+    known = call.known
+    return contraction(known.get(name), known.get("weight"), products, bias, ("bias",))
 
 
 @rule("_grouped_mm", "_scaled_grouped_mm")

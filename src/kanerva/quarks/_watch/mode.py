@@ -103,7 +103,7 @@ class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if effect is None:
             self._unread(how.label)
             effect = Effect()
-        self._count(effect, call.depth + effect.deeper)
+        self._count(effect, call.depth(effect))
         return effect
 
     def _again(self, call: Call, how: Plan, before: dict[str, Any]) -> None:
@@ -119,7 +119,7 @@ class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _mark(self, call: Call, effect: Effect, written: list[Tensor]) -> None:
         """Keep what is known of the results."""
-        depth = call.depth + effect.deeper
+        depth = call.depth(effect)
         for index, tensor in enumerate(call.results):
             found = effect.results
             if isinstance(found, list | tuple):
