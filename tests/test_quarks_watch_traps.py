@@ -682,6 +682,7 @@ def test_a_module_that_calls_itself_counts_once_and_calls_add_up():
         model(X)
         model(X)
     assert tally.linear == tally.modules["0"].linear == 2 * 2 * 48
+    assert tally.modules["2"] is tally.modules["0"]
 
 
 def test_a_state_that_is_kept_stays_a_signal():
@@ -884,7 +885,7 @@ def test_what_cannot_be_watched_is_refused(way):
         with pytest.raises(kanerva.InputError, match=f"^{way.__name__}: .*{word}"), way(model):
             pass
     for signals, word in (
-        ("weight", "names of parameters"),
+        ("weight", r'; give \["weight"\]'),
         (("wieght",), "write 'weight'"),
         ((3,), "names of parameters"),
         (None, "names of parameters"),
@@ -923,6 +924,17 @@ def test_scripted_models_are_refused():
     model = nn.Sequential(torch.jit.script(Scripted()))
     with pytest.raises(kanerva.InputError, match="a ScriptModule in '0'"), quarks.watch(model):
         pass
+
+
+def test_tallies_with_equal_counts_are_equal():
+    assert quarks.Tally() == quarks.Tally() != quarks.Tally(output=1)
+    assert quarks.Tally(unread={"aten.x": 1}) != quarks.Tally()
+    assert quarks.Tally() != 0
+    model = seeded(lambda: nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)))
+    tally = watched(model, X)
+    assert tally == watched(model, Y)
+    assert tally != watched(model, X[:2])
+    assert tally != tally.modules["1"] == watched(model[1], X)
 
 
 def test_a_tally_shows_what_is_not_zero():

@@ -27,7 +27,8 @@ class Tally:
         depth: the largest number of gates on a path from an input; all numbers of one tensor have
             the depth of the deepest. In ``modules`` it counts from the inputs of the whole model.
         parameters: the number of trained numbers.
-        modules: the same for each module by its name, with all modules in it; "" is the whole.
+        modules: the same for each module by its name, with all modules in it; "" is the whole. A
+            module with several names has one tally under all of them.
         unread: the operations that could not be read, and how often each was met.
 
     Example:

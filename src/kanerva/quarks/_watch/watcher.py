@@ -173,13 +173,15 @@ def _differs(module: nn.Module) -> bool:
 
 
 def _named(model: nn.Module, signals: Any) -> list[Tensor]:
-    names = checks.several("signals", signals, "names of parameters and buffers of the model")
+    must = "names of parameters and buffers of the model"
+    if isinstance(signals, str):
+        refuse("signals", signals, must=must, do=f'give ["{signals}"]', error=InputTypeError)
+    names = checks.several("signals", signals, must)
     known: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
     known.update(model.named_buffers(remove_duplicate=False))
     for name in names:
         if not isinstance(name, str) or name not in known:
             do = checks.nearest(name, list(known), "see model.named_parameters()")
-            must = "names of parameters and buffers of the model"
             kind = InputError if isinstance(name, str) else InputTypeError
             refuse("signals", name, must=must, do=do, error=kind)
     return [known[name] for name in names]
