@@ -11,18 +11,25 @@ COUNTS = ("output", "synaptic", "contracted", "additive", "linear", "tied", "sel
 class Tally:
     """Gates, sums and products by weights of a model, counted while it ran.
 
+    Products are tied only where whole tensors are recognised as functions of the same numbers, in
+    the same order. Others count as output gates, such as a product with a tensor whose parts were
+    cut and joined again. So ``output`` is an upper bound, and the sum of ``output`` and ``tied`` is
+    sure.
+
     Attributes:
         output: output gates: products of two signals, entry by entry or inside a contraction; one
             for each entry of a softmax and of a normalisation.
         synaptic: synaptic gates: products of two signals inside a contraction one of whose factors
             was normalised to weigh.
-        contracted: those of both that lie inside contractions. Torch's ``FlopCounterMode`` counts
-            ``2 * (linear + contracted)`` for a model without fused operations, and also the
+        contracted: output and synaptic gates inside contractions. Torch's ``FlopCounterMode``
+            counts ``2 * (linear + contracted)`` for a model without fused operations, and also the
             products of constants.
-        additive: sums of two signals, one for each entry.
+        additive: sums of two signals, one for each entry. A sum of two functions of the same number
+            does not count, nor do the sums over the entries of one tensor.
         linear: products by weights inside contractions, such as a linear layer or a convolution.
         tied: products of two functions of the same number, as in x². They are a transfer function
-            and no gate.
+            and no gate. A power by a whole constant k of 2 or more has k - 1 for each entry, in
+            whichever way it is written; roots and other powers have none.
         selected: values that a signal chose, such as rows of an embedding by tokens.
         depth: the largest number of gates on a path from an input; all numbers of one tensor have
             the depth of the deepest. In ``modules`` it counts from the inputs of the whole model.

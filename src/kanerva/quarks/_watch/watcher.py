@@ -39,10 +39,15 @@ def watch(model: nn.Module, signals: Sequence[str] = ()) -> Iterator[Tally]:
         \text{ was normalised to weigh}}
 
     A product of functions of the same number, such as x² or a GELU written out, is a transfer
-    function and counts as ``tied``. A softmax and a normalisation by mean squares have one output
-    gate an entry. A fused operation, such as an attention or a recurrent layer, counts as what it
-    computes. Numbers that a signal chose, such as rows of an embedding, are signals; parameters,
-    positions and masks made of shapes alone are constants.
+    function and counts as ``tied``. It is recognised where whole tensors are functions of the same
+    numbers; elsewhere it counts as an output gate. So ``output`` is an upper bound, and the sum of
+    ``output`` and ``tied`` is sure.
+
+    A softmax and a layer or RMS normalisation have one output gate an entry. A fused operation,
+    such as an attention or a recurrent layer, counts as what it computes. Numbers that a signal
+    chose, such as rows of an embedding, are signals. The first state of a recurrent layer is a
+    signal too, also where the layer makes it of zeros, so that every step counts the same.
+    Parameters, positions and masks made of shapes alone are constants.
 
     Each operation of torch is read as it runs, also on tensors without data: a model on the device
     ``meta`` or under ``FakeTensorMode`` is counted without its weights. Not seen are other threads,
@@ -51,14 +56,15 @@ def watch(model: nn.Module, signals: Sequence[str] = ()) -> Iterator[Tally]:
     Args:
         model: called inside the block in evaluation mode; not compiled, and no ScriptModule. All
             tensors among the arguments of a call are signals, also those in containers.
-        signals: names of parameters and buffers of the model that are signals too.
+        signals: a list of names of parameters and buffers of the model that are signals too.
 
     Yields:
         a ``Tally``, which adds up all calls.
 
     Raises:
         InputError: a model that cannot be watched, that is in training mode with dropout or
-            statistics of batches, that lacks one of ``signals``, or that was not called.
+            statistics of batches, that lacks one of ``signals``, that was not called, or that
+            computes after its call, as a generator does.
 
     Example:
         >>> import torch
