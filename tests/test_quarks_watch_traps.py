@@ -286,6 +286,14 @@ def test_what_is_added_passes_no_gate(name, context):
         assert watched(Of(function), W, W + 1, W + 2).depth == 1
 
 
+def test_the_scale_of_a_normalisation_passes_one_gate():
+    def scaled(x, w):
+        return F.layer_norm(x, (4,), w[0])
+
+    assert watched(Of(lambda x, w: scaled(x, deep(w))), W, W + 1).depth == 4
+    assert watched(Of(lambda x, w: scaled(deep(x), w)), W, W + 1).depth == 5
+
+
 BIASED = {
     "addmm": ((W, W + 1, W + 2), 64),
     "addmv": ((W[0], W + 1, W[1] + 2), 16),
@@ -449,6 +457,22 @@ def test_every_backend_of_fused_attention_with_grouped_keys(which, context):
         tally = watched(Of(backend(which)), q, k, v)
     assert (tally.synaptic, tally.output) == (products, products + heads)
     assert (tally.unread, tally.linear, tally.depth) == ({}, 0, 3)
+
+
+@pytest.mark.parametrize("which", [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION])
+def test_values_and_masks_pass_the_gates_behind_them(which):
+    given = [normal(1, 2, 5, 8, seed=seed) for seed in range(3)]
+    given.append(normal(5, 5, seed=3))
+
+    def depth(late):
+        def attend(*parts):
+            q, k, v, mask = (deep(one) if at == late else one for at, one in enumerate(parts))
+            with sdpa_kernel(which):
+                return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+        return watched(Of(attend), *given).depth
+
+    assert [depth(late) for late in range(4)] == [6, 6, 4, 5]
 
 
 def test_the_overrideable_attention_of_torch_is_read_from_its_shapes():

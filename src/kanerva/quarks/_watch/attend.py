@@ -11,6 +11,10 @@ from kanerva.quarks._watch.signals import Signal
 __all__ = ["attention", "plus"]
 
 
+# The names of arguments that mask scores.
+MASKS = ("attn_mask", "attn_bias", "bias")
+
+
 def plus(*effects: Effect) -> Effect:
     """Add the counts of several effects."""
     total = Effect()
@@ -48,7 +52,11 @@ def attention(
         root = (query or key or value or Signal((0, ()))).root  # type: ignore[arg-type]
         weights = Signal(root, weighs=True)
         found = plus(found, Effect(output=scores, deeper=1))
-    return plus(compared, found, contraction(weights, value, scores * value_width))
+    mixed = contraction(weights, value, scores * value_width)
+    total, weighed = plus(compared, found, mixed), found.deeper + mixed.deeper
+    # Scores are compared, weighed and mixed; a mask comes in after the first, values at the last.
+    total.behind = {"value": mixed.deeper, **dict.fromkeys(MASKS, weighed)}
+    return total
 
 
 def _mask(call: Call, *names: str) -> str:

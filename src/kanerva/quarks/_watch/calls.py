@@ -1,7 +1,7 @@
 """One operation as the rules see it, what they say about it, and the table that finds its rule."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -24,7 +24,7 @@ class Effect:
         tied: products of functions of the same number.
         selected: values that a signal chose.
         deeper: the number of gates in a row that it puts on a path.
-        added: the arguments that are added after these gates, such as a bias.
+        behind: how many of these gates are behind an argument, where not all are: none for a bias.
         results: what the results are, one for each; one for all; None for new numbers.
         constant: whether the results depend on no input.
     """
@@ -37,7 +37,7 @@ class Effect:
     tied: int = 0
     selected: int = 0
     deeper: int = 0
-    added: tuple[str, ...] = ()
+    behind: dict[str, int] = field(default_factory=dict)
     results: Signal | Sequence[Signal] | None = None
     constant: bool = False
 
@@ -83,12 +83,12 @@ class Call:
         return [*self.known.values(), *listed]
 
     def depth(self, effect: Effect) -> int:
-        """Return the depth of the results: what is only added passes no gate."""
+        """Return the depth of the results: each argument with the gates that are behind it."""
         listed = [one.depth for group in self.lists.values() for one in group if one is not None]
-        added = [one.depth for name, one in self.known.items() if name in effect.added]
-        gated = [one.depth for name, one in self.known.items() if name not in effect.added]
-        through = max((*gated, *listed), default=0) + effect.deeper
-        return max((through, *added))
+        through = [depth + effect.deeper for depth in listed]
+        for name, one in self.known.items():
+            through.append(one.depth + effect.behind.get(name, effect.deeper))
+        return max(through, default=effect.deeper)
 
     @property
     def entries(self) -> int:

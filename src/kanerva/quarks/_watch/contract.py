@@ -16,7 +16,7 @@ def contraction(
     second: Signal | None,
     products: int,
     bias: int = 0,
-    added: tuple[str, ...] = (),
+    added: str = "",
 ) -> Effect:
     """Count the products of two factors: gates if both are signals, and linear otherwise.
 
@@ -25,13 +25,13 @@ def contraction(
         second: the same of the other.
         products: how many products are summed in all.
         bias: how many entries of a signal are added.
-        added: the name of the argument that is added.
+        added: the name of the argument that holds them.
     """
     if first is None and second is None:
         return Effect()
     if first is None or second is None:
-        return Effect(linear=products, additive=bias, added=added)
-    effect = Effect(contracted=products, additive=bias, deeper=1, added=added)
+        return Effect(linear=products, additive=bias, behind={added: 0})
+    effect = Effect(contracted=products, additive=bias, deeper=1, behind={added: 0})
     if first.weighs or second.weighs:
         effect.synaptic = products
     else:
@@ -49,8 +49,8 @@ def _pair(call: Call, first: str, second: str, bias: str | None = None) -> Effec
     else:  # of a sparse matrix, what is stored
         count = matrix._nnz() * call.tensor(second).shape[-1]
     added = call.entries if bias is not None and bias in call.known else 0
-    known, names = call.known, () if bias is None else (bias,)
-    return contraction(known.get(first), known.get(second), count, added, names)
+    known = call.known
+    return contraction(known.get(first), known.get(second), count, added, bias or "")
 
 
 def _biased(call: Call) -> bool:
@@ -122,7 +122,7 @@ def outer(call: Call) -> Effect:
         output=call.entries if gated else 0,
         additive=call.entries if call.name == "addr" and "self" in call.known else 0,
         deeper=1 if gated else 0,
-        added=("self",) if call.name == "addr" else (),
+        behind={"self": 0} if call.name == "addr" else {},
     )
 
 
@@ -133,7 +133,7 @@ def linear(call: Call) -> Effect:
     inner = call.tensor("weight").shape[-1]
     bias = call.entries if "bias" in call.known else 0
     known = call.known
-    return contraction(known.get(name), known.get("weight"), call.entries * inner, bias, ("bias",))
+    return contraction(known.get(name), known.get("weight"), call.entries * inner, bias, "bias")
 
 
 @rule("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution")
@@ -149,7 +149,7 @@ def convolution(call: Call) -> Effect:
     products = entries * math.prod(weight.shape[1:])
     bias = call.entries if "bias" in call.known else 0
     known = call.known
-    return contraction(known.get(name), known.get("weight"), products, bias, ("bias",))
+    return contraction(known.get(name), known.get("weight"), products, bias, "bias")
 
 
 @rule("_grouped_mm", "_scaled_grouped_mm")

@@ -170,7 +170,7 @@ def fused(call: Call) -> Effect:
         tied=call.entries if tied else 0,
         additive=call.entries if "self" in known and len(others) > 1 and len(pair) > 0 else 0,
         deeper=1 if both and not tied else 0,
-        added=("self",),
+        behind={"self": 0},
     )
 
 

@@ -47,7 +47,7 @@ def _scaled(call: Call, gated: bool) -> Effect:
         output=call.entries * (gated + scaled),
         additive=call.entries if shifted else 0,
         deeper=gated + scaled,
-        added=("bias",),
+        behind={"weight": int(scaled), "bias": 0},
     )
 
 
