@@ -26,7 +26,7 @@ DEEP = 8
 
 def tallied(model: nn.Module) -> tuple[Tally, dict[int, Tally]]:
     """Return empty tallies: of the whole model, and of each module by its identity."""
-    whole, found = Tally(), {}
+    whole, found = Tally(), dict[int, Tally]()
     for name, module in model.named_modules(remove_duplicate=False):
         tally = found.setdefault(id(module), Tally() if name else whole)
         whole.modules[name] = tally  # a module with several names has one tally
