@@ -28,6 +28,8 @@ TITLES = (
     "Registers of counts",
     "Codes of data",
     "Training of attention",
+    "Layers to train",
+    "Gates of a model",
 )
 RACES = (
     "activation",
@@ -43,6 +45,8 @@ RACES = (
     "diffusion",
     "entropic",
     "train",
+    "layers",
+    "quarks",
 )
 
 

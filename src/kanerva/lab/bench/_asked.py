@@ -7,9 +7,11 @@ from kanerva.lab.bench._codes import PRODUCT
 from kanerva.lab.bench._diffusion import DENOISED, FILED, NUMPY, READ, SAMPLED
 from kanerva.lab.bench._entropic import ATTENDED, FEWER, LOOP, RECALLED, RECOGNISED
 from kanerva.lab.bench._entropic import READ as REGISTER
+from kanerva.lab.bench._layers import RECTIFIED, SDM
 from kanerva.lab.bench._linked import UNLINKED
 from kanerva.lab.bench._measure import Row
 from kanerva.lab.bench._patterns import BATCHED, SINGLE
+from kanerva.lab.bench._quarks import FORWARD, REBUILT, WATCHED
 from kanerva.lab.bench._training import PLAIN
 
 __all__ = ["ASKED", "Asked", "Found", "found", "setting"]
@@ -273,6 +275,17 @@ ASKED = (
         "at most",
         "times the same layer in plain torch",
         _than("train", "kanerva", PLAIN),
+    ),
+    Asked(
+        "training of an SDM layer",
+        2.2,
+        "at most",
+        "times the same sizes with a rectifier",
+        _than("layers", SDM, RECTIFIED),
+    ),
+    *(
+        Asked(what, bound, "at most", "times the plain forward", _than("quarks", name, FORWARD))
+        for what, name, bound in (("watching", WATCHED, 1.5), ("rebuilding", REBUILT, 4.0))
     ),
     Asked(MILLION, 60.0, "at most", "s", _million("median", 1.0)),
     Asked("the same, memory beyond the patterns", 1.0, "at most", "GiB", _million("peak", 2**30)),

@@ -19,6 +19,10 @@ class Sizes:
     * ``sampling``: the numbers of rows, of their coordinates, of samples, and of steps.
     * ``register``: the numbers of columns, of levels, of objects that many and that few store, and
       of cues, of a register of counts.
+    * ``layers``: the numbers of neurons, of inputs and of rows of a layer, and of pairs and of
+      queries of a memory.
+    * ``watched``: the number of layers of a transformer, its width, the numbers of texts and of
+      places in each, and the number of inputs of a unit.
     * ``million``: the numbers of patterns and cues of the large recall.
     * ``growth``: the numbers of locations or patterns.
     * ``starts``: how many processes are started.
@@ -38,6 +42,8 @@ class Sizes:
     training: tuple[int, int, int]
     sampling: tuple[int, int, int, int]
     register: tuple[int, int, int, int, int]
+    layers: tuple[int, int, int, int, int]
+    watched: tuple[int, int, int, int, int]
     million: tuple[int, int]
     growth: tuple[int, ...]
     starts: int
@@ -59,6 +65,8 @@ SIZES = {
         training=(2, 8, 16),
         sampling=(400, 16, 6, 4),
         register=(16, 4, 300, 30, 40),
+        layers=(200, 30, 8, 100, 6),
+        watched=(1, 64, 2, 6, 3),
         million=(600, 20),
         growth=(100, 1000),
         starts=1,
@@ -78,6 +86,8 @@ SIZES = {
         training=(24, 64, 128),
         sampling=(20_000, 784, 256, 10),
         register=(1024, 16, 12_000, 100, 1000),
+        layers=(10_000, 784, 128, 65_536, 64),
+        watched=(6, 384, 8, 128, 4),
         million=(1_000_000, 1000),
         growth=(1000, 10_000, 100_000),
         starts=1,
@@ -97,6 +107,8 @@ SIZES = {
         training=(24, 64, 128),
         sampling=(60_000, 784, 1000, 20),
         register=(1024, 16, 12_000, 100, 1000),
+        layers=(10_000, 784, 128, 65_536, 64),
+        watched=(6, 384, 8, 128, 4),
         million=(1_000_000, 1000),
         growth=(1000, 3162, 10_000, 31_623, 100_000, 316_228, 1_000_000),
         starts=3,

@@ -96,6 +96,24 @@ WORDS = {
         "their own, on B texts of so many places, beside the same layer in plain torch with its "
         "kernel. Checked: the gradients of all weights.",
     ),
+    "layers": (
+        "Layers to train",
+        "Forward and backward pass of `kanerva.nn.Attention` of one step and of three, four heads, "
+        "on B texts of so many places, beside torch's `MultiheadAttention`; the same of "
+        "`SDMLayer` with d inputs and M neurons, all but 10 of them inhibited, on B rows, beside "
+        "the same weights with a rectifier; and the forward pass of `MemoryAttention` for B "
+        "places and N stored pairs, of which k are read, beside the same layer in plain torch "
+        "with `topk`. Checked: the formula in float64, for the outputs and the gradient of the "
+        "input.",
+    ),
+    "quarks": (
+        "Gates of a model",
+        "`quarks.watch` and `quarks.rebuild` around a transformer of torch with so many layers of "
+        "width d, on B texts of so many places, beside the same call without them; and "
+        '`capacity.count("product", n)` beside the products of all pairs of threshold functions '
+        "in NumPy, whose list is made before. The tables that kanerva makes first are kept from "
+        "call to call. Checked: the model in float64, and the number of different products.",
+    ),
 }
 MILLION = (
     "{N:,} patterns of {n} bits, written to `kanerva.sdm_patterns(bits={n}, radius={radius})` in "
