@@ -219,6 +219,27 @@ def test_no_growth_is_claimed_where_a_further_length_contradicts_it():
         assert lab.count(subject, tokens).growth is None
 
 
+class Repeated(Windowed):
+    """A model with one layer under two names."""
+
+    def __init__(self):
+        super().__init__()
+        layer = torch.nn.LayerNorm(4)
+        self.layers = torch.nn.Sequential(layer, layer)
+
+    def forward(self, input_ids):
+        return self.layers(self.embedded(input_ids)[0])
+
+
+def test_a_module_with_two_names_is_one_row():
+    with torch.random.fork_rng(devices=[]):
+        found = lab.count(lab.Subject("repeated", Repeated().eval(), None, ""), 8)
+    assert found.output == sum(row["output"] for row in found.kinds) == 2 * 8 * 4
+    names = [row["module"] for row in found.modules]
+    assert names == ["the whole model", "embedded", "layers", "layers.0"]
+    assert {row["kind"]: row["modules"] for row in found.kinds}["LayerNorm"] == 1
+
+
 @pytest.mark.untyped
 @pytest.mark.parametrize("family", ["bert", "llama", "t5"])
 def test_the_classes_add_up_to_the_model(folders, family):

@@ -211,6 +211,14 @@ def _called(tally: quarks.Tally) -> bool:
     return any(getattr(tally, name) for name in (*COUNTS, "depth")) or bool(tally.unread)
 
 
+def _single(whole: quarks.Tally) -> dict[str, quarks.Tally]:
+    """Return the tally of each module under the first of its names."""
+    names: dict[int, str] = {}
+    for name, tally in whole.modules.items():
+        names.setdefault(id(tally), name)
+    return {name: whole.modules[name] for name in names.values()}
+
+
 def _modules(model: Any, whole: quarks.Tally) -> list[Row]:
     """Return what each module computes, with all modules in it."""
     return [
@@ -219,7 +227,7 @@ def _modules(model: Any, whole: quarks.Tally) -> list[Row]:
             "kind": type(model.get_submodule(name)).__name__,
             **{one: getattr(tally, one) for one in (*COUNTS, "depth", "parameters")},
         }
-        for name, tally in whole.modules.items()
+        for name, tally in _single(whole).items()
         if not name or _called(tally)
     ]
 
@@ -246,15 +254,14 @@ def _kinds(model: Any, whole: quarks.Tally) -> list[Row]:
 
 def _owned(whole: quarks.Tally) -> dict[str, dict[str, int]]:
     """Return the counts of each module without those of the modules in it."""
-    own = {
-        name: {one: getattr(tally, one) for one in COUNTS} for name, tally in whole.modules.items()
-    }
-    for name, tally in whole.modules.items():
+    tallies = _single(whole)
+    own = {name: {one: getattr(tally, one) for one in COUNTS} for name, tally in tallies.items()}
+    for name, tally in tallies.items():
         above = name
         while above:
             above = above.rpartition(".")[0]
             # A list of modules is not called, and its modules belong to the one that holds it.
-            if above in own and (not above or _called(whole.modules[above])):
+            if above in own and (not above or _called(tallies[above])):
                 for one in COUNTS:
                     own[above][one] -= getattr(tally, one)
                 break
