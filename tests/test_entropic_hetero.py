@@ -539,7 +539,7 @@ def test_the_laws_of_memories_hold():
     ends = {"quantiser": Quantiser(3, -1.0, 1.0), "value_quantiser": Quantiser(2, -1.0, 1.0)}
     laws = kanerva.check_memory(HeteroEntropicMemory(6, 3, 4, 2, **ends))
     assert laws.exempt == {}
-    assert len(laws.held) == 14
+    assert len(laws.held) == 15
     ends["value_quantiser"] = Quantiser(3, -1.0, 1.0)
     more = {"iota": 0.3, "cap": None, "empty": "keep", "dtype": torch.float64}
     assert kanerva.check_memory(HeteroEntropicMemory(6, 3, 6, 3, **ends, **more)).exempt == {}

@@ -22,7 +22,7 @@ RUNS = re.findall(r"^    (kanerva run .*)$", PAGE, re.MULTILINE)
 COMMANDS = re.findall(r"^    (kanerva recall .*)$", PAGE, re.MULTILINE)
 LINES = {"student.py": 15, "fading.py": 15, "graph.py": 20, "stripes.py": 8, "distances.py": 25}
 PRINTED = (
-    "17 laws hold\nPatterns(32 -> 32, 10 stored, closeness, Student(beta=1.0), Identity())\n",
+    "18 laws hold\nPatterns(32 -> 32, 10 stored, closeness, Student(beta=1.0), Identity())\n",
     "[0.88",
     "[1.0, 0.5, 0.0, 0.0]\nTrue\n",
 )

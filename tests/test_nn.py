@@ -346,6 +346,7 @@ def test_bfloat16_reads_nearly_alike():
 def test_forward_compiles_to_one_graph(name):
     attention = nn.Attention(16, 2, persistent=1, separation=RULES[name])
     text, mask = draw(2, 5, 16), torch.arange(5) < torch.tensor([[0], [5]])
+    torch.compiler.reset()
     compiled = torch.compile(attention, fullgraph=True, backend="aot_eager")
     close(compiled(text, mask=mask, causal=True), attention(text, mask=mask, causal=True))
 

@@ -266,6 +266,7 @@ def test_inference_mode_leaves_a_memory_that_can_be_trained_on():
 @pytest.mark.parametrize(("capacity", "k"), [(8, 3), (5, 5)])
 def test_forward_compiles_to_one_graph(capacity, k):
     made, plain = (nn.MemoryAttention(16, 4, capacity, k).reset(1) for _ in range(2))
+    torch.compiler.reset()
     compiled = torch.compile(made, fullgraph=True, backend="aot_eager")
     mask = torch.arange(5) < torch.tensor([[5], [2]])
     for seed in range(3):

@@ -314,6 +314,7 @@ def test_sums_are_wide_in_bfloat16_and_under_autocast():
 def test_forward_compiles_to_one_graph(masked):
     layer = SDMLayer(6, 20, 4, k=3, masked=True) if masked else switched().float()
     plain = copy.deepcopy(layer)
+    torch.compiler.reset()
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     for seed in range(3):
         x = draw(5, 6, seed=seed).float()

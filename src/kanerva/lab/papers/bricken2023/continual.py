@@ -125,7 +125,31 @@ def continual(
     batch: Annotated[int, "pictures in a batch"],
     seed: Seed = 0,
 ) -> Iterator[Row]:
-    """TEXT."""
+    """Learn digits in tasks of two classes without replay, and name all classes after each task.
+
+    The pictures come task after task, a quarter of them is kept for testing, and no earlier picture
+    comes back. One head names all classes. After each task ``right`` is the share of all test
+    pictures that are named, those of later tasks included, so that one of five tasks gives 0.2 at
+    most. ``dead`` counts neurons that fire for no picture. ``sdm`` is ``nn.SDMLayer``. ``no-norm``,
+    ``no-sign`` and ``with-bias`` are the layer without lengths of one, with weights of either sign,
+    and with biases; ``top-k`` and ``mlp`` are perceptrons. ``attention`` and ``fly`` are written
+    and not trained: attention with the classes as values, and counters of classes at random sparse
+    addresses.
+
+    With three active neurons of 1,000 and a switch at 3,000 samples, the SDM layer names 0.87 of
+    all digits after the fifth task (0.80 to 0.90 over five orders of the classes), and no neuron is
+    dead. Without the switch it names 0.31, and 806 neurons are dead. Perceptrons name 0.20 to 0.21,
+    which is the last task alone, with the switch, too. One active neuron gives 0.93, ten 0.71. The
+    rate matters: 0.24 at 0.05. A unit without lengths of one names 0.21 and one with a bias 0.13,
+    while weights of either sign do no harm. Momentum of 0.9 at a tenth of the rate costs 0.1.
+
+    Penalties on changed weights (EWC, SI, MAS, L2) add at most 0.02 to the layer at their best
+    strength, and bring the perceptron to 0.53 at most; strengths were chosen on the test pictures
+    of one order. Memories that are written forget nothing, and no answer depends on the order of
+    the tasks: attention names 0.99, counters 0.86. Trained on all tasks at once, the layer and the
+    perceptron name 0.98. So a layer that is trained task by task is worth its place where the
+    number of rows is fixed, or where gradients must pass through it.
+    """
     from kanerva.lab.papers.bricken2023 import _tasks, _training, _written
 
     for name, value in (("tasks", tasks), ("neurons", neurons), ("k", k), ("batch", batch)):
