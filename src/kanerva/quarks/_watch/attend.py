@@ -16,12 +16,10 @@ MASKS = ("attn_mask", "attn_bias", "bias")
 
 
 def plus(*effects: Effect) -> Effect:
-    """Add the counts of several effects."""
-    total = Effect()
-    names = ("output", "synaptic", "contracted", "additive", "linear", "tied", "selected")
+    """Add the counts of several effects, whose gates lie on one path."""
+    total = Effect(deeper=sum(effect.deeper for effect in effects))
     for effect in effects:
-        for name in (*names, "deeper"):
-            setattr(total, name, getattr(total, name) + getattr(effect, name))
+        total.add(effect)
     return total
 
 

@@ -6,36 +6,23 @@ from typing import Any
 
 from torch import Tensor
 
+from kanerva.quarks._watch.counts import Counts
 from kanerva.quarks._watch.signals import Root, Signal, Signals, size
 
 __all__ = ["RULES", "Call", "Effect", "Rule", "rule"]
 
 
 @dataclass(slots=True)
-class Effect:
+class Effect(Counts):
     """What one operation counts, and what its results are.
 
     Attributes:
-        output: output gates.
-        synaptic: synaptic gates.
-        contracted: how many of both are products inside a contraction.
-        additive: sums of two signals.
-        linear: products by weights inside a contraction.
-        tied: products of functions of the same number.
-        selected: values that a signal chose.
         deeper: the number of gates in a row that it puts on a path.
         behind: how many of these gates are behind an argument, where not all are: none for a bias.
         results: what the results are, one for each; one for all; None for new numbers.
         constant: whether the results depend on no input.
     """
 
-    output: int = 0
-    synaptic: int = 0
-    contracted: int = 0
-    additive: int = 0
-    linear: int = 0
-    tied: int = 0
-    selected: int = 0
     deeper: int = 0
     behind: dict[str, int] = field(default_factory=dict)
     results: Signal | Sequence[Signal] | None = None

@@ -39,13 +39,16 @@ def contraction(
     return effect
 
 
-def _pair(call: Call, first: str, second: str, bias: str | None = None) -> Effect:
-    """Read a product of two matrices, whose entries sum over the last axis of the first."""
+def _pair(call: Call, first: str, second: str, bias: str | None = None, times: int = 1) -> Effect:
+    """Read a product of two matrices, whose entries sum over the last axis of the first.
+
+    There are ``times`` products of matrices for each entry of the result.
+    """
     if bias is not None and not _biased(call):
         return Effect(constant=True)
     matrix = call.tensor(first)
     if matrix.layout == torch.strided:
-        count = call.entries * matrix.shape[-1]
+        count = times * call.entries * matrix.shape[-1]
     else:  # of a sparse matrix, what is stored
         count = matrix._nnz() * call.tensor(second).shape[-1]
     added = call.entries if bias is not None and bias in call.known else 0
@@ -103,11 +106,7 @@ def batched(call: Call) -> Effect:
 @rule("addbmm")
 def summed(call: Call) -> Effect:
     """Read the sum of batched products of two matrices plus a bias."""
-    found = _pair(call, "batch1", "batch2", "self")
-    count = call.tensor("batch1").shape[0]
-    for name in ("output", "synaptic", "contracted", "linear"):
-        setattr(found, name, getattr(found, name) * count)
-    return found
+    return _pair(call, "batch1", "batch2", "self", call.tensor("batch1").shape[0])
 
 
 @rule("addr", "ger", "outer")

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -16,7 +15,7 @@ from kanerva._core.errors import refuse
 from kanerva.quarks._watch.calls import Call, Effect
 from kanerva.quarks._watch.signals import Signal, Signals
 from kanerva.quarks._watch.table import Plan, as_outside, plan, taken_apart
-from kanerva.quarks._watch.tally import COUNTS, Tally
+from kanerva.quarks._watch.tally import Tally
 
 __all__ = ["Observer", "shield"]
 
@@ -27,7 +26,7 @@ LEARNS = frozenset(("native_batch_norm", "_native_batch_norm_legit", "cudnn_batc
 STARTS = frozenset(("zeros",))
 Recompute = Callable[[Call], list[Tensor] | None]
 # Whether a thread computes operations anew: these belong to no model that others observe.
-ANEW = threading.local()
+HIDDEN = threading.local()
 
 
 class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -35,7 +34,6 @@ class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Args:
         model: whose operations count.
-        tally: of the whole model.
         recompute: computes an operation anew from its arguments and its effect; None where it only
             observes.
     """
@@ -47,9 +45,9 @@ class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Leave the method as it is: torch would load its compiler to do what ``shield`` does."""
         return False
 
-    def __init__(self, model: nn.Module, tally: Tally, recompute: Recompute | None = None) -> None:
+    def __init__(self, model: nn.Module, recompute: Recompute | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.model, self.tally, self.recompute = model, tally, recompute
+        self.model, self.recompute = model, recompute
         self.signals = Signals()
         # The modules that are being called, from the whole model inwards, and their tallies.
         self.inside: list[nn.Module] = []
@@ -61,7 +59,7 @@ class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Run one operation, and read it."""
         kwargs = kwargs or {}
-        if not self.inside or getattr(ANEW, "on", False):
+        if not self.inside or getattr(HIDDEN, "on", False):
             return func(*args, **kwargs)
         if any(is_traceable_wrapper_subclass_type(kind) for kind in types):
             return NotImplemented  # the class takes it apart into operations that come here again
@@ -172,23 +170,22 @@ class Observer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _count(self, effect: Effect, depth: int) -> None:
         for tally in self.counted:
-            for name in COUNTS:
-                setattr(tally, name, getattr(tally, name) + getattr(effect, name))
+            tally.add(effect)
             tally.depth = max(tally.depth, depth)
 
     def _unread(self, label: str) -> None:
         for tally in self.counted:
-            tally.unread[label] = Counter(tally.unread)[label] + 1
+            tally.unread[label] = tally.unread.get(label, 0) + 1
 
 
 @contextmanager
 def _unobserved() -> Iterator[None]:
     """Run operations that belong to no model: other observers leave them out."""
-    before, ANEW.on = getattr(ANEW, "on", False), True
+    before, HIDDEN.on = getattr(HIDDEN, "on", False), True
     try:
         yield
     finally:
-        ANEW.on = before
+        HIDDEN.on = before
 
 
 def shield() -> None:

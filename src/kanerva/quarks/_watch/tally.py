@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-__all__ = ["COUNTS", "Tally"]
+from kanerva.quarks._watch.counts import COUNTS, Counts
 
-COUNTS = ("output", "synaptic", "contracted", "additive", "linear", "tied", "selected")
+__all__ = ["Tally"]
 
 
-@dataclass(eq=False)
-class Tally:
+@dataclass(eq=False, repr=False)
+class Tally(Counts):
     """Gates, sums and products by weights of a model, counted while it ran.
 
     Products are tied only where whole tensors are recognised as functions of the same numbers, in
@@ -50,13 +50,6 @@ class Tally:
         12
     """
 
-    output: int = 0
-    synaptic: int = 0
-    contracted: int = 0
-    additive: int = 0
-    linear: int = 0
-    tied: int = 0
-    selected: int = 0
     depth: int = 0
     parameters: int = 0
     modules: dict[str, "Tally"] = field(default_factory=dict)

@@ -87,7 +87,7 @@ def watch(model: nn.Module, signals: Sequence[str] = ()) -> Iterator[Tally]:
 @contextmanager
 @door
 def rebuild(model: nn.Module, signals: Sequence[str] = ()) -> Iterator[Tally]:
-    r"""Compute the gated operations of a model anew, by the three gates and plain sums.
+    r"""Compute the gated operations of a model anew, by gates, units and plain sums.
 
     Every operation with a gate is replaced by ``output_gate`` and ``synaptic_gate``, units and
     sums: scores are sums of output gates, a softmax is gated by one over a sum, values are summed
@@ -143,7 +143,7 @@ def _watched(
     _check(model)
     named = _named(model, signals)
     tally, tallies = tallied(model)
-    observer = Observer(model, tally, recompute)
+    observer = Observer(model, recompute)
     with followed(observer, tallies, named):
         yield tally
     if not observer.called:
