@@ -10,7 +10,7 @@ from kanerva.lab.audit import _tables
 from kanerva.lab.audit._evaluate import Audit
 from kanerva.lab.audit._words import far
 from kanerva.lab.report import Section
-from kanerva.lab.report._files import draws, write_page, write_tables
+from kanerva.lab.report._files import draws, write_page, write_results
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -93,12 +93,9 @@ def _write_tables(result: Audit, folder: Path) -> list[Path]:
         "copied.csv": result.copied,
         "curves.csv": result.curves,
     }
-    written = write_tables(tables, folder)
     names = ("thresholds", "copying", "passed", "warnings", "verdicts", "notes")
-    written.append(folder / "manifest.json")
     found = {name: getattr(result, name) for name in names}
-    report.write_json(result.manifest | found, written[-1])
-    return written
+    return write_results(tables, result.manifest | found, folder)
 
 
 def _figures(result: Audit, folder: Path, written: list[Path]) -> dict[str, Figure]:

@@ -10,7 +10,7 @@ from kanerva.lab import plot, report
 from kanerva.lab.density import _tables
 from kanerva.lab.density._evaluate import Evaluation
 from kanerva.lab.report import Section
-from kanerva.lab.report._files import draws, write_page, write_tables
+from kanerva.lab.report._files import draws, write_page, write_results
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -84,11 +84,8 @@ def _write_tables(result: Evaluation, folder: Path) -> list[Path]:
         "strangest.csv": result.strangest,
         "curves.csv": result.curves,
     }
-    written = write_tables(tables, folder)
     found = {name: getattr(result, name) for name in ("best", "verdicts", "notes")}
-    written.append(folder / "manifest.json")
-    report.write_json(result.manifest | found, written[-1])
-    return written
+    return write_results(tables, result.manifest | found, folder)
 
 
 def _figures(result: Evaluation, folder: Path, written: list[Path]) -> dict[str, Figure]:

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from kanerva._core import checks
 from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva.lab.probing._source import positions
 
 __all__ = ["Reader"]
 
-LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len")
 UNKNOWN = 0.2  # the largest share of unknown tokens: beyond it, hardly any text reaches the model
 OTHER = "save the tokenizer that the model was trained with beside it, with save_pretrained"
 
@@ -101,7 +101,7 @@ class Reader(NamedTuple):
         """Return the largest number of tokens in a text."""
         # The tokenizer may take fewer than the model has positions, some of which are for padding.
         tokenizer = getattr(self.tokenizer, "model_max_length", None) or math.inf
-        return int(min(length or math.inf, _positions(self.model.config), tokenizer))
+        return int(min(length or math.inf, positions(self.model.config) or 512, tokenizer))
 
     def _batch(self, texts: list[str], longest: int) -> dict[str, Tensor]:
         """Tokenize the texts of one batch into the arguments of the model."""
@@ -142,9 +142,3 @@ def _checked(texts: Any) -> list[str]:
         do = "give a file with a text on each line"
         refuse("text", got="none", must="one text or more", do=do)
     return kept
-
-
-def _positions(config: Any) -> float:
-    """Return the largest number of tokens that a model takes."""
-    counts = (getattr(config, name, None) for name in LENGTHS)
-    return next((count for count in counts if isinstance(count, int) and count > 0), 512)

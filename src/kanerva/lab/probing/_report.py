@@ -11,7 +11,13 @@ from kanerva.lab.probing._columns import CONTROLS, EFFECTS, HEADS, store_columns
 from kanerva.lab.probing._examination import Examination
 from kanerva.lab.probing._figures import FIGURES, drawings
 from kanerva.lab.report import Column, Grid, Section
-from kanerva.lab.report._files import draws, write_page
+from kanerva.lab.report._files import (
+    draws,
+    holds_results,
+    remove_earlier,
+    write_page,
+    write_results,
+)
 
 __all__ = ["save"]
 
@@ -89,10 +95,7 @@ def save(examination: Examination, folder: str | Path) -> list[Path]:
         do = "examine a model with attention"
         refuse("examination", got="without rows", must="of one head or more", do=do)
     folder = files.folder(folder)
-    earlier = (folder / "manifest.json").is_file()
     written = _write_tables(examination, folder)
-    if earlier:
-        _remove_earlier(folder, written)
     if not draws():
         return written
     figures: dict[str, Figure] = {}
@@ -112,26 +115,15 @@ def save(examination: Examination, folder: str | Path) -> list[Path]:
 
 
 def _write_tables(found: Examination, folder: Path) -> list[Path]:
-    """Write the tables that have rows, and the manifest."""
-    written = []
-    for name, field in TABLES.items():
-        rows = getattr(found, field)
-        if rows:
-            written.append(folder / f"{name}.csv")
-            report.write_csv(rows, written[-1])
+    """Write the tables that have rows, and the manifest, and remove files of an earlier one."""
+    tables = {f"{name}.csv": getattr(found, field) for name, field in TABLES.items()}
     results = {name: getattr(found, name) for name in ("verdicts", "notes", "optima")}
-    written.append(folder / "manifest.json")
-    report.write_json({**found.manifest, **results}, written[-1])
+    earlier = holds_results(folder)
+    written = write_results(tables, {**found.manifest, **results}, folder)
+    if earlier:
+        figures = [f"{name}.{end}" for name in FIGURES for end in ("png", "svg")]
+        remove_earlier((*tables, *figures), written, folder)
     return written
-
-
-def _remove_earlier(folder: Path, written: Sequence[Path]) -> None:
-    """Remove the tables and figures of an earlier examination that were not written again."""
-    tables = [folder / f"{name}.csv" for name in TABLES]
-    figures = [folder / f"{name}.{end}" for name in FIGURES for end in ("png", "svg")]
-    for path in (*tables, *figures):
-        if path not in written:
-            path.unlink(missing_ok=True)
 
 
 def _heading(found: Examination) -> tuple[str, str]:

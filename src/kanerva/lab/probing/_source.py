@@ -12,9 +12,20 @@ from urllib.request import getproxies
 
 from kanerva._core.errors import InputFileError, InputTypeError, refuse
 
-__all__ = ["LANGUAGE", "Source", "configured", "find", "has_pickles", "quiet", "refuse_model"]
+__all__ = [
+    "LANGUAGE",
+    "Source",
+    "configured",
+    "find",
+    "has_pickles",
+    "positions",
+    "quiet",
+    "refuse_model",
+]
 
 LANGUAGE = ("ForCausalLM", "LMHeadModel")  # ends of the names of classes with a language head
+# Names of the largest number of tokens in configurations.
+LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -153,3 +164,9 @@ def quiet() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def positions(config: Any) -> int | None:
+    """Return the largest number of tokens that a configuration names; None where it names none."""
+    counts = (getattr(config, name, None) for name in LENGTHS)
+    return next((count for count in counts if isinstance(count, int) and count > 0), None)

@@ -1,7 +1,6 @@
 """What a model is called with: texts of a number of tokens, or one picture."""
 
 import logging
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,12 +8,11 @@ from typing import Any
 import torch
 
 from kanerva._core.errors import InputError, refuse
-from kanerva.lab.probing._source import quiet
+from kanerva.lab.probing._source import positions, quiet
 from kanerva.lab.quarks._load import Subject
 
 __all__ = ["called", "inputs", "longest", "picture"]
 
-LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len")
 # A token id that is taken, unless it marks the structure or the vocabulary is smaller.
 FIRST = 1000
 
@@ -29,14 +27,14 @@ def longest(model: Any) -> int | None:
     config = _text(model)
     if getattr(config, "relative_attention_num_buckets", None):
         return None
-    counts = (getattr(config, name, None) for name in LENGTHS)
-    found = next((count for count in counts if isinstance(count, int) and count > 0), math.inf)
+    found = positions(config)
+    if found is None:
+        return None
     for module in model.modules():
         own = isinstance(module, torch.nn.Embedding) and module.num_embeddings == found
         if own and module.padding_idx is not None:
-            found -= module.padding_idx + 1  # as in RoBERTa, whose places begin after the padding
-            break
-    return None if math.isinf(found) else int(found)
+            return found - int(module.padding_idx) - 1  # as in RoBERTa: places follow the padding
+    return found
 
 
 def inputs(subject: Subject, tokens: int) -> dict[str, Any]:

@@ -9,7 +9,13 @@ from kanerva.lab import plot, report
 from kanerva.lab.quarks import _tables
 from kanerva.lab.quarks._count import Count
 from kanerva.lab.report import Section
-from kanerva.lab.report._files import draws, write_page, write_tables
+from kanerva.lab.report._files import (
+    draws,
+    holds_results,
+    remove_earlier,
+    write_page,
+    write_results,
+)
 
 if TYPE_CHECKING:
     import matplotlib.figure
@@ -99,14 +105,12 @@ def _write_tables(result: Count, folder: Path) -> list[Path]:
         for name, (a, b, c) in (result.growth or {}).items()
     ]
     tables = {"kinds.csv": result.kinds, "modules.csv": result.modules, "growth.csv": grown}
-    written = write_tables(tables, folder)
-    for name in (*tables, "figure.svg", "figure.png", "report.html"):
-        if folder / name not in written and (folder / "manifest.json").is_file():
-            (folder / name).unlink(missing_ok=True)
     hidden = ("kinds", "modules", "manifest")
     found = {name: getattr(result, name) for name in result._fields if name not in hidden}
-    written.append(folder / "manifest.json")
-    report.write_json(result.manifest | found, written[-1])
+    earlier = holds_results(folder)
+    written = write_results(tables, result.manifest | found, folder)
+    if earlier:
+        remove_earlier((*tables, "figure.svg", "figure.png", "report.html"), written, folder)
     return written
 
 

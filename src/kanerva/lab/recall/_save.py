@@ -7,7 +7,7 @@ from kanerva._core import checks, files
 from kanerva._core.errors import door, refuse
 from kanerva.lab import plot, report
 from kanerva.lab.recall._compare import Comparison
-from kanerva.lab.report._files import draws, write_page, write_tables
+from kanerva.lab.report._files import draws, write_page, write_results
 
 __all__ = ["save"]
 
@@ -80,12 +80,9 @@ def _tables(result: Comparison, folder: Path) -> list[Path]:
         "weights.csv": result.weights,
         "found.csv": result.found,
     }
-    written = write_tables(tables, folder)
     found = {"parameters": result.parameters, "capacity": result.capacity}
     texts = {name: getattr(result, name) for name in ("notes", "best", "verdicts")}
-    written.append(folder / "manifest.json")
-    report.write_json(result.manifest | found | texts, written[-1])
-    return written
+    return write_results(tables, result.manifest | found | texts, folder)
 
 
 def _numbers(result: Comparison, columns: Sequence[str]) -> report.Numbers:
