@@ -193,10 +193,7 @@ def hamming(a: Shaped[Tensor, "*a bits"], b: Shaped[Tensor, "*b bits"]) -> Int64
         [2, 0]
     """
     arrays.vectors("b", b, arrays.vectors("a", a).shape[-1])
-    if arrays.together(a.shape, b.shape) is None:
-        must = f"of a shape that broadcasts with {tuple(a.shape)}"
-        do = "give both the same leading dimensions, or none to one"
-        refuse("b", must=must, got=f"of shape {tuple(b.shape)}", do=do)
+    _broadcast(a, b)
     for name, x in (("a", a), ("b", b)):
         # A read may hold zeros beside -1/+1, where nothing is stored within reach.
         if not arrays.tracing() and not ((x == 0) | (x == 1) | (x == -1)).all():
@@ -265,13 +262,19 @@ def bind(a: Float[Tensor, "*a bits"], b: Float[Tensor, "*b bits"]) -> Float[Tens
     if (b.dtype, b.device) != (a.dtype, a.device):
         must, do = f"{a.dtype} on {a.device}, as a is", "convert it with b.to(a)"
         refuse("b", got=f"{b.dtype} on {b.device}", must=must, do=do, error=InputTypeError)
+    shape = _broadcast(a, b)
+    with checks.room("b", f"of shape {tuple(b.shape)}", a.itemsize * math.prod(shape)):
+        return a * b
+
+
+def _broadcast(a: Tensor, b: Tensor) -> tuple[int, ...]:
+    """Return the shape to which two vectors, or batches of them, broadcast; refuse others."""
     shape = arrays.together(a.shape, b.shape)
     if shape is None:
         must = f"of a shape that broadcasts with {tuple(a.shape)}"
         do = "give both the same leading dimensions, or none to one"
         refuse("b", must=must, got=f"of shape {tuple(b.shape)}", do=do)
-    with checks.room("b", f"of shape {tuple(b.shape)}", a.itemsize * math.prod(shape)):
-        return a * b
+    return shape
 
 
 @door("bits.bundle")

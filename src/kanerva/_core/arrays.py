@@ -249,9 +249,9 @@ def sound(value: Tensor) -> bool:
     # One sum is many times faster than a test of each number; a sum that overflows decides nothing.
     wide = value.dtype in (torch.float32, torch.float64)
     total = value.sum(dtype=None if wide else torch.float32)
-    # Who counts operations sees a flag leave torch here, and no number.
-    heard = torch._C._len_torch_dispatch_stack() > 0
-    clear = bool(total.isfinite()) if heard else math.isfinite(total.item())
+    # A mode that records operations sees a flag leave torch here, and no number.
+    recorded = torch._C._len_torch_dispatch_stack() > 0
+    clear = bool(total.isfinite()) if recorded else math.isfinite(total.item())
     return clear or bool(value.isfinite().all())
 
 

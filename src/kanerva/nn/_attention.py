@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kanerva._core import arrays, checks
 from kanerva._core.errors import door, refuse
 from kanerva.nn._heads import no_autocast, products, sound, weigh
-from kanerva.nn._reader import Reader, check_mask, draw_linear, linear, past, read
+from kanerva.nn._reader import Reader, check_dtype, check_mask, draw_linear, linear, past, read
 from kanerva.separation import Separation
 
 __all__ = ["Attention"]
@@ -244,7 +244,7 @@ class Attention(Reader):
         if rows.ndim != 3:
             must = f"of shape (batch, places, {self.dim})"
             refuse(name, rows, must=must, do="give it three dimensions")
-        self._check_width(name, rows, self.query.weight.dtype)
+        check_dtype(name, rows, self.query.weight.dtype)
 
     def _project(self, query: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values of all heads.

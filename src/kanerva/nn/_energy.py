@@ -7,8 +7,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva._core.errors import door, refuse
 from kanerva.nn._heads import no_autocast, sound, weigh, widen
+from kanerva.nn._reader import check_dtype, check_mask
 from kanerva.separation import Power, Separation, Softmax
 
 __all__ = ["Descent", "EnergyBlock"]
@@ -315,17 +316,10 @@ class EnergyBlock(nn.Module):
         if x.ndim != 3:
             must = f"of shape (batch, tokens, {self.dim})"
             refuse("x", x, must=must, do="give it three dimensions")
-        own = self.query.dtype
-        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
-            do = f"convert it with x.to({own}), or the module"
-            refuse("x", x, must=f"{own}, as the weights are", do=do, error=InputTypeError)
+        check_dtype("x", x, self.query.dtype)
         if mask is not None:
-            shape = tuple(x.shape[:2])
-            must, do = f"a bool tensor of shape {shape}", "give True for the tokens that are there"
-            if arrays.dense("mask", mask, must, torch.bool).dtype != torch.bool:
-                refuse("mask", mask, must=must, do=do, error=InputTypeError)
-            if tuple(mask.shape) != shape:
-                refuse("mask", mask, must=must, do=do)
+            do = "give True for the tokens that are there"
+            check_mask(mask, (tuple(x.shape[:2]),), do, do)
         if self.separation.compares or self.rule.compares:
             arrays.finite("x", x)
         return self.steps if steps is None else checks.integer("steps", steps, 0, checks.LONGEST)

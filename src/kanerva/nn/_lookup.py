@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.nn._heads import no_autocast, products, sound, weigh
-from kanerva.nn._reader import Reader, draw_linear, linear, read
+from kanerva.nn._reader import Reader, check_dtype, draw_linear, linear, read
 from kanerva.separation import Separation
 
 __all__ = ["Lookup"]
@@ -154,7 +154,7 @@ class Lookup(Reader):
         for name, given, width in (("keys", keys, self.dim), ("values", values, self.value_dim)):
             arrays.rows(name, given, self.rows, width)
             arrays.floats(name, given, width)
-            self._check_dtype(name, given, self.key.dtype)
+            check_dtype(name, given, self.key.dtype)
             arrays.finite(name, given)
         found = self._split(self.query(keys)[None])[0]
         self.key.copy_(sound(found, keys=keys))
@@ -219,7 +219,7 @@ class Lookup(Reader):
 
     def _queries(self, query: Any, mask: Any) -> tuple[Tensor, Tensor | None]:
         """Return the queries of all heads after their steps, as one batch, and what they read."""
-        self._check_width("query", query, self.key.dtype)
+        check_dtype("query", arrays.floats("query", query, self.dim), self.key.dtype)
         keep = None if mask is None else self._keep(mask, query.shape[:-1])
         rows = self.query(query).reshape(1, -1, self.dim)
         return self._moved(self._scaled(self._split(rows)), self._keys(), keep, False), keep

@@ -15,7 +15,7 @@ from kanerva.separation import Separation, Softmax
 from kanerva.theory import beta as beta_
 from kanerva.theory import radius as radius_
 
-__all__ = ["Reader", "check_mask", "draw_linear", "linear", "past", "read"]
+__all__ = ["Reader", "check_dtype", "check_mask", "draw_linear", "linear", "past", "read"]
 
 # Stored patterns of the sparse distributed memory whose fitted beta is the default.
 PATTERNS = 1024
@@ -78,17 +78,6 @@ class Reader(nn.Module):
         """Give every head its initial beta."""
         if self.log_beta is not None:
             self.log_beta.fill_(math.log(self.start))  # type: ignore[arg-type]
-
-    def _check_width(self, name: str, rows: Any, own: torch.dtype) -> None:
-        """Refuse rows of another width, or of another dtype than that of the weights."""
-        arrays.floats(name, rows, self.dim)
-        self._check_dtype(name, rows, own)
-
-    def _check_dtype(self, name: str, rows: Tensor, own: torch.dtype) -> None:
-        """Refuse rows of another dtype than that of the weights, but for autocast."""
-        if rows.dtype != own and not torch.is_autocast_enabled(rows.device.type):
-            do = f"convert it with {name}.to({own}), or the module"
-            refuse(name, rows, must=f"{own}, as the weights are", do=do, error=InputTypeError)
 
     def _split(self, rows: Tensor) -> Tensor:
         """Split ``(b, n, width)`` into heads ``(b, h, n, width / h)``."""
@@ -153,18 +142,30 @@ def past(queries: Tensor) -> Tensor:
     return torch.ones(count, count, dtype=torch.bool, device=queries.device).tril()[None, None]
 
 
-def check_mask(mask: Any, shapes: tuple[tuple[int, ...], ...], do: str) -> None:
+def check_dtype(name: str, rows: Tensor, own: torch.dtype) -> None:
+    """Refuse rows of another dtype than that of the weights, but for autocast."""
+    if rows.dtype != own and not torch.is_autocast_enabled(rows.device.type):
+        do = f"convert it with {name}.to({own}), or the module"
+        refuse(name, rows, must=f"{own}, as the weights are", do=do, error=InputTypeError)
+
+
+def check_mask(
+    mask: Any,
+    shapes: tuple[tuple[int, ...], ...],
+    do: str,
+    true: str = "give True for what may be attended to",
+) -> None:
     """Refuse a mask that is not bool or has none of some shapes.
 
     Args:
         mask: what was given.
         shapes: those that are taken.
         do: what to do about another shape.
+        true: what to do about another dtype.
     """
     must = f"a bool tensor of shape {' or '.join(map(str, shapes))}"
     if arrays.dense("mask", mask, must, torch.bool).dtype != torch.bool:
-        why = "give True for what may be attended to"
-        refuse("mask", mask, must=must, do=why, error=InputTypeError)
+        refuse("mask", mask, must=must, do=true, error=InputTypeError)
     if tuple(mask.shape) not in shapes:
         refuse("mask", mask, must=must, do=do)
 

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva._core.errors import door, refuse
 from kanerva.nn._heads import check_rule, no_autocast, sound, widen
+from kanerva.nn._reader import check_dtype
 from kanerva.separation import Inhibition, Separation
 
 __all__ = ["SDMLayer"]
@@ -335,10 +336,7 @@ class SDMLayer(nn.Module):
     def _scores(self, x: Tensor) -> Tensor:
         """Check an input, and return the cosines ``(b, neurons)`` of its rows."""
         arrays.finite("x", arrays.floats("x", x, self.dim))
-        own = self.address.dtype
-        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
-            do = f"convert it with x.to({own}), or the module"
-            refuse("x", x, must=f"{own}, as the weights are", do=do, error=InputTypeError)
+        check_dtype("x", x, self.address.dtype)
         if arrays.tracing():  # a rectifier would hide what is -inf
             x = torch.where(x.isfinite(), x, math.nan)
         with no_autocast(x):
