@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from kanerva._core import arrays
 from kanerva._core.settings import settings
+from kanerva.entropic._histogram import histogram
 from kanerva.entropic._register import entropies, means
 
 __all__ = ["Counts", "Relation", "added", "entropy", "held", "omega"]
@@ -118,11 +119,10 @@ def added(
     whole = counts.to(torch.int64, copy=True)
     flat = whole.view(-1)
     for place, seen in _cells(counts, keys, values):
-        if arrays.tracing():  # the size of a selection is not known then
-            flat.scatter_add_(0, place.reshape(-1), times * seen.reshape(-1).long())
-            continue
-        some = place.reshape(-1) if bool(seen.all()) else place[seen]
-        flat.add_(torch.bincount(some, minlength=len(flat)), alpha=times)
+        # What is not known is counted behind the last cell.
+        if arrays.tracing() or not bool(seen.all()):
+            place = torch.where(seen, place, len(flat))
+        flat.add_(histogram(place.reshape(-1), len(flat) + 1)[:-1], alpha=times)
     return whole
 
 

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int, Int64
 from torch import Tensor
 
-from kanerva._core import arrays, checks
+from kanerva._core import checks
 from kanerva._core.errors import InputTypeError, refuse
+from kanerva.entropic._histogram import histogram
 
 __all__ = [
     "Limits",
@@ -100,11 +101,7 @@ def added(
     for some, seen in zip(torch.split(levels, step), torch.split(known, step), strict=True):
         # What is not known is counted behind the last cell.
         place = torch.where(seen, column + columns * some, size).reshape(-1)
-        if arrays.tracing():  # bincount reads how long its result is from the numbers
-            cells = found.new_zeros(size + 1).scatter_add(0, place, torch.ones_like(place))
-        else:
-            cells = torch.bincount(place, minlength=size + 1)
-        found += cells[:size]
+        found += histogram(place, size + 1)[:size]
     return counts + times * found.reshape(rows, columns)
 
 
