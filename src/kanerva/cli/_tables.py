@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-__all__ = ["Grid", "bullets", "console", "count", "ending", "fitted", "grid", "numbers"]
+__all__ = ["Grid", "bullets", "console", "count", "ending", "findings", "fitted", "grid", "numbers"]
 
 # The width of what goes into a file or a pipe, where no line is folded.
 ENDLESS = 100_000
@@ -89,6 +89,16 @@ def fitted(table: Table) -> Grid:
 def bullets(console: Console, sentences: Iterable[str]) -> None:
     """Print sentences, one a line."""
     console.print(*(Text(f"· {sentence}") for sentence in sentences), sep="\n")
+
+
+def findings(
+    console: Console, verdicts: Iterable[str], notes: Iterable[str], files: Sequence[Path]
+) -> None:
+    """Print what was found, what must be known to read it, and where the files are."""
+    for sentences in (verdicts, notes):
+        bullets(console, sentences)
+        console.print()
+    ending(console, files, f"Tables: {files[0].parent}")
 
 
 def ending(console: Console, files: Sequence[Path], tables: str) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 from kanerva._core.errors import door
 from kanerva._core.locks import locked
 from kanerva.cli._app import app, bar, interruptible
-from kanerva.cli._tables import bullets, console, ending, numbers
+from kanerva.cli._tables import bullets, console, findings, numbers
 from kanerva.cli.recall import CROP, DROP
 
 __all__: list[str] = []  # the command is the interface
@@ -103,8 +103,4 @@ def _print(result: Any, files: list[Path]) -> None:
     if result.warnings:
         bullets(screen, (f"Warning: {words}" for words in result.warnings))
         screen.print()
-    bullets(screen, result.verdicts)
-    screen.print()
-    bullets(screen, result.notes)
-    screen.print()
-    ending(screen, files, f"Tables: {files[0].parent}")
+    findings(screen, result.verdicts, result.notes, files)

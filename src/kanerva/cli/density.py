@@ -9,7 +9,7 @@ import typer
 from kanerva._core.errors import door
 from kanerva._core.locks import locked
 from kanerva.cli._app import app, bar, interruptible
-from kanerva.cli._tables import bullets, console, ending, numbers
+from kanerva.cli._tables import console, findings, numbers
 from kanerva.cli.recall import CROP, DATA, DROP, LABEL, SCALE, Recall
 
 __all__: list[str] = []  # the command is the interface
@@ -86,8 +86,4 @@ def _print(result: Any, files: list[Path]) -> None:
     screen = console()
     screen.print(numbers(density_.likelihoods(result), HEADS))
     screen.print()
-    bullets(screen, result.verdicts)
-    screen.print()
-    bullets(screen, result.notes)
-    screen.print()
-    ending(screen, files, f"Tables: {files[0].parent}")
+    findings(screen, result.verdicts, result.notes, files)

@@ -11,7 +11,7 @@ from kanerva._core import checks
 from kanerva._core.errors import door, refuse
 from kanerva._core.locks import locked
 from kanerva.cli._app import app, bar, interruptible
-from kanerva.cli._tables import bullets, console, ending, grid, numbers
+from kanerva.cli._tables import bullets, console, findings, grid, numbers
 
 __all__: list[str] = []  # the command is the interface
 
@@ -73,11 +73,7 @@ def _print(result: Any, files: list[Path]) -> None:
     screen = console()
     screen.print(numbers(quarks_.kinds(result), HEADS))
     screen.print()
-    bullets(screen, result.verdicts)
-    screen.print()
-    bullets(screen, result.notes)
-    screen.print()
-    ending(screen, files, f"Tables: {files[0].parent}")
+    findings(screen, result.verdicts, result.notes, files)
 
 
 def _print_json(result: Any, files: list[Path]) -> None:
