@@ -283,10 +283,9 @@ def bundle(x: Float[Tensor, "*batch count bits"], *, seed: int) -> Float[Tensor,
 
     .. math:: y_j = \text{sign} \sum_i x_{ij}
 
-    A tied bit, which only an even number of vectors has, is a coin that depends on the sums of all
-    bits, on its place and on the seed (``fingerprint``). So the result is the same in any order of
-    the vectors and whatever the other bundles of the batch, and ties of different bundles do not
-    make these alike.
+    A tied bit, which only an even number of vectors has, is drawn by a hash of the sums of all
+    bits, of its place and of the seed (``fingerprint``). So the result depends neither on the order
+    of the vectors nor on the other bundles of the batch, and different bundles have different ties.
 
     Args:
         x: ``(..., count, bits)`` of -1 and +1, ``count`` >= 1.

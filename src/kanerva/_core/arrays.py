@@ -70,10 +70,10 @@ def _numberless() -> bool:
 
 
 def observed() -> bool:
-    """Return whether every operation of torch counts, not the result alone.
+    """Return whether the operations of torch are recorded, so that all work must be done by them.
 
-    That is so while torch traces, and in a dispatch mode such as ``FlopCounterMode``. Work in other
-    threads, in compiled kernels or on NumPy arrays would be missed.
+    They are while torch traces, and in a dispatch mode such as ``FlopCounterMode``. A mode holds
+    for one thread, and does not record compiled kernels or work on NumPy arrays.
     """
     return tracing() or torch._C._len_torch_dispatch_stack() > 0
 

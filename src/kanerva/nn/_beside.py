@@ -37,8 +37,9 @@ class MemoryAttention(nn.Module):
     Stored pairs carry no gradient: they were made by the weights of their time, and are not updated
     when these change. So the map of the keys learns from the window alone. Stored pairs are
     buffers, and copies and state dicts contain them; ``DistributedDataParallel`` must be told not
-    to broadcast buffers. Where a row of the batch has no pair, its output is that of plain
-    attention, whatever the gate.
+    to broadcast buffers. Activation checkpointing calls the layer again in the backward pass, where
+    it would read what the first call has written: pass ``write=False`` there. Where a row of the
+    batch has no pair, its output is that of plain attention, whatever the gate.
 
     Args:
         dim: width of input and output, >= 1.

@@ -1,4 +1,4 @@
-"""A block of tokens that walks down an energy: attention and a memory as one gradient."""
+"""A block that moves tokens down an energy: attention and a memory as one gradient."""
 
 from typing import Any, NamedTuple
 

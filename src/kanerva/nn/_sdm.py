@@ -189,6 +189,9 @@ class SDMLayer(nn.Module):
     def follow(self, optimizer: torch.optim.Optimizer) -> RemovableHandle:
         """Project after every step of an optimizer.
 
+        Torch does not copy or save what follows an optimizer: call this again for a copy of the
+        layer and its optimizer, and after both were loaded.
+
         Args:
             optimizer: one that trains the address and the value of this layer, without momentum.
 
@@ -283,7 +286,8 @@ class SDMLayer(nn.Module):
             x: ``(..., dim)``, finite; numbers below 0 count as 0.
 
         Returns:
-            ``(..., classes)``, of the dtype of ``x``; zeros for an input of zeros.
+            ``(..., classes)``, of the dtype of ``x``; zeros for an input of zeros, unless another
+            ``separation`` gives weight to scores of 0.
 
         Raises:
             InputError: another width or dtype, or numbers that are not finite. In a compiled
