@@ -1,0 +1,185 @@
+"""Attach gates to the residual branches of a model that exists."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from kanerva._core import arrays, checks
+from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva.nn._gates import Gate, Stage, builder
+from kanerva.nn._sharing._example import Seen, look
+from kanerva.nn._sharing._families import Branches, chosen
+from kanerva.nn._sharing._passes import Block, Frame
+from kanerva.nn._sharing._shared import Shared
+
+__all__ = ["share"]
+
+SCOPES = ("stage", "block", "model")
+Example = Float[Tensor, "..."] | tuple[Any, ...] | dict[str, Any] | Any
+
+
+@door
+def share(
+    model: nn.Module,
+    branches: Branches = None,
+    example: Any = None,
+    gate: Any = "dia",
+    scope: str = "stage",
+    reduction: int | None = None,
+    *,
+    seed: int | torch.Generator = 0,
+    channels_last: bool | None = None,
+    name: str = "shared",
+) -> Shared:
+    r"""Gate the residual branches of a model, by gates that its blocks share.
+
+    .. math:: x_{t+1} = x_t + h_t \odot F_t(x_t), \quad
+        (h_t, s_t) = \text{gate}(F_t(x_t), s_{t-1})
+
+    The model is changed in place: hooks multiply the outputs F of its branches by the gates h, and
+    its code is not touched. All of its weights keep their names, so that those saved before load
+    afterwards. The weights of the gates stand under ``name``. The state s is None at the first
+    block of every forward pass, and a block that is skipped hands on that of the last one before.
+
+    Call the model as a whole: a part that is called alone is refused, as it has no state. The
+    gates follow ``copy.deepcopy``, pickling, autocast, ``torch.compile`` and gradient checkpointing
+    without reentry. With reentrant checkpointing gradients along depth would be lost, so the
+    recomputation is refused. A gate with batch normalisation depends on the batch in training; no
+    other does.
+
+    Args:
+        model: any module.
+        branches: the modules whose output is the residual branch, before it is added: a pattern
+            such as ``"layers.*.mlp"``, a list of patterns or names, or a function of name and
+            module. If a module returns a tuple, its first tensor is gated. If omitted, the branches
+            of a known family are taken: ResNet, RegNet, ConvNeXt, ViT, BERT and GPT-2 of
+            transformers, UNet2D of diffusers, and the ResNets of torchvision and timm.
+        example: what the model is called with: a tensor, a tuple of arguments or a dict of named
+            ones. The model is called once, in evaluation mode and without gradients, to find
+            widths, layouts and the order of the branches.
+        gate: ``"dia"``, ``"se"``, ``"eca"``, ``"sge"``, ``"cbam"``, ``"srm"``, ``"recall"``,
+            ``"constant"`` or ``"scale"``; or a function that returns a ``Gate`` for a ``Stage``.
+        scope: which blocks share a gate: ``"stage"``, those of equal width and equal places;
+            ``"block"``, each has its own, without a state; ``"model"``, all of them.
+        reduction: >= 1, what divides the width inside a gate; 4 for ``"dia"`` and ``"recall"`` and
+            16 for ``"se"`` and ``"cbam"`` if omitted. The others have none.
+        seed: an integer >= 0 or a CPU generator, for the first weights of the gates.
+        channels_last: whether the channels of a branch are its last axis. If omitted, they are with
+            three axes, ``(b, places, c)``, and are second otherwise, ``(b, c, h, w)``.
+        name: under which the model holds the gates.
+
+    Returns:
+        a ``Shared``, which records and removes the gates; also ``model.<name>``.
+
+    Raises:
+        InputError: branches that match nothing, are not called exactly once or return no floating
+            tensor; widths that differ under ``"model"``; a name that the model has; a model with
+            gates, or on the meta device. When the model is called: gates that are not finite, a
+            part that is called alone, or a reentrant recomputation.
+
+    Warns:
+        UserWarning: fewer channels than the reduction, so that the inner width is 1.
+
+    Example:
+        >>> import torch
+        >>> from transformers import ResNetConfig, ResNetForImageClassification
+        >>> from kanerva import nn
+        >>> config = ResNetConfig(embedding_size=16, hidden_sizes=[32, 64], depths=[2, 3])
+        >>> model = ResNetForImageClassification(config)
+        >>> shared = nn.share(model, example=torch.zeros(1, 3, 32, 32))
+        >>> shared, shared.parameters_added  # doctest: +ELLIPSIS
+        (Shared(
+          stage1: 2 blocks, stage2: 3 blocks
+        ...
+        >>> with shared.record() as gates:
+        ...     output = model(torch.randn(5, 3, 32, 32))
+        >>> {stage: tuple(one.shape) for stage, one in gates.items()}
+        {'stage1': (2, 5, 32), 'stage2': (3, 5, 64)}
+
+    Source: Huang and others 2020 and 2024.
+    """
+    checks.instance("model", model, nn.Module, "give a module of torch", "a module of torch")
+    checks.choice("scope", scope, SCOPES)
+    if channels_last is not None:
+        channels_last = checks.flag("channels_last", channels_last)
+    if reduction is not None:
+        reduction = checks.integer("reduction", reduction, 1, checks.LONGEST)
+    build, source = builder(gate), arrays.generator(seed)
+    _check_name(model, name)
+    names = chosen(model, branches)
+    _check_model(model, names)
+    seen = look(model, names, example, channels_last)
+    stages = _stages(seen, scope)
+    blocks: list[Block] = []
+    parts: dict[str, nn.Module] = {}
+    for stage, members in stages.items():
+        groups = [[one] for one in members] if scope == "block" else [members]
+        for number, group in enumerate(groups, 1):
+            own = f"{stage}_block{number}" if scope == "block" else stage
+            first = group[0]
+            built = build(Stage(first.channels, len(group), first.places, reduction))
+            parts[own] = _placed(built.reset(source), model, first.name)
+            blocks += [
+                Block(one.name, stage, own, index, scope != "block", one.last)
+                for index, one in enumerate(group)
+            ]
+    order = {one.name: place for place, one in enumerate(seen)}
+    blocks.sort(key=lambda block: order[block.name])
+    return Shared(model, parts, Frame(name, tuple(blocks)))
+
+
+def _check_name(model: nn.Module, name: Any) -> None:
+    """Refuse a name that the model uses, or that no module can have."""
+    do = 'choose another, such as name="gates"'
+    if not isinstance(name, str) or not name.isidentifier():
+        must = "a name that a module can have"
+        refuse("name", name, must=must, do=do, error=InputTypeError)
+    if isinstance(model._modules.get(name), Shared):
+        got, do = f"{name!r}, which holds such gates", "remove them first: model.{}.remove()"
+        refuse("name", got=got, must="free: a model is shared once", do=do.format(name))
+    if hasattr(model, name):
+        got = f"{name!r}, which {type(model).__name__} has"
+        refuse("name", got=got, must="the name of no attribute of the model", do=do)
+
+
+def _check_model(model: nn.Module, names: list[str]) -> None:
+    """Refuse a model without numbers, or with gates at one of the branches."""
+    weights = [*model.parameters(), *model.buffers()]
+    if any(weight.is_meta for weight in weights):
+        got, do = "one on the meta device", 'call model.to_empty(device="cpu") and load weights'
+        refuse("model", got=got, must="one whose weights have numbers", do=do)
+    for part in model.modules():
+        if isinstance(part, Shared):
+            held = {block.name for block in part.frame.blocks}
+            if held & set(names) or part._model[0] is model:
+                got = f"one with gates in {part.frame.name!r}"
+                must, do = "without gates at these branches", "call remove() on them first"
+                refuse("model", got=got, must=must, do=do)
+
+
+def _stages(seen: list[Seen], scope: str) -> dict[str, list[Seen]]:
+    """Return the branches of each stage: of equal width and equal places, or all of them."""
+    groups: dict[Any, list[Seen]] = {}
+    for one in seen:
+        groups.setdefault(None if scope == "model" else (one.channels, one.places), []).append(one)
+    for group in groups.values():
+        widths = {one.channels: one.name for one in group}
+        if len(widths) > 1:
+            (first, near), (second, far) = list(widths.items())[:2]
+            got = f"'model', with {first} channels in {near!r} and {second} in {far!r}"
+            must, do = "'stage' or 'block' where widths differ", 'choose scope="stage"'
+            refuse("scope", got=got, must=must, do=do)
+    return {f"stage{number}": group for number, group in enumerate(groups.values(), 1)}
+
+
+def _placed(gate: Gate, model: nn.Module, name: str) -> Gate:
+    """Put a gate on the device of a branch, in the dtype of its weights, and in its mode."""
+    branch = model.get_submodule(name)
+    for part in (branch, model):
+        for weight in part.parameters():
+            if weight.is_floating_point():
+                gate = gate.to(device=weight.device, dtype=weight.dtype)
+                return gate.train(model.training)
+    return gate.train(model.training)
