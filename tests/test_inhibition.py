@@ -1,11 +1,14 @@
 """Inhibition by the strongest scores: the weights written out, ties, masks, slopes, routes."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 
 import kanerva
 from kanerva import InputError, Patterns, functional
-from kanerva.separation import Inhibition
+from kanerva.separation import Inhibition, Softmax
 from kanerva.similarity import cosine, dot
 
 
@@ -96,6 +99,43 @@ def test_gains_that_do_not_fit_are_refused():
         InputError, match=r"gain must be \(4,\), one for each key, but it was \(3,\)"
     ):
         Inhibition(1, torch.ones(3))(torch.ones(2, 4))
-    for gain in (1.5, torch.tensor([0.0, -2.0]), torch.tensor([0.0, torch.nan])):
+    blank = torch.ones(3, device="meta")
+    sparse = torch.ones(3).to_sparse()
+    for gain in (1.5, torch.tensor([0.0, -2.0]), torch.tensor([0.0, torch.nan]), blank, sparse):
         with pytest.raises(InputError, match="Inhibition: gain must be a"):
             Inhibition(1, gain)
+    with pytest.raises(InputError, match=r"without data \(on meta\); fill it with numbers first"):
+        Inhibition(1, blank)
+
+
+def test_rules_are_equal_where_k_and_all_gains_are():
+    gain = torch.tensor([1.0, 0.0, -0.5])
+    rule = Inhibition(2, gain)
+    alike = (
+        rule,
+        Inhibition(2, gain.clone()),
+        Inhibition(2, gain.double().requires_grad_()),
+        copy.copy(rule),
+        copy.deepcopy(rule),
+        pickle.loads(pickle.dumps(rule)),
+    )
+    for other in alike:
+        assert rule == other
+        assert hash(rule) == hash(other)
+        assert repr(other).startswith("Inhibition(k=2, gain=tensor([ 1.0")
+    assert len(set(alike)) == 1
+    others = (
+        Inhibition(3, gain),
+        Inhibition(2, -gain),
+        Inhibition(2, gain[:2]),
+        Inhibition(2, 1.0),
+        Softmax(1.0),
+        None,
+    )
+    for other in others:
+        assert rule != other
+        assert other != rule
+    assert Inhibition(2) == Inhibition(2, 1)
+    assert hash(Inhibition(2)) == hash(Inhibition(2, 1))
+    assert Inhibition(2) != Inhibition(2, 0.5)
+    assert Inhibition(2, torch.ones(3)) != Inhibition(2)

@@ -54,6 +54,21 @@ class Inhibition(Separation):
         do = "give the number of keys that are not inhibited"
         checks.keep(self, k=checks.integer("k", self.k, 1, do=do), gain=_gain(self.gain))
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether k and all gains are equal; a number is equal to a number alone."""
+        if type(other) is not type(self):
+            return NotImplemented
+        one, two = self.gain, other.gain
+        if isinstance(one, Tensor) and isinstance(two, Tensor):
+            one, two = (gain.detach().to("cpu", torch.float64) for gain in (one, two))
+            return self.k == other.k and torch.equal(one, two)
+        alike = isinstance(one, Tensor) == isinstance(two, Tensor)
+        return alike and (self.k, one) == (other.k, two)
+
+    def __hash__(self) -> int:
+        # Numbers in a tensor can change, so only how many there are is taken.
+        return hash((self.k, len(self.gain) if isinstance(self.gain, Tensor) else self.gain))
+
     def forward(self, scores: Scores, mask: Mask = None) -> Scores:
         """Weigh ``scores``."""
         return hide((scores.relu() - self._inhibited(scores, mask)).relu(), mask)
@@ -91,6 +106,7 @@ def _gain(gain: Any) -> Gain:
     if not isinstance(gain, Tensor):
         return checks.plain("gain", gain, -1, 1, do=do)
     must = "a number, or a floating tensor (m,), in [-1, 1]"
+    arrays.dense("gain", gain, must)
     if gain.ndim != 1 or gain.dtype not in arrays.FLOATS:
         refuse("gain", gain, must=must, do=do, error=InputTypeError)
     if not arrays.tracing() and not (gain.detach().abs() <= 1).all():
