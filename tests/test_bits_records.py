@@ -35,6 +35,8 @@ def test_bundles_are_majorities():
     x = bits.random(7, 300, seed=2)
     assert torch.equal(bits.bundle(x, seed=0), bits.majority(x, seed=9))
     assert torch.equal(bits.bundle(x, seed=0), bits.bundle(x, seed=1))
+    assert torch.equal(bits.bundle(x), bits.bundle(x, seed=1))
+    assert torch.equal(bits.bundle(x.reshape(1, 7, 300)), bits.bundle(x, seed=1)[None])
 
 
 def test_ties_depend_on_the_bundle_and_the_seed_alone():
@@ -113,9 +115,16 @@ def test_bad_input_is_refused():
     for bad in (x[0], x[:0]):
         with pytest.raises(InputError, match="x must be of shape"):
             bits.bundle(bad, seed=0)
-    for seed in (-1, 0.5, None, True):
+    for seed in (-1, 0.5, True):
         with pytest.raises(InputError, match="seed must be"):
             bits.bundle(x, seed=seed)
+    for even in (x[:2], x[:2].expand(3, 2, 8)):
+        with pytest.raises(InputTypeError) as raised:
+            bits.bundle(even)
+        assert str(raised.value) == (
+            "bits.bundle: seed must be an integer >= 0 for 2 vectors, an even number that can tie, "
+            "but it was None (NoneType); give one, such as seed=0."
+        )
     for times in (0.5, None, True, 2**40):
         with pytest.raises(InputError, match="times must be"):
             bits.permute(x, times)

@@ -278,7 +278,9 @@ def _broadcast(a: Tensor, b: Tensor) -> tuple[int, ...]:
 
 
 @door("bits.bundle")
-def bundle(x: Float[Tensor, "*batch count bits"], *, seed: int) -> Float[Tensor, "*batch bits"]:
+def bundle(
+    x: Float[Tensor, "*batch count bits"], *, seed: int | None = None
+) -> Float[Tensor, "*batch bits"]:
     r"""Bundle vectors to one that is like each of them: the majority of each bit.
 
     .. math:: y_j = \text{sign} \sum_i x_{ij}
@@ -289,13 +291,13 @@ def bundle(x: Float[Tensor, "*batch count bits"], *, seed: int) -> Float[Tensor,
 
     Args:
         x: ``(..., count, bits)`` of -1 and +1, ``count`` >= 1.
-        seed: 0 to 2^63 - 1, for the ties.
+        seed: 0 to 2^63 - 1, for the ties; an odd number of vectors, which has none, needs no seed.
 
     Returns:
         ``(..., bits)`` of -1 and +1.
 
     Raises:
-        InputError: other numbers, or no vector.
+        InputError: other numbers, no vector, or an even number of them without a seed.
 
     Example:
         >>> import torch
@@ -312,10 +314,14 @@ def bundle(x: Float[Tensor, "*batch count bits"], *, seed: int) -> Float[Tensor,
     if x.ndim < 2 or not x.shape[-2]:
         must, do = "of shape (..., count, bits) with one vector or more", "stack them as rows"
         refuse("x", x, must=must, do=do)
-    seed = checks.integer("seed", seed, 0, 2**63 - 1)
+    odd = x.shape[-2] % 2 == 1
+    if seed is None and not odd:
+        must = f"an integer >= 0 for {x.shape[-2]} vectors, an even number that can tie"
+        refuse("seed", None, must=must, do="give one, such as seed=0", error=InputTypeError)
+    seed = checks.integer("seed", 0 if seed is None else seed, 0, 2**63 - 1)
     wide = torch.promote_types(x.dtype, torch.float32)  # sums of half precision would be rounded
     votes = x.sum(-2, dtype=wide)
-    if x.shape[-2] % 2 and not arrays.tracing():
+    if odd and not arrays.tracing():
         return votes.sign().to(x.dtype)
     place = mix(torch.arange(1, x.shape[-1] + 1, device=x.device))
     coin = torch.where(mix(fingerprint(votes, seed).unsqueeze(-1) + place) < 0, -1.0, 1.0)
