@@ -5,7 +5,7 @@ Checks that need the numbers in a tensor are skipped while ``torch.compile``, ``
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -288,3 +288,19 @@ def generator(seed: int | torch.Generator) -> torch.Generator:
         return seed
     do = "give a seed >= 0 or a torch.Generator"
     return torch.Generator().manual_seed(integer("seed", seed, 0, 2**63 - 1, do))
+
+
+def draw(law: Callable[..., Tensor], weight: Tensor, source: torch.Generator) -> Tensor:
+    """Return numbers for a weight, drawn on the device of the generator.
+
+    So they do not depend on the device of the weight, nor on the default device of torch. A weight
+    on meta holds no numbers: for it nothing is drawn, and the generator stays as it is.
+
+    Args:
+        law: ``torch.rand`` or ``torch.randn``.
+        weight: of the shape that is drawn.
+        source: the generator.
+    """
+    if weight.is_meta:
+        return torch.empty_like(weight)
+    return law(weight.shape, generator=source, device=source.device)

@@ -4,6 +4,7 @@ import math
 import numbers
 import operator
 import os
+import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
@@ -19,6 +20,16 @@ LONGEST = 2**31 - 1
 BITS = 2**20
 # Fewer bytes are allocated without a look at the memory at hand.
 FREELY = 2**20
+# What torch says where a tensor is larger than the memory, or than any memory.
+LACKS = (
+    "out of memory",
+    "enough memory",
+    "allocate",
+    "alloc_failed",
+    "buffer size",
+    "calculation overflow",
+    "multiplication overflow",
+)
 
 
 @contextmanager
@@ -26,20 +37,31 @@ def room(argument: str, size: str, needed: int | float = 0) -> Iterator[None]:
     """Refuse the argument when what is built inside the block does not fit into memory.
 
     A system that promises more memory than it has kills the process that uses it. Therefore the
-    bytes are compared with the memory at hand before anything is allocated.
+    bytes are compared with the memory at hand before anything is allocated, except where the
+    default device of torch is meta, on which nothing is. Other errors of the block stay what they
+    are.
 
     Args:
         argument: its name.
         size: what it was, in words.
         needed: the bytes that the block takes at its peak.
     """
-    if needed > FREELY:
+    if needed > FREELY and not _on_meta():
         machine.fit(argument, needed, size)
     try:
         yield
-    except (MemoryError, RuntimeError):
+    except (MemoryError, RuntimeError) as error:
+        told = str(error).lower()
+        if not isinstance(error, MemoryError) and not any(word in told for word in LACKS):
+            raise
         must = "small enough for the memory at hand"
         refuse(argument, got=size, must=must, do="ask for less")
+
+
+def _on_meta() -> bool:
+    """Return whether what torch builds by default has no data."""
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.get_default_device().type == "meta"
 
 
 def integer(argument: str, value: Any, low: int, high: int | None = None, do: str = "") -> int:

@@ -139,7 +139,7 @@ class Attention(Reader):
         deviation = (self.dim // self.heads) ** -0.5
         for rows in (self.persistent_key, self.persistent_value):
             if rows is not None:
-                rows.copy_(torch.randn(rows.shape, generator=source) * deviation)
+                rows.copy_(arrays.draw(torch.randn, rows, source) * deviation)
         self._reset_beta()
         return self
 

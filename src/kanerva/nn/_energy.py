@@ -153,7 +153,7 @@ class EnergyBlock(nn.Module):
         """
         source = arrays.generator(seed)
         for rows in (self.query, self.key, self.memory):
-            rows.copy_(torch.randn(rows.shape, generator=source) * self.dim**-0.5)
+            rows.copy_(arrays.draw(torch.randn, rows, source) * self.dim**-0.5)
         self.gain.fill_(1.0)
         self.shift.zero_()
         return self

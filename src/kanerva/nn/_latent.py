@@ -75,7 +75,7 @@ class LatentAttention(nn.Module):
         """
         source = arrays.generator(seed)
         self.attention.reset(source)
-        self.latents.copy_(0.02 * torch.randn(self.latents.shape, generator=source))
+        self.latents.copy_(0.02 * arrays.draw(torch.randn, self.latents, source))
         return self
 
     @door("LatentAttention")

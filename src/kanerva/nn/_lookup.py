@@ -117,7 +117,7 @@ class Lookup(Reader):
             draw_linear(part, source)
         deviation = (self.dim // self.heads) ** -0.5
         for table in (self.key, self.value):
-            table.copy_(torch.randn(table.shape, generator=source) * deviation)
+            table.copy_(arrays.draw(torch.randn, table, source) * deviation)
         self._reset_beta()
         return self
 

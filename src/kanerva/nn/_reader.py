@@ -171,15 +171,15 @@ def check_mask(
 
 
 def linear(width: int, out: int, bias: bool) -> nn.Linear:
-    """Return a linear map whose weights are not initialised."""
-    return nn.utils.skip_init(nn.Linear, width, out, bias=bias)  # type: ignore[no-untyped-call]
+    """Return a linear map on the default device, whose weights are not initialised."""
+    device = torch.get_default_device()
+    return nn.utils.skip_init(nn.Linear, width, out, bias=bias, device=device)  # type: ignore[no-untyped-call]
 
 
 def draw_linear(part: nn.Linear, source: torch.Generator) -> None:
     """Draw weights uniform within 1 / sqrt(input width) of zero; biases are zero."""
     bound = part.in_features**-0.5
-    draw = torch.rand(part.weight.shape, generator=source)
-    part.weight.copy_((2 * draw - 1) * bound)
+    part.weight.copy_((2 * arrays.draw(torch.rand, part.weight, source) - 1) * bound)
     if part.bias is not None:
         part.bias.zero_()
 

@@ -58,9 +58,30 @@ class Projection(nn.Module):
         self.dim_in = checks.integer("dim_in", dim_in, 1, checks.LONGEST)
         self.dim_out = checks.integer("dim_out", dim_out, 1, checks.LONGEST)
         source = arrays.generator(seed)
-        needed = 4 * self.dim_in * self.dim_out
+        needed = 8 * self.dim_in * self.dim_out  # as many again while they are drawn
         with checks.room("dim_in", f"a matrix of {dim_out} by {dim_in}", needed):
-            self.weight = nn.Parameter(torch.randn(self.dim_out, self.dim_in, generator=source))
+            self.weight = nn.Parameter(torch.empty(self.dim_out, self.dim_in))
+            self.reset(source)
+
+    @torch.no_grad()
+    @door
+    def reset(self, seed: int | torch.Generator) -> "Projection":
+        """Draw W again.
+
+        Args:
+            seed: an integer >= 0 or a CPU generator.
+
+        Returns:
+            the module itself.
+
+        Example:
+            >>> from kanerva.nn.projection import Projection
+            >>> one, other = Projection(8, 4, seed=1), Projection(8, 4, seed=0).reset(1)
+            >>> (one.weight == other.weight).all().item()
+            True
+        """
+        self.weight.copy_(arrays.draw(torch.randn, self.weight, arrays.generator(seed)))
+        return self
 
     @door("Projection")
     def forward(self, x: Float[Tensor, "*batch dim_in"]) -> Float[Tensor, "*batch dim_out"]:
