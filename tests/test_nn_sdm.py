@@ -1,17 +1,23 @@
 """The layer of sparse distributed memory, against the read of the library and written-out loops."""
 
 import copy
+import inspect
 import io
+import pickle
 import warnings
 
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
 import kanerva
-from kanerva import functional
+from kanerva import functional, nn
+from kanerva._core import checks
 from kanerva.nn import SDMLayer
+from kanerva.nn.projection import Projection
 from kanerva.separation import Difference, Entmax, Exponential, Inhibition, Softmax
 from kanerva.similarity import cosine
 
@@ -149,6 +155,31 @@ def test_the_gain_goes_from_excited_to_inhibited():
     assert SDMLayer(4, 5, 2, k=1).gain() == 1.0
 
 
+@pytest.mark.parametrize("switch", [5e-324, 1e-40, 0.3, 1.0, 1e300])
+def test_a_switch_of_any_size_gives_gains(switch):
+    layer = SDMLayer(4, 3, 2, k=1, switch=switch)
+    layer.count.copy_(torch.tensor([0, 1, 2**40]))
+    wanted = [-1.0, 1.0, 1.0] if switch <= 1 else [-1.0] * 3
+    assert layer.gain().tolist() == wanted
+    assert layer(torch.ones(2, 4)).isfinite().all()
+
+
+@pytest.mark.untyped
+def test_a_batch_that_is_refused_is_not_counted():
+    layer, x = SDMLayer(6, 20, 4, k=3), torch.ones(5, 6)
+    with torch.no_grad():
+        layer.value[:, 1] = torch.inf
+    with pytest.raises(kanerva.InputError, match="check the weights"):
+        layer(x)
+    assert not layer.count.any()
+    layer.reset(0)(x)
+    assert layer.count.sum() == 15
+    torch.compiler.reset()
+    spoilt = torch.cat((x, x * torch.nan))
+    torch.compile(layer.reset(0), fullgraph=True, backend="eager")(spoilt)
+    assert layer.count.sum() == 15
+
+
 def test_with_a_fresh_switch_all_neurons_fire_and_without_it_at_most_k():
     x = draw(50, 16).abs().float()
     for switch, least, most in ((1e6, 50, 50), (None, 0, 50)):
@@ -232,7 +263,73 @@ def test_neurons_that_do_not_fire_are_not_changed_by_a_step():
     assert (layer.value[~idle] != before.value[~idle]).any(1).all()
 
 
+def settings(kind: type[Optimizer]) -> list[dict[str, object]]:
+    """Return choices of what can move weights without a gradient: each as it is, on, and off."""
+    choices = {
+        "momentum": (0.0, 0.9),
+        "betas": ((0.0, 0.9), (0.5, 0.9)),
+        "weight_decay": (0.0, 0.1),
+        "lambd": (0.0, 0.1),
+    }
+    known = [name for name in choices if name in inspect.signature(kind).parameters]
+    off = {name: choices[name][0] for name in known}
+    return [{}, off] + [off | {name: choices[name][1]} for name in known]
+
+
+OPTIMIZERS = [
+    (kind, options)
+    for _, kind in sorted(inspect.getmembers(torch.optim, inspect.isclass))
+    if issubclass(kind, Optimizer) and kind not in (Optimizer, torch.optim.SparseAdam)
+    for options in settings(kind)
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*lr_scheduler.step:UserWarning")
+@pytest.mark.parametrize(("kind", "options"), OPTIMIZERS)
+def test_every_optimizer_leaves_idle_neurons_or_is_warned_of(kind, options):
+    layer = SDMLayer(6, 40, 4, k=2)
+    optimizer = kind(layer.parameters(), lr=0.5, **options)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        layer.follow(optimizer)
+    moved = False
+    for step in range(6):
+        x, label = draw(5, 6, seed=step % 3).float(), torch.arange(5) % 4
+        # Two projections can differ in the last digit, so what is compared is projected too.
+        before, count = copy.deepcopy(layer).project(), layer.count.clone()
+
+        def closure(x: Tensor = x, label: Tensor = label) -> Tensor:
+            optimizer.zero_grad()
+            loss = cross_entropy(layer(x), label)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        idle = layer.count == count
+        assert idle.any()
+        assert step or not idle.all()
+        for name in ("address", "value"):
+            same = torch.equal(getattr(layer, name)[idle], getattr(before, name)[idle])
+            moved = moved or not same
+    assert moved == bool(caught), [str(one.message) for one in caught]
+
+
 @pytest.mark.untyped  # the checks of shapes add frames between the caller and the warning
+def test_a_warning_says_what_moves_the_neurons():
+    layer = SDMLayer(6, 20, 4, k=3)
+    weights = list(layer.parameters())
+    reasons = (
+        (torch.optim.SGD(weights, lr=1.0, weight_decay=0.1), "SGD has weight decay; it moves"),
+        (torch.optim.AdamW(weights), "AdamW has momentum and weight decay; it moves"),
+        (torch.optim.ASGD(weights), "ASGD has weight decay; it moves"),
+        (torch.optim.LBFGS(weights), "LBFGS has steps along earlier gradients; it moves"),
+    )
+    for optimizer, sentence in reasons:
+        with pytest.warns(UserWarning, match=sentence):
+            layer.follow(optimizer)
+
+
+@pytest.mark.untyped
 def test_momentum_is_warned_of():
     layer = SDMLayer(6, 20, 4, k=3)
     other = torch.nn.Parameter(torch.ones(2))
@@ -276,6 +373,48 @@ def test_k_goes_down_from_all_neurons_subtracted_or_masked():
             kept = torch.where(scores > taken, scores if masked else scores - taken, 0.0)
             close(layer(x), kept @ layer.value)
     assert SDMLayer(6, 20, 4, k=30).narrow(0, 10) == 30
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_compiled_layer_follows_every_number(masked):
+    layer = SDMLayer(6, 40, 4, k=3, masked=masked)
+    plain, x = copy.deepcopy(layer), draw(9, 6).float()
+    torch.compiler.reset()
+    graphs = []
+
+    def counted(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> object:
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(layer, fullgraph=True, backend=counted)
+    found = set()
+    for epoch in range(25):
+        assert layer.narrow(epoch, 24) == plain.narrow(epoch, 24)
+        found.add(layer.active)
+        close(compiled(x), plain(x), 1e-6)
+        assert torch.equal(layer.count, plain.count)
+        close(torch.func.functional_call(compiled, {}, (x,)), plain(x), 1e-6)
+    assert len(found) >= 20
+    assert len(graphs) == 1
+    wide = SDMLayer(6, 5, 4, k=9)
+    compiled = torch.compile(wide, fullgraph=True, backend=counted)
+    wide.narrow(0, 5)
+    close(compiled(x), wide(x), 1e-6)
+
+
+def test_reset_goes_back_to_k_and_the_number_is_shown():
+    layer = SDMLayer(6, 20, 4, k=3)
+    assert "active" not in repr(layer)
+    layer.narrow(1, 2)
+    assert repr(layer) == "SDMLayer(dim=6, neurons=20, classes=4, k=3, active=11)"
+    assert repr(copy.deepcopy(layer)) == repr(pickle.loads(pickle.dumps(layer))) == repr(layer)
+    layer.reset(0)
+    assert layer.active == 3
+    assert "active" not in repr(layer)
+    x = draw(5, 6).float()
+    assert torch.equal(layer(x), SDMLayer(6, 20, 4, k=3)(x))
+    assert (layer.weights(x) > 0).sum(-1).max() <= 3
 
 
 # What every layer does
@@ -383,6 +522,51 @@ def test_transforms_of_functions_give_the_same_derivatives():
             close(found[name], wanted, 1e-10)
 
 
+@pytest.mark.untyped
+def test_training_in_a_transform_counts_right_or_is_refused():
+    layer, x = switched(), draw(5, 6)
+    before, given = layer.count.clone(), {"value": layer.value.detach()}
+
+    def loss(weights: dict[str, Tensor], x: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, weights, (x,)).sum()
+
+    calls = (
+        lambda: torch.func.grad(loss)(given, x),
+        lambda: torch.func.grad(loss, argnums=1)(given, x),
+        lambda: torch.func.jvp(lambda x: loss(given, x), (x,), (x,)),
+        lambda: torch.func.vmap(loss, in_dims=(None, 0))(given, x),
+        lambda: torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(given, x),
+        lambda: torch.func.functionalize(lambda x: loss(given, x))(x),
+    )
+    for call in calls:
+        with pytest.raises(kanerva.InputError) as raised:
+            call()
+        assert str(raised.value) == (
+            "SDMLayer: the layer must be in evaluation within this transform of torch.func, "
+            "but it was in training; call .eval() first, which counts nothing."
+        )
+        assert torch.equal(layer.count, before)
+    layer.eval()
+    calls[0]()
+    calls[4]()
+    # Without a transform, and with a count for each of several models, counts are right.
+    layers = [switched(seed).train() for seed in range(3)]
+    weights, counts = torch.func.stack_module_state(layers)
+    layer.train()
+    given = {name: weight.detach() for name, weight in weights.items()}
+
+    def each(weights: dict[str, Tensor], counts: dict[str, Tensor]) -> Tensor:
+        return torch.func.functional_call(layer, (weights, counts), (x,))
+
+    reads = torch.func.vmap(each)(given, counts)
+    for index, one in enumerate(layers):
+        close(reads[index], one(x))
+        assert torch.equal(counts["count"][index], one.count)
+    assert torch.equal(layer.count, before)
+    loss({"value": layer.value.detach()}, x)
+    assert (layer.count > before).any()
+
+
 def test_one_layer_in_a_few_steps_learns_bits():
     """Train as the publication does: every class has a corner of its own."""
     layer = SDMLayer(8, 200, 4, k=3, switch=200)
@@ -397,6 +581,87 @@ def test_one_layer_in_a_few_steps_learns_bits():
         cross_entropy(layer(x[part]), label[part]).backward()
         optimizer.step()
     assert (layer.eval()(x).argmax(1) == label).double().mean() > 0.95
+
+
+# Layers without data
+
+
+BUILD = {
+    "Attention": lambda: nn.Attention(8, 2, persistent=3),
+    "EnergyBlock": lambda: nn.EnergyBlock(8, 2, width=4),
+    "LatentAttention": lambda: nn.LatentAttention(8, 2, 3),
+    "Lookup": lambda: nn.Lookup(8, 2, 5),
+    "MemoryAttention": lambda: nn.MemoryAttention(8, 2, capacity=9, k=3),
+    "Projection": lambda: Projection(8, 4),
+    "SDMLayer": lambda: nn.SDMLayer(8, 20, 4, k=3),
+    "SDMLayer with a switch": lambda: nn.SDMLayer(8, 20, 4, k=3, switch=9.0),
+    "hopfield_layer": lambda: nn.hopfield_layer(8, 2),
+    "hopfield_lookup": lambda: nn.hopfield_lookup(8, 2, 5),
+    "hopfield_pooling": lambda: nn.hopfield_pooling(8, 2, 3),
+    "sparse_hopfield_layer": lambda: nn.sparse_hopfield_layer(8, 2),
+}
+
+
+def test_every_layer_is_built_here():
+    made = {name for name in nn.__all__ if name not in ("Descent", "read_heads", "register")}
+    assert made <= set(BUILD)
+
+
+@pytest.mark.parametrize("name", BUILD)
+def test_a_layer_is_built_on_the_default_device_and_drawn_elsewhere(name):
+    plain = BUILD[name]()
+    with torch.device("cpu"):
+        same = BUILD[name]()
+    with torch.device("meta"):
+        blank = BUILD[name]()
+    tensors = (*blank.parameters(), *blank.buffers())
+    assert all(tensor.is_meta for tensor in tensors)
+    state = plain.state_dict()
+    for layer in (same, blank.to_empty(device="cpu").reset(0)):
+        found = layer.state_dict()
+        assert list(found) == list(state)
+        assert all(torch.equal(found[name], state[name]) for name in state)
+
+
+def test_a_layer_on_meta_takes_no_memory_and_draws_nothing():
+    source = torch.Generator().manual_seed(0)
+    before = source.get_state()
+    with torch.device("meta"):
+        layer = SDMLayer(2**20, 2**20, 4, k=3, seed=source)
+    assert layer.address.shape == (2**20, 2**20)
+    assert torch.equal(source.get_state(), before)
+    assert layer.narrow(0, 1) == 2**20
+    with pytest.raises(kanerva.InputError, match="small enough for the memory at hand"):
+        SDMLayer(2**20, 2**30, 4, k=3)
+
+
+def test_an_error_that_is_no_lack_of_memory_stays_what_it_is():
+    def built(error: Exception) -> None:
+        with checks.room("dim", "5"):
+            raise error
+
+    for text in ("Expected a 'meta' device type for generator", "memory format is not supported"):
+        with pytest.raises(RuntimeError, match=text):
+            built(RuntimeError(text))
+    lacks = (
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    )
+    for error in lacks:
+        with pytest.raises(kanerva.InputError, match="dim must be small enough for the memory"):
+            built(error)
+    for shape in ((2**40, 2**40), (2**50,)):  # what torch says here and now
+        with pytest.raises(kanerva.InputError, match="memory at hand"), checks.room("dim", "5"):
+            torch.empty(shape)
+
+
+def test_a_layer_is_projected_where_numbers_cannot_be_read():
+    with FakeTensorMode():
+        layer = SDMLayer(6, 20, 4, k=3)
+        layer.follow(torch.optim.SGD(layer.parameters(), lr=1.0))
+        assert layer.project().address.shape == (20, 6)
 
 
 # Bad input

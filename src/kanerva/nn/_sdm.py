@@ -29,8 +29,9 @@ class SDMLayer(nn.Module):
 
     Each neuron has an address a and a value v, none of them negative, and there is no bias. An
     input changes the weights of the few neurons that it activates, so that inputs far away from it
-    are read as before. Train it without momentum, which moves neurons that are not active, and at
-    a rate at which a task is learned by few neurons: on digits 1 is far better than 0.05.
+    are read as before. Train it without momentum and weight decay, which move neurons that are not
+    active, and at a rate at which a task is learned by few neurons: on digits 1 is far better than
+    0.05.
 
     With k alone, neurons that are far from all data never fire and never learn. The switch prevents
     that: a neuron that has fired for c samples is inhibited by the gain
@@ -108,6 +109,7 @@ class SDMLayer(nn.Module):
         """Check which neurons take part, and how much."""
         self.separation, self.switch, self.masked = separation, None, masked
         self.k: int | None = None
+        self._place: Tensor | None = None
         if separation is not None:
             check_rule("cosine", separation)
             for name, value, none in (("k", k, None), ("switch", switch, None)):
@@ -128,7 +130,7 @@ class SDMLayer(nn.Module):
     @torch.no_grad()
     @door
     def reset(self, seed: int | torch.Generator) -> "SDMLayer":
-        """Draw all weights again, and start the switch of every neuron from 0.
+        """Draw all weights again, start the switch of every neuron from 0, and undo ``narrow``.
 
         Addresses are uniform in [-1, 1], values within 1 / sqrt(neurons) of zero; then they are
         projected.
@@ -148,9 +150,10 @@ class SDMLayer(nn.Module):
         """
         source = arrays.generator(seed)
         for weight, bound in ((self.address, 1.0), (self.value, self.neurons**-0.5)):
-            drawn = torch.rand(weight.shape, generator=source)
-            weight.copy_((2 * drawn - 1) * bound)
+            weight.copy_((2 * arrays.draw(torch.rand, weight, source) - 1) * bound)
         self.count.zero_()
+        if self.k is not None:
+            self.active, self._place = self.k, None
         return self.project()
 
     @torch.no_grad()
@@ -180,9 +183,10 @@ class SDMLayer(nn.Module):
             self.address.div_(length.clamp_min(SHORT))
         else:
             self.address.copy_(self.address / length.clamp_min(SHORT))
-        even = (length < SHORT).squeeze(-1)
-        if even.any():
-            self.address[even] = self.dim**-0.5
+        even = length < SHORT
+        # Where numbers cannot be read, whether there are such addresses is not known.
+        if self.address.is_meta or arrays.tracing() or even.any():
+            self.address.masked_fill_(even, self.dim**-0.5)
         return self
 
     @door
@@ -193,7 +197,8 @@ class SDMLayer(nn.Module):
         layer and its optimizer, and after both were loaded.
 
         Args:
-            optimizer: one that trains the address and the value of this layer, without momentum.
+            optimizer: one that trains the address and the value of this layer, without momentum and
+                weight decay.
 
         Returns:
             a handle; ``handle.remove()`` ends it.
@@ -202,8 +207,10 @@ class SDMLayer(nn.Module):
             InputError: an optimizer that does not train both.
 
         Warns:
-            UserWarning: it has momentum, which moves neurons that are not active, and so can
-                overwrite earlier tasks.
+            UserWarning: it moves neurons that are not active, and so can overwrite earlier tasks:
+                by momentum, by weight decay (of ``ASGD``: ``lambd``), or, as ``LBFGS`` does, by
+                steps along earlier gradients. What the optimizers of torch change is known; of
+                others, momentum and weight decay are found by the names that torch has for them.
 
         Example: see ``SDMLayer``.
         """
@@ -216,11 +223,12 @@ class SDMLayer(nn.Module):
         if absent:
             must, got = "one that trains the layer", f"one without its {' and '.join(absent)}"
             refuse("optimizer", got=got, must=must, do="build it with layer.parameters()")
-        if any(group is not None and _momentum(group) for group in mine):
-            words = "momentum moves neurons that are not active, and so can overwrite earlier tasks"
-            name = type(optimizer).__name__
-            text = f"SDMLayer.follow: {name} has momentum; {words}; take SGD without it"
-            warnings.warn(text, stacklevel=3)
+        moving = _moving(optimizer, [group for group in mine if group is not None])
+        if moving:
+            has = f"{type(optimizer).__name__} has {' and '.join(moving)}"
+            words = "it moves neurons that are not active, and so can overwrite earlier tasks"
+            do = "take SGD without momentum and weight decay"
+            warnings.warn(f"SDMLayer.follow: {has}; {words}; {do}", stacklevel=3)
 
         def after(*_: Any) -> None:
             self.project()
@@ -234,7 +242,8 @@ class SDMLayer(nn.Module):
         .. math:: k_t = k + \lfloor (n - k) \max(0, 1 - t / T) \rfloor
 
         This is another way to give every neuron a part in the beginning, without a switch. Call it
-        before each epoch; the number is not a part of the state dict.
+        before each epoch; the number is not a part of the state dict, and ``reset`` sets it to k. A
+        compiled layer is compiled once more after the first call, and follows all others.
 
         Args:
             epoch: t, >= 0; 0 for the first.
@@ -260,6 +269,12 @@ class SDMLayer(nn.Module):
             refuse("the layer", got=got, must=must, do=do)
         more = max(0, self.neurons - self.k)
         self.active = self.k + more * max(0, epochs - epoch) // epochs
+        place, device = min(self.active, self.neurons), self.address.device
+        device = torch.device("cpu") if device.type == "meta" else device
+        if self._place is None or self._place.device != device:
+            self._place = torch.full((1,), place, device=device)
+        else:
+            self._place.fill_(place)
         return self.active
 
     def gain(self) -> Float[Tensor, " neurons"] | float:
@@ -272,7 +287,8 @@ class SDMLayer(nn.Module):
         """
         if self.switch is None:
             return 1.0
-        return (self.count * (2 / self.switch) - 1).clamp(-1, 1)
+        # Counts are whole, so a switch below 1 is one of 1; that of 1e-40 would overflow.
+        return (self.count * (2 / max(1.0, self.switch)) - 1).clamp(-1, 1)
 
     @door("SDMLayer")
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch classes"]:
@@ -280,7 +296,9 @@ class SDMLayer(nn.Module):
 
         The read is ``functional.read`` of ``x.relu()`` by the cosine. Scores, weights and sums are
         computed in float32 or wider. In training the weights are those of the counts before this
-        batch, so that a sample does not depend on the others beside it.
+        batch, so that a sample does not depend on the others beside it; a batch that is refused is
+        not counted. The count is changed in place, which the transforms of ``torch.func`` refuse
+        unless the count itself is mapped over: call ``eval()`` before the others.
 
         Args:
             x: ``(..., dim)``, finite; numbers below 0 count as 0.
@@ -291,18 +309,19 @@ class SDMLayer(nn.Module):
 
         Raises:
             InputError: another width or dtype, or numbers that are not finite. In a compiled
-                module, what reads them is NaN.
+                module, what reads them is NaN, and not counted. Or training in a transform of
+                ``torch.func`` that cannot change the count.
 
         Example: see ``SDMLayer``.
         """
         scores = self._scores(x)
         with no_autocast(x):
             weights = self._weigh(scores)
-            if self.training:
-                with torch.no_grad():
-                    self.count += (weights > 0).sum(0, dtype=torch.int32)
             read = (weights @ self.value.to(weights.dtype)).to(x.dtype)
-        return sound(read.reshape(*x.shape[:-1], self.classes), x=x)
+        read = sound(read.reshape(*x.shape[:-1], self.classes), x=x)
+        if self.training:
+            self._tally(weights)
+        return read
 
     @door
     def weights(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch neurons"]:
@@ -330,12 +349,13 @@ class SDMLayer(nn.Module):
         return sound(weights.reshape(*x.shape[:-1], self.neurons), x=x)
 
     def extra_repr(self) -> str:
-        """Return the arguments that the module was built with."""
+        """Return the arguments that the module was built with, and the number set by ``narrow``."""
         sizes = f"dim={self.dim}, neurons={self.neurons}, classes={self.classes}"
         if self.separation is not None:
             return f"{sizes}, separation={self.separation}"
         switch = "" if self.switch is None else f", switch={self.switch:g}"
-        return f"{sizes}, k={self.k}{switch}" + (", masked=True" if self.masked else "")
+        active = "" if self.active == self.k else f", active={self.active}"
+        return f"{sizes}, k={self.k}{active}{switch}" + (", masked=True" if self.masked else "")
 
     def _scores(self, x: Tensor) -> Tensor:
         """Check an input, and return the cosines ``(b, neurons)`` of its rows."""
@@ -351,12 +371,29 @@ class SDMLayer(nn.Module):
     def _weigh(self, scores: Tensor) -> Tensor:
         """Weigh scores ``(b, neurons)``."""
         rule = self.separation
-        if rule is None:
-            rule = Inhibition(self.active, self.gain())
-        weights = rule.unchecked_weights(scores)
-        if rule.compares and arrays.tracing():
+        if self._place is not None and torch.compiler.is_compiling():
+            weights, compares = _inhibited(scores, self._place), True
+        else:
+            rule = Inhibition(self.active, self.gain()) if rule is None else rule
+            weights, compares = rule.unchecked_weights(scores), rule.compares
+        if compares and arrays.tracing():
             weights = weights.masked_fill(~scores.isfinite(), math.nan)
         return scores * (weights > 0) if self.masked else weights
+
+    @torch.no_grad()
+    def _tally(self, weights: Tensor) -> None:
+        """Add for how many of the samples with these weights each neuron fired."""
+        fired = (weights > 0).sum(0, dtype=torch.int32)
+        if torch.compiler.is_compiling():
+            self.count.add_(fired)
+            return
+        try:
+            self.count.add_(fired)
+        except RuntimeError:
+            if torch._C._functorch.peek_interpreter_stack() is None:
+                raise
+            must, got = "in evaluation within this transform of torch.func", "in training"
+            refuse("the layer", must=must, got=got, do="call .eval() first, which counts nothing")
 
 
 class _Cosines(torch.autograd.Function):
@@ -406,6 +443,28 @@ def _lengths(rows: Tensor) -> Tensor:
     return torch.where(lengths.isfinite(), lengths.clamp_min(SHORT), math.nan)
 
 
-def _momentum(group: dict[str, Any]) -> bool:
-    """Return whether weights without a gradient move on."""
-    return bool(group.get("momentum", 0)) or bool(group.get("betas", (0,))[0])
+def _inhibited(scores: Tensor, place: Tensor) -> Tensor:
+    """Weigh as ``Inhibition`` does with a gain of 1, by a graph that holds for every k.
+
+    Args:
+        scores: ``(b, m)``.
+        place: ``(1,)`` int64, the least of k and m.
+    """
+    ranked = scores.detach().relu().sort(-1, descending=True).values
+    taken = nn.functional.pad(ranked, (0, 1)).index_select(-1, place.to(scores.device))
+    return (scores.relu() - taken).relu()
+
+
+def _moving(optimizer: torch.optim.Optimizer, groups: list[dict[str, Any]]) -> list[str]:
+    """Return by what an optimizer moves weights without a gradient; nothing if it does not."""
+
+    def given(*names: str) -> bool:
+        return any(bool(group.get(name)) for group in groups for name in names)
+
+    first = any(bool(group.get("betas", (0,))[0]) for group in groups)
+    found = {
+        "momentum": given("momentum") or first,
+        "weight decay": given("weight_decay", "lambd"),
+        "steps along earlier gradients": isinstance(optimizer, torch.optim.LBFGS),
+    }
+    return [name for name, holds in found.items() if holds]
