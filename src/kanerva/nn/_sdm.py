@@ -243,7 +243,7 @@ class SDMLayer(nn.Module):
 
         This is another way to give every neuron a part in the beginning, without a switch. Call it
         before each epoch; the number is not a part of the state dict, and ``reset`` sets it to k. A
-        compiled layer is compiled once more after the first call, and follows all others.
+        compiled layer has two graphs: one for k, and a slower one for all other numbers.
 
         Args:
             epoch: t, >= 0; 0 for the first.
@@ -269,12 +269,10 @@ class SDMLayer(nn.Module):
             refuse("the layer", got=got, must=must, do=do)
         more = max(0, self.neurons - self.k)
         self.active = self.k + more * max(0, epochs - epoch) // epochs
-        place, device = min(self.active, self.neurons), self.address.device
-        device = torch.device("cpu") if device.type == "meta" else device
-        if self._place is None or self._place.device != device:
-            self._place = torch.full((1,), place, device=device)
-        else:
-            self._place.fill_(place)
+        self._place = None  # the graph of a constant k selects, where that of any number sorts
+        if self.active != self.k:
+            device = "cpu" if self.address.is_meta else self.address.device
+            self._place = torch.tensor([self.active], device=device)
         return self.active
 
     def gain(self) -> Float[Tensor, " neurons"] | float:
@@ -448,7 +446,7 @@ def _inhibited(scores: Tensor, place: Tensor) -> Tensor:
 
     Args:
         scores: ``(b, m)``.
-        place: ``(1,)`` int64, the least of k and m.
+        place: ``(1,)`` int64, k, no more than m.
     """
     ranked = scores.detach().relu().sort(-1, descending=True).values
     taken = nn.functional.pad(ranked, (0, 1)).index_select(-1, place.to(scores.device))
