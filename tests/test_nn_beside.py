@@ -2,11 +2,13 @@
 
 import copy
 import io
+import pickle
 
 import pytest
 import safetensors.torch
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 import kanerva
 from kanerva import nn
@@ -292,13 +294,163 @@ def test_windows_of_nothing_and_batches_of_nothing():
 
 
 @pytest.mark.untyped
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("k", [2, 6])
+def test_a_checkpoint_that_does_not_write_has_the_same_gradients(reentrant, k):
+    made, x = layer(6, k, 0.3), draw(2, 5, 16, seed=1).requires_grad_()
+    made(draw(2, 9, 16))
+    inputs = [x, *made.parameters()]
+    for parameter in inputs:
+        parameter.grad = None
+    made(x, write=False).square().sum().backward()
+    expected = [one.grad.clone() for one in inputs]
+    for parameter in inputs:
+        parameter.grad = None
+    found = checkpoint(made, x, None, True, False, use_reentrant=reentrant)
+    found.square().sum().backward()
+    for one, other in zip(inputs, expected, strict=True):
+        close(one.grad, other)
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_checkpoint_that_writes_is_refused(reentrant):
+    made, x = layer(6, 3, 0.3), draw(2, 5, 16, seed=1).requires_grad_()
+    made(draw(2, 9, 16))
+    found = checkpoint(made, x, use_reentrant=reentrant)
+    with pytest.raises(kanerva.InputError, match=r"MemoryAttention: write must be False.*after"):
+        found.sum().backward()
+    assert made.count.tolist() == [14, 14]  # the repetition wrote nothing
+
+
+@pytest.mark.untyped
+def test_a_checkpoint_whose_memory_has_changed_is_refused():
+    x = draw(2, 5, 16, seed=1).requires_grad_()
+    for change in (
+        lambda made: made(draw(2, 3, 16)),
+        lambda made: made.forget([1]),
+        lambda made: made.load_state_dict(made.state_dict()),
+    ):
+        made = layer(6, 3, 0.3)
+        made(draw(2, 9, 16))
+        found = checkpoint(made, x, None, True, False, use_reentrant=False)
+        change(made)
+        with pytest.raises(kanerva.InputError, match="MemoryAttention: memory must be written to"):
+            found.sum().backward()
+
+
+@pytest.mark.untyped
+def test_pairs_that_do_not_fit_are_refused_and_change_nothing():
+    made, other = layer(6, 3, 0.0), layer(6, 3, 0.7)
+    made(draw(2, 4, 16))
+    other(draw(3, 9, 16, seed=1))
+    state = made.state_dict()
+    key, value, count = (state[name] for name in ("stored_key", "stored_value", "count"))
+    bad = [
+        ({"count": torch.tensor(4)}, r"count must be an integer tensor of shape \(2,\)"),
+        ({"count": [4, 4]}, r"count must be an integer tensor of shape \(2,\)"),
+        ({"count": count[:1]}, r"count must be an integer tensor of shape \(2,\)"),
+        ({"count": -count}, r"count must be an integer tensor .* counts >= 0"),
+        ({"count": count.double()}, "count must be an integer tensor"),
+        ({"stored_key": key[0]}, "stored_key must be a floating tensor of shape"),
+        ({"stored_key": key.tolist()}, "stored_key must be a floating tensor of shape"),
+        ({"stored_key": key.long()}, "stored_key must be a floating tensor of shape"),
+        ({"stored_key": key / 0}, "stored_key must be finite"),
+        ({"stored_key": key[:, :2]}, "stored_key must be a floating tensor of shape"),
+        ({"stored_value": value[:1]}, "stored_value must be torch.float64 of 2 rows"),
+        ({"stored_value": value[:, :, :3]}, "stored_value must be torch.float64 of 2 rows"),
+        ({"stored_value": value.float()}, "stored_value must be torch.float64 of 2 rows"),
+        ({"stored_value": value[..., :2]}, "stored_value must be a floating tensor of shape"),
+        ({"count": count + 1}, "capacity must be 4"),
+        (
+            {"stored_key": key[:0], "stored_value": value[:0], "count": count[:0]},
+            "stored_key must be without places",
+        ),
+    ]
+    before = copy.deepcopy(other.state_dict())
+    for change, sentence in bad:
+        with pytest.raises(kanerva.InputError, match=f"load_state_dict: {sentence}"):
+            other.load_state_dict(state | change)
+        model = torch.nn.Sequential(other)
+        with pytest.raises(kanerva.InputError, match="load_state_dict: "):
+            model.load_state_dict({f"0.{name}": one for name, one in (state | change).items()})
+    for name in ("stored_key", "stored_value", "count"):
+        part = {one: tensor for one, tensor in state.items() if one != name}
+        for strict in (True, False):
+            with pytest.raises(kanerva.InputError, match=f"{name} must be"):
+                other.load_state_dict(part, strict=strict)
+    for name, tensor in before.items():
+        assert torch.equal(tensor, other.state_dict()[name]), name
+
+
+def test_where_torch_refuses_another_entry_the_pairs_stay():
+    made, other = layer(6, 3, 0.0), layer(6, 3, 0.7)
+    made(draw(2, 4, 16))
+    other(draw(3, 9, 16, seed=1))
+    before = copy.deepcopy(other.state_dict())
+    whole = made.state_dict()
+    bad = [{name: one for name, one in whole.items() if name != "gate"}]
+    bad += [whole | {"attention.key.weight": torch.zeros(3, 3)}, whole | {"more": whole["gate"]}]
+    for state in bad:
+        with pytest.raises(RuntimeError):
+            other.load_state_dict(state)
+        for name in ("stored_key", "stored_value", "count"):
+            assert torch.equal(before[name], other.state_dict()[name])
+    other.load_state_dict(bad[0], strict=False)
+    assert other.count.tolist() == [4, 4]
+    twin = layer(6, 3, 0.7)
+    twin.load_state_dict(whole, assign=True)
+    twin(draw(2, 2, 16))
+    assert made.count.tolist() == [4, 4]  # assigned pairs are not shared
+
+
+def test_pairs_that_are_loaded_in_inference_mode_can_be_written_to():
+    made, other = layer(6, 3), layer(6, 3)
+    made(draw(2, 4, 16))
+    with torch.inference_mode():
+        other.load_state_dict(made.state_dict())
+    close(other(draw(2, 3, 16, seed=1)), made(draw(2, 3, 16, seed=1)))
+
+
+def test_rows_that_are_forgotten_are_written_again():
+    made, alone = layer(7, 3, 0.3), layer(7, 3, 0.3)
+    x = draw(2, 24, 16)
+    made(x[:, :5])
+    made.forget([1])
+    made(x[:, 5:8], torch.zeros(2, 3, dtype=torch.bool))  # nothing is written
+    for start, end in ((8, 11), (11, 20), (20, 24)):
+        close(made(x[:, start:end])[1:], alone(x[1:, start:end]))
+    twin = pickle.loads(pickle.dumps(made))
+    assert torch.equal(twin(x), copy.deepcopy(made)(x))
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("name", RULES)
+def test_errors_from_inside_name_the_layer(name):
+    made, x = layer(separation=RULES[name]), draw(2, 5, 16)
+    made(x)
+    with pytest.raises(kanerva.InputError, match="MemoryAttention: x must be finite"):
+        made(x / 0)
+    with torch.no_grad():
+        made.attention.query.weight.fill_(torch.nan)
+    with pytest.raises(kanerva.InputError, match="MemoryAttention: x must be small enough"):
+        made(x)
+
+
+@pytest.mark.untyped
 def test_it_refuses_in_a_sentence():
     made, x = layer(), draw(2, 5, 16)
     made(x)
     bad = [
         (lambda: nn.MemoryAttention(16, 4, 0, 3), "capacity must be an integer from 1"),
         (lambda: nn.MemoryAttention(16, 4, 5, 0), "k must be an integer from 1"),
-        (lambda: nn.MemoryAttention(16, 3, 5, 2), "dim must be a multiple of the 3 heads"),
+        (
+            lambda: nn.MemoryAttention(16, 3, 5, 2),
+            "MemoryAttention: dim must be a multiple of the 3",
+        ),
+        (lambda: nn.MemoryAttention("16", 4, 5, 2), "MemoryAttention: dim must be an integer"),
+        (lambda: nn.MemoryAttention(16, 4, 5, 2, beta=1e39), "MemoryAttention: beta must be from"),
+        (lambda: layer().reset(-1), "MemoryAttention.reset: seed must be"),
         (lambda: nn.MemoryAttention(16, 4, 5, 2, steps=2), "keyword must be one of"),
         (lambda: made(x[:1]), "MemoryAttention: x must be of batch 2.*forget"),
         (lambda: made(x[0]), "x must be of shape"),

@@ -317,6 +317,8 @@ def test_rules_without_a_potential_of_products_are_refused(rule):
         ({"steps": 0}, "steps"),
         ({"rate": 0.0}, "rate"),
         ({"rate": float("nan")}, "rate"),
+        ({"rate": 1e39}, "rate"),
+        ({"rate": 1e-50}, "rate"),
         ({"separation": "softmax"}, "separation"),
         ({"rule": None}, "rule"),
     ],
@@ -349,6 +351,25 @@ def test_bad_tokens_are_refused():
                 made(x, steps=steps)
     with pytest.raises(InputError, match="overflow"):
         EnergyBlock(4, 1, rule=Exponential(1e4))(torch.eye(4)[None])
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("name", ["softmax", "entmax", "linear"])
+def test_a_rate_by_which_tokens_overflow_is_named(name):
+    made, x = block(name, rate=1e38).float(), draw(2, 3, 6, dtype=torch.float32)
+    for verb in ("__call__", "trace"):
+        with pytest.raises(InputError) as raised:
+            getattr(made, verb)(x)
+        assert raised.value.argument == "rate"
+        assert raised.value.function.startswith("EnergyBlock")
+    # Weights that are not finite are not the fault of the rate, nor of the rule.
+    with torch.no_grad():
+        made.query.fill_(torch.nan)
+    for verb in ("__call__", "trace", "energy", "descent"):
+        if name == "linear" and verb == "energy":
+            continue
+        with pytest.raises(InputError, match=r"EnergyBlock.*: x must be small enough"):
+            getattr(made, verb)(x)
 
 
 def test_a_potential_without_a_key_in_reach_is_an_infinite_energy():

@@ -286,7 +286,7 @@ def test_gradients_are_right(rule):
 def test_they_refuse_in_a_sentence():
     table, x = nn.Lookup(16, 2, 5, 8), draw(3, 16, dtype=torch.float32)
     rows, values = x.new_ones(5, 16), x.new_ones(5, 8)
-    before = table.key.clone()
+    before, pool, mask = table.key.clone(), nn.LatentAttention(16, 2, 3), rows[:, 0]
     bad = [
         (lambda: nn.Lookup(16, 3, 5), "Lookup: dim must be a multiple of the 3 heads"),
         (lambda: nn.Lookup(16, 2, 0), "rows must be an integer from 1"),
@@ -305,13 +305,28 @@ def test_they_refuse_in_a_sentence():
         (lambda: table.load(rows.double(), values), "keys must be torch.float32"),
         (lambda: table.load(rows / 0, values), "keys must be finite"),
         (lambda: table.load(rows, values / 0), "values must be finite"),
-        (lambda: nn.hopfield_layer(16, 3), "dim must be a multiple of the 3 heads"),
+        (lambda: nn.Lookup(16, 2, 5, beta=1e39), "Lookup: beta must be from 1e-37 to 1e\\+38"),
+        (lambda: nn.Lookup(16, 2, 5, beta=1e-50), "Lookup: beta must be from 1e-37 to 1e\\+38"),
+        (lambda: table.weights(x / 0), "Lookup.weights: query must be finite"),
+        (lambda: nn.hopfield_layer(16, 2, 1e39), "hopfield_layer: beta must be from"),
+        (lambda: nn.hopfield_layer(2**2000, 1), "hopfield_layer: dim must be an integer"),
+        (lambda: nn.hopfield_layer(16, 3), "hopfield_layer: dim must be a multiple of the 3 heads"),
         (lambda: nn.hopfield_layer(16, 2, 0.0), "beta must be a finite number > 0"),
         (lambda: nn.hopfield_layer(16, 2, steps=0), "steps must be an integer >= 1"),
         (lambda: nn.hopfield_layer("16", 2), "hopfield_layer: dim must be an integer"),
         (lambda: nn.hopfield_pooling(16, 2, 0), "queries must be an integer from 1"),
         (lambda: nn.hopfield_lookup(16, 2, 0), "rows must be an integer from 1"),
         (lambda: nn.sparse_hopfield_layer(16, 0), "heads must be an integer"),
+        (lambda: nn.sparse_hopfield_layer(16, 3), "sparse_hopfield_layer: dim must be a multiple"),
+        (lambda: nn.hopfield_lookup(16, 3, 1), "hopfield_lookup: dim must be a multiple"),
+        (lambda: nn.hopfield_lookup(16, 2, 2**31 - 1), "hopfield_lookup: rows must be small"),
+        (lambda: nn.hopfield_pooling(16, 3), "hopfield_pooling: dim must be a multiple"),
+        (lambda: nn.hopfield_pooling(16, 2, 2**31 - 1), "hopfield_pooling: queries must be small"),
+        (lambda: nn.LatentAttention(16, 3, 1), "LatentAttention: dim must be a multiple"),
+        (lambda: pool.reset(-1), "LatentAttention.reset: seed must be"),
+        (lambda: pool(rows[None] / 0), "LatentAttention: context must be finite"),
+        (lambda: pool(rows[None], mask), "LatentAttention: mask must be a bool tensor"),
+        (lambda: pool.weights(rows[None], mask), "LatentAttention.weights: mask must be a bool"),
     ]
     for make, sentence in bad:
         with pytest.raises(kanerva.InputError, match=sentence):

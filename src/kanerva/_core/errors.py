@@ -28,7 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 MISSING: Any = object()
 # Methods whose errors bear the name of the class alone.
-CONSTRUCTORS = ("__init__", "__post_init__", "__call__")
+CONSTRUCTORS = ("__init__", "__post_init__", "__call__", "forward")
 
 
 class InputError(ValueError):
@@ -102,7 +102,7 @@ def door(function: Any) -> Any:
 
     Use it bare, or with the name that users know, as in ``@door("data.load")``. A bare door of a
     method adds the class of the object, ``Patterns.write``; that of ``__init__``,
-    ``__post_init__`` and ``__call__`` gives the class alone.
+    ``__post_init__``, ``__call__`` and ``forward`` gives the class alone.
     """
     if isinstance(function, str):
         return lambda decorated: _door(decorated, function)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import door, refuse
-from kanerva.nn._heads import no_autocast, products, sound, weigh
+from kanerva.nn._heads import blame, no_autocast, products, sound, weigh
 from kanerva.nn._reader import Reader, check_dtype, check_mask, draw_linear, linear, past, read
 from kanerva.separation import Separation
 
@@ -144,6 +144,7 @@ class Attention(Reader):
         return self
 
     @door("Attention")
+    @blame
     def forward(
         self, query: Query, context: Context = None, mask: Mask = None, causal: bool = False
     ) -> Query:
@@ -176,6 +177,7 @@ class Attention(Reader):
         return sound(output, query=query, context=query if context is None else context)
 
     @door
+    @blame
     def weights(
         self, query: Query, context: Context = None, mask: Mask = None, causal: bool = False
     ) -> Float[Tensor, "b heads q _k"]:

@@ -1,7 +1,7 @@
 """Attention to a window, and to a memory of what lay before it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,14 +9,15 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva._core.errors import InputTypeError, door, named, refuse
 from kanerva._core.settings import settings
 from kanerva.nn._attention import Attention
-from kanerva.nn._heads import no_autocast, products, sound, widen
+from kanerva.nn._heads import blame, no_autocast, products, sound, widen
 from kanerva.nn._reader import check_mask, read
 
 __all__ = ["MemoryAttention"]
 
+STORED = ("stored_key", "stored_value")
 OPTIONS = ("normalise", "beta", "value_dim", "separation", "bias")
 
 Rows = Float[Tensor, "b n dim"]
@@ -37,9 +38,14 @@ class MemoryAttention(nn.Module):
     Stored pairs carry no gradient: they were made by the weights of their time, and are not updated
     when these change. So the map of the keys learns from the window alone. Stored pairs are
     buffers, and copies and state dicts contain them; ``DistributedDataParallel`` must be told not
-    to broadcast buffers. Activation checkpointing calls the layer again in the backward pass, where
-    it would read what the first call has written: pass ``write=False`` there. Where a row of the
-    batch has no pair, its output is that of plain attention, whatever the gate.
+    to broadcast buffers. Where a row of the batch has no pair, its output is that of plain
+    attention, whatever the gate.
+
+    Activation checkpointing calls the layer again in the backward pass, where it would read what
+    the first call has written. Pass ``write=False`` there, and write after the backward pass, by a
+    call without gradients. A call with ``write=True`` in a backward pass is refused, and so is the
+    gradient of a checkpoint with ``use_reentrant=False`` whose memory has changed since its first
+    call. A compiled layer does not notice either.
 
     Args:
         dim: width of input and output, >= 1.
@@ -77,8 +83,9 @@ class MemoryAttention(nn.Module):
     stored_key: Tensor
     stored_value: Tensor
     count: Tensor
+    _changes = 0
 
-    @door
+    @named()
     def __init__(self, dim: int, heads: int, capacity: int, k: int, **options: Any) -> None:
         super().__init__()
         checks.keywords(options, *OPTIONS)
@@ -98,7 +105,7 @@ class MemoryAttention(nn.Module):
         return min(most, self.stored_key.shape[2])
 
     @torch.no_grad()
-    @door
+    @named()
     def reset(self, seed: int | torch.Generator) -> "MemoryAttention":
         """Draw all weights again, close the gate half, and forget.
 
@@ -119,6 +126,7 @@ class MemoryAttention(nn.Module):
         return self
 
     @door("MemoryAttention")
+    @blame
     def forward(self, x: Rows, mask: Mask = None, causal: bool = True, write: bool = True) -> Rows:
         """Read the window and the memory, then write the window.
 
@@ -142,12 +150,18 @@ class MemoryAttention(nn.Module):
         """
         self._check(x, mask)
         causal, write = checks.flag("causal", causal), checks.flag("write", write)
+        if write and not arrays.tracing() and torch._C._current_graph_task_id() != -1:
+            must = "False in a backward pass, where activation checkpointing repeats the call"
+            do = "pass write=False to the checkpoint, and write after the backward pass"
+            refuse("write", got="True", must=must, do=do)
         own = self.attention
         queries, keys, values = own._project(x, None)
         keep, plain = own._left(queries, mask, causal)
         found = read(queries, keys, values, own.separation, keep, plain)
         if self.stored_key.shape[2]:
             found = self._mixed(found, self._recalled(queries))
+            if torch.is_grad_enabled() and not arrays.tracing():
+                found = _Unchanged.apply(found, self._changes)  # type: ignore[no-untyped-call]
         output: Tensor = own.out(found.transpose(1, 2).flatten(2))
         output = sound(output, x=x)
         if write:
@@ -170,13 +184,19 @@ class MemoryAttention(nn.Module):
 
         Example: see ``MemoryAttention``.
         """
+        self._changed()
         if rows is None:
-            for name in ("stored_key", "stored_value"):
+            for name in STORED:
                 own = getattr(self, name)
                 setattr(self, name, own.new_empty(0, own.shape[1], 0, own.shape[3]))
             self.count = self.count.new_empty(0)
             return
         self.count[self._places(rows)] = 0
+
+    def _changed(self) -> None:
+        """Count a change of what is stored; a graph would have to be traced again for each."""
+        if not arrays.tracing():
+            self._changes += 1
 
     def _places(self, rows: Any) -> Tensor:
         """Return places in the stored batch, as int64 on its device."""
@@ -273,6 +293,7 @@ class MemoryAttention(nn.Module):
         batch, _, count, _ = keys.shape
         if not batch * count:
             return
+        self._changed()
         self._grow(batch, count)
         taken, size = min(count, self.capacity), self.stored_key.shape[2]
         places = torch.arange(taken, device=keys.device)
@@ -297,28 +318,115 @@ class MemoryAttention(nn.Module):
             self.count = self.count.new_zeros(batch)
         size = self.stored_key.shape[2]
         more = min(count, self.capacity - size)
-        for name in ("stored_key", "stored_value") if more else ():
-            stored = getattr(self, name)
+        grown = []
+        for stored in (self.stored_key, self.stored_value) if more else ():
             room = stored.new_zeros(batch, stored.shape[1], more, stored.shape[3])
             stored = stored.expand(batch, -1, -1, -1) if size else room[:, :, :0]
-            setattr(self, name, torch.cat((stored, room), 2))
+            grown.append(torch.cat((stored, room), 2))
+        if grown:
+            self.stored_key, self.stored_value = grown
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *rest: Any, **more: Any) -> Any:
+        """Load weights and pairs as torch does; where it refuses an entry, the own pairs stay.
+
+        A module that contains this one loads its parts in turn: there the pairs have been replaced
+        when another entry is refused, as every entry that fits.
+
+        Args:
+            state_dict: of a ``MemoryAttention`` of the same widths and the same capacity.
+            *rest: ``strict`` and ``assign``, as of ``torch.nn.Module``.
+            **more: the same.
+
+        Returns:
+            the missing and the unexpected keys.
+
+        Raises:
+            InputError: pairs that do not fit each other or the layer; then nothing is changed.
+            RuntimeError: other entries that torch refuses.
+
+        Example:
+            >>> import torch
+            >>> from kanerva import nn
+            >>> one, other = (nn.MemoryAttention(8, 2, capacity=5, k=2) for _ in range(2))
+            >>> one(torch.eye(3, 8)[None]).shape, other.load_state_dict(one.state_dict())
+            (torch.Size([1, 3, 8]), <All keys matched successfully>)
+            >>> len(other)
+            3
+        """
+        own = {name: getattr(self, name) for name in (*STORED, "count")}
+        try:
+            return super().load_state_dict(state_dict, *rest, **more)
+        except RuntimeError:
+            for name, tensor in own.items():
+                setattr(self, name, tensor)
+            raise
 
     @door("MemoryAttention.load_state_dict")
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        """Make room for the pairs in a state dict, whose number is not that of this module."""
-        given = [state_dict.get(f"{prefix}{name}") for name in ("stored_key", "stored_value")]
-        count = state_dict.get(f"{prefix}count")
-        if all(isinstance(one, Tensor) and one.ndim == 4 for one in given) and count is not None:
-            self._fit(given[0], count)
+        """Check the pairs in a state dict, and make room for them."""
+        names = [f"{prefix}{name}" for name in (*STORED, "count")]
+        if any(name in state_dict for name in names):
+            given = self._vetted({name: state_dict.get(name) for name in names})
+            # What is assigned is written to later, so it must not be shared.
+            state_dict |= {name: tensor.detach().clone() for name, tensor in given.items()}
+            self._fit(*given.values())
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def _fit(self, key: Tensor, count: Tensor) -> None:
-        """Give the buffers the shapes of other pairs, which this capacity must be able to hold."""
-        size, full = key.shape[2], bool((count > key.shape[2]).any())
+    def _vetted(self, given: dict[str, Any]) -> dict[str, Tensor]:
+        """Return the pairs and the count of a state dict, if they fit each other and the layer."""
+        (key, stored), (other, values), (last, count) = given.items()
+        do = "take all three from the state dict of a layer with the same widths"
+        for name, rows, own in ((key, stored, self.stored_key), (other, values, self.stored_value)):
+            must = f"a floating tensor of shape (b, {own.shape[1]}, n, {own.shape[3]})"
+            if arrays.dense(name, rows, must).dtype not in arrays.FLOATS:
+                refuse(name, rows, must=must, do=do, error=InputTypeError)
+            if rows.ndim != 4 or (rows.shape[1], rows.shape[3]) != (own.shape[1], own.shape[3]):
+                refuse(name, rows, must=must, do=do)
+            arrays.finite(name, rows.to(own.dtype))
+        batch, _, size, _ = stored.shape
+        if (values.shape[0], values.shape[2], values.dtype) != (batch, size, stored.dtype):
+            must = f"{stored.dtype} of {batch} rows of the batch and {size} places, as {key} is"
+            refuse(other, values, must=must, do=do)
+        must = f"an integer tensor of shape ({batch},) with counts >= 0"
+        if arrays.dense(last, count, must, torch.int64).dtype not in arrays.INTEGERS:
+            refuse(last, count, must=must, do=do, error=InputTypeError)
+        if count.shape != (batch,) or (not arrays.tracing() and bool((count < 0).any())):
+            refuse(last, count, must=must, do=do)
+        if size and not batch:
+            refuse(key, stored, must="without places where the batch has no rows", do=do)
+        full = not arrays.tracing() and bool((count > size).any())
         if size > self.capacity or (full and size != self.capacity):
             got, do = f"{self.capacity}", f"build the layer with capacity {size}"
             refuse("capacity", got=got, must=f"{size}, as that of the state dict is", do=do)
-        for name in ("stored_key", "stored_value"):
-            own = getattr(self, name)
-            setattr(self, name, own.new_zeros(len(key), own.shape[1], size, own.shape[3]))
-        self.count = self.count.new_zeros(len(count))
+        return given
+
+    def _fit(self, key: Tensor, value: Tensor, count: Tensor) -> None:
+        """Give the buffers the shapes of other pairs."""
+        self._changed()
+        with torch.inference_mode(False):
+            for name, other in zip((*STORED, "count"), (key, value, count), strict=True):
+                setattr(self, name, getattr(self, name).new_zeros(other.shape))
+
+
+class _Unchanged(torch.autograd.Function):
+    """Passes a read on, and refuses its gradient if it was repeated after a change of the memory.
+
+    A checkpoint replaces the tensors that a call has saved by those of its repetition, but the
+    attributes of ``ctx`` remain those of the first call.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, found: Tensor, changes: int) -> Tensor:
+        ctx.changes = changes
+        ctx.save_for_backward(torch.tensor(changes, device="cpu"))
+        return found.view_as(found)
+
+    @staticmethod
+    @door("MemoryAttention")
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (changes,) = ctx.saved_tensors
+        if int(changes) != ctx.changes:
+            must = "written to and forgotten only after the backward pass of a checkpoint"
+            got = "changed after the first call that the checkpoint repeats"
+            refuse("memory", got=got, must=must, do="write after the backward pass")
+        return gradients[0], None

@@ -7,9 +7,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import door, refuse
-from kanerva.nn._heads import no_autocast, sound, weigh, widen
-from kanerva.nn._reader import check_dtype, check_mask
+from kanerva._core.errors import InputError, door, refuse
+from kanerva.nn._heads import blame, no_autocast, sound, weigh, widen
+from kanerva.nn._reader import check_dtype, check_mask, positive
 from kanerva.separation import Power, Separation, Softmax
 
 __all__ = ["Descent", "EnergyBlock"]
@@ -69,7 +69,7 @@ class EnergyBlock(nn.Module):
         width: of the queries and keys of each head, >= 1; it need not divide ``dim``.
         memories: number of rows of the memory, >= 0; ``4 * dim`` if omitted.
         steps: of a call, >= 1.
-        rate: eta > 0.
+        rate: eta > 0, within the range of float32.
         separation: rule of the attention; ``Softmax(1 / sqrt(width))`` if omitted. It must be the
             gradient of its potential, as ``Entmax`` and ``TopK`` are.
         rule: of the memory, with the same condition; ``Power(2)`` gives rectified scores.
@@ -117,7 +117,7 @@ class EnergyBlock(nn.Module):
         memories = 4 * self.dim if memories is None else memories
         self.memories = checks.integer("memories", memories, 0, checks.LONGEST)
         self.steps = checks.integer("steps", steps, 1, checks.LONGEST)
-        self.rate = checks.number("rate", rate, 0, open_low=True)
+        self.rate = positive("rate", rate)
         separation = Softmax(self.width**-0.5) if separation is None else separation
         self.separation = _potential("separation", separation, self.width)
         self.rule = _potential("rule", rule, self.dim)
@@ -159,6 +159,7 @@ class EnergyBlock(nn.Module):
         return self
 
     @door("EnergyBlock")
+    @blame
     def forward(self, x: Tokens, mask: Mask = None, steps: int | None = None) -> Tokens:
         """Move the tokens down the energy.
 
@@ -173,17 +174,21 @@ class EnergyBlock(nn.Module):
             ``(b, n, dim)``, in the dtype of ``x``.
 
         Raises:
-            InputError: shapes or dtypes that do not fit, or numbers that are not finite. In a
-                compiled module, what depends on them is NaN.
+            InputError: shapes or dtypes that do not fit, numbers that are not finite, or a rate by
+                which the tokens overflow. In a compiled module, what depends on them is NaN.
 
         Example: see ``EnergyBlock``.
         """
         steps = self._check(x, mask, steps)
-        with no_autocast(x):
-            tokens, keep = self._wide(x), _keep(x, mask)
-            for _ in range(steps):
-                tokens = tokens + self.rate * self._descent(self._state(tokens, mask), keep, mask)
-        return sound(tokens.to(x.dtype), x=x)
+        try:
+            with no_autocast(x):
+                now, keep = self._wide(x), _keep(x, mask)
+                for _ in range(steps):
+                    now = now + self.rate * self._descent(self._state(now, mask), keep, mask)
+            return sound(now.to(x.dtype), x=x)
+        except InputError:
+            self._vet_rate(x, mask, steps)
+            raise
 
     @door
     def state(self, x: Tokens) -> Tokens:
@@ -210,6 +215,7 @@ class EnergyBlock(nn.Module):
             return sound(self._state(self._wide(x), None).to(x.dtype), x=x)
 
     @door
+    @blame
     def energy(self, x: Tokens, mask: Mask = None) -> Energies:
         """Return the energy of each element of the batch.
 
@@ -237,6 +243,7 @@ class EnergyBlock(nn.Module):
             return self._energy(self._state(self._wide(x), mask), _keep(x, mask), mask)
 
     @door
+    @blame
     def descent(self, x: Tokens, mask: Mask = None) -> Tokens:
         """Return the negative gradient of the energy by g, as a sum of reads.
 
@@ -264,6 +271,7 @@ class EnergyBlock(nn.Module):
 
     @torch.no_grad()
     @door
+    @blame
     def trace(self, x: Tokens, mask: Mask = None, steps: int | None = None) -> Descent:
         """Return all states of a call, their energies, and where these rise; without gradients.
 
@@ -289,18 +297,22 @@ class EnergyBlock(nn.Module):
         steps = self._check(x, mask, steps)
         arrays.finite("x", x)
         states, energies = [], []
-        with no_autocast(x):
-            tokens, keep = self._wide(x), _keep(x, mask)
-            for turn in range(steps + 1):
-                g = self._state(tokens, mask)
-                states.append(tokens.to(x.dtype))
-                energies.append(self._energy(g, keep, mask))
-                if turn < steps:
-                    tokens = tokens + self.rate * self._descent(g, keep, mask)
-        found = torch.stack(energies)
+        try:
+            with no_autocast(x):
+                tokens, keep = self._wide(x), _keep(x, mask)
+                for turn in range(steps + 1):
+                    g = self._state(tokens, mask)
+                    states.append(tokens.to(x.dtype))
+                    energies.append(self._energy(g, keep, mask))
+                    if turn < steps:
+                        tokens = tokens + self.rate * self._descent(g, keep, mask)
+            path, found = sound(torch.stack(states), x=x), torch.stack(energies)
+        except InputError:
+            self._vet_rate(x, mask, steps)
+            raise
         before, after = found[:-1], found[1:]
         allowed = ROUNDINGS * torch.finfo(found.dtype).eps * before.abs().clamp_min(1)
-        return Descent(torch.stack(states), found, after > before + allowed)
+        return Descent(path, found, after > before + allowed)
 
     def extra_repr(self) -> str:
         """Return the arguments that the module was built with."""
@@ -323,6 +335,23 @@ class EnergyBlock(nn.Module):
         if self.separation.compares or self.rule.compares:
             arrays.finite("x", x)
         return self.steps if steps is None else checks.integer("steps", steps, 0, checks.LONGEST)
+
+    @torch.no_grad()
+    def _vet_rate(self, x: Tensor, mask: Tensor | None, steps: int) -> None:
+        """Refuse the rate if finite tokens overflow by a step that is finite without it."""
+        arrays.finite("x", x)
+        with no_autocast(x):
+            tokens, keep = self._wide(x), _keep(x, mask)
+            for _ in range(steps):
+                try:
+                    step = self._descent(self._state(tokens, mask), keep, mask)
+                except InputError:
+                    return
+                tokens = tokens + self.rate * step
+                if arrays.sound(step) and not arrays.sound(tokens.to(x.dtype)):
+                    must = f"small enough that the tokens stay finite in {x.dtype}"
+                    do = "build the block with a smaller one"
+                    refuse("rate", got=f"{self.rate:g}", must=must, do=do)
 
     def _wide(self, x: Tensor) -> Tensor:
         """Return tokens in the dtype of all sums: that of the weights and float32, or wider."""

@@ -1,7 +1,10 @@
 """The read of batched heads, in float32 or wider."""
 
+import functools
+import inspect
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,10 +12,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva._core.errors import InputError, InputTypeError, door, refuse
 from kanerva.separation import Separation
 
 __all__ = [
+    "blame",
     "SIMILARITIES",
     "check_rule",
     "cosines",
@@ -26,6 +30,9 @@ __all__ = [
 ]
 
 SIMILARITIES = ("dot", "cosine")
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Query = Float[Tensor, "b h q d"]
 Key = Float[Tensor, "b h k d"]
@@ -162,13 +169,40 @@ def weigh(scores: Tensor, separation: Separation, keep: Tensor | None) -> Tensor
 def sound(output: Tensor, **given: Tensor) -> Tensor:
     """Return a result that is finite; otherwise refuse the input that is not, or the overflow."""
     if not arrays.sound(output):
-        for name, tensor in given.items():
-            arrays.finite(name, tensor)
-        first = next(iter(given))
-        must, got = f"small enough for {output.dtype}", "too large: a result overflows"
-        do = "scale it down, check the weights of the layer for NaN, or take torch.float32"
-        refuse(first, got=got, must=must, do=do)
+        _overflow(given, output.dtype)
     return output
+
+
+def blame(function: Callable[P, R]) -> Callable[P, R]:
+    """Mark a method of a layer: errors about scores are about the tensors it was called with."""
+
+    @functools.wraps(function)
+    def entered(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except InputError as error:
+            if error.argument != "scores":
+                raise
+            bound = inspect.signature(function).bind(*args, **kwargs).arguments.items()
+            tensors = {name: one for name, one in bound if isinstance(one, Tensor)}
+            given = {name: one for name, one in tensors.items() if one.is_floating_point()}
+            first = next(iter(given))
+            if error.must == "finite":
+                _overflow(given, given[first].dtype)
+            for name, tensor in given.items():
+                arrays.finite(name, tensor)
+            refuse(first, got=error.got, must=error.must, do=error.do)
+
+    return entered
+
+
+def _overflow(given: dict[str, Tensor], dtype: torch.dtype) -> NoReturn:
+    """Refuse the first input that is not finite, or else an overflow in a dtype."""
+    for name, tensor in given.items():
+        arrays.finite(name, tensor)
+    must, got = f"small enough for {dtype}", "too large: a result overflows"
+    do = "scale it down, check the weights of the layer for NaN, or take torch.float32"
+    refuse(next(iter(given)), got=got, must=must, do=do)
 
 
 def widen(tensor: Tensor) -> Tensor:

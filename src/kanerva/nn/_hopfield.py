@@ -1,7 +1,7 @@
 """Hopfield layers by the names of their publications: choices of attention and lookup."""
 
 from kanerva._core import checks
-from kanerva._core.errors import door
+from kanerva._core.errors import named
 from kanerva.nn._attention import Attention
 from kanerva.nn._latent import LatentAttention
 from kanerva.nn._lookup import Lookup
@@ -10,7 +10,7 @@ from kanerva.separation import Entmax
 __all__ = ["hopfield_layer", "hopfield_lookup", "hopfield_pooling", "sparse_hopfield_layer"]
 
 
-@door
+@named()
 def hopfield_layer(dim: int, heads: int, beta: float | None = None, steps: int = 1) -> Attention:
     r"""Build a Hopfield layer: the query moves among the keys of a context, then reads values.
 
@@ -46,7 +46,7 @@ def hopfield_layer(dim: int, heads: int, beta: float | None = None, steps: int =
     return Attention(dim, heads, beta=_beta(dim, heads, beta), steps=steps)
 
 
-@door
+@named(latents="queries")
 def hopfield_pooling(
     dim: int, heads: int, queries: int = 1, beta: float | None = None, steps: int = 1
 ) -> LatentAttention:
@@ -78,7 +78,7 @@ def hopfield_pooling(
     return LatentAttention(dim, heads, latents, beta=_beta(dim, heads, beta), steps=steps)
 
 
-@door
+@named()
 def hopfield_lookup(
     dim: int, heads: int, rows: int, beta: float | None = None, steps: int = 1
 ) -> Lookup:
@@ -108,7 +108,7 @@ def hopfield_lookup(
     return Lookup(dim, heads, rows, beta=_beta(dim, heads, beta), steps=steps)
 
 
-@door
+@named()
 def sparse_hopfield_layer(
     dim: int, heads: int, beta: float | None = None, steps: int = 1
 ) -> Attention:
@@ -145,5 +145,5 @@ def _beta(dim: int, heads: int, beta: float | None) -> float:
     """Return the initial beta, by default the square root of the width of a head."""
     if beta is not None:
         return beta
-    width = checks.integer("dim", dim, 1) / checks.integer("heads", heads, 1)
-    return float(width**0.5)
+    width = checks.integer("dim", dim, 1, checks.LONGEST)
+    return float((width / checks.integer("heads", heads, 1, checks.LONGEST)) ** 0.5)

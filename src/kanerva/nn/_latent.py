@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import door, refuse
+from kanerva._core.errors import named, refuse
 from kanerva.nn._attention import Attention
 
 __all__ = ["LatentAttention"]
@@ -47,7 +47,7 @@ class LatentAttention(nn.Module):
     Source: Jaegle and others 2021, Perceiver, the cross-attention of its latent array.
     """
 
-    @door
+    @named()
     def __init__(self, dim: int, heads: int, latents: int, **options: Any) -> None:
         super().__init__()
         checks.keywords(options, *OPTIONS)
@@ -58,7 +58,7 @@ class LatentAttention(nn.Module):
             self.reset(0)
 
     @torch.no_grad()
-    @door
+    @named()
     def reset(self, seed: int | torch.Generator) -> "LatentAttention":
         """Draw all weights again.
 
@@ -78,7 +78,7 @@ class LatentAttention(nn.Module):
         self.latents.copy_(0.02 * arrays.draw(torch.randn, self.latents, source))
         return self
 
-    @door("LatentAttention")
+    @named(query="latents")
     def forward(self, context: Context, mask: Mask = None) -> Float[Tensor, "b latents dim"]:
         """Read an input.
 
@@ -97,7 +97,7 @@ class LatentAttention(nn.Module):
         output: Tensor = self.attention(self._queries(context), context, mask)
         return output
 
-    @door
+    @named(query="latents")
     def weights(self, context: Context, mask: Mask = None) -> Float[Tensor, "b heads latents _k"]:
         """Return the weights with which ``forward`` reads.
 

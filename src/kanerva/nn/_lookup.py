@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
-from kanerva.nn._heads import no_autocast, products, sound, weigh
+from kanerva.nn._heads import blame, no_autocast, products, sound, weigh
 from kanerva.nn._reader import Reader, check_dtype, draw_linear, linear, read
 from kanerva.separation import Separation
 
@@ -162,6 +162,7 @@ class Lookup(Reader):
         return self
 
     @door("Lookup")
+    @blame
     def forward(self, query: Query, mask: Mask = None) -> Query:
         """Read the rows.
 
@@ -184,6 +185,7 @@ class Lookup(Reader):
         return sound(output.reshape(query.shape), query=query)
 
     @door
+    @blame
     def weights(self, query: Query, mask: Mask = None) -> Float[Tensor, "*batch heads rows"]:
         """Return the weights with which ``forward`` reads the values.
 

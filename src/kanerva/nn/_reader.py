@@ -15,10 +15,21 @@ from kanerva.separation import Separation, Softmax
 from kanerva.theory import beta as beta_
 from kanerva.theory import radius as radius_
 
-__all__ = ["Reader", "check_dtype", "check_mask", "draw_linear", "linear", "past", "read"]
+__all__ = [
+    "Reader",
+    "check_dtype",
+    "check_mask",
+    "draw_linear",
+    "linear",
+    "past",
+    "positive",
+    "read",
+]
 
 # Stored patterns of the sparse distributed memory whose fitted beta is the default.
 PATTERNS = 1024
+# Positive numbers that float32 holds, also where they are kept by their rounded logarithms.
+LEAST, MOST = 1e-37, 1e38
 
 
 class Reader(nn.Module):
@@ -71,7 +82,7 @@ class Reader(nn.Module):
         elif beta is None:
             beta = own.item() if isinstance(own, Tensor) else own
         self.separation = rule.with_beta(1.0)
-        self.start = checks.number("beta", beta, 0, open_low=True)
+        self.start = positive("beta", beta)
         self.log_beta = nn.Parameter(torch.empty(self.heads))
 
     def _reset_beta(self) -> None:
@@ -140,6 +151,15 @@ def past(queries: Tensor) -> Tensor:
     """Return which places come no later than each query ``(b, h, q, d)``, as ``(1, 1, q, q)``."""
     count = queries.shape[2]
     return torch.ones(count, count, dtype=torch.bool, device=queries.device).tril()[None, None]
+
+
+def positive(argument: str, value: Any) -> float:
+    """Return a number > 0 that float32 holds, in which the layers compute."""
+    number = checks.number(argument, value, 0, open_low=True)
+    if not LEAST <= number <= MOST:
+        must = f"from {LEAST:g} to {MOST:g}, which float32 holds"
+        refuse(argument, got=f"{number:g}", must=must, do="give a number within these limits")
+    return number
 
 
 def check_dtype(name: str, rows: Tensor, own: torch.dtype) -> None:
