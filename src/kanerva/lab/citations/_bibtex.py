@@ -3,8 +3,8 @@
 from kanerva._core import checks
 from kanerva._core.errors import door
 from kanerva.lab.citations._entropic import ENTROPIC
-from kanerva.lab.citations._publications import PUBLICATIONS
 from kanerva.lab.citations._gates import GATES
+from kanerva.lab.citations._publications import PUBLICATIONS
 from kanerva.lab.citations._quarks import QUARKS
 
 __all__ = ["SOURCES", "bibtex", "is_bibtex", "short"]

@@ -10,6 +10,7 @@ from torch.nn import functional as plain
 from kanerva._core import arrays
 from kanerva._core.errors import door
 from kanerva.nn._heads import widen
+from kanerva.nn._reader import linear
 
 __all__ = ["Gate", "Gated", "Stage", "affine", "bottleneck", "convolve", "pool", "spread"]
 
@@ -111,7 +112,7 @@ def draw(module: nn.Module, source: torch.Generator) -> None:
             bound = part.weight[0].numel() ** -0.5
             for weight in (part.weight, part.bias):
                 if weight is not None:
-                    drawn = torch.rand(weight.shape, generator=source)
+                    drawn = arrays.draw(torch.rand, weight, source)
                     weight.copy_((2 * drawn - 1) * bound)
 
 
@@ -130,11 +131,7 @@ def spread(gate: Float[Tensor, "b c"], features: Features) -> Float[Tensor, "b c
 
 def bottleneck(width: int, inner: int, out: int) -> nn.Sequential:
     """Return two linear maps with biases and a rectifier between them, not initialised."""
-    first, last = (
-        nn.utils.skip_init(nn.Linear, *sizes)  # type: ignore[no-untyped-call]
-        for sizes in ((width, inner), (inner, out))
-    )
-    return nn.Sequential(first, nn.ReLU(), last)
+    return nn.Sequential(linear(width, inner, True), nn.ReLU(), linear(inner, out, True))
 
 
 def affine(maps: nn.Sequential, rows: Float[Tensor, "b n"]) -> Float[Tensor, "b m"]:

@@ -91,7 +91,7 @@ class SRM(Gate):
         """Draw u and v within 1 / sqrt(2) of zero, and forget all statistics."""
         source = arrays.generator(seed)
         draw(self, source)
-        drawn = torch.rand(self.style.shape, generator=source)
+        drawn = arrays.draw(torch.rand, self.style, source)
         self.style.copy_((2 * drawn - 1) * 0.5**0.5)
         self.norm.reset()
         return self
