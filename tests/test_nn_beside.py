@@ -472,3 +472,19 @@ def test_it_refuses_in_a_sentence():
         with pytest.raises(kanerva.InputError, match=sentence):
             make()
     assert made.count.tolist() == [5, 5]  # nothing was written
+
+
+def test_a_transform_of_torch_cannot_write():
+    layer, x = nn.MemoryAttention(8, 2, 10, 3), torch.linspace(-1, 1, 48).reshape(2, 3, 8)
+    weights = dict(layer.named_parameters())
+
+    def loss(given, **more):
+        return torch.func.functional_call(layer, given, (x,), more).square().sum()
+
+    with pytest.raises(kanerva.InputError, match=r"torch\.func.*True"):
+        torch.func.grad(loss)(weights)
+    assert len(layer) == 0
+    assert not len(layer.count)
+    found = torch.func.grad(loss)(weights, write=False)
+    loss(weights, write=False).backward()
+    assert torch.allclose(found["attention.out.weight"], layer.attention.out.weight.grad)

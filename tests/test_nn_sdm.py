@@ -12,6 +12,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
+from torch.utils.checkpoint import checkpoint
 
 import kanerva
 from kanerva import functional, nn
@@ -731,3 +732,27 @@ def test_input_is_refused_in_a_sentence():
     for call, sentence in calls:
         with pytest.raises(kanerva.InputError, match=sentence):
             call()
+
+
+# Activation checkpointing
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_repeated_call_counts_nothing_and_a_moved_switch_is_refused(reentrant):
+    x = torch.rand(32, 16, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    plain, repeated = (SDMLayer(16, 100, 4, k=3) for _ in range(2))
+    plain(x).square().sum().backward()
+    checkpoint(repeated, x, use_reentrant=reentrant).square().sum().backward()
+    assert torch.equal(plain.value.grad, repeated.value.grad)
+    assert torch.equal(plain.count, repeated.count)
+    switched = SDMLayer(16, 100, 4, k=3, switch=40.0)
+    output = checkpoint(switched, x, use_reentrant=reentrant)
+    with pytest.raises(kanerva.InputError, match="repeated by activation checkpointing"):
+        output.square().sum().backward()
+
+
+def test_gains_have_the_dtype_of_the_layer_or_float32():
+    layer = SDMLayer(8, 20, 4, k=3, switch=3e5)
+    layer.count.fill_(70000)
+    assert layer.half().gain()[0].item() == pytest.approx(-8 / 15, abs=1e-6)
+    assert layer.double().gain()[0].item() == pytest.approx(-8 / 15, abs=1e-15)

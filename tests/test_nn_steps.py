@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from kanerva.nn import Attention, LatentAttention
+from kanerva import InputError, InputTypeError, nn
+from kanerva.nn import Attention, LatentAttention, Lookup
 from kanerva.separation import TopK
 
 
@@ -63,3 +64,42 @@ def test_latents_take_steps():
     assert torch.equal(pool(x), expected)
     once = LatentAttention(16, 2, 3)
     assert not torch.allclose(once(x), pool(x))
+
+
+def test_lengths_that_overflow_are_refused_and_not_read_evenly():
+    layer, query = Attention(8, 2), torch.linspace(-1, 1, 24).reshape(1, 3, 8)
+    torch.testing.assert_close(layer.weights(query * 1e15), layer.weights(query))
+    with pytest.raises(InputError, match="query must be small enough for"):
+        layer(query * 1e20)
+    with pytest.raises(InputError, match=r"too large|small enough"):
+        Lookup(8, 1, 5)(query * 1e20)
+
+
+def test_float64_is_not_cast_down_under_autocast():
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(InputTypeError, match="float32"):
+        Attention(8, 2)(torch.ones(2, 3, 8).double())
+
+
+@pytest.mark.untyped
+def test_a_compiled_layer_takes_masks_of_any_shape():
+    torch.compiler.reset()
+    layer = nn.hopfield_pooling(8, 2)
+    compiled = torch.compile(layer, fullgraph=True, backend="eager")
+    for batch, count in ((2, 4), (2, 6), (3, 9)):
+        x = torch.linspace(-1, 1, batch * count * 8).reshape(batch, count, 8)
+        mask = torch.arange(count).expand(batch, -1) < count - 1
+        torch.testing.assert_close(compiled(x, mask=mask), layer(x, mask=mask))
+
+
+# Torch itself compiles scripts when it first computes forward derivatives.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script")
+def test_softmax_has_derivatives_forward_and_of_second_order():
+    layer = Attention(4, 2).double()
+    source = torch.Generator().manual_seed(0)
+    x, slope = (torch.randn(2, 3, 4, generator=source).double() for _ in range(2))
+    _, found = torch.func.jvp(layer, (x,), (slope,))
+    step = 1e-6 * slope
+    torch.testing.assert_close(found, (layer(x + step) - layer(x - step)) / 2e-6)
+    output = torch.randn(2, 3, 4, generator=source).double().requires_grad_()
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        assert torch.autograd.gradgradcheck(layer, (x.requires_grad_(),), (output,))

@@ -78,6 +78,17 @@ def observed() -> bool:
     return tracing() or torch._C._len_torch_dispatch_stack() > 0
 
 
+def backward() -> bool:
+    """Return whether this runs in a backward pass, where checkpointing repeats calls."""
+    return not tracing() and torch._C._current_graph_task_id() != -1
+
+
+def transformed() -> bool:
+    """Return whether this runs within a transform of ``torch.func``."""
+    compiled = torch.compiler.is_compiling()
+    return not compiled and torch._C._functorch.peek_interpreter_stack() is not None
+
+
 def forward() -> bool:
     """Return whether forward-mode derivatives are computed."""
     return not torch.compiler.is_compiling() and torch.autograd.forward_ad._current_level >= 0

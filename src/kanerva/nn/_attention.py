@@ -36,6 +36,9 @@ class Attention(Reader):
 
     .. math:: q \leftarrow \sum_i w_i k_i \text{, normalised: over its length}
 
+    Softmax is read by torch's fused kernel, which has no second derivatives: for these, call the
+    layer inside ``torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)``.
+
     The initial weights are those of ``reset(0)``. Reset the layers of one model with different
     seeds, or with one generator.
 

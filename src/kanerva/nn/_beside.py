@@ -150,7 +150,10 @@ class MemoryAttention(nn.Module):
         """
         self._check(x, mask)
         causal, write = checks.flag("causal", causal), checks.flag("write", write)
-        if write and not arrays.tracing() and torch._C._current_graph_task_id() != -1:
+        if write and arrays.transformed():
+            must, do = "False within a transform of torch.func", "write by a call outside of it"
+            refuse("write", got="True", must=must, do=do)
+        if write and arrays.backward():
             must = "False in a backward pass, where activation checkpointing repeats the call"
             do = "pass write=False to the checkpoint, and write after the backward pass"
             refuse("write", got="True", must=must, do=do)

@@ -9,15 +9,15 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import InputError, InputTypeError, door, refuse
 from kanerva.separation import Separation
 
 __all__ = [
-    "blame",
+    "SHORT",
     "SIMILARITIES",
+    "blame",
     "check_rule",
     "cosines",
     "no_autocast",
@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 SIMILARITIES = ("dot", "cosine")
+# A vector that is shorter has no direction, as in ``similarity.cosine``.
+SHORT = 1e-12
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -148,8 +150,10 @@ def cosines(query: Tensor, key: Tensor) -> Tensor:
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Scale vectors to length one, in float32 or wider."""
-    return normalize(widen(vectors), dim=-1)
+    """Scale vectors to length one, in float32 or wider; NaN where the length overflows."""
+    vectors = widen(vectors)
+    length = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
+    return vectors / torch.where(length.isfinite(), length.clamp_min(SHORT), math.nan)
 
 
 def weigh(scores: Tensor, separation: Separation, keep: Tensor | None) -> Tensor:
@@ -201,7 +205,8 @@ def _overflow(given: dict[str, Tensor], dtype: torch.dtype) -> NoReturn:
     for name, tensor in given.items():
         arrays.finite(name, tensor)
     must, got = f"small enough for {dtype}", "too large: a result overflows"
-    do = "scale it down, check the weights of the layer for NaN, or take torch.float32"
+    wider = torch.float64 if dtype == torch.float32 else torch.float32
+    do = f"scale it down, check the weights of the layer for NaN, or take {wider}"
     refuse(next(iter(given)), got=got, must=must, do=do)
 
 

@@ -134,7 +134,8 @@ def read(
         causal: leave out the keys after the place of the query; without ``keep`` only.
     """
     beta = fused.inverse_temperature(separation)
-    if beta is None or not keys.shape[2]:
+    # The kernel has no derivatives of second order, nor in forward mode.
+    if beta is None or not keys.shape[2] or arrays.forward():
         with no_autocast(values):
             keep = past(queries) if causal else keep
             weights = weigh(products(queries, keys), separation, keep)
@@ -164,7 +165,8 @@ def positive(argument: str, value: Any) -> float:
 
 def check_dtype(name: str, rows: Tensor, own: torch.dtype) -> None:
     """Refuse rows of another dtype than that of the weights, but for autocast."""
-    if rows.dtype != own and not torch.is_autocast_enabled(rows.device.type):
+    cast = torch.is_autocast_enabled(rows.device.type) and rows.dtype != torch.float64
+    if rows.dtype != own and not cast:
         do = f"convert it with {name}.to({own}), or the module"
         refuse(name, rows, must=f"{own}, as the weights are", do=do, error=InputTypeError)
 
@@ -183,10 +185,11 @@ def check_mask(
         do: what to do about another shape.
         true: what to do about another dtype.
     """
-    must = f"a bool tensor of shape {' or '.join(map(str, shapes))}"
-    if arrays.dense("mask", mask, must, torch.bool).dtype != torch.bool:
-        refuse("mask", mask, must=must, do=true, error=InputTypeError)
+    if arrays.dense("mask", mask, "a bool tensor", torch.bool).dtype != torch.bool:
+        refuse("mask", mask, must="a bool tensor", do=true, error=InputTypeError)
+    # Sizes of a traced graph can be symbols, which have no text.
     if tuple(mask.shape) not in shapes:
+        must = f"a bool tensor of shape {' or '.join(map(str, shapes))}"
         refuse("mask", mask, must=must, do=do)
 
 

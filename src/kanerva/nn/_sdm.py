@@ -11,14 +11,11 @@ from torch.utils.hooks import RemovableHandle
 
 from kanerva._core import arrays, checks
 from kanerva._core.errors import door, refuse
-from kanerva.nn._heads import check_rule, no_autocast, sound, widen
+from kanerva.nn._heads import SHORT, check_rule, no_autocast, sound, widen
 from kanerva.nn._reader import check_dtype
 from kanerva.separation import Inhibition, Separation
 
 __all__ = ["SDMLayer"]
-
-# A vector that is shorter has no direction, as in ``similarity.cosine``.
-SHORT = 1e-12
 
 
 class SDMLayer(nn.Module):
@@ -286,7 +283,8 @@ class SDMLayer(nn.Module):
         if self.switch is None:
             return 1.0
         # Counts are whole, so a switch below 1 is one of 1; that of 1e-40 would overflow.
-        return (self.count * (2 / max(1.0, self.switch)) - 1).clamp(-1, 1)
+        count = self.count.to(torch.promote_types(self.value.dtype, torch.float32))
+        return (count * (2 / max(1.0, self.switch)) - 1).clamp(-1, 1)
 
     @door("SDMLayer")
     def forward(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch classes"]:
@@ -296,7 +294,8 @@ class SDMLayer(nn.Module):
         computed in float32 or wider. In training the weights are those of the counts before this
         batch, so that a sample does not depend on the others beside it; a batch that is refused is
         not counted. The count is changed in place, which the transforms of ``torch.func`` refuse
-        unless the count itself is mapped over: call ``eval()`` before the others.
+        unless the count itself is mapped over: call ``eval()`` before the others. A call that
+        activation checkpointing repeats counts nothing, and is refused where there is a switch.
 
         Args:
             x: ``(..., dim)``, finite; numbers below 0 count as 0.
@@ -312,12 +311,17 @@ class SDMLayer(nn.Module):
 
         Example: see ``SDMLayer``.
         """
+        repeated = self.training and arrays.backward()
+        if repeated and self.switch is not None:
+            must, got = "called once for each backward pass", "repeated by activation checkpointing"
+            do = "leave it out of the checkpoint, as its switch has moved on since the first call"
+            refuse("the layer", got=got, must=must, do=do)
         scores = self._scores(x)
         with no_autocast(x):
             weights = self._weigh(scores)
             read = (weights @ self.value.to(weights.dtype)).to(x.dtype)
         read = sound(read.reshape(*x.shape[:-1], self.classes), x=x)
-        if self.training:
+        if self.training and not repeated:
             self._tally(weights)
         return read
 
