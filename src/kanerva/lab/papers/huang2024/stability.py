@@ -1,0 +1,118 @@
+"""Train without skips, without batch normalisation, and without both, at several depths."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from kanerva._core import checks
+from kanerva.lab.papers._common import LAW, SEPARATE, Seed
+from kanerva.lab.recipe import Cell, Check, Row, grid, recipe
+
+__all__ = ["stability"]
+
+VARIANTS = ("none", "se", "dia", "constant")
+NAMES = {"none": "no gates", "se": "SE a block", "dia": "DIA", "constant": "0.25 in all blocks"}
+BOTH: Cell = {"skip": 1, "norm": 1}
+NO_SKIP: Cell = {"skip": 0, "norm": 1}
+NO_NORM: Cell = {"skip": 1, "norm": 0}
+NEITHER: Cell = {"skip": 0, "norm": 0}
+SETTINGS = (BOTH, NO_SKIP, NO_NORM, NEITHER)
+
+
+def _paper() -> Iterator[Cell]:
+    """Yield the cells of the larger size: many at the start, and fewer that are trained."""
+    for setting in SETTINGS:
+        depths = (4, 8, 16, 32)
+        yield from grid(blocks=depths, **setting, epochs=0, variant=VARIANTS, seed=range(2))
+    # Divergence shows in the first two epochs.
+    yield from grid(blocks=(6, 16, 32), **NO_NORM, epochs=2, variant=VARIANTS, seed=range(3))
+    yield from grid(blocks=6, **NO_SKIP, epochs=20, variant=VARIANTS, seed=range(2))
+    yield from grid(blocks=6, **NO_SKIP, epochs=60, variant=("none", "dia"), seed=0)
+    yield from grid(blocks=6, **NEITHER, epochs=20, variant=("none", "dia"), seed=0)
+    yield from grid(blocks=6, **NO_NORM, epochs=20, variant=VARIANTS, seed=0)
+    yield from grid(blocks=16, **NO_NORM, epochs=20, variant=("dia", "constant"), seed=0)
+    yield from grid(blocks=6, **NO_NORM, epochs=60, variant="dia", seed=0)
+
+
+def _quick() -> Iterator[Cell]:
+    """Yield the cells of the smaller size."""
+    for setting in SETTINGS:
+        yield from grid(blocks=4, **setting, epochs=0, variant=VARIANTS, seed=0)
+    yield from grid(blocks=4, **NO_SKIP, epochs=1, variant=("none", "dia"), seed=0)
+
+
+def _checks() -> Iterator[Check]:
+    """Yield laws of the start, and accuracies that other code measured."""
+    start: Cell = {"when": "start"}
+    for end in ("min", "max"):
+        what = f"mean gate of an untrained DIA, {end}imum over blocks"
+        yield Check(what, "gate", 0.25, 0.03, LAW, start | BOTH | {"variant": "dia"}, end)
+        what = f"constant gate, {end}imum"
+        yield Check(what, "gate", 0.25, 0.0, LAW, {"variant": "constant"}, end)
+    for blocks in (4, 8, 16, 32):
+        # Without biases, features are in proportion to the product of the gates.
+        one = start | {"blocks": blocks, "last": 1}
+        what = f"{blocks} blocks without both: log2 of the growth, 0.25 less no gates"
+        at, none = (one | NEITHER | {"variant": name} for name in ("constant", "none"))
+        yield Check(what, "growth", -2.0 * (blocks - 1), 1e-6, LAW, at, less=none)
+        # Normalisation takes the factor out again, but for what is added to the variance.
+        what = f"{blocks} blocks without skips: log2 of the growth, 0.25 less no gates"
+        at, none = (one | NO_SKIP | {"variant": name} for name in ("constant", "none"))
+        yield Check(what, "growth", 0.0, 0.05, LAW, at, less=none)
+    wanted = (
+        ("none", 20, 0.979, 0.02),
+        ("se", 20, 0.955, 0.04),
+        ("dia", 20, 0.641, 0.15),
+        ("none", 60, 0.991, 0.015),
+        ("dia", 60, 0.985, 0.015),
+    )
+    for variant, epochs, expected, tolerance in wanted:
+        what = f"{NAMES[variant]}, no skips, {epochs} epochs: right answers"
+        at = NO_SKIP | {"variant": variant, "blocks": 6, "epochs": epochs, "when": "end"}
+        yield Check(what, "right", expected, tolerance, SEPARATE, at | {"last": 1})
+
+
+def _draw(rows: list[Row]) -> Any:
+    from kanerva.lab.papers.huang2024 import _figures_study
+
+    return _figures_study.stability(rows, NAMES)
+
+
+@recipe(
+    "dia.stability",
+    "Gates without skips or norm",
+    "huang2024",
+    "the tables without skips and without norm, on digits",
+    quick=list(_quick()),
+    paper=list(_paper()),
+    checks=list(_checks()),
+    draw=_draw,
+)
+def stability(
+    variant: Annotated[str, "none, se, dia or constant"],
+    blocks: Annotated[int, "number of blocks"] = 6,
+    skip: Annotated[int, "1 adds the input of a block to its branch, 0 does not"] = 1,
+    norm: Annotated[int, "1 normalises by batch, 0 does not"] = 1,
+    epochs: Annotated[int, "epochs of training; 0 for a look at the start alone"] = 0,
+    rate: Annotated[float, "learning rate"] = 0.05,
+    first: Annotated[str, "first weights of the convolutions: he or torch"] = "he",
+    seed: Seed = 0,
+) -> Iterator[Row]:
+    """Take skips, batch normalisation or both from a network, and look at it before and after.
+
+    Each block computes ``x + h a``, or ``h a`` without skips, from its branch ``a`` and its gate
+    ``h``. Seen as a step of a dynamical system, the gate is its size. A row is one block of one
+    network, at the start or at the end of training: its mean gate, the norm of the gradient of its
+    branch, and ``growth``, the log2 of the change of its features against that of the first
+    block, when the pictures change a little. ``relative`` is the same with each change divided by
+    the norm of the features. ``diverged`` is 1 where the loss or a gate was not finite.
+    """
+    from kanerva.lab.papers.huang2024 import _digits, _study
+
+    blocks = checks.integer("blocks", blocks, 1, 1000)
+    epochs = checks.integer("epochs", epochs, 0, 10**6)
+    skip, norm = checks.integer("skip", skip, 0, 1), checks.integer("norm", norm, 0, 1)
+    rate = checks.number("rate", rate, 0, open_low=True)
+    seed = checks.integer("seed", seed, 0, 2**62)
+    more: dict[str, Any] = {"skip": bool(skip), "norm": bool(norm), "rate": rate}
+    design = _digits.Design(blocks, first=first, epochs=epochs, seed=seed, **more)
+    yield from _study.stability(variant, design)
