@@ -91,7 +91,7 @@ class Net(torch.nn.Module):
         )
         blocks = (Block(width, design.skip, design.norm) for _ in range(design.blocks))
         self.blocks = torch.nn.ModuleList(blocks)
-        self.head = torch.nn.Linear(width, 10)
+        self.head = torch.nn.utils.skip_init(torch.nn.Linear, width, 10)  # type: ignore[no-untyped-call]
         _draw(self, design.first, source)
 
     def features(self, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional as plain
 
 from kanerva import nn
 from kanerva._core import arrays
-from kanerva._core.errors import InputError
+from kanerva._core.errors import InputError, refuse
 from kanerva.lab.papers.huang2024 import _digits
 from kanerva.lab.recipe import Row
 
@@ -78,7 +78,7 @@ def fitted(net: torch.nn.Module, given: _digits.Split, design: _digits.Design) -
                 return Fit(None, done, True)
             loss, done = found, done + 1
     except InputError as error:
-        if "gate" not in error.argument:
+        if not error.argument.startswith("the gate of block"):
             raise
         return Fit(None, done, True)
     return Fit(loss, done, False)
@@ -235,7 +235,12 @@ def _scaled(gates: Gates) -> Gates:
     Trees do not split what varies by less than single precision.
     """
     centred = gates - gates.mean(1, keepdim=True)
-    return centred / centred.square().mean((1, 2), keepdim=True).sqrt()
+    spread = centred.square().mean((1, 2), keepdim=True).sqrt()
+    for block, one in enumerate(spread.flatten().tolist(), 1):
+        if not one > 0:
+            must, do = "gates that vary with the input", "look at their mean: are they all 0 or 1?"
+            refuse(f"block {block}", got="one whose gates are constant", must=must, do=do)
+    return centred / spread
 
 
 def importance(

@@ -23,14 +23,13 @@ def _paper() -> Iterator[Cell]:
     for setting in SETTINGS:
         depths = (4, 8, 16, 32)
         yield from grid(blocks=depths, **setting, epochs=0, variant=VARIANTS, seed=range(2))
-    # Divergence shows in the first two epochs.
-    yield from grid(blocks=(6, 16, 32), **NO_NORM, epochs=2, variant=VARIANTS, seed=range(3))
-    yield from grid(blocks=6, **NO_SKIP, epochs=20, variant=VARIANTS, seed=range(2))
-    yield from grid(blocks=6, **NO_SKIP, epochs=60, variant=("none", "dia"), seed=0)
-    yield from grid(blocks=6, **NEITHER, epochs=20, variant=("none", "dia"), seed=0)
+    # Divergence shows in the first epoch.
+    yield from grid(blocks=(6, 16, 32), **NO_NORM, epochs=1, variant=VARIANTS, seed=range(3))
+    yield from grid(blocks=6, **NO_SKIP, epochs=20, variant=("none", "dia"), seed=range(2))
+    yield from grid(blocks=6, **NO_SKIP, epochs=20, variant=("se", "constant"), seed=0)
+    yield from grid(blocks=6, **NO_SKIP, epochs=60, variant="dia", seed=0)
     yield from grid(blocks=6, **NO_NORM, epochs=20, variant=VARIANTS, seed=0)
-    yield from grid(blocks=16, **NO_NORM, epochs=20, variant=("dia", "constant"), seed=0)
-    yield from grid(blocks=6, **NO_NORM, epochs=60, variant="dia", seed=0)
+    yield from grid(blocks=4, **NEITHER, epochs=20, variant=("none", "dia"), seed=0)
 
 
 def _quick() -> Iterator[Cell]:
@@ -62,7 +61,6 @@ def _checks() -> Iterator[Check]:
         ("none", 20, 0.979, 0.02),
         ("se", 20, 0.955, 0.04),
         ("dia", 20, 0.641, 0.15),
-        ("none", 60, 0.991, 0.015),
         ("dia", 60, 0.985, 0.015),
     )
     for variant, epochs, expected, tolerance in wanted:
