@@ -10,6 +10,7 @@ from rich.text import Text
 
 from kanerva._core.errors import InputError
 from kanerva.cli import (  # noqa: F401  # adds the commands
+    attach,
     audit,
     bench,
     codec,

@@ -13,10 +13,11 @@ import torch
 from kanerva import quarks
 from kanerva._core import checks
 from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva.lab.probing._arguments import called, longest, picture
 from kanerva.lab.quarks import _words
 from kanerva.lab.quarks._growth import Polynomial, at, crossing, polynomial
-from kanerva.lab.quarks._inputs import called, inputs, longest, picture
-from kanerva.lab.quarks._load import Subject
+from kanerva.lab.quarks._inputs import inputs
+from kanerva.lab.quarks._load import BY_HAND, Subject
 
 __all__ = ["Count", "count"]
 
@@ -172,7 +173,7 @@ def _tallied(subject: Subject, tokens: int) -> quarks.Tally:
         if subject.mode is not None:
             stack.enter_context(subject.mode)
         given = inputs(subject, tokens)
-        stack.enter_context(called(subject, tokens))
+        stack.enter_context(called(subject, tokens, BY_HAND))
         stack.enter_context(torch.no_grad())
         tally = stack.enter_context(quarks.watch(subject.model))
         subject.model(**given)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kanerva.lab.quarks._inputs import picture
+from kanerva.lab.probing._arguments import picture
 from kanerva.lab.quarks._load import Subject
 
 __all__ = ["notes", "verdicts"]
