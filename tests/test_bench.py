@@ -30,6 +30,7 @@ TITLES = (
     "Training of attention",
     "Layers to train",
     "Gates of a model",
+    "Gates of residual blocks",
 )
 RACES = (
     "activation",
@@ -47,6 +48,7 @@ RACES = (
     "train",
     "layers",
     "quarks",
+    "gates",
 )
 
 

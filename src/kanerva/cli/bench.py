@@ -17,7 +17,8 @@ __all__: list[str] = []  # the command is the interface
 SIZE = "quick, in minutes, or full, a quarter of an hour; tiny to try the command"
 ONLY = (
     "An operation: activation, write, read, softmax, rules, recall, pruned, nearest, density, "
-    "linked, diffusion, entropic, encode, train, million, start or growth; again for more  "
+    "linked, diffusion, entropic, encode, train, layers, quarks, gates, million, start or growth; "
+    "again for more  "
     "[default: all]"
 )
 THREADS = "Threads of torch and of the engines  [default: torch's own]"

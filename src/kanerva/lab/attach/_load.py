@@ -43,7 +43,7 @@ def load(name: str, *, meta: bool = False, seed: int = 0) -> Subject:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     BertConfig(hidden_size=24, intermediate_size=9).save_pretrained(folder)
         ...     subject = attach.load(folder)
-        >>> type(subject.model).__name__, subject.note[-25:]
+        >>> type(subject.model).__name__, subject.note[-23:]
         ('BertModel', 'Its weights are random.')
     """
     checks.integer("seed", seed, 0, 2**63 - 1)

@@ -7,6 +7,7 @@ from kanerva.lab.bench._codes import PRODUCT
 from kanerva.lab.bench._diffusion import DENOISED, FILED, NUMPY, READ, SAMPLED
 from kanerva.lab.bench._entropic import ATTENDED, FEWER, LOOP, RECALLED, RECOGNISED
 from kanerva.lab.bench._entropic import READ as REGISTER
+from kanerva.lab.bench._gates import DIA, UNGATED
 from kanerva.lab.bench._layers import RECTIFIED, SDM
 from kanerva.lab.bench._linked import UNLINKED
 from kanerva.lab.bench._measure import Row
@@ -286,6 +287,13 @@ ASKED = (
     *(
         Asked(what, bound, "at most", "times the plain forward", _than("quarks", name, FORWARD))
         for what, name, bound in (("watching", WATCHED, 1.5), ("rebuilding", REBUILT, 4.0))
+    ),
+    Asked(
+        "training of a residual network with shared gates",
+        1.35,
+        "at most",
+        "times the plain network",
+        _than("gates", DIA, UNGATED),
     ),
     Asked(MILLION, 60.0, "at most", "s", _million("median", 1.0)),
     Asked("the same, memory beyond the patterns", 1.0, "at most", "GiB", _million("peak", 2**30)),

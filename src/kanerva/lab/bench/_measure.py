@@ -55,6 +55,7 @@ class Case(NamedTuple):
     * ``routes``: implementations with the same answer.
     * ``allowed``: the largest error of an answer.
     * ``limit``: the fewest seconds by the limits of the machine, None where they are unknown.
+    * ``longer``: by what the time for each case of the run is multiplied for this one.
     """
 
     operation: str
@@ -62,6 +63,7 @@ class Case(NamedTuple):
     routes: Sequence[Route]
     allowed: float
     limit: float | None = None
+    longer: float = 1.0
 
 
 class Times(NamedTuple):
@@ -104,8 +106,8 @@ def compare(case: Case, seconds: float) -> tuple[list[Row], list[str]]:
 
     Args:
         case: the operation, its size and its routes.
-        seconds: the approximate time for the case. A route whose single call takes longer is called
-            once to check it and once to time it.
+        seconds: the approximate time for the case, which its ``longer`` multiplies. A route whose
+            single call takes longer is called once to check it and once to time it.
 
     Returns:
         a row for each route with the right answer, and a sentence for each other route.
@@ -133,7 +135,7 @@ def compare(case: Case, seconds: float) -> tuple[list[Row], list[str]]:
             off = f"off by {error:.2g}, {case.allowed:g} allowed"
             notes.append(f"{route.name} gave another answer ({off}) and was not timed")
     good = [route for route in case.routes if route.name in errors]
-    found = rounds({route.name: route.call for route in good}, seconds)
+    found = rounds({route.name: route.call for route in good}, seconds * case.longer)
     times = {route.name: found[route.name].of(route.times) for route in good}
     peers = {route.name: times[route.name].median for route in good if not route.ours}
     best = min(peers, key=peers.__getitem__, default=None)

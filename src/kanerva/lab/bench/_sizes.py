@@ -23,6 +23,7 @@ class Sizes:
       queries of a memory.
     * ``watched``: the number of layers of a transformer, its width, the numbers of texts and of
       places in each, and the number of inputs of a unit.
+    * ``gated``: the number of pictures, and the blocks in each of the three stages of a network.
     * ``million``: the numbers of patterns and cues of the large recall.
     * ``growth``: the numbers of locations or patterns.
     * ``starts``: how many processes are started.
@@ -44,6 +45,7 @@ class Sizes:
     register: tuple[int, int, int, int, int]
     layers: tuple[int, int, int, int, int]
     watched: tuple[int, int, int, int, int]
+    gated: tuple[int, tuple[int, ...]]
     million: tuple[int, int]
     growth: tuple[int, ...]
     starts: int
@@ -67,6 +69,7 @@ SIZES = {
         register=(16, 4, 300, 30, 40),
         layers=(200, 30, 8, 100, 6),
         watched=(1, 64, 2, 6, 3),
+        gated=(2, (1, 2)),
         million=(600, 20),
         growth=(100, 1000),
         starts=1,
@@ -88,6 +91,7 @@ SIZES = {
         register=(1024, 16, 12_000, 100, 1000),
         layers=(10_000, 784, 128, 65_536, 64),
         watched=(6, 384, 8, 128, 4),
+        gated=(16, (2,)),
         million=(1_000_000, 1000),
         growth=(1000, 10_000, 100_000),
         starts=1,
@@ -109,6 +113,7 @@ SIZES = {
         register=(1024, 16, 12_000, 100, 1000),
         layers=(10_000, 784, 128, 65_536, 64),
         watched=(6, 384, 8, 128, 4),
+        gated=(16, (6, 18)),
         million=(1_000_000, 1000),
         growth=(1000, 3162, 10_000, 31_623, 100_000, 316_228, 1_000_000),
         starts=3,

@@ -114,6 +114,14 @@ WORDS = {
         "in NumPy, whose list is made before. The tables that kanerva makes first are kept from "
         "call to call. Checked: the model in float64, and the number of different products.",
     ),
+    "gates": (
+        "Gates of residual blocks",
+        "Forward and backward pass of a residual network of transformers with `nn.share`, three "
+        "stages of bottlenecks of width 64, 128 and 256, in training, on B pictures of 32 x 32: "
+        "DIA shared by the blocks of a stage, one SE a block, and the plain network. With 164 "
+        "layers it is ResNet-164. Checked: the outputs of a loop over the blocks in float64, with "
+        "the same gates and without hooks.",
+    ),
 }
 MILLION = (
     "{N:,} patterns of {n} bits, written to `kanerva.sdm_patterns(bits={n}, radius={radius})` in "
