@@ -15,7 +15,7 @@ Gates = Float[Tensor, "l b c"]
 OVER = ("channels", "samples", "both")
 NULLS = ("channels", "samples")
 PAIRS = ("all", "adjacent")
-# A centred map that is shorter, against its largest number, is constant.
+# A centred map whose numbers are smaller, or smaller against the largest of the map, is constant.
 SHORT = 1e-12
 
 
@@ -148,7 +148,9 @@ def _unit(maps: Tensor, over: str) -> Tensor:
         maps = maps.mT
     elif over == "both":
         maps = maps.flatten(1)[:, None]
+    # Divided by a power of two, which is exact, so that squares of large numbers are finite.
+    exponent = maps.abs().amax(-1, keepdim=True).frexp().exponent.clamp_min(0)
+    maps = maps.ldexp(-exponent)
     centred = maps - maps.mean(-1, keepdim=True)
     length = torch.linalg.vector_norm(centred, dim=-1, keepdim=True)
-    least = SHORT * maps.abs().amax(-1, keepdim=True).clamp_min(1) * maps.shape[-1] ** 0.5
-    return torch.where(length > least, centred / length, torch.nan)
+    return torch.where(length > SHORT * maps.shape[-1] ** 0.5, centred / length, torch.nan)

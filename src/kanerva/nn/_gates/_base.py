@@ -10,9 +10,8 @@ from torch.nn import functional as plain
 from kanerva._core import arrays
 from kanerva._core.errors import door
 from kanerva.nn._heads import widen
-from kanerva.nn._reader import linear
 
-__all__ = ["Gate", "Gated", "Stage", "affine", "bottleneck", "convolve", "pool", "spread"]
+__all__ = ["Gate", "Gated", "Stage", "affine", "bare", "bottleneck", "convolve", "pool", "spread"]
 
 Features = Float[Tensor, "b c *places"]
 Gated = tuple[Float[Tensor, "..."], Any]
@@ -112,8 +111,7 @@ def draw(module: nn.Module, source: torch.Generator) -> None:
             bound = part.weight[0].numel() ** -0.5
             for weight in (part.weight, part.bias):
                 if weight is not None:
-                    drawn = arrays.draw(torch.rand, weight, source)
-                    weight.copy_((2 * drawn - 1) * bound)
+                    weight.copy_((2 * arrays.draw(torch.rand, weight, source) - 1) * bound)
 
 
 def pool(features: Features) -> Float[Tensor, "b c"]:
@@ -131,7 +129,14 @@ def spread(gate: Float[Tensor, "b c"], features: Features) -> Float[Tensor, "b c
 
 def bottleneck(width: int, inner: int, out: int) -> nn.Sequential:
     """Return two linear maps with biases and a rectifier between them, not initialised."""
-    return nn.Sequential(linear(width, inner, True), nn.ReLU(), linear(inner, out, True))
+    first, last = bare(nn.Linear, width, inner), bare(nn.Linear, inner, out)
+    return nn.Sequential(first, nn.ReLU(), last)
+
+
+def bare(kind: type[nn.Module], *sizes: int, **options: Any) -> Any:
+    """Return a module whose weights are not drawn, on the default device."""
+    options["device"] = torch.get_default_device()
+    return nn.utils.skip_init(kind, *sizes, **options)  # type: ignore[no-untyped-call]
 
 
 def affine(maps: nn.Sequential, rows: Float[Tensor, "b n"]) -> Float[Tensor, "b m"]:

@@ -13,6 +13,7 @@ from kanerva.nn._gates._base import (
     Gated,
     Stage,
     affine,
+    bare,
     bottleneck,
     convolve,
     draw,
@@ -59,8 +60,7 @@ class ECA(Gate):
         super().__init__()
         size = int(abs(math.log2(stage.channels) + 1) / 2)
         size += 1 - size % 2
-        options = {"padding": size // 2, "bias": False}
-        self.kernel = nn.utils.skip_init(nn.Conv1d, 1, 1, size, **options)  # type: ignore[no-untyped-call]
+        self.kernel = bare(nn.Conv1d, 1, 1, size, padding=size // 2, bias=False)
 
     def forward(self, features: Tensor, state: None) -> Gated:
         """Return the gate, ``(b, c, 1, ...)``."""

@@ -155,7 +155,7 @@ class DIACell(nn.Module):
         """Compute as ``forward`` does, on rows in float32 or wider, without checks."""
         width = self.channels
         if state is None:
-            zero = rows.new_zeros(len(rows), width * self.cells)
+            zero = rows.new_zeros(rows.shape[0], width * self.cells)
             state = CellState(zero, zero)
         hidden, cell = (one[:, :width] for one in state)
         parts = affine(self.input, rows) + affine(self.hidden, hidden)

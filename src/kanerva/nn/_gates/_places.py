@@ -6,7 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from kanerva._core.errors import door, refuse
-from kanerva.nn._gates._base import Gate, Gated, Stage, affine, bottleneck, convolve, pool, spread
+from kanerva.nn._gates._base import (
+    Gate,
+    Gated,
+    Stage,
+    affine,
+    bare,
+    bottleneck,
+    convolve,
+    pool,
+    spread,
+)
 from kanerva.nn._gates._channels import BlockNorm
 from kanerva.nn._gates._dia import narrowed
 
@@ -84,8 +94,7 @@ class CBAM(Gate):
         self.kernel, self.norm = None, None
         if 1 <= len(stage.places) <= 3:
             kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(stage.places) - 1]
-            options = {"padding": KERNEL // 2, "bias": False}
-            self.kernel = nn.utils.skip_init(kind, 2, 1, KERNEL, **options)  # type: ignore[no-untyped-call]
+            self.kernel = bare(kind, 2, 1, KERNEL, padding=KERNEL // 2, bias=False)
             self.norm = BlockNorm(1, stage.blocks)
 
     @torch.no_grad()
@@ -105,6 +114,6 @@ class CBAM(Gate):
         gate = spread(gate, features)
         if self.kernel is None or self.norm is None:
             return gate, state
-        rows = features * gate.to(features.dtype)
-        over = torch.stack((rows.amax(1), rows.mean(1)), 1).to(mean.dtype)
+        rows = features.to(mean.dtype) * gate
+        over = torch.stack((rows.amax(1), rows.mean(1)), 1)
         return gate * self.norm(convolve(self.kernel, over), block).sigmoid(), state

@@ -34,8 +34,9 @@ class Recall(Gate):
         \quad y_t = \text{mean}(a_t)
 
     This is a read of a memory that is written block by block, in place of a recurrent cell. At the
-    first block r is zero. With d = max(1, c // reduction) and bottlenecks G of inner width 2 d + 1,
-    it has as many parameters as a ``DIACell``, but for two per cent.
+    first block r is zero. Queries and keys have d = max(1, c // reduction) numbers. The inner
+    widths of the bottlenecks G are such that the gate has as many parameters as a ``DIACell``, but
+    for two per cent at the usual reduction.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -44,8 +45,10 @@ class Recall(Gate):
         inner = narrowed(width, stage.reduction or REDUCTION)
         self.query = linear(width, inner, True)
         self.key = linear(width, inner, True)
-        self.maps = bottleneck(width, 2 * inner + 1, width)
-        self.recalled = bottleneck(width, 2 * inner + 1, width)
+        # Both widths together; the cell has 10 c d + 2 d + 8 c parameters.
+        both = round((8 * width * inner + 6 * width) / (2 * width + 1))
+        self.maps = bottleneck(width, both // 2, width)
+        self.recalled = bottleneck(width, both - both // 2, width)
 
     def forward(self, features: Tensor, state: Recalled | None) -> Gated:
         """Return the gate, ``(b, c, 1, ...)``, and the keys and gates of all blocks so far."""

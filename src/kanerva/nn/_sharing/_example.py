@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kanerva._core import arrays
-from kanerva._core.errors import InputTypeError, refuse
+from kanerva._core.errors import InputError, InputTypeError, describe, refuse
 
 __all__ = ["Seen", "called", "look"]
 
@@ -44,7 +44,7 @@ def look(
 
     def note(name: str) -> Any:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
-            if any(one.name == name for one in seen):
+            if any(one.name == name for one in seen):  # as the layers of ALBERT are
                 got, do = f"{name!r}, called again", "leave it out of the branches"
                 refuse("branches", got=got, must="called once in a forward pass", do=do)
             seen.append(_seen(name, output, channels_last))
@@ -54,7 +54,7 @@ def look(
     handles = [model.get_submodule(name).register_forward_hook(note(name)) for name in names]
     try:
         with _still(model):
-            called(model, example)
+            _tried(model, example)
     finally:
         for handle in handles:
             handle.remove()
@@ -63,6 +63,21 @@ def look(
         got, do = f"{missing[0]!r}, which is never called", "leave it out of the branches"
         refuse("branches", got=got, must="called by the example", do=do)
     return seen
+
+
+def _tried(model: nn.Module, example: Any) -> None:
+    """Call a model with the example; what the model raises for it is told in the refusal."""
+    try:
+        called(model, example)
+    except InputError:
+        raise
+    except Exception as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        text = text if len(text) <= 200 else text[:197] + "..."
+        got = f"{describe(example)}, for which the model raises {text}"
+        must, do = "what the model can be called with", "look at what model(...) takes"
+        # What the model raises tells where; so it stays in the traceback.
+        raise InputError("", "example", must, got, do) from error
 
 
 def called(model: nn.Module, example: Any) -> Any:
@@ -82,7 +97,12 @@ def called(model: nn.Module, example: Any) -> Any:
 def _still(model: nn.Module) -> Iterator[None]:
     """Evaluate without gradients, and leave modes, buffers and random states as they were."""
     training = {module: module.training for module in model.modules()}
-    buffers = [(one, one.detach().clone()) for one in model.buffers()]
+    buffers = [
+        (module, name, one, one.detach().clone())
+        for module in model.modules()
+        for name, one in module._buffers.items()
+        if one is not None
+    ]
     devices = sorted({one.device.index or 0 for one in model.parameters() if one.is_cuda})
     with torch.random.fork_rng(devices=devices), torch.no_grad():
         try:
@@ -91,7 +111,8 @@ def _still(model: nn.Module) -> Iterator[None]:
         finally:
             for module, mode in training.items():
                 module.training = mode
-            for one, kept in buffers:
+            for owner, name, one, kept in buffers:
+                owner._buffers[name] = one  # a forward pass may have put another in its place
                 if one.shape == kept.shape:
                     one.copy_(kept)
 

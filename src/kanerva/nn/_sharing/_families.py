@@ -18,11 +18,22 @@ class Family(NamedTuple):
         name: of the models.
         kind: class of the block.
         branches: names of the modules in the block.
+        after: what is registered before the branches, where other blocks bear the same name: those
+            of networks that normalise first have the two the other way around.
     """
 
     name: str
     kind: str
     branches: tuple[str, ...]
+    after: str = ""
+
+    def holds(self, block: nn.Module) -> bool:
+        """Return whether a module is a block of this family."""
+        parts = list(block._modules)
+        if type(block).__name__ != self.kind or not self.after:
+            return type(block).__name__ == self.kind
+        found = self.after in parts and self.branches[0] in parts
+        return found and parts.index(self.after) < parts.index(self.branches[0])
 
 
 FAMILIES = (
@@ -36,8 +47,8 @@ FAMILIES = (
     Family("transformers BERT", "BertOutput", ("dropout",)),
     Family("transformers GPT-2", "GPT2Block", ("attn", "mlp")),
     Family("diffusers UNet2D", "ResnetBlock2D", ("conv2",)),
-    Family("torchvision and timm ResNet", "BasicBlock", ("bn2",)),
-    Family("torchvision and timm ResNet", "Bottleneck", ("bn3",)),
+    Family("torchvision and timm ResNet", "BasicBlock", ("bn2",), "conv2"),
+    Family("torchvision and timm ResNet", "Bottleneck", ("bn3",), "conv3"),
 )
 Branches = str | list[str] | tuple[str, ...] | Callable[[str, nn.Module], bool] | None
 HOW = 'give names or patterns of the modules whose output is added, such as "layers.*.branch"'
@@ -79,7 +90,7 @@ def _known(model: nn.Module, modules: dict[str, nn.Module]) -> list[str]:
     found = []
     for name, module in (("", model), *modules.items()):
         for family in FAMILIES:
-            if type(module).__name__ == family.kind:
+            if family.holds(module):
                 paths = (f"{name}.{path}" if name else path for path in family.branches)
                 found += [path for path in paths if path in modules]
     if not found:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_map_only
 
 from kanerva._core import arrays
 from kanerva._core.errors import refuse
@@ -94,7 +95,9 @@ class Frame:
         """Begin without any pass."""
         self.recording: Recording | None = None
         self._local = threading.local()
-        self.traces: weakref.WeakSet[Trace] = weakref.WeakSet()
+        self._traces: weakref.WeakSet[Trace] = weakref.WeakSet()
+        # Replicas of a model run in threads of their own.
+        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy has in common with this: no pass, and no recording."""
@@ -123,6 +126,16 @@ class Frame:
             self._check(run.found)
         if self.recording is not None:
             self._record(run.found)
+
+    def keep(self, trace: Trace) -> None:
+        """Find a trace in recomputations, for as long as the graph of its pass holds it."""
+        with self._lock:
+            self._traces.add(trace)
+
+    def kept(self) -> list[Trace]:
+        """Return the traces of all passes whose graph is there."""
+        with self._lock:
+            return list(self._traces)
 
     def close(self, model: nn.Module, args: Any, output: Any) -> None:
         """Forget the states of a pass, also of one that was broken off."""
@@ -164,7 +177,12 @@ class Link:
         features = output[0] if isinstance(output, tuple) else output
         run = self.frame.run
         gated = self._again(features) if run is None else self._first(features, run)
-        return (gated, *output[1:]) if isinstance(output, tuple) else gated
+        gated = gated.movedim(1, -1) if self.block.last else gated
+        if not isinstance(output, tuple):
+            return gated
+        fields = getattr(output, "_fields", ())
+        named: Any = output
+        return named._replace(**{fields[0]: gated}) if fields else (gated, *output[1:])
 
     def _first(self, features: Tensor, run: Pass) -> Tensor:
         """Gate features in a forward pass."""
@@ -177,7 +195,7 @@ class Link:
         rows, gate, after = self._gate(features, run.gates, before)
         run.states[block.gate] = after
         run.found[block.name] = _channels(gate.detach(), rows)
-        gated = _times(rows, gate, block.last)
+        gated = rows * gate.to(rows.dtype)
         if not arrays.tracing() and gated.grad_fn is not None:
             # A recomputation under gradient checkpointing needs values, and no graph. The graph
             # itself holds them, so that they go with it.
@@ -185,7 +203,7 @@ class Link:
             run.trace.steps[block.name] = step
             held: Any = gated.grad_fn.metadata
             held["kanerva"] = run.trace
-            self.frame.traces.add(run.trace)
+            self.frame.keep(run.trace)
         return gated
 
     def _again(self, features: Tensor) -> Tensor:
@@ -194,15 +212,19 @@ class Link:
         if torch._C._current_graph_task_id() == -1:
             must, do = "called by the model as a whole", "call model(...), not a part or .forward"
             refuse(f"block {name!r}", got="called outside of that", must=must, do=do)
-        traces = [trace for trace in list(self.frame.traces) if name in trace.steps]
+        traces = [trace for trace in self.frame.kept() if name in trace.steps]
         step = self._nearest(features, traces)
         if step is None:
             must = "recomputed by checkpointing without reentry"
             do = "pass use_reentrant=False, or gradient_checkpointing_kwargs with it"
             got = "recomputed without the state of its forward pass, and a gradient would be lost"
             refuse(f"block {name!r}", got=got, must=must, do=do)
+        # Statistics of a batch that was seen before are not followed again.
+        held = [(one, one.clone()) for one in step.gates[self.block.gate].buffers()]
         rows, gate, _ = self._gate(features, step.gates, step.before)
-        return _times(rows, gate, self.block.last)
+        for one, kept in held:
+            one.copy_(kept)
+        return rows * gate.to(rows.dtype)
 
     def _nearest(self, features: Tensor, traces: list[Trace]) -> Step | None:
         """Return the step of the pass that had these features; None where there is none."""
@@ -223,14 +245,15 @@ class Link:
         gate: Gate = gates[block.gate]
         more = (block.place,) if gate.indexed else ()
         with no_autocast(features):
-            found, state = gate(rows, state, *more)
-        return rows, found, state
-
-
-def _times(rows: Tensor, gate: Tensor, last: bool) -> Tensor:
-    """Return gated features, in their own dtype and layout."""
-    gated = rows * gate.to(rows.dtype)
-    return gated.movedim(1, -1) if last else gated
+            found = gate(rows, state, *more)
+        must = "a tensor that broadcasts to the features, and a state"
+        do = "return these two from the forward of the gate"
+        if not isinstance(found, tuple) or len(found) != 2:
+            refuse(f"what the gate of block {block.name!r} returns", found, must=must, do=do)
+        fits = isinstance(found[0], Tensor) and found[0].is_floating_point()
+        if not fits or arrays.together(found[0].shape, rows.shape) != tuple(rows.shape):
+            refuse(f"the gate of block {block.name!r}", found[0], must=must, do=do)
+        return rows, *found
 
 
 def _sample(features: Tensor) -> Tensor:
@@ -251,15 +274,18 @@ def _apart(one: Tensor, other: Tensor) -> float:
 
 def _alike(one: Any, other: Any) -> bool:
     """Return whether two nests of tuples and tensors hold the same numbers."""
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(_alike, one, other))
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return torch.equal(one, other)
-    return bool(one == other)
+    (parts, form), (others, second) = tree_flatten(one), tree_flatten(other)
+    if form != second:
+        return False
+    return all(
+        torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a is b or a == b
+        for a, b in zip(parts, others, strict=True)
+    )
 
 
 def _channels(gate: Tensor, rows: Tensor) -> Tensor:
     """Return a gate as ``(b, c)``, the mean over the places."""
+    gate = gate[(None,) * (rows.ndim - gate.ndim)]
     if gate.ndim > 2:
         gate = gate.flatten(2).mean(2)
     return gate.expand(rows.shape[:2])
@@ -270,9 +296,4 @@ def _detached(state: Any) -> Any:
 
     Checkpointing counts what is saved for gradients, so that a recomputation needs as many of them.
     """
-    if isinstance(state, Tensor):
-        return state.detach().requires_grad_(state.requires_grad)
-    if isinstance(state, tuple):
-        parts = [_detached(one) for one in state]
-        return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
-    return state
+    return tree_map_only(Tensor, lambda one: one.detach().requires_grad_(one.requires_grad), state)

@@ -11,7 +11,7 @@ from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.nn._gates import Gate, Stage, builder
 from kanerva.nn._sharing._example import Seen, look
 from kanerva.nn._sharing._families import Branches, chosen
-from kanerva.nn._sharing._passes import Block, Frame
+from kanerva.nn._sharing._passes import Block, Frame, Link
 from kanerva.nn._sharing._shared import Shared
 
 __all__ = ["share"]
@@ -119,7 +119,8 @@ def share(
         for number, group in enumerate(groups, 1):
             own = f"{stage}_block{number}" if scope == "block" else stage
             first = group[0]
-            built = build(Stage(first.channels, len(group), first.places, reduction))
+            with torch.device("cpu"):  # the default device may be another than the model's
+                built = build(Stage(first.channels, len(group), first.places, reduction))
             parts[own] = _placed(built.reset(source), model, first.name)
             blocks += [
                 Block(one.name, stage, own, index, scope != "block", one.last)
@@ -150,13 +151,16 @@ def _check_model(model: nn.Module, names: list[str]) -> None:
     if any(weight.is_meta for weight in weights):
         got, do = "one on the meta device", 'call model.to_empty(device="cpu") and load weights'
         refuse("model", got=got, must="one whose weights have numbers", do=do)
-    for part in model.modules():
-        if isinstance(part, Shared):
-            held = {block.name for block in part.frame.blocks}
-            if held & set(names) or part._model[0] is model:
-                got = f"one with gates in {part.frame.name!r}"
-                must, do = "without gates at these branches", "call remove() on them first"
-                refuse("model", got=got, must=must, do=do)
+    must, do = "without gates at these branches", "call remove() on them first"
+    for part in model.children():
+        if isinstance(part, Shared) and part._model[0] is model:
+            refuse("model", got=f"one with gates in {part.frame.name!r}", must=must, do=do)
+    for name in names:
+        # Also those of a larger model, or of a part of this one.
+        if any(
+            isinstance(hook, Link) for hook in model.get_submodule(name)._forward_hooks.values()
+        ):
+            refuse("model", got=f"one with a gate at {name!r}", must=must, do=do)
 
 
 def _stages(seen: list[Seen], scope: str) -> dict[str, list[Seen]]:

@@ -123,6 +123,12 @@ class Shared(nn.Module):
         """Return the input, so that a ``Sequential`` which holds the gates computes the same."""
         return x
 
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
+        """Keep the weights of the gates, if those that are loaded were saved before ``share``."""
+        if prefix and not any(key.startswith(prefix) for key in state_dict):
+            state_dict.update(self.state_dict(prefix=prefix))
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
     def extra_repr(self) -> str:
         """Return the number of blocks of each stage."""
         counts = {name: len(blocks) for name, blocks in self.stages.items()}
