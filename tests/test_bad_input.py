@@ -981,6 +981,35 @@ def of_sdm() -> dict[str, Call]:
     }
 
 
+def of_gates() -> dict[str, Call]:
+    """List gates that blocks share, and the correlation of gates."""
+    cell, gates = kanerva.nn.DIACell(4), torch.stack((X, X.flip(0)))
+
+    def made(channels, reduction, squash, cells, seed):
+        return kanerva.nn.DIACell(channels, reduction, squash, cells, seed)(X[:, :channels])[0]
+
+    def stepped(pooled, hidden, state):
+        return cell(pooled, kanerva.nn.CellState(hidden, state))[0]
+
+    def share(branches, example, gate, scope, reduction, seed, last, name):
+        if any(callable(one) and not isinstance(one, nn.Module) for one in (branches, gate)):
+            return  # what a function raises is its own
+        model = nn.Sequential(nn.Identity())
+        options = {"seed": seed, "channels_last": last, "name": name}
+        kanerva.nn.share(model, branches, example, gate, scope, reduction, **options).remove()
+
+    def correlated(gates, over, pairs, null, seed):
+        return kanerva.nn.correlation(gates, over, pairs, null, seed).mean
+
+    return {
+        "DIACell": Call(made, (4, 4, "sigmoid", 1, 0)),
+        "DIACell.forward": Call(stepped, (X, X, X), lambda x, *_: x.shape),
+        "DIACell.reset": Call(lambda seed: cell.reset(seed) and None, (0,)),
+        "share": Call(share, ("0", X, "se", "block", 4, 0, None, "shared")),
+        "correlation": Call(correlated, (gates, "channels", "all", None, 0)),
+    }
+
+
 CALLS = (
     of_memories()
     | of_mixtures()
@@ -997,6 +1026,7 @@ CALLS = (
     | of_capacity()
     | of_estimators()
     | of_sdm()
+    | of_gates()
 )
 
 

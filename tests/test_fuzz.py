@@ -60,7 +60,9 @@ LEFT_OUT = {
     "from_diffusers": "tried in test_diffusion_diffusers",
     "to_diffusers": "tried in test_diffusion_diffusers",
     "Wiener": "built by gaussian",
+    "Gate": "a base class",
     "Heads": "a result of watch",
+    "Shared": "a result of share",
     "Store": "a result of feedforward",
     "Tally": "a result of watch",
 }
@@ -135,6 +137,10 @@ def exact() -> kanerva.diffusion.Exact:
     return kanerva.diffusion.exact(KEYS)
 
 
+def dia_cell() -> kanerva.nn.DIACell:
+    return kanerva.nn.DIACell(8)
+
+
 def sdm_layer() -> kanerva.nn.SDMLayer:
     return kanerva.nn.SDMLayer(8, 20, 3, k=2)
 
@@ -201,6 +207,7 @@ METHODS = {
     exact: ("__call__", "trace", "score", "energy", "log_prob", "weights", "effective"),
     gaussian: ("log_prob", "score", "posterior", "leave_one_out", "sample"),
     boltzmann: ("log_prob", "annealed", "sample"),
+    dia_cell: ("forward", "reset"),
     sdm_layer: ("forward", "reset", "project", "follow", "narrow", "gain"),
     counters: (*READS, "kill", "save", "pattern_weights", "addresses_of"),
 }
@@ -485,8 +492,12 @@ OTHERS: dict[str, dict[str, Any]] = {
     },
 }
 OTHERS |= {
+    "nn.DIACell": {"channels": 8},
+    "nn.correlation": {"gates": torch.rand(3, 4, 8, generator=torch.Generator().manual_seed(5))},
     "nn.SDMLayer": {"neurons": 20, "classes": 3, "k": 2},
     "sdm_layer.forward": {"x": X},
+    "dia_cell.forward": {"pooled": X},
+    "dia_cell.reset": {"seed": 1},
     "sdm_layer.narrow": {"epoch": 1, "epochs": 5},
 }
 # Arguments that take any object, or that are not looked at before the result is used.

@@ -78,7 +78,7 @@ def calls():
         torch.ones(1, 2, 3, 4),
         torch.linspace(0.1, 1, 16).sin().reshape(4, 4),
     )
-    keep = torch.ones(2, 5, dtype=torch.bool)
+    keep, cell = torch.ones(2, 5, dtype=torch.bool), nn.DIACell(8)
     rule = Softmax(1.0)
     attended = {"query": x, "context": None, "mask": keep, "causal": False}
     plain = {"dim": 8, "heads": 2, "normalise": True, "beta": 2.0, "persistent": 1, "value_dim": 8}
@@ -100,6 +100,26 @@ def calls():
         "nn.register": (
             nn.register,
             {"name": "junk_test", "separation": rule, "similarity": "dot"},
+        ),
+        "nn.DIACell": (
+            nn.DIACell,
+            {"channels": 8, "reduction": 4, "squash": "tanh", "cells": 1, "seed": 0},
+        ),
+        "DIACell()": (cell, {"pooled": x[:, 0], "state": None}),
+        "DIACell.reset": (cell.reset, {"seed": 1}),
+        "nn.share": (
+            shared_anew,
+            {"branches": "0", "example": x[0], "gate": "dia", "scope": "stage", "reduction": 1}
+            | {"seed": 0, "channels_last": None, "name": "shared"},
+        ),
+        "nn.share of a model": (
+            lambda model: nn.share(model, "0", x[0]).remove(),
+            {"model": torch.nn.Sequential(torch.nn.Identity())},
+        ),
+        "nn.correlation": (
+            nn.correlation,
+            {"gates": rows.reshape(2, 2, 4), "over": "both", "pairs": "all", "null": None}
+            | {"seed": 0},
         ),
         "Projection": (projection.Projection, {"dim_in": 4, "dim_out": 3, "seed": 0}),
         "Projection()": (keys, {"x": rows}),
@@ -148,7 +168,13 @@ def calls():
     }
 
 
-NAMES = """nn.Attention|Attention()|Attention.forward|Attention.weights|Attention.reset|
+def shared_anew(**given):
+    """Share a model of its own."""
+    nn.share(torch.nn.Sequential(torch.nn.Identity()), **given)
+
+
+NAMES = """nn.DIACell|DIACell()|DIACell.reset|nn.share|nn.share of a model|nn.correlation|
+nn.Attention|Attention()|Attention.forward|Attention.weights|Attention.reset|
 nn.LatentAttention|LatentAttention()|LatentAttention.weights|LatentAttention.reset|nn.read_heads|
 nn.register|Projection|Projection()|projection.fit|projection.tilt|projection.cosines|
 probe.CosineCircle|CosineCircle()|CosineCircle.log_weights|separation.Sink|Sink()|Sink.potential|
@@ -157,6 +183,8 @@ Head.agreement|Store.strongest""".replace("\n", "").split("|")
 # Layers that test_bad_input.py feeds with junk.
 FURTHER = {"EnergyBlock", "Lookup", "MemoryAttention", "SDMLayer", "hopfield_layer"}
 FURTHER |= {"hopfield_lookup", "hopfield_pooling", "sparse_hopfield_layer", "Descent"}
+# Results, and what a gate is made from; the base class of gates has no forward.
+FURTHER |= {"CellState", "Correlation", "Gate", "Shared", "Stage"}
 # Made by the library, not by its users.
 MADE = {"Activated", "Agreement", "Effect", "Fit", "Head", "Heads", "Reads", "Store", "StoreFit"}
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from torch import nn
+
 from kanerva._core import checks
 from kanerva._core.errors import InputTypeError, refuse
 from kanerva.nn._gates._base import Gate, Gated, Stage
@@ -29,7 +31,7 @@ GATES: dict[str, Callable[[Stage], Gate]] = {
 
 def builder(gate: Any) -> Callable[[Stage], Gate]:
     """Return what builds a gate for a stage: that of a name, or a function of one's own."""
-    if callable(gate) and not isinstance(gate, Gate):
+    if callable(gate) and not isinstance(gate, nn.Module):
         return _checked(gate)
     if not isinstance(gate, str):
         must = "the name of a gate, or a function that builds one from a nn.Stage"

@@ -65,7 +65,7 @@ def chosen(model: nn.Module, branches: Any) -> list[str]:
     modules = {name: module for name, module in model.named_modules() if name}
     if branches is None:
         return _known(model, modules)
-    if callable(branches) and not isinstance(branches, str):
+    if callable(branches) and not isinstance(branches, nn.Module):
         found = [name for name, module in modules.items() if branches(name, module)]
         if not found:
             _nothing("a function that is true for some module", "it was true for none", modules)
