@@ -830,3 +830,12 @@ def test_a_part_of_a_larger_model_compiles_too():
     close(*slopes)
     for name, number in net.shared.named_buffers():
         close(number, plain.inner.shared.get_buffer(name))
+
+
+@pytest.mark.untyped
+def test_an_exported_model_takes_any_batch():
+    net, x = shared_net(depth=2), inputs().detach()
+    sizes = ({0: torch.export.Dim("b")},)
+    exported = torch.export.export(net, (x,), dynamic_shapes=sizes).module()
+    for size in (2, 5):
+        close(exported(inputs(1, batch=size)), net(inputs(1, batch=size)))

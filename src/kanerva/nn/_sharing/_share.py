@@ -39,9 +39,10 @@ def share(
         (h_t, s_t) = \text{gate}(F_t(x_t), s_{t-1})
 
     The model is changed in place: hooks multiply the outputs F of its branches by the gates h, and
-    its code is not touched. All of its weights keep their names, so that those saved before load
-    afterwards. The weights of the gates stand under ``name``. The state s is None at the first
-    block of every forward pass, and a block that is skipped hands on that of the last one before.
+    its code is not touched. All of its weights keep their names. Those saved before load afterwards
+    too, and the gates then keep theirs, which stand under ``name``. The state s is None at the
+    first block of every forward pass, and a block that is skipped hands on that of the last one
+    before.
 
     Call the model as a whole: a part that is called alone is refused, as it has no state. The
     gates follow ``copy.deepcopy``, pickling, autocast, ``torch.compile`` and gradient checkpointing
