@@ -209,7 +209,7 @@ class Link:
     def _again(self, features: Tensor) -> Tensor:
         """Gate features in a recomputation, as in the forward pass."""
         name = self.block.name
-        if torch._C._current_graph_task_id() == -1:
+        if not arrays.backward():
             must, do = "called by the model as a whole", "call model(...), not a part or .forward"
             refuse(f"block {name!r}", got="called outside of that", must=must, do=do)
         traces = [trace for trace in self.frame.kept() if name in trace.steps]
