@@ -8,11 +8,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
 from kanerva._core.errors import door, refuse
 from kanerva.probe import _layers
 from kanerva.probe._inputs import Inputs
-from kanerva.probe._intercept import recomputed
 from kanerva.probe._layers import Layer
 from kanerva.probe._temperature import StoreFit, nearest
 
@@ -197,7 +196,7 @@ class Store:
 
         def before_values(module: nn.Module, args: Any) -> None:
             scores, self._scores = self._scores, None
-            if recomputed() or scores is None or not args:
+            if arrays.backward() or scores is None or not args:
                 return
             if scores.numel() and scores.shape == args[0].shape and scores.ndim >= 2:
                 self._add(scores, args[0].detach(), inputs)

@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import multi_head_attention_forward, scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
@@ -25,7 +24,7 @@ from kanerva.probe._calls import Call, of_function, of_registry
 from kanerva.probe._multihead import attended, padded
 from kanerva.probe._sites import PREFIX, REGISTRY, Site
 
-__all__ = ["intercepted", "recomputed"]
+__all__ = ["intercepted"]
 
 # Takes an attention, its call and its output (b, q, h, e); returns a new output, or None.
 Handler = Callable[[Site, Call, Tensor], Tensor | None]
@@ -71,11 +70,6 @@ def _encoders(model: nn.Module, attentions: list[nn.Module]) -> list[nn.Module]:
     """Return the encoder layers of torch that contain one of some attentions."""
     layers = [part for part in model.modules() if isinstance(part, nn.TransformerEncoderLayer)]
     return [part for part in layers if any(one in attentions for one in part.modules())]
-
-
-def recomputed() -> bool:
-    """Return whether a call is repeated in the backward pass, for a gradient checkpoint."""
-    return torch._C._current_graph_task_id() != -1
 
 
 def _add(site: Site, handler: Handler) -> Callable[[], None]:

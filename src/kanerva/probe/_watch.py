@@ -9,13 +9,13 @@ from typing import Any, overload
 import torch
 from torch import Tensor, nn
 
-from kanerva._core import checks
+from kanerva._core import arrays, checks
 from kanerva._core.errors import InputTypeError, door, refuse
 from kanerva.probe import _fit
 from kanerva.probe._calls import Call
 from kanerva.probe._head import Head
 from kanerva.probe._inputs import Inputs
-from kanerva.probe._intercept import intercepted, recomputed
+from kanerva.probe._intercept import intercepted
 from kanerva.probe._sites import Site, chosen, listed, sites
 from kanerva.probe._summary import Summary
 
@@ -174,7 +174,7 @@ def watch(
     heads, inputs, lock = Heads(model, found), Inputs(model, ids), threading.Lock()
 
     def observe(site: Site, call: Call, output: Tensor) -> None:
-        if recomputed():
+        if arrays.backward():
             return
         own = (seed + site.layer) % LAST
         if shuffled:
