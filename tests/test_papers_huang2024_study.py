@@ -110,8 +110,11 @@ def test_a_look_is_that_of_a_loop_written_out(given, variant):
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert all(weight.grad is None for weight in net.parameters())
 
-    pictures = given.train[: _study.LOOKED].double()
-    noise = torch.randn(pictures.shape, generator=source(7), dtype=torch.float64)
+    drawn = source(7)
+    chosen = torch.randperm(len(given.train), generator=drawn)[: _study.LOOKED]
+    pictures, labels = given.train[chosen].double(), given.labels[chosen]
+    assert len(labels.unique()) == 10  # the rows of the split are sorted by class
+    noise = torch.randn(pictures.shape, generator=drawn, dtype=torch.float64)
     net = net.double().train()
 
     def walk(x):
@@ -130,9 +133,7 @@ def test_a_look_is_that_of_a_loop_written_out(given, variant):
         return features, gates
 
     features, gates = walk(pictures)
-    loss = torch.nn.functional.cross_entropy(
-        net.head(features[-1].mean((2, 3))), given.labels[: _study.LOOKED]
-    )
+    loss = torch.nn.functional.cross_entropy(net.head(features[-1].mean((2, 3))), labels)
     loss.backward()
     other, _ = walk(pictures + _study.SMALL * noise)
     torch.testing.assert_close(seen.gates, torch.stack(gates).detach())

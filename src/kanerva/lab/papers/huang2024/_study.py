@@ -118,8 +118,10 @@ def look(net: Any, given: _digits.Split, seed: int) -> Looks:
     """
     copied = copy.deepcopy(net).double().train()
     copied.zero_grad()
-    pictures = given.train[:LOOKED].double()
-    noise = torch.randn(pictures.shape, generator=arrays.generator(seed), dtype=torch.float64)
+    source = arrays.generator(seed)
+    chosen = torch.randperm(len(given.train), generator=source)[:LOOKED]
+    pictures, labels = given.train[chosen].double(), given.labels[chosen]
+    noise = torch.randn(pictures.shape, generator=source, dtype=torch.float64)
     outputs: list[Tensor] = []
     for block in copied.blocks:
         block.register_forward_hook(lambda _, __, output: outputs.append(output.detach()))
@@ -131,7 +133,7 @@ def look(net: Any, given: _digits.Split, seed: int) -> Looks:
         with shared.record() as gates:
             found = copied(pictures)
         means = torch.cat(list(gates.values())).mean((1, 2))
-    plain.cross_entropy(found, given.labels[:LOOKED]).backward()  # type: ignore[no-untyped-call]
+    plain.cross_entropy(found, labels).backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():
         copied(pictures + SMALL * noise)
     half = len(copied.blocks)
