@@ -44,7 +44,7 @@ def verdicts(facts: Facts, kind: str) -> list[str]:
             "no correlation over channels is defined."
         )
     else:
-        found += [_sharing(facts, known), _fixed(known)]
+        found += [_sharing(facts, known), _fixed(facts, known)]
     return found
 
 
@@ -120,15 +120,19 @@ def _sharing(facts: Facts, known: Sequence[Mapping[str, Any]]) -> str:
     return f"{found} Here sharing makes no correlation that is larger by {APART} or more."
 
 
-def _fixed(known: Sequence[Mapping[str, Any]]) -> str:
+def _fixed(facts: Facts, known: Sequence[Mapping[str, Any]]) -> str:
     """Return how much of the correlation the two nulls have."""
     whole, samples, channels = (_average(known, name) for name in ("mean", "samples", "channels"))
-    permuted = f"With the channels of one of two blocks permuted, it is {decimal(channels)}."
+    gates = "gates with one each" if facts["scope"] == "block" else "shared gates"
     if abs(whole) < APART:
-        return f"{permuted} With another sample for one of them, it is {decimal(samples)}."
+        return (
+            f"The nulls of {gates} are {decimal(channels)} with the channels of one of two blocks "
+            f"permuted, and {decimal(samples)} with another sample for one of them."
+        )
     return (
-        f"With another sample for one of two blocks, {decimal(samples)} remains of "
-        f"{decimal(whole)}: this part does not depend on the input. {permuted}"
+        f"Of the {decimal(whole)} of {gates}, {decimal(samples)} remains with another sample for "
+        "one of two blocks: this part does not depend on the input. With the channels of one of "
+        f"them permuted, {decimal(channels)} remains."
     )
 
 
