@@ -39,7 +39,7 @@ GATES = ("none", "se", "dia")
 # Boxes that overlap by more are one digit, and a box is right that overlaps a digit by as much.
 HALF = 0.5
 
-Boxes = Float[Tensor, "*batch 4"]  # left, top, right, bottom, in pixels
+Boxes = Float[Tensor, "*#batch 4"]  # left, top, right, bottom, in pixels
 
 
 class Design(NamedTuple):
@@ -132,8 +132,10 @@ def scenes(count: int, digits: Tensor, classes: Tensor, source: torch.Generator)
     """
     low, high = digits.min(), digits.max()
     shades = (digits - low) / (high - low)
-    options = {"mode": "bilinear", "align_corners": False}
-    scaled = {size: plain.interpolate(shades, (size, size), **options) for size in SIZES}
+    scaled = {
+        size: plain.interpolate(shades, (size, size), mode="bilinear", align_corners=False)
+        for size in SIZES
+    }
     pictures = torch.zeros(count, 1, CANVAS, CANVAS)
     boxes = torch.zeros(count, MOST, 4, dtype=torch.int64)
     labels = torch.zeros(count, MOST, dtype=torch.int64)
@@ -153,7 +155,7 @@ def scenes(count: int, digits: Tensor, classes: Tensor, source: torch.Generator)
     return Scenes(pictures, boxes.float(), labels, taken)
 
 
-def overlap(one: Boxes, other: Boxes) -> Float[Tensor, "*batch"]:
+def overlap(one: Boxes, other: Boxes) -> Float[Tensor, "*_joined"]:
     """Return the area that two boxes share over that of their union."""
     low = torch.maximum(one[..., :2], other[..., :2])
     high = torch.minimum(one[..., 2:], other[..., 2:])
@@ -161,7 +163,7 @@ def overlap(one: Boxes, other: Boxes) -> Float[Tensor, "*batch"]:
     return common / (area(one) + area(other) - common).clamp_min(1e-9)
 
 
-def area(boxes: Boxes) -> Float[Tensor, "*batch"]:
+def area(boxes: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch"]:
     """Return the areas of boxes."""
     return (boxes[..., 2:] - boxes[..., :2]).prod(-1)
 
@@ -198,7 +200,7 @@ def train(
 def detect(net: torch.nn.Module, pictures: Float[Tensor, "n 1 48 48"]) -> Found:
     """Return a box, a class and a score for each cell; the score of a repeated box is 0."""
     net.eval()
-    found = torch.cat([net(part) for part in pictures.split(100)])
+    found = torch.cat([net(part) for part in torch.split(pictures, 100)])
     middle = (found[..., 1:3].sigmoid() + _cells()) * CELL
     half = found[..., 3:5].clamp(-4, 4).exp() * (CELL / 2)
     share, labels = found[..., 5:].softmax(-1).max(-1)

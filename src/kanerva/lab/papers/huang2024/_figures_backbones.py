@@ -31,7 +31,7 @@ SCORES = {
     "training": "training digits",
 }
 # Inches: left and right of the axes, head, foot, height of a line, and what a panel needs beside.
-LEFT, RIGHT, HEAD, FOOT, LINE, OVER, UNDER = 1.28, 1.3, 0.62, 0.06, 0.2, 0.24, 0.3
+LEFT, RIGHT, HEAD, FOOT, LINE, OVER, UNDER = 1.24, 1.64, 0.62, 0.06, 0.2, 0.24, 0.3
 SIDE = 8
 
 
@@ -39,12 +39,13 @@ class Panel(NamedTuple):
     """Measurements of one kind, by what was trained and by the seed.
 
     * ``title``: what was measured, with its unit.
-    * ``values``: for each name the measurements in the order of the seeds; the first is compared
-      with.
+    * ``values``: for each name the measurements in the order of the seeds.
+    * ``compared``: the names whose difference to the first is written beside them.
     """
 
     title: str
     values: Mapping[str, Sequence[float]]
+    compared: Sequence[str]
 
 
 def backbones(rows: list[Row]) -> dict[str, Any]:
@@ -71,10 +72,14 @@ def backbones(rows: list[Row]) -> dict[str, Any]:
 
 def detection(rows: list[Row]) -> dict[str, Any]:
     """Draw the last precision of the detectors, and its course."""
-    last = [row | {"backbone": ""} for row in rows if row["epoch"] == row["epochs"]]
+    last = [row for row in rows if row["epoch"] == row["epochs"]]
     titles = {"precision": "place and class", "places": "place alone"}
     panels = [
-        Panel(f"average precision, {title}, %", _values(last, DETECTOR, "gate", column, 100))
+        Panel(
+            f"average precision, {title}, %",
+            _values(last, DETECTOR, "gate", column, 100),
+            [DETECTOR["se"], DETECTOR["dia"]],
+        )
         for column, title in titles.items()
     ]
     found = {"": measured("Digits found on a canvas", panels)}
@@ -107,7 +112,7 @@ def generation(rows: list[Row]) -> dict[str, Any]:
         "classes": ("number of classes, 10 if all are as common", 1),
     }
     panels = [
-        Panel(title, _values(rows, SCORES, "score", column, factor))
+        Panel(title, _values(rows, SCORES, "score", column, factor), [SCORES["dia"]])
         for column, (title, factor) in titles.items()
     ]
     found = {"": plot.gallery(shown, first=0)}
@@ -156,11 +161,11 @@ def _drawn(figure: "matplotlib.figure.Figure", panel: Panel, top: float) -> None
     box = (LEFT / NARROW, low / height, (NARROW - LEFT - RIGHT) / NARROW, LINE * count / height)
     axes = figure.add_axes(box)
     first = next(iter(panel.values.values()))
-    for place, values in enumerate(panel.values.values()):
+    for place, (name, values) in enumerate(panel.values.items()):
         axes.plot(values, [place] * len(values), "o", color=BLUE, alpha=0.7, markersize=4)
         middle = statistics.fmean(values)
         axes.plot([middle] * 2, [place - 0.32, place + 0.32], color=INK, linewidth=1.4)
-        if place and len(values) == len(first) > 1:
+        if name in panel.compared and len(values) == len(first) > 1:
             look: dict[str, Any] = {"fontsize": 8, "color": INK, "va": "center"}
             at = axes.get_yaxis_transform()
             axes.text(1.04, place, _difference(values, first), transform=at, **look)
@@ -178,6 +183,8 @@ def _drawn(figure: "matplotlib.figure.Figure", panel: Panel, top: float) -> None
 def _difference(values: Sequence[float], first: Sequence[float]) -> str:
     """Return a mean difference and its interval in words, with minus signs."""
     found = paired(values, first)
+    if not any(found):
+        return "0, the same"
     size = max(abs(found.low), abs(found.high))
     places = 1 if size >= 1 else 2 if size >= 0.1 else 3
     mean, low, high = (f"{one:+.{places}f}" for one in (found.mean, found.low, found.high))
@@ -187,7 +194,7 @@ def _difference(values: Sequence[float], first: Sequence[float]) -> str:
 def _panel(title: str, rows: Sequence[Row], backbone: str, column: str, factor: float) -> Panel:
     mine = [row for row in rows if row["backbone"] == backbone]
     names = VIT if backbone == "vit" else UNET
-    return Panel(title, _values(mine, names, "gate", column, factor))
+    return Panel(title, _values(mine, names, "gate", column, factor), list(names.values())[1:])
 
 
 def _values(

@@ -19,8 +19,12 @@ Rows = Float[Tensor, "n 64"]
 
 
 class Parts(NamedTuple):
-    """Digits for training, digits that samples are judged by, and fresh ones, of which no two are
-    the same."""
+    """Digits of three kinds, of which no two are the same.
+
+    * ``train``, ``labels``: those of the training.
+    * ``held``, ``answers``: those that samples are judged by.
+    * ``fresh``: those that can take the place of samples.
+    """
 
     train: Rows
     labels: Int64[Tensor, " m"]
@@ -73,9 +77,10 @@ def samples(
     if score == "training":
         return given.train[torch.randperm(len(given.train), generator=source)[:count]], 0
     design = _unet.Design(updates=updates, seed=seed)
-    net: torch.nn.Module = _unet.build(design, "dia" if score == "dia" else "none", given.train)
+    built = _unet.build(design, "dia" if score == "dia" else "none", given.train)
+    net: torch.nn.Module = built
     if score != "untrained":
-        net = _unet.train(net, given.train, design).net
+        net = _unet.train(built, given.train, design).net
     shared = getattr(net.eval(), "shared", None)
     start = HIGH * torch.randn(count, given.train.shape[1], generator=source)
     sigmas = diffusion.schedule("geometric", levels, HIGH, LOW)

@@ -14,8 +14,9 @@ UPDATES = 500
 
 
 def _checks() -> Iterator[Check]:
+    at: dict[str, Any] = {"score": "dia"}
     what = "weights that the shared gate adds"
-    yield Check(what, "added", 776 + 2832, 0, "10 c k + 2 k + 8 c, twice", {"score": "dia"})
+    yield Check(what, "added", 776 + 2832, 0, "10 c k + 2 k + 8 c, twice", at)
     at = {"score": "training"}
     yield Check("training digits in the place of samples: copies", "memorised", 1, 0, IDENTITY, at)
     at = {"score": "digits"}
