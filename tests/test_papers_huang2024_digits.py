@@ -259,7 +259,7 @@ def test_the_parameters_of_a_check_are_counted(variant):
 def rows_of_digits(shift):
     cells = itertools.product(("none", "dia", "se"), ("he", "torch"), range(3))
     return [
-        {"variant": variant, "first": first, "seed": seed, "epochs": 20, "epoch": 1.0 + len(first)}
+        {"variant": variant, "first": first, "seed": seed, "epochs": 20, "epoch": None}
         | {"accuracy": 0.9 + 0.01 * seed + (shift[seed] if variant == "dia" else 0.0)}
         for variant, first, seed in cells
     ]
@@ -267,8 +267,15 @@ def rows_of_digits(shift):
 
 def test_the_figure_draws_paired_differences_with_their_intervals():
     shift = (-0.01, -0.02, -0.03)
-    drawn = _figures_digits.differences(rows_of_digits(shift))
+    timed = [
+        {"variant": variant, "first": "he", "seed": seed, "epochs": 2, "accuracy": 0.1}
+        | {"epoch": epoch + seed}
+        for variant, epoch in (("none", 2.0), ("dia", 3.0))
+        for seed in range(2)
+    ]
+    drawn = _figures_digits.differences(rows_of_digits(shift) + timed)
     assert list(drawn) == ["", "accuracy", "time"]
+    assert drawn["time"].axes[0].lines[-1].get_xdata() == [1.5]
     lines = [line.get_xydata() for line in drawn[""].axes[0].lines]
     mean, low, high = _intervals.paired([100 * one for one in shift], [0.0] * 3)
     found = [line[:, 0].tolist() for line in lines]

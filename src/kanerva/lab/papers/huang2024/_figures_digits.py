@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Mark", "differences", "dots", "parts", "sizes"]
 
 # Inches of a figure of dots: left, right, foot, and height of a line.
-LEFT, RIGHT, FOOT, LINE = 1.5, 0.2, 0.46, 0.34
+LEFT, RIGHT, FOOT, LINE = 1.72, 0.2, 0.46, 0.34
 FIRST = {"he": "normal, variance 2 / (9 c)", "torch": "as torch draws them"}
 WORDS = {
     "none": "no gate",
@@ -63,24 +63,26 @@ def differences(rows: Sequence[Row]) -> dict[str, Any]:
         rows: of ``dia.digits``.
     """
     found, accuracies, times = [], [], []
-    trained = [row for row in rows if row["accuracy"] is not None]
+    longest = max(row["epochs"] for row in rows)
+    trained = [row for row in rows if row["epochs"] == longest and row["accuracy"] is not None]
     for variant, first in _pairs(trained, "variant", "first"):
-        mine = _by_seed(rows, "accuracy", variant=variant, first=first)
-        plain = _by_seed(rows, "accuracy", variant="none", first=first)
+        mine = _by_seed(trained, "accuracy", variant=variant, first=first)
+        plain = _by_seed(trained, "accuracy", variant="none", first=first)
         line, series = WORDS[variant], FIRST[first]
         accuracies.append(_spread(line, series, [100 * one for one in mine.values()]))
         if variant != "none":
             found += _difference(line, series, mine, plain)
-        mine = _by_seed(rows, "epoch", variant=variant, first=first)
-        plain = _by_seed(rows, "epoch", variant="none", first=first)
+    plain = _by_seed(rows, "epoch", variant="none")
+    for (variant,) in _pairs(rows, "variant"):
+        mine = _by_seed(rows, "epoch", variant=variant)
         if variant != "none" and mine and plain:
-            times.append(Mark(line, series, min(mine.values()) / min(plain.values())))
+            times.append(Mark(WORDS[variant], "", min(mine.values()) / min(plain.values())))
     drawn = {"": _drawn_differences(found, "no gate")} if found else {}
     if accuracies:
         drawn["accuracy"] = dots(accuracies, _accuracy_words(trained))
     if times:
-        above = "fastest epoch of all seeds, as a multiple of that without gates"
-        caption = "Time of the fastest epoch of each variant as a multiple of that without gates."
+        above = "of the processor, for the fastest epoch, as a multiple of no gate"
+        caption = "Time of the processor for an epoch, as a multiple of that without gates."
         drawn["time"] = dots(times, Words("Time of an epoch", above, "times", caption), zero=1.0)
     return drawn
 

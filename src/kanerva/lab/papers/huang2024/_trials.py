@@ -35,7 +35,7 @@ class Trial(NamedTuple):
         loss: mean cross-entropy of the last epoch, in nats.
         start: mean gate before training.
         end: mean gate after training.
-        epoch: the time of the fastest epoch, in seconds.
+        epoch: the time of the processor for the fastest epoch, in seconds.
 
     Numbers that were not measured are None.
     """
@@ -56,17 +56,17 @@ def trial(net: torch.nn.Module, design: Design, data: str = "digits", timed: boo
         design: of the training; its seed draws the halves and the order of the pictures. With no
             epochs the network is not trained.
         data: name of the set.
-        timed: measure the time of an epoch. Other work on the machine only adds to it, so the
-            fastest epoch is taken.
+        timed: measure the time of an epoch. Other work on the machine only adds to it, so that of
+            the fastest epoch is taken.
     """
     given = split(design.seed, data)
     whole, start = parameters(net), mean_gate(net, given)
     if not design.epochs:
         return Trial(whole, None, None, start, None, None)
-    losses, ends = [], [time.perf_counter()]
+    losses, ends = [], [time.process_time()]
     for loss in train(net, given, design):
         losses.append(loss)
-        ends.append(time.perf_counter())
+        ends.append(time.process_time())
     epoch = min(after - before for before, after in pairwise(ends)) if timed else None
     right = accuracy(net, given)
     return Trial(whole, right, losses[-1], start, mean_gate(net, given), epoch)
