@@ -56,6 +56,17 @@ from kanerva.lab.papers.hernandez2024 import images as photographs
 from kanerva.lab.papers.hoover2023diffusion import denoiser, energy, generate, mask
 from kanerva.lab.papers.hoover2023diffusion import recall as recall2023
 from kanerva.lab.papers.hoover2023energy import completion
+from kanerva.lab.papers.huang2024 import (
+    ablation,
+    backbones,
+    correlation,
+    dependence,
+    detection,
+    generation,
+    parameters,
+    stability,
+)
+from kanerva.lab.papers.huang2024 import digits as digits2024
 from kanerva.lab.papers.jaeckel1989 import designs
 from kanerva.lab.papers.kanerva1988 import capacity, overlap, recall
 from kanerva.lab.papers.kanerva1988 import critical as critical1988
@@ -191,11 +202,32 @@ MODULES = (
     completion,
     recall2022,
     records,
+    parameters,
+    digits2024,
+    correlation,
+    stability,
+    ablation,
+    backbones,
+    detection,
+    generation,
+    dependence,
 )
 RECIPES = {name: recipe for module in MODULES for name, recipe in recipes(module).items()}
 
 # Published experiments without a recipe, and why.
 ABSENT = {
+    "Accuracies with shared attention on CIFAR, STL-10, ImageNet and COCO, and of medical and "
+    "generated pictures (Huang and others 2020, 2024)": (
+        "the pictures are downloaded, and networks are trained on GPUs for 164 to 300 epochs. The "
+        "tables of 2024 were not at hand. `dia.parameters` has the sizes of the networks; "
+        "`dia.digits`, `dia.backbones`, `dia.detection` and `dia.generation` have the questions on "
+        "digits."
+    ),
+    "An average correlation of 0.85 between attention maps of different blocks (Huang and others "
+    "2024)": (
+        "the network, the module and the definition behind this number are not known. "
+        "`dia.correlation` has three definitions, with nulls."
+    ),
     "Split CIFAR-10 and CIFAR-100 in embeddings of a ConvMixer, and split MNIST "
     "(Bricken and others 2023)": (
         "the embeddings are those of a network trained on ImageNet32, which is not public, and no "
