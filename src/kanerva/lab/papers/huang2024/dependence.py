@@ -52,6 +52,14 @@ def dependence(
     judged by R^2 on the other half, before and after training of the network. ``importance`` is the
     share of each earlier block in the splits of the forest. The same is done with the rows of the
     predicted gates permuted, where nothing can be predicted.
+
+    All gates of a network depend on the same picture. Therefore blocks that share nothing predict
+    each other, too, and a high R^2 is no evidence of a link. In six blocks without training, the
+    mean R^2 of blocks 2 to 6 is 0.37 to 0.62 with each of the three gates. After 20 epochs it is
+    0.76 and 0.77 with one SE a block, in two seeds, 0.74 and 0.91 with a shared SE, and 0.92 and
+    0.89 with DIA. Permuted rows give -0.03 at most. In blocks 3 to 6 of trained networks, the block
+    just before has 0.53 of the splits with one SE a block, 0.68 with a shared SE and 0.69 with DIA,
+    in the mean. Two seeds do not show whether the gates differ in this.
     """
     from kanerva.lab.papers.huang2024 import _digits, _study
 
