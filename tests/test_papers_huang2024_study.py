@@ -288,7 +288,7 @@ def test_all_figures_of_stability_are_drawn_where_rows_show_them():
     rows = [
         base | shown | {"when": "end", "block": 6, "last": 1, "diverged": 0, "trained": epochs}
         | {"blocks": blocks, "epochs": epochs, "right": 0.9, "loss": 0.1}
-        for blocks, epochs in ((6, 1), (16, 1), (6, 20), (6, 60))
+        for blocks, epochs in ((6, 2), (16, 2), (6, 20), (6, 60))
     ]  # fmt: skip
     starts = [
         row | {"when": "start", "epochs": 0, "block": block} for row in rows for block in (1, 6)

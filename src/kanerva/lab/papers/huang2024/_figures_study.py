@@ -208,14 +208,14 @@ def stability(
 def _trained(rows: Sequence[Row]) -> dict[str, "matplotlib.figure.Figure"]:
     """Draw what training did, where rows show it."""
     drawn: dict[str, Any] = {}
-    short = [row for row in rows if row["last"] and row["epochs"] == 1]
+    short = [row for row in rows if row["last"] and row["epochs"] == 2]
     if len({row["blocks"] for row in short}) > 1:
-        title, y = "Diverged in the first epoch", "share of the seeds"
+        title, y = "Diverged in two epochs", "share of the seeds"
         frame = plot.Frame(title, "blocks", y, limits=(-0.03, 1.03))
         drawn["diverged"] = plot.lines(
             short, "blocks", "diverged", frame, by="line", panel="setting"
         )
-    long = [row for row in rows if row["epochs"] > 1]
+    long = [row for row in rows if row["epochs"] > 2]
     if long:
         frame = plot.Frame("Gates after training, by depth", "block", "mean gate", across=2)
         chosen = [row for row in long if row["epochs"] == 20 and row["variant"] != "none"]

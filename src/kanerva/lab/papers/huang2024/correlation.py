@@ -66,7 +66,7 @@ def _draw(rows: list[Row]) -> Any:
     "Do gates correlate, and why",
     "huang2024",
     "section 3, on digits, with nulls",
-    quick=grid(blocks=6, epochs=1, first="he", variant=tuple(NAMES), seed=0),
+    quick=grid(blocks=6, epochs=2, first="he", variant=tuple(NAMES), seed=0),
     paper=list(_paper()),
     checks=list(_checks()),
     draw=_draw,

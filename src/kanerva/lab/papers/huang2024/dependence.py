@@ -33,7 +33,7 @@ def _draw(rows: list[Row]) -> Any:
     "Earlier gates predict a gate",
     "huang2020",
     "the figure of feature importance, on digits",
-    quick=grid(blocks=4, epochs=1, trees=10, variant=tuple(NAMES), seed=0),
+    quick=grid(blocks=4, epochs=2, trees=10, variant=tuple(NAMES), seed=0),
     paper=grid(blocks=6, epochs=(0, 20), trees=30, variant=tuple(NAMES), seed=range(2)),
     checks=list(_checks()),
     draw=_draw,
