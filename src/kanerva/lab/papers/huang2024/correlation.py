@@ -85,6 +85,15 @@ def correlation(
     each picture; over samples, for each channel; over both, at once. Beside each correlation stand
     its nulls: with another picture for one of the blocks, which leaves what does not depend on the
     picture, and with permuted channels.
+
+    Six blocks with one SE each do not correlate: over channels 0.03 to 0.09 before training and
+    0.01 to 0.08 after it, in three seeds and with both first weights. One SE for all blocks gives
+    0.94 to 1.00 before any training, and DIA 0.96 to 0.99: sharing makes this correlation. After 20
+    epochs it is 0.93 to 0.95 and 0.95 to 0.98. Most of it does not depend on the input: with
+    another picture 0.83 to 0.92 and 0.79 to 0.97 are left. What training adds is seen over samples,
+    where a shared SE goes from 0.02 to 0.54 in the mean and DIA from 0.11 to 0.70, while one SE a
+    block stays at 0.00. The 0.85 that the paper gives for separate gates is not found in these
+    small networks.
     """
     from kanerva.lab.papers.huang2024 import _digits, _study
 
