@@ -103,6 +103,16 @@ def stability(
     branch, and ``growth``, the log2 of the change of its features against that of the first
     block, when the pictures change a little. ``relative`` is the same with each change divided by
     the norm of the features. ``diverged`` is 1 where the loss or a gate was not finite.
+
+    At the start DIA is a step of 0.23 to 0.26 at every depth, and behaves as the constant gate of
+    0.25 does. Through 32 blocks with skips and without norm, a change grows by 2^15 to 2^16 without
+    gates, by 2^6 with one SE a block, and by 2^0.7 to 2^0.9 with DIA and with the constant; the
+    gradient of the first block is 2e4 to 6e4, 33 to 66, 0.02 to 0.05, and 0.02 to 0.06. Trained at
+    a rate of 0.05, 16 such blocks without gates diverge in each of three seeds, and none of the
+    gated ones do. So small steps are stable, and a constant that attends to nothing is as stable as
+    DIA. Without skips a small gate does not help: with norm, all grow by 2^11 to 2^12, since norm
+    takes the factor out again, and without norm a gate of 0.25 divides the features by 4 in each
+    block, so that in 32 blocks gradients are below 1e-21.
     """
     from kanerva.lab.papers.huang2024 import _digits, _study
 
