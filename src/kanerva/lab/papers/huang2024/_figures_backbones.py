@@ -140,9 +140,10 @@ def measured(title: str, panels: Sequence[Panel]) -> "matplotlib.figure.Figure":
         words: dict[str, Any] = {"fontsize": 8, "color": QUIET, "va": "top"}
         text = "dots: seeds; line: mean"
         figure.text(0.1 / NARROW, 1 - 0.3 / height, text, **words)
-        text = "difference to the first\n(95 % interval, paired)"
-        where = ((NARROW - RIGHT + 0.08) / NARROW, 1 - 0.3 / height)
-        figure.text(*where, text, linespacing=1.1, **words)
+        if any(_shown(panel) for panel in panels):
+            text = "difference to the first\n(95 % interval, paired)"
+            where = ((NARROW - RIGHT + 0.08) / NARROW, 1 - 0.3 / height)
+            figure.text(*where, text, linespacing=1.1, **words)
         top = HEAD
         for panel in panels:
             _drawn(figure, panel, top)
@@ -160,24 +161,31 @@ def _drawn(figure: "matplotlib.figure.Figure", panel: Panel, top: float) -> None
     low = height - top - OVER - LINE * count
     box = (LEFT / NARROW, low / height, (NARROW - LEFT - RIGHT) / NARROW, LINE * count / height)
     axes = figure.add_axes(box)
-    first = next(iter(panel.values.values()))
+    first, compared = next(iter(panel.values.values())), _shown(panel)
     for place, (name, values) in enumerate(panel.values.items()):
         axes.plot(values, [place] * len(values), "o", color=BLUE, alpha=0.7, markersize=4)
         middle = statistics.fmean(values)
         axes.plot([middle] * 2, [place - 0.32, place + 0.32], color=INK, linewidth=1.4)
-        if name in panel.compared and len(values) == len(first) > 1:
+        if name in compared:
             look: dict[str, Any] = {"fontsize": 8, "color": INK, "va": "center"}
             at = axes.get_yaxis_transform()
             axes.text(1.04, place, _difference(values, first), transform=at, **look)
     axes.set(ylim=(count - 0.5, -0.5))
     axes.set_yticks(range(count), list(panel.values))
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.margins(x=0.08)
     axes.grid(visible=True, axis="x")
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", labelcolor=INK)
     where = (0.1 / NARROW, (low + LINE * count + 0.05) / height)
     figure.text(*where, panel.title, fontsize=8.5, color=INK, va="bottom")
+
+
+def _shown(panel: Panel) -> list[str]:
+    """Return the names whose difference to the first can be given: two seeds or more of both."""
+    first = next(iter(panel.values.values()))
+    wanted = {name: panel.values.get(name, ()) for name in panel.compared}
+    return [name for name, values in wanted.items() if len(values) == len(first) > 1]
 
 
 def _difference(values: Sequence[float], first: Sequence[float]) -> str:

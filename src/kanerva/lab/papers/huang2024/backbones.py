@@ -81,7 +81,7 @@ def backbones(
     on 4 x 4 places. Blocks of one width share a gate, whose state runs from the encoder through the
     middle to the decoder. A constant gate of 0.25 is the control, as the cell begins near 0.25.
 
-    ``accuracy`` is the share of the 899 test digits that the transformer names. ``held_out`` is the
+    ``accuracy`` is the share of the 896 test digits that the transformer names. ``held_out`` is the
     loss of the UNet on these digits with noise that is the same for all gates, and ``relative`` is
     that loss over the loss of Wiener's filter, which is the best linear denoiser. The same seeds
     have the same split, order, noise and first weights of all but the gates.
