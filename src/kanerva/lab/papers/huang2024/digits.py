@@ -89,6 +89,14 @@ def digits(
     ``start`` and ``end`` are the mean gates before and after training, and ``epoch`` is the time of
     the processor for the fastest epoch, in seconds. ``he`` draws the first weights of convolutions
     from the normal distribution with variance 2 / (9 c), and ``torch`` as torch does.
+
+    With the first weights of ``he``, over five seeds, the network without gates names 98.4 % of the
+    test pictures. No gate changes that beyond its 95 % interval, in points: -0.9 (-2.2 to 0.3) for
+    DIA, 0.2 (-0.9 to 1.2) for one SE a block, 0.0 (-1.0 to 0.9) for shared SE, 0.1 (-0.8 to 1.1)
+    for the recall, 0.4 (-0.6 to 1.4) for wider blocks and 0.2 (-0.7 to 1.1) for learned numbers.
+    The constant gate loses 1.5 (0.6 to 2.5). The learned numbers begin at the same 0.25, are better
+    than it by 1.7 (1.4 to 2.0), and end at 1.5 on average. DIA begins at 0.25, too, and ends at
+    0.49.
     """
     from kanerva.lab.papers.huang2024 import _digits, _trials
 
