@@ -151,7 +151,7 @@ def train(net: torch.nn.Module, given: Split, design: Design) -> Iterator[float]
     source = arrays.generator(2000 + design.seed)
     weights = net.parameters()
     optimizer = torch.optim.SGD(weights, lr=design.rate, momentum=0.9, weight_decay=1e-4)
-    drops = [design.epochs // 2, design.epochs * 3 // 4]
+    drops = [max(1, design.epochs * part // 4) for part in (2, 3)]
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, drops, 0.1)
     for _ in range(design.epochs):
         net.train()
