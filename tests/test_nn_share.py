@@ -839,3 +839,105 @@ def test_an_exported_model_takes_any_batch():
     exported = torch.export.export(net, (x,), dynamic_shapes=sizes).module()
     for size in (2, 5):
         close(exported(inputs(1, batch=size)), net(inputs(1, batch=size)))
+
+
+# What a fresh reader found
+
+
+class Stack(torch.nn.Sequential):
+    """Adds the output of every child, as no plain Sequential does."""
+
+    def forward(self, x):
+        for child in self:
+            x = x + child(x)
+        return x
+
+
+def list_of(*parts):
+    return list(parts)
+
+
+def plain_layers(kind, count=3):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return kind(*(torch.nn.Linear(8, 8).double() for _ in range(count)))
+
+
+def test_a_model_that_calls_all_of_its_children_is_refused():
+    net, x = plain_layers(Stack), inputs()
+    shared = nn.share(net, "?", x, gate="constant")
+    with pytest.raises(InputError, match="calls the gates"):
+        net(x)
+    by_hand = x
+    for layer in shared.remove():
+        by_hand = by_hand + layer(by_hand) / 4
+    held = torch.nn.Sequential(net)
+    nn.share(held, "0.?", x, gate="constant")
+    torch.testing.assert_close(held(x), by_hand)
+
+
+def test_reentry_is_refused_also_beside_a_pass_that_is_alive():
+    net, x = shared_net(), inputs()
+    alive = net(x).sum()
+    net.entered = True
+    with pytest.raises(InputError, match="use_reentrant=False"):
+        net(x).sum().backward()
+    alive.backward()
+
+
+def test_of_modules_inside_one_another_the_outermost_is_taken():
+    layers = [torch.nn.Sequential(one, torch.nn.Tanh()) for one in plain_layers(list_of, 2)]
+    net, x = torch.nn.Sequential(torch.nn.Sequential(*layers)), torch.zeros(1, 8).double()
+    assert nn.share(net, "0.*", x).stages == {"stage1": ("0.0", "0.1")}
+    net.shared.remove()
+    assert nn.share(net, lambda name, part: True, x).stages == {"stage1": ("0",)}
+    net.shared.remove()
+    with pytest.raises(InputError, match="which lies inside another one"):
+        nn.share(net, ["0.0", "0.0.1"], x)
+
+
+def test_a_frozen_block_is_recomputed_too():
+    net, x = shared_net("constant"), inputs().detach()
+    net.blocks[0].requires_grad_(False)
+
+    def gradient(entered):
+        net.zero_grad()
+        part = torch.nn.Sequential(*net.blocks)
+        net.forward = lambda x: checkpoint(part, x, use_reentrant=False) if entered else part(x)
+        net(x).square().sum().backward()
+        return net.blocks[4].branch[0].weight.grad.clone()
+
+    assert torch.equal(gradient(False), gradient(True))
+
+
+def test_features_that_are_not_finite_give_gradients_as_without_gates():
+    net, x = shared_net("constant"), inputs().detach()
+    x[0, 0] = torch.inf
+    net.entered = False
+    net(x).square().sum().backward()
+    assert net.blocks[0].branch[0].weight.grad.isnan().any()
+
+
+def test_gates_that_were_deleted_can_still_be_removed():
+    net, x = shared_net(), inputs()
+    shared = net.shared
+    del net.shared
+    with pytest.raises(InputError, match=r"deleted; call remove\(\)"):
+        net(x)
+    assert torch.equal(shared.remove()(x), plain_net()(x))
+    with pytest.raises(InputError, match="removed before"):
+        shared.remove()
+    assert not nn.share(net, "blocks.*.branch", x).gates["stage1"].training ^ net.training
+
+
+def test_errors_in_a_recording_are_not_those_of_the_recording():
+    net, x = shared_net(), inputs()
+    with net.shared.record(), pytest.raises(InputError) as raised:
+        net.blocks[0](x)
+    assert raised.value.function != "Shared.record"
+
+
+def test_gates_made_in_inference_mode_can_be_trained():
+    with torch.inference_mode():
+        net = shared_net()
+    assert not net.shared.gates["stage1"].cell.input[0].weight.is_inference()

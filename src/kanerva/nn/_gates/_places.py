@@ -108,6 +108,13 @@ class CBAM(Gate):
 
     def forward(self, features: Tensor, state: None, block: int = 0) -> Gated:
         """Return the gate, ``(b, c, *places)``."""
+        if self.kernel is not None and features.ndim != self.kernel.weight.ndim:
+            must = f"on {self.kernel.weight.ndim} axes, as the first block of the stage"
+            got, do = f"on {features.ndim} axes", 'choose scope="stage", or another gate'
+            refuse("gate", got=got, must=must, do=do)
+        if not math.prod(features.shape[2:]):
+            do = "give inputs with places"
+            refuse("gate", got="'cbam', on no places", must="on one place or more", do=do)
         mean = pool(features)
         largest = features if features.ndim == 2 else features.flatten(2).amax(2)
         gate = (affine(self.maps, mean) + affine(self.maps, largest.to(mean.dtype))).sigmoid()

@@ -45,7 +45,7 @@ FAMILIES = (
     Family("transformers ViT", "ViTLayer", ("attention", "mlp", "output.dropout")),
     Family("transformers BERT", "BertSelfOutput", ("dropout",)),
     Family("transformers BERT", "BertOutput", ("dropout",)),
-    Family("transformers GPT-2", "GPT2Block", ("attn", "mlp")),
+    Family("transformers GPT-2", "GPT2Block", ("attn", "crossattention", "mlp")),
     Family("diffusers UNet2D", "ResnetBlock2D", ("conv2",)),
     Family("torchvision and timm ResNet", "BasicBlock", ("bn2",), "conv2"),
     Family("torchvision and timm ResNet", "Bottleneck", ("bn3",), "conv3"),
@@ -69,7 +69,7 @@ def chosen(model: nn.Module, branches: Any) -> list[str]:
         found = [name for name, module in modules.items() if branches(name, module)]
         if not found:
             _nothing("a function that is true for some module", "it was true for none", modules)
-        return found
+        return _outermost(found)
     patterns = [branches] if isinstance(branches, str) else branches
     must = "a pattern, a list of patterns or names, or a function of name and module"
     if not isinstance(patterns, list | tuple) or not all(isinstance(one, str) for one in patterns):
@@ -81,8 +81,24 @@ def chosen(model: nn.Module, branches: Any) -> list[str]:
         names = [name for name in modules if fnmatchcase(name, pattern)]
         if not names:
             _nothing("names or patterns of modules", f"{pattern!r}, which matches none", modules)
-        found += names
-    return list(dict.fromkeys(found))
+        found += _outermost(names)
+    found = list(dict.fromkeys(found))
+    inner = [name for name in found if name not in _outermost(found)]
+    if inner:
+        got, do = f"{inner[0]!r}, which lies inside another one", "leave out one of the two"
+        refuse("branches", got=got, must="modules of which none contains another", do=do)
+    return found
+
+
+def _outermost(names: list[str]) -> list[str]:
+    """Return the names of modules that lie in no other of them."""
+    known = set(names)
+
+    def inside(name: str) -> bool:
+        parts = name.split(".")
+        return any(".".join(parts[:end]) in known for end in range(1, len(parts)))
+
+    return [name for name in names if not inside(name)]
 
 
 def _known(model: nn.Module, modules: dict[str, nn.Module]) -> list[str]:

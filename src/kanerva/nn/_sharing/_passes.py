@@ -114,7 +114,10 @@ class Frame:
 
     def begin(self, model: nn.Module, args: Any) -> None:
         """Start a pass before the model is called, with the gates of this replica of it."""
-        shared: Any = model._modules[self.name]
+        shared: Any = model._modules.get(self.name)
+        if not hasattr(shared, "gates"):
+            must, do = "in the model", "call remove() on what nn.share returned, and share it again"
+            refuse(f"the gates of {self.name!r}", got="deleted", must=must, do=do)
         self._local.run = Pass(shared.gates)
 
     def finish(self, model: nn.Module, args: Any, output: Any) -> None:
@@ -196,14 +199,15 @@ class Link:
         run.states[block.gate] = after
         run.found[block.name] = _channels(gate.detach(), rows)
         gated = rows * gate.to(rows.dtype)
-        if not arrays.tracing() and gated.grad_fn is not None:
+        if not arrays.tracing() and torch.is_grad_enabled():
             # A recomputation under gradient checkpointing needs values, and no graph. The graph
             # itself holds them, so that they go with it.
             step = Step(_sample(features), _detached(before), run.gates)
             run.trace.steps[block.name] = step
-            held: Any = gated.grad_fn.metadata
-            held["kanerva"] = run.trace
-            self.frame.keep(run.trace)
+            if gated.grad_fn is not None:
+                held: Any = gated.grad_fn.metadata
+                held["kanerva"] = run.trace
+                self.frame.keep(run.trace)
         return gated
 
     def _again(self, features: Tensor) -> Tensor:
@@ -213,7 +217,7 @@ class Link:
             must, do = "called by the model as a whole", "call model(...), not a part or .forward"
             refuse(f"block {name!r}", got="called outside of that", must=must, do=do)
         traces = [trace for trace in self.frame.kept() if name in trace.steps]
-        step = self._nearest(features, traces)
+        step = None if _reentrant() else self._nearest(features, traces)
         if step is None:
             must = "recomputed by checkpointing without reentry"
             do = "pass use_reentrant=False, or gradient_checkpointing_kwargs with it"
@@ -266,10 +270,20 @@ def _apart(one: Tensor, other: Tensor) -> float:
     """Return the largest difference relative to the size; infinite where shapes differ."""
     if one.shape != other.shape:
         return math.inf
+    finite = one.isfinite()
+    if not torch.equal(finite, other.isfinite()):
+        return math.inf
+    one, other = one[finite], other[finite]
     if not one.numel():
         return 0.0
     far = (one - other).abs().max() / other.abs().max().clamp_min(torch.finfo(other.dtype).tiny)
     return float(far)
+
+
+def _reentrant() -> bool:
+    """Return whether checkpointing with reentry repeats a call: it saves no tensors by hooks."""
+    top = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+    return top is not None and top(True) is None
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -1,5 +1,6 @@
 """Attach gates to the residual branches of a model that exists."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -50,11 +51,16 @@ def share(
     recomputation is refused. A gate with batch normalisation depends on the batch in training; no
     other does.
 
+    A gate averages the features of all places. In a model of texts these are all tokens: those of
+    padding, and those after a token, so that a causal model is not causal any more. Axes are
+    ``(b, places, c)``; a model whose places come first mixes the rows of a batch in its gates.
+
     Args:
         model: any module.
         branches: the modules whose output is the residual branch, before it is added: a pattern
             such as ``"layers.*.mlp"``, a list of patterns or names, or a function of name and
-            module. If a module returns a tuple, its first tensor is gated. If omitted, the branches
+            module. Of modules inside one another that a pattern matches, the outermost is taken. If
+            a module returns a tuple, its first tensor is gated. If omitted, the branches
             of a known family are taken: ResNet, RegNet, ConvNeXt, ViT, BERT and GPT-2 of
             transformers, UNet2D of diffusers, and the ResNets of torchvision and timm.
         example: what the model is called with: a tensor, a tuple of arguments or a dict of named
@@ -113,23 +119,18 @@ def share(
     _check_model(model, names)
     seen = look(model, names, example, channels_last)
     stages = _stages(seen, scope)
-    blocks: list[Block] = []
+    blocks = {block.name: block for block in _blocks(stages, scope)}
+    groups: dict[str, list[Seen]] = {}
+    for one in seen:
+        groups.setdefault(blocks[one.name].gate, []).append(one)
     parts: dict[str, nn.Module] = {}
-    for stage, members in stages.items():
-        groups = [[one] for one in members] if scope == "block" else [members]
-        for number, group in enumerate(groups, 1):
-            own = f"{stage}_block{number}" if scope == "block" else stage
-            first = group[0]
-            with torch.device("cpu"):  # the default device may be another than the model's
-                built = build(Stage(first.channels, len(group), first.places, reduction))
+    # The default device may be another than the model's, and gates are to be trained.
+    with torch.device("cpu"), torch.inference_mode(False):
+        for own, (first, *others) in groups.items():
+            built = build(Stage(first.channels, 1 + len(others), first.places, reduction))
             parts[own] = _placed(built.reset(source), model, first.name)
-            blocks += [
-                Block(one.name, stage, own, index, scope != "block", one.last)
-                for index, one in enumerate(group)
-            ]
-    order = {one.name: place for place, one in enumerate(seen)}
-    blocks.sort(key=lambda block: order[block.name])
-    return Shared(model, parts, Frame(name, tuple(blocks)))
+    ordered = tuple(blocks[one.name] for one in seen)
+    return Shared(model, parts, Frame(name, ordered))
 
 
 def _check_name(model: nn.Module, name: Any) -> None:
@@ -179,12 +180,22 @@ def _stages(seen: list[Seen], scope: str) -> dict[str, list[Seen]]:
     return {f"stage{number}": group for number, group in enumerate(groups.values(), 1)}
 
 
+def _blocks(stages: dict[str, list[Seen]], scope: str) -> Iterator[Block]:
+    """Yield the blocks of each stage, with the gate that each of them takes."""
+    for stage, members in stages.items():
+        for place, one in enumerate(members):
+            if scope == "block":
+                own = f"{stage}_block{place + 1}"
+                yield Block(one.name, stage, own, 0, False, one.last)
+            else:
+                yield Block(one.name, stage, stage, place, True, one.last)
+
+
 def _placed(gate: Gate, model: nn.Module, name: str) -> Gate:
-    """Put a gate on the device of a branch, in the dtype of its weights, and in its mode."""
+    """Put a gate on the device of a branch, in the dtype of its weights."""
     branch = model.get_submodule(name)
     for part in (branch, model):
         for weight in part.parameters():
             if weight.is_floating_point():
-                gate = gate.to(device=weight.device, dtype=weight.dtype)
-                return gate.train(model.training)
-    return gate.train(model.training)
+                return gate.to(device=weight.device, dtype=weight.dtype)
+    return gate

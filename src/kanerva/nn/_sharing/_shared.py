@@ -1,7 +1,7 @@
 """The gates of a model, what they were attached to, and how they are recorded and removed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from jaxtyping import Float
@@ -47,6 +47,7 @@ class Shared(nn.Module):
             branch = model.get_submodule(block.name)
             self._handles.append(branch.register_forward_hook(Link(frame, block)))
         model.add_module(frame.name, self)
+        self.train(model.training)
 
     @property
     def stages(self) -> dict[str, tuple[str, ...]]:
@@ -61,14 +62,14 @@ class Shared(nn.Module):
         """Return the number of weights of all gates."""
         return sum(weight.numel() for weight in self.parameters())
 
-    @contextmanager
     @door
-    def record(self) -> Iterator[Gates]:
+    def record(self) -> AbstractContextManager[Gates]:
         """Record the gates of every forward pass inside a block of code.
 
-        Yields:
-            a dict by stage of ``(blocks, b, c)``, without gradients: the gates of the last forward
-            pass. A gate that differs from place to place is averaged over the places.
+        Returns:
+            a context, which gives a dict by stage of ``(blocks, b, c)``, without gradients: the
+            gates of the last forward pass. A gate that differs from place to place is averaged over
+            the places.
 
         Raises:
             InputError: a recording within another one; and in the call of the model, if a block is
@@ -87,6 +88,10 @@ class Shared(nn.Module):
         if self.frame.recording is not None:
             must, do = "made once at a time", "use the dict of the recording outside"
             refuse("the recording", got="made inside another one", must=must, do=do)
+        return self._recorded()
+
+    @contextmanager
+    def _recorded(self) -> Iterator[Gates]:
         recording = self.frame.recording = Recording()
         try:
             yield recording.gates
@@ -111,16 +116,27 @@ class Shared(nn.Module):
             ['0.weight', '0.bias']
         """
         (model,) = self._model
-        if model._modules.get(self.frame.name) is not self:
+        if not self._handles:
             must, do = "attached to the model", "call nn.share again"
             refuse("the gates", got="removed before", must=must, do=do)
-        for handle in self._handles:
-            handle.remove()
-        del model._modules[self.frame.name]
+        while self._handles:
+            self._handles.pop().remove()
+        if model._modules.get(self.frame.name) is self:
+            del model._modules[self.frame.name]
         return model
 
+    @door("share")
     def forward(self, x: Any) -> Any:
-        """Return the input, so that a ``Sequential`` which holds the gates computes the same."""
+        """Return the input, so that a ``Sequential`` which holds the gates computes the same.
+
+        Raises:
+            InputError: another model calls all of its children, and would take the gates for one of
+                its blocks.
+        """
+        if type(self._model[0]).forward is not nn.Sequential.forward:
+            must, got = "one that does not call all of its children", "one that calls the gates"
+            do = "remove them, and share a module that holds the model: nn.Sequential(model)"
+            refuse("the model", got=got, must=must, do=do)
         return x
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *others: Any) -> None:
