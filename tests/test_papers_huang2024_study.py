@@ -294,7 +294,7 @@ def test_all_figures_of_stability_are_drawn_where_rows_show_them():
         row | {"when": "start", "epochs": 0, "block": block} for row in rows for block in (1, 6)
     ]
     drawn = stability.stability.figures(starts + rows)
-    words = ("gradients", "diverged", "gates", "right")
+    words = ("gradients", "diverged", "gates")
     assert list(drawn) == ["figure", *(f"figure-{word}" for word in words)]
     assert set(_figures_study.GATES) >= set(correlation.NAMES)
 

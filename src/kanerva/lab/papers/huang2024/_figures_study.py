@@ -180,7 +180,7 @@ def _key(figure: "matplotlib.figure.Figure", kinds: Sequence[tuple[str, str]]) -
 def stability(
     rows: Sequence[Row], names: Mapping[str, str]
 ) -> dict[str, "matplotlib.figure.Figure"]:
-    """Draw growth and gradients at the start; divergence, gates and accuracy at the end."""
+    """Draw growth and gradients at the start; divergence and gates at the end."""
     told = [
         row | {"line": names[row["variant"]], "setting": SETTINGS[row["skip"], row["norm"]]}
         for row in rows
@@ -221,10 +221,6 @@ def _trained(rows: Sequence[Row]) -> dict[str, "matplotlib.figure.Figure"]:
         chosen = [row for row in long if row["epochs"] == 20 and row["variant"] != "none"]
         if chosen:
             drawn["gates"] = plot.lines(chosen, "block", "gate", frame, by="line", panel="setting")
-        title, y = "Accuracy after training", "share of right answers"
-        frame = plot.Frame(title, "epochs of training", y, limits=(0.0, 1.02))
-        chosen = [row for row in long if row["last"]]
-        drawn["right"] = plot.lines(chosen, "epochs", "right", frame, by="line", panel="setting")
     return drawn
 
 

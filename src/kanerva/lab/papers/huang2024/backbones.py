@@ -85,6 +85,12 @@ def backbones(
     loss of the UNet on these digits with noise that is the same for all gates, and ``relative`` is
     that loss over the loss of Wiener's filter, which is the best linear denoiser. The same seeds
     have the same split, order, noise and first weights of all but the gates.
+
+    In three seeds no place of DIA in the transformer has an interval of its difference that leaves
+    out zero: +1.4 points after the attention (-0.6 to 3.3), -1.7 after the MLP (-4.6 to 1.3), and
+    -1.5 after both (-8.7 to 5.7), at 79.9 without a gate. The constant costs 2.3 points (0.9 to
+    3.6). The loss of the UNet is 0.383 without a gate, 0.382 with DIA and 0.384 with the constant,
+    and the intervals contain zero.
     """
     checks.choice("backbone", backbone, list(NETWORKS))
     checks.choice("gate", gate, NETWORKS[backbone])

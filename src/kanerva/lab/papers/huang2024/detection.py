@@ -66,6 +66,10 @@ def detection(
     ``precision`` is the average precision at an overlap of 0.5, the mean over the ten classes, and
     ``places`` is that of the boxes alone, whatever their class. The digits of the test canvases are
     not among those of the training canvases.
+
+    After 8 epochs the average precision is 84.6 % without gates, 84.7 % with one SE a block, and
+    83.5 % with the shared gate, means of three seeds. The paired differences are +0.1 points (-1.4
+    to 1.5) and -1.1 (-2.8 to 0.7), so that neither a gain nor a loss is shown.
     """
     from kanerva._core import arrays
     from kanerva.lab.papers.huang2024 import _detector, _digits

@@ -97,6 +97,12 @@ def digits(
     The constant gate loses 1.5 (0.6 to 2.5). The learned numbers begin at the same 0.25, are better
     than it by 1.7 (1.4 to 2.0), and end at 1.5 on average. DIA begins at 0.25, too, and ends at
     0.49.
+
+    With the first weights of ``torch`` the network without gates names 98.8 %, and nothing loses:
+    DIA has -0.1 points (-0.7 to 0.4) and the constant 0.1 (-0.8 to 1.0). Of the 14 intervals, that
+    of the recall with these weights lies above zero, 0.2 (0.02 to 0.5), which is as often as chance
+    alone leaves out zero. An epoch of DIA takes 1.24 times, and one of SE a block 1.11 times, that
+    without gates.
     """
     from kanerva.lab.papers.huang2024 import _digits, _trials
 

@@ -72,6 +72,11 @@ def generation(
     ``diffusion.transition``, and ``ratio`` the median distance to held-out digits over that to as
     many training digits, 1 where nothing is copied. Beside the samples stand those of the network
     before training, fresh digits, and training digits, in the place of samples.
+
+    Two sets of digits give one class to 73.2 % of the samples without a gate and to 67.6 % with
+    DIA, a loss of 5.7 points (4.8 to 6.5) in three seeds, where fresh digits have 91.0 %. The loss
+    on held-out noise does not differ, as ``dia.backbones`` shows. Nothing is copied in either, and
+    the classes are as common.
     """
     from kanerva import diffusion
     from kanerva.lab.papers.huang2024 import _samples

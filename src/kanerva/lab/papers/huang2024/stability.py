@@ -49,7 +49,7 @@ def _checks() -> Iterator[Check]:
         yield Check(what, "gate", 0.25, 0.0, LAW, {"variant": "constant"}, end)
     for blocks in (4, 8, 16, 32):
         # Without biases, features are in proportion to the product of the gates.
-        one = start | {"blocks": blocks, "last": 1}
+        one = start | {"blocks": blocks, "epochs": 0, "last": 1}
         what = f"{blocks} blocks without both: log2 of the growth, 0.25 less no gates"
         at, none = (one | NEITHER | {"variant": name} for name in ("constant", "none"))
         yield Check(what, "growth", -2.0 * (blocks - 1), 1e-6, LAW, at, less=none)
@@ -113,6 +113,12 @@ def stability(
     DIA. Without skips a small gate does not help: with norm, all grow by 2^11 to 2^12, since norm
     takes the factor out again, and without norm a gate of 0.25 divides the features by 4 in each
     block, so that in 32 blocks gradients are below 1e-21.
+
+    Trained without skips but with norm, six blocks name 0.98 of the digits after 20 epochs without
+    gates, 0.96 with one SE a block, 0.66 and 0.84 with DIA in two seeds, and 0.53 with the
+    constant; after 60 epochs DIA names 0.98, too. Without norm but with skips, in one seed, DIA
+    names 0.79 after 20 epochs, SE 0.58, and the plain network and the constant 0.10. At 32 such
+    blocks and two epochs SE diverges as well, and DIA and the constant do not.
     """
     from kanerva.lab.papers.huang2024 import _digits, _study
 
