@@ -328,7 +328,9 @@ class EnergyBlock(nn.Module):
         if x.ndim != 3:
             must = f"of shape (batch, tokens, {self.dim})"
             refuse("x", x, must=must, do="give it three dimensions")
-        check_dtype("x", x, self.query.dtype)
+        # Without linear maps of torch, a block takes any dtype under autocast.
+        if not torch.is_autocast_enabled(x.device.type):
+            check_dtype("x", x, self.query.dtype)
         if mask is not None:
             do = "give True for the tokens that are there"
             check_mask(mask, (tuple(x.shape[:2]),), do, do)
