@@ -293,7 +293,10 @@ def test_minilm(command):
         (("VIT", "--inputs", "TEXT"), "inputs must be a .npy file with one array of numbers"),
         (("VIT", "--inputs", "IDS"), "floating numbers of shape (samples, 1, height, width)"),
         (("VIT", "--inputs", "COLOUR"), "but it was float32 of shape (4, 3, 32, 32) in"),
-        (("VIT", "--inputs", "LARGER"), "model must be one that is called with the ids"),
+        (
+            ("VIT", "--inputs", "LARGER"),
+            "for which the model raises ValueError: Input",
+        ),
         (("VIT", "--inputs", "NAN"), "attach: inputs must be finite in float32"),
         (("VIT", "--inputs", "FEW"), "inputs must be 2 samples or more, but it was 1"),
         (("BERT", "--inputs", "COLOUR"), "inputs must be ids of tokens, integers of shape"),
