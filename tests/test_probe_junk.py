@@ -168,9 +168,9 @@ def calls():
     }
 
 
-def shared_anew(**given):
+def shared_anew(**options):
     """Share a model of its own."""
-    nn.share(torch.nn.Sequential(torch.nn.Identity()), **given)
+    nn.share(torch.nn.Sequential(torch.nn.Identity()), **options)
 
 
 NAMES = """nn.DIACell|DIACell()|DIACell.reset|nn.share|nn.share of a model|nn.correlation|

@@ -386,9 +386,9 @@ def test_what_is_advised_works(name):
 
 @pytest.mark.untyped
 def test_the_module_that_refuses_is_named():
-    with pytest.raises(InputError, match=r"OutputGate.forward: x must be"):
+    with pytest.raises(InputError, match=r"OutputGate: x must be"):
         quarks.OutputGate(3, 5)(torch.ones(4, 2))
-    with pytest.raises(InputError, match=r"SynapticGate.forward: signal must be"):
+    with pytest.raises(InputError, match=r"SynapticGate: signal must be"):
         quarks.SynapticGate(3, 5, signals=2)(X)
 
 

@@ -74,7 +74,11 @@ def _tried(model: nn.Module, example: Any) -> None:
     except Exception as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
         text = text if len(text) <= 200 else text[:197] + "..."
-        names = ", ".join(example) if hasattr(example, "keys") else f"{len(example)} arguments"
+        names = (
+            ", ".join(map(str, example))
+            if hasattr(example, "keys")
+            else f"{len(example)} arguments"
+        )
         what = describe(example) if isinstance(example, Tensor) else names
         got = f"{what}, for which the model raises {text.rstrip('.')}"
         must, do = "what the model can be called with", "look at what model(...) takes"
