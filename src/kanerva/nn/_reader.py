@@ -16,6 +16,7 @@ from kanerva.theory import beta as beta_
 from kanerva.theory import radius as radius_
 
 __all__ = [
+    "bare",
     "Reader",
     "check_dtype",
     "check_mask",
@@ -195,8 +196,14 @@ def check_mask(
 
 def linear(width: int, out: int, bias: bool) -> nn.Linear:
     """Return a linear map on the default device, whose weights are not initialised."""
-    device = torch.get_default_device()
-    return nn.utils.skip_init(nn.Linear, width, out, bias=bias, device=device)  # type: ignore[no-untyped-call]
+    part: nn.Linear = bare(nn.Linear, width, out, bias=bias)
+    return part
+
+
+def bare(kind: type[nn.Module], *sizes: int, **options: Any) -> Any:
+    """Return a module on the default device, whose weights are not initialised."""
+    options["device"] = torch.get_default_device()
+    return nn.utils.skip_init(kind, *sizes, **options)  # type: ignore[no-untyped-call]
 
 
 def draw_linear(part: nn.Linear, source: torch.Generator) -> None:

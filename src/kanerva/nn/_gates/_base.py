@@ -10,8 +10,9 @@ from torch.nn import functional as plain
 from kanerva._core import arrays
 from kanerva._core.errors import door
 from kanerva.nn._heads import widen
+from kanerva.nn._reader import bare
 
-__all__ = ["Gate", "Gated", "Stage", "affine", "bare", "bottleneck", "convolve", "pool", "spread"]
+__all__ = ["Gate", "Gated", "Stage", "affine", "bottleneck", "convolve", "pool", "spread"]
 
 Features = Float[Tensor, "b c *places"]
 Gated = tuple[Float[Tensor, "..."], Any]
@@ -131,12 +132,6 @@ def bottleneck(width: int, inner: int, out: int) -> nn.Sequential:
     """Return two linear maps with biases and a rectifier between them, not initialised."""
     first, last = bare(nn.Linear, width, inner), bare(nn.Linear, inner, out)
     return nn.Sequential(first, nn.ReLU(), last)
-
-
-def bare(kind: type[nn.Module], *sizes: int, **options: Any) -> Any:
-    """Return a module whose weights are not drawn, on the default device."""
-    options["device"] = torch.get_default_device()
-    return nn.utils.skip_init(kind, *sizes, **options)  # type: ignore[no-untyped-call]
 
 
 def affine(maps: nn.Sequential, rows: Float[Tensor, "b n"]) -> Float[Tensor, "b m"]:

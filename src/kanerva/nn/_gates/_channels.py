@@ -13,7 +13,6 @@ from kanerva.nn._gates._base import (
     Gated,
     Stage,
     affine,
-    bare,
     bottleneck,
     convolve,
     draw,
@@ -21,6 +20,7 @@ from kanerva.nn._gates._base import (
     spread,
 )
 from kanerva.nn._gates._dia import narrowed
+from kanerva.nn._reader import bare
 
 __all__ = ["ECA", "SE", "SRM", "BlockNorm"]
 

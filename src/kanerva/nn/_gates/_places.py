@@ -11,7 +11,6 @@ from kanerva.nn._gates._base import (
     Gated,
     Stage,
     affine,
-    bare,
     bottleneck,
     convolve,
     pool,
@@ -19,6 +18,7 @@ from kanerva.nn._gates._base import (
 )
 from kanerva.nn._gates._channels import BlockNorm
 from kanerva.nn._gates._dia import narrowed
+from kanerva.nn._reader import bare
 
 __all__ = ["CBAM", "SGE"]
 

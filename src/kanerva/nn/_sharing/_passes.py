@@ -40,13 +40,6 @@ class Block(NamedTuple):
     last: bool
 
 
-class Recording:
-    """The gates of the last forward pass, by stage."""
-
-    def __init__(self) -> None:
-        self.gates: dict[str, Tensor] = {}
-
-
 class Step(NamedTuple):
     """What a recomputation of one block needs of an earlier pass; no graph is kept by it.
 
@@ -93,7 +86,7 @@ class Frame:
 
     def _start(self) -> None:
         """Begin without any pass."""
-        self.recording: Recording | None = None
+        self.recording: dict[str, Tensor] | None = None
         self._local = threading.local()
         self._traces: weakref.WeakSet[Trace] = weakref.WeakSet()
         # Replicas of a model run in threads of their own.
@@ -128,7 +121,7 @@ class Frame:
         if not arrays.tracing():
             self._check(run.found)
         if self.recording is not None:
-            self._record(run.found)
+            self._record(run.found, self.recording)
 
     def keep(self, trace: Trace) -> None:
         """Find a trace in recomputations, for as long as the graph of its pass holds it."""
@@ -155,7 +148,7 @@ class Frame:
             got = "NaN or infinite, as the first of the gates"
             refuse(f"the gate of block {name!r}", got=got, must="finite", do=do)
 
-    def _record(self, found: dict[str, Tensor]) -> None:
+    def _record(self, found: dict[str, Tensor], recording: dict[str, Tensor]) -> None:
         """Write the gates of a pass, by stage."""
         stages: dict[str, list[Tensor]] = {}
         for block in self.blocks:
@@ -164,9 +157,8 @@ class Frame:
                 must = "called in every forward pass that is recorded"
                 refuse(f"block {block.name!r}", got="skipped", must=must, do=do)
             stages.setdefault(block.stage, []).append(found[block.name])
-        if self.recording is not None:
-            self.recording.gates.clear()
-            self.recording.gates.update({name: torch.stack(all_) for name, all_ in stages.items()})
+        recording.clear()
+        recording.update({name: torch.stack(all_) for name, all_ in stages.items()})
 
 
 class Link:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kanerva._core.errors import door, refuse
-from kanerva.nn._sharing._passes import Frame, Link, Recording
+from kanerva.nn._sharing._passes import Frame, Link
 
 __all__ = ["Shared"]
 
@@ -92,9 +92,10 @@ class Shared(nn.Module):
 
     @contextmanager
     def _recorded(self) -> Iterator[Gates]:
-        recording = self.frame.recording = Recording()
+        gates: Gates = {}
+        self.frame.recording = gates
         try:
-            yield recording.gates
+            yield gates
         finally:
             self.frame.recording = None
 
