@@ -43,6 +43,17 @@ def untouched_generators() -> Iterator[None]:
 
 
 @pytest.fixture
+def no_hub(monkeypatch):
+    """Let no command reach the hub of models."""
+    from huggingface_hub import constants
+
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+
+
+@pytest.fixture
 def ran(monkeypatch, capsys, tmp_path):
     """Run a command of the command line in an empty folder: its exit code, output and errors."""
     from kanerva import cli

@@ -17,16 +17,10 @@ from kanerva.nn._gates import GATES
 
 transformers = pytest.importorskip("transformers")
 WIDE, LAYERS = small.WIDE, small.LAYERS
-PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
 @pytest.fixture
-def command(ran, monkeypatch):
-    from huggingface_hub import constants
-
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+def command(ran, no_hub, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     return partial(ran, "attach")
 

@@ -17,16 +17,10 @@ from kanerva.lab import quarks as lab
 
 transformers = pytest.importorskip("transformers")
 N, WIDE, LAYERS, HEADS = 12, small.WIDE, small.LAYERS, small.HEADS
-PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
 @pytest.fixture
-def command(ran, monkeypatch):
-    from huggingface_hub import constants
-
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+def command(ran, no_hub, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     return partial(ran, "quarks")
 
