@@ -42,17 +42,9 @@ TEXTS = [
 ]
 
 
-PROXIES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-
-
 @pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    """Give the hub an address that nothing listens on."""
-    from huggingface_hub import constants
-
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+def offline(no_hub, monkeypatch):
+    """Give the hub an address that nothing listens on, and the tables room."""
     monkeypatch.setenv("COLUMNS", "120")
 
 
