@@ -1,4 +1,8 @@
-"""Every recipe in its quick size (rows, checks, figure, page), and recipes of other packages."""
+"""Recipes: their descriptions, pages, threads and bad parameters, and recipes of other packages.
+
+``make recipes`` runs every one in its quick size and fails where a number is off. The same is a test
+here, left out of ``make test`` as it takes half as long as all others: ``pytest -k sdm.weights``.
+"""
 
 import re
 import subprocess
@@ -20,6 +24,7 @@ pytestmark = pytest.mark.untyped
 DOCS = Path(__file__).parents[1] / "docs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_quick_size_comes_out_as_it_should(name):
     recipe = RECIPES[name]
