@@ -6,10 +6,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.stats import ttest_rel
 
 from kanerva import InputError
-from kanerva.lab import plot
+from kanerva.lab import data, plot, runner
 from kanerva.lab.papers.huang2024 import (
     _digits,
     _figures_digits,
@@ -183,6 +184,45 @@ def test_the_mean_gate_is_that_of_all_blocks():
     found = _trials.mean_gate(net, given)
     assert len(gates) == 2
     assert 0.3 < found < 0.7
+
+
+def test_pictures_of_ones_own_have_their_classes_and_colours(tmp_path, monkeypatch):
+    source = np.random.default_rng(0)
+    for kind in range(12):
+        home = tmp_path / "many" / f"kind{kind:02}"
+        home.mkdir(parents=True)
+        for n in range(12):
+            pixels = source.integers(0, 255, (12, 10, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(home / f"{n}.png")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "from kanerva.lab import data\n"
+        "def coloured():\n"
+        "    return data.load('many', domain='real', colour=True)\n"
+        "def few():\n"
+        "    return data.load('many', domain='real', patterns=127)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, colours in (("many", 1), ("mine:coloured", 3)):
+        assert _digits.colours_and_classes(name) == (colours, 12)
+        given = _digits.split(0, name)
+        assert given.train.shape == (72, colours, 12, 10)
+        assert given.labels.bincount().tolist() == given.answers.bincount().tolist() == [6] * 12
+        cell = {"data": name, "epochs": 1, "blocks": 2, "variant": "none,dia"}
+        rows = runner.run(digits.digits, given={**cell, "first": "torch"}).rows
+        # 144 weights a colour, two blocks of two convolutions, a linear map to 12 classes.
+        convolutions = 144 * colours + 4 * 9 * 16 * 16
+        assert rows[0]["parameters"] == convolutions + 5 * 2 * 16 + 17 * 12
+        assert rows[1]["parameters"] == rows[0]["parameters"] + 776
+        assert 0 <= rows[1]["accuracy"] <= 1
+    # The colours of a pixel stay together: the first picture of the first class.
+    rows = data.load("many", domain="real", colour=True)
+    picture = rows.real[0].reshape(rows.shape).permute(2, 0, 1)
+    assert torch.equal(_digits._loaded("mine:coloured")[0][0], picture)
+    with pytest.raises(InputError, match="data must be enough for two halves of 64 pictures"):
+        _digits.split(0, "mine:few")
+    with pytest.raises(InputError, match="data must be a set of pictures with classes"):
+        _digits.split(0, "wine")
 
 
 def test_a_trial_is_of_the_last_epoch():

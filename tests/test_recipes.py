@@ -1,7 +1,8 @@
 """Recipes: their descriptions, pages, threads and bad parameters, and recipes of other packages.
 
-``make recipes`` runs every one in its quick size and fails where a number is off. The same is a test
-here, left out of ``make test`` as it takes half as long as all others: ``pytest -k sdm.weights``.
+``make recipes`` runs every one in its quick size, and fails where a number is off. The same is a
+test here, left out of ``make test`` since it takes half as long as all others. For one of them:
+``pytest tests/test_recipes.py -k sdm.weights``.
 """
 
 import re

@@ -221,7 +221,8 @@ ABSENT = {
         "the pictures are downloaded, and networks are trained on GPUs for 164 to 300 epochs. The "
         "tables of 2024 were not at hand. `dia.parameters` has the sizes of the networks; "
         "`dia.digits`, `dia.backbones`, `dia.detection` and `dia.generation` have the questions on "
-        "digits."
+        "digits. `dia.digits` trains on other pictures with `--set data=FOLDER`, of one folder for "
+        "each class."
     ),
     "An average correlation of 0.85 between attention maps of different blocks (Huang and others "
     "2024)": (

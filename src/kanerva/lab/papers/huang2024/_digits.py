@@ -14,9 +14,19 @@ from kanerva._core import arrays, checks
 from kanerva._core.errors import refuse
 from kanerva.lab import data
 
-__all__ = ["VARIANTS", "Design", "Net", "Split", "accuracy", "build", "split", "train"]
+__all__ = [
+    "VARIANTS",
+    "Design",
+    "Net",
+    "Split",
+    "accuracy",
+    "build",
+    "colours_and_classes",
+    "split",
+    "train",
+]
 
-Pictures = Float[Tensor, "n 1 h w"]
+Pictures = Float[Tensor, "n colours h w"]
 Labels = Int64[Tensor, " n"]
 # What is attached to the blocks: name, scope and reduction of a gate.
 VARIANTS: dict[str, dict[str, Any] | None] = {
@@ -37,6 +47,7 @@ class Design(NamedTuple):
     * ``first``: first weights of the convolutions: ``"he"``, normal with variance 2 / (9 c), or
       ``"torch"``, as torch draws them.
     * ``skip``, ``norm``: whether blocks add their input, and normalise by batch.
+    * ``colours``, ``classes``: of the pictures.
     """
 
     blocks: int = 6
@@ -47,6 +58,13 @@ class Design(NamedTuple):
     epochs: int = 20
     rate: float = 0.05
     seed: int = 0
+    colours: int = 1
+    classes: int = 10
+
+    @property
+    def example(self) -> Tensor:
+        """A picture with which a network can be called."""
+        return torch.zeros(1, self.colours, 8, 8)
 
 
 class Split(NamedTuple):
@@ -78,20 +96,20 @@ class Block(torch.nn.Module):
 
 
 class Net(torch.nn.Module):
-    """A convolution, blocks of one width, the mean over places, and a linear map to ten classes."""
+    """A convolution, blocks of one width, the mean over places, and a linear map to classes."""
 
     def __init__(self, design: Design, source: torch.Generator) -> None:
         super().__init__()
         checks.choice("first", design.first, ("he", "torch"))
         width = design.width
         self.stem = torch.nn.Sequential(
-            _convolution(1, width),
+            _convolution(design.colours, width),
             *([torch.nn.BatchNorm2d(width)] if design.norm else []),
             torch.nn.ReLU(),
         )
         blocks = (Block(width, design.skip, design.norm) for _ in range(design.blocks))
         self.blocks = torch.nn.ModuleList(blocks)
-        self.head = torch.nn.utils.skip_init(torch.nn.Linear, width, 10)  # type: ignore[no-untyped-call]
+        self.head = torch.nn.utils.skip_init(torch.nn.Linear, width, design.classes)  # type: ignore[no-untyped-call]
         _draw(self, design.first, source)
 
     def features(self, x: Tensor) -> Tensor:
@@ -112,19 +130,28 @@ def build(design: Design, variant: str) -> Net:
     net = Net(design, arrays.generator(design.seed))
     options = VARIANTS[variant]
     if options is not None:
-        example = torch.zeros(1, 1, 8, 8)
-        nn.share(net, "blocks.*.branch", example, seed=1000 + design.seed, **options)
+        nn.share(net, "blocks.*.branch", design.example, seed=1000 + design.seed, **options)
     return net
 
 
 @lru_cache(maxsize=4)
-def _loaded(name: str) -> tuple[Tensor, Tensor]:
-    """Return pictures ``(n, 1, h, w)`` and their classes."""
+def _loaded(name: str) -> tuple[Pictures, Labels]:
+    """Return pictures and their classes."""
     found = data.load(name, domain="real")
-    if found.labels is None or found.shape is None or len(found.shape) != 2:
-        must, do = "a set of grey pictures with classes", "take digits, mnist or fashion"
+    if found.labels is None or found.shape is None or len(found.shape) < 2:
+        must, do = "a set of pictures with classes", "take digits, or a folder for each class"
         refuse("data", name, must=must, do=do)
-    return found.real.reshape(-1, 1, *found.shape), found.labels
+    if len(found.real) < 2 * BATCH:
+        must, got = f"enough for two halves of {BATCH} pictures", f"{name!r} with {len(found.real)}"
+        refuse("data", must=must, got=got, do="take more")
+    rows = found.real.reshape(len(found.real), *found.shape[:2], -1)
+    return rows.permute(0, 3, 1, 2).contiguous(), found.labels
+
+
+def colours_and_classes(name: str) -> tuple[int, int]:
+    """Return the number of colours of a set of pictures, and that of its classes."""
+    pictures, labels = _loaded(name)
+    return pictures.shape[1], int(labels.max()) + 1
 
 
 def split(seed: int, name: str = "digits") -> Split:

@@ -99,8 +99,7 @@ def gated(design: Design, gate: Any, scope: str, reduction: int | None) -> Net:
     """Return a network with gates of one's own; all other weights are those of ``build``."""
     net = Net(design, arrays.generator(design.seed))
     options: dict[str, Any] = {"gate": gate, "scope": scope, "reduction": reduction}
-    example = torch.zeros(1, 1, 8, 8)
-    nn.share(net, "blocks.*.branch", example, seed=1000 + design.seed, **options)
+    nn.share(net, "blocks.*.branch", design.example, seed=1000 + design.seed, **options)
     return net
 
 

@@ -32,7 +32,7 @@ MEASURED = ("none", "se", "shared se", "dia")
 def _checks() -> Iterator[Check]:
     for variant, size in SIZES.items():
         source = SEPARATE if variant in MEASURED else "counted by hand"
-        at = {"variant": variant, "blocks": 6}
+        at = {"variant": variant, "blocks": 6, "data": "digits"}
         yield Check(f"{variant}: parameters", "parameters", size, 0, source, at)
     begins = "mean gate before training"
     yield Check(f"dia: {begins}", "start", 0.25, 0.03, SEPARATE, {"variant": "dia"})
@@ -71,7 +71,9 @@ def _draw(rows: list[Row]) -> Any:
 def digits(
     variant: Annotated[str, "none, wide, se, shared se, dia, recall, constant or scale"],
     first: Annotated[str, "first weights of the convolutions: he or torch"],
-    data: Annotated[str, "digits, or another set of grey pictures of ten classes, such as mnist"],
+    data: Annotated[
+        str, "digits, or other pictures with classes: mnist, or a folder of one for each"
+    ],
     blocks: Annotated[int, "residual blocks of 16 channels"],
     epochs: Annotated[int, "epochs; 0 counts weights alone"],
     timed: Annotated[int, "1 measures the time of an epoch, which differs from run to run"],
@@ -111,7 +113,10 @@ def digits(
     checks.integer("blocks", blocks, 1, 1000)
     checks.integer("epochs", epochs, 0, 10**6)
     checks.integer("timed", timed, 0, 1)
-    design = _digits.Design(blocks=blocks, first=first, epochs=epochs, seed=seed)
+    colours, classes = _digits.colours_and_classes(data)
+    design = _digits.Design(
+        blocks, first=first, epochs=epochs, seed=seed, colours=colours, classes=classes
+    )
     wide = variant == "wide"
     net = _trials.widened(design) if wide else _digits.build(design, variant)
     yield _trials.trial(net, design, data, bool(timed))._asdict()
