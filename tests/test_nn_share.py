@@ -790,8 +790,9 @@ def test_widths_that_differ():
 
 def test_fewer_channels_than_the_reduction_are_warned_of():
     model = torch.nn.Sequential(Branch(torch.sin))
-    with pytest.warns(UserWarning, match="3 channels are fewer than the reduction 4"):
+    with pytest.warns(UserWarning, match="3 channels are fewer than the reduction 4") as caught:
         shared = nn.share(model, "0", torch.zeros(1, 3))
+    assert [one.filename for one in caught] == [__file__]
     assert shared.gates["stage1"].cell.input[0].weight.shape == (1, 3)
 
 

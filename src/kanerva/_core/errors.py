@@ -1,4 +1,4 @@
-"""Errors in four parts, and the door that names the public function in which they arose.
+"""Errors in four parts, the door that names the public function they arose in, and warnings.
 
 An error names the function that was called, its argument, what the argument must be, what it was,
 and what to do. Inner code raises it with ``refuse``, without the function; the public function
@@ -9,6 +9,7 @@ command line can report an error at once.
 import functools
 import inspect
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, ParamSpec, TypeVar, cast, overload
@@ -21,6 +22,7 @@ __all__ = [
     "door",
     "named",
     "refuse",
+    "warn",
     "within",
 ]
 
@@ -29,6 +31,8 @@ R = TypeVar("R")
 MISSING: Any = object()
 # Methods whose errors bear the name of the class alone.
 CONSTRUCTORS = ("__init__", "__post_init__", "__call__", "forward")
+# Packages whose code may lie between a function that warns and the code of its user.
+BETWEEN = ("kanerva", "torch", "contextlib", "jaxtyping", "beartype")
 
 
 class InputError(ValueError):
@@ -91,6 +95,14 @@ def refuse(
         error: the class of the error.
     """
     raise error("", argument, must, describe(value) if value is not MISSING else got, do) from None
+
+
+def warn(text: str) -> None:
+    """Warn at the line of the user's code that led here, whatever calls lie between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_globals.get("__name__", "").partition(".")[0] in BETWEEN and frame.f_back:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, stacklevel=level)
 
 
 @overload

@@ -1,7 +1,6 @@
 """``kanerva list``, ``show``, ``run``, ``cite`` and ``pages``: experiments as recipes."""
 
 import json
-import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kanerva._core.errors import InputError, door, refuse
+from kanerva._core.errors import InputError, door, refuse, warn
 from kanerva.cli._app import app, bar, interruptible
 from kanerva.cli._tables import console as terminal
 from kanerva.cli._tables import count, grid
@@ -119,7 +118,7 @@ def run(
         except InputError as error:
             if not (all_ and recipe.origin):
                 raise
-            warnings.warn(f"The recipe {recipe.name!r} is left out: {error}", stacklevel=2)
+            warn(f"The recipe {recipe.name!r} is left out: {error}")
             continue
         _print(console, recipe.title, results[-1], many)
     failed = [result.name for result in results if not result.passed]

@@ -1,7 +1,6 @@
 """A finite automaton, compiled into a memory whose links are its transitions."""
 
 import math
-import warnings
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, NoReturn
 
@@ -10,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import InputTypeError, describe, door, refuse
+from kanerva._core.errors import InputTypeError, describe, door, refuse, warn
 from kanerva.correlated import _table
 from kanerva.correlated._measures import overlaps
 from kanerva.correlated._table import UNDEFINED, Table
@@ -447,9 +446,8 @@ def _warn(per: float, neurons: int) -> None:
     if margin >= MARGIN:
         return
     needed = f"{math.ceil(12 * MARGIN / per)}" if per > 1e-300 else "no number of"
-    warnings.warn(
+    warn(
         f"Automaton: the scores of transitions with the same symbol differ by about {margin:.2g}, "
         f"so that they are confused: it takes {needed} neurons for a difference of {MARGIN:g}; "
         "give more neurons, or a larger beta or share.",
-        stacklevel=4,
     )

@@ -1,6 +1,5 @@
 """Where denoising at a fixed noise rests, and how much noise stored rows come back from."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from kanerva import dynamics
 from kanerva._core import arrays, checks
-from kanerva._core.errors import InputTypeError, named, refuse
+from kanerva._core.errors import InputTypeError, named, refuse, warn
 from kanerva._engine.scores import HALVES
 from kanerva.diffusion._exact import exact
 from kanerva.diffusion._noise import LARGEST, level
@@ -114,7 +113,7 @@ def attractors(
         restless = int((~found.converged).sum())
         if restless:
             words = f"{restless} of {len(starts)} starts did not come to rest in {steps} steps"
-            warnings.warn(f"attractors: {words}; raise steps", stacklevel=3)
+            warn(f"attractors: {words}; raise steps")
         states, counts = _merged(found.state, merge)
         stored = _apart(found.state, starts) <= reach
         far = _nearest(denoiser, states, starts if rows is None else rows, rows is None) > reach

@@ -1,7 +1,6 @@
 """The likelihood that a denoiser gives to data, along its probability flow."""
 
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
-from kanerva._core.errors import named, refuse
+from kanerva._core.errors import named, refuse, warn
 from kanerva.diffusion._noise import levels
 from kanerva.diffusion._samples import Denoiser, Noise, denoised, vetted
 
@@ -121,7 +120,7 @@ def _warn(wrong: Tensor) -> None:
     if wrong.numel() and float(wrong.median()) > WRONG:
         words = f"the result is wrong by about {float(wrong.median()):.2g} nats, because the first"
         do = "start with a sigma far above the data"
-        warnings.warn(f"log_likelihood: {words} sigma is small; {do}", stacklevel=5)
+        warn(f"log_likelihood: {words} sigma is small; {do}")
 
 
 def _signs(x: Tensor, draws: int, seed: int | torch.Generator) -> Probes:

@@ -2,7 +2,6 @@
 
 import inspect
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from kanerva import bits
 from kanerva._core import arrays, checks
 from kanerva._core.arrays import Listed
-from kanerva._core.errors import InputTypeError, describe, door, refuse
+from kanerva._core.errors import InputTypeError, describe, door, refuse, warn
 from kanerva.diffusion._noise import SMALLEST, level, levels
 from kanerva.diffusion._schedule import schedule
 from kanerva.dynamics import Path, follow_each, path_of
@@ -256,7 +255,7 @@ def _warn_of_little_noise(denoiser: Denoiser, start: Tensor, sigma: float) -> No
             f"{spread:g}: samples are biased. Start from more noise, or scale the data down, as "
             "pictures of 0 to 255 must be."
         )
-        warnings.warn(text, UserWarning, stacklevel=4)
+        warn(text)
 
 
 class Noise:

@@ -10,14 +10,13 @@ import operator
 import os
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from kanerva._core.errors import InputError, refuse
+from kanerva._core.errors import InputError, refuse, warn
 
 __all__ = [
     "call",
@@ -104,10 +103,8 @@ def load_all(
             found[name] = convert(name, point.load())
         except BaseException as error:
             _pass_interrupt(error)
-            warnings.warn(
-                f"The entry point {name!r} of {_package(point)} is left out: {_reason(error)}.",
-                stacklevel=2,
-            )
+            package, reason = _package(point), _reason(error)
+            warn(f"The entry point {name!r} of {package} is left out: {reason}.")
     return found
 
 

@@ -1,7 +1,6 @@
 """What memories with finitely many locations check: that they fit, and that some are active."""
 
 import math
-import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 
 from kanerva._core import checks
+from kanerva._core.errors import warn
 
 __all__: list[str] = []
 
@@ -27,10 +27,9 @@ def warn_sparse(memory: str, share: float, locations: int, at: str, do: str) -> 
     if active >= 1:
         return
     needed = math.ceil(1 / share) if share > 1e-300 else math.inf
-    warnings.warn(
+    warn(
         f"{memory}: {active:.3g} of {locations} locations would be active {at}: "
         f"it takes {needed:.4g} locations to have one on average; {do}.",
-        stacklevel=4,
     )
 
 

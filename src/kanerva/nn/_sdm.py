@@ -1,7 +1,6 @@
 """Sparse distributed memory as a layer whose addresses are trained, for tasks one after another."""
 
 import math
-import warnings
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import door, refuse
+from kanerva._core.errors import door, refuse, warn
 from kanerva.nn._heads import SHORT, check_rule, no_autocast, sound, widen
 from kanerva.nn._reader import check_dtype
 from kanerva.separation import Inhibition, Separation
@@ -225,7 +224,7 @@ class SDMLayer(nn.Module):
             has = f"{type(optimizer).__name__} has {' and '.join(moving)}"
             words = "it moves neurons that are not active, and so can overwrite earlier tasks"
             do = "take SGD without momentum and weight decay"
-            warnings.warn(f"SDMLayer.follow: {has}; {words}; {do}", stacklevel=3)
+            warn(f"SDMLayer.follow: {has}; {words}; {do}")
 
         def after(*_: Any) -> None:
             self.project()

@@ -1,7 +1,6 @@
 """Measure the heads of a transformer during its forward passes, without changing its outputs."""
 
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, overload
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import InputTypeError, door, refuse
+from kanerva._core.errors import InputTypeError, door, refuse, warn
 from kanerva.probe import _fit
 from kanerva.probe._calls import Call
 from kanerva.probe._head import Head
@@ -196,12 +195,11 @@ def _warn(heads: Heads) -> None:
     hidden = [head for head in heads._all() if head.hidden]
     if hidden:
         most = max(head.mismatch or 0.0 for head in hidden)
-        warnings.warn(
+        warn(
             f"probe.watch: in {len(hidden)} of {len(heads)} heads the output is not the read with "
             f"the measured weights (Head.mismatch is up to {most:.2g}): the model changes its "
             "scores or weights in a way that cannot be seen, so that beta, radius and phase "
-            "describe its scaled products alone.",
-            stacklevel=4,
+            "describe its scaled products alone."
         )
 
 

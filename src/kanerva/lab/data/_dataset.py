@@ -1,7 +1,6 @@
 """A set of patterns as bits and as real numbers, made from the numbers of any source."""
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import InputTypeError, describe, door, refuse
+from kanerva._core.errors import InputTypeError, describe, door, refuse, warn
 from kanerva.lab.data._raw import Raw, colours, of_array, rng
 from kanerva.lab.data._scale import cut, scaled
 
@@ -181,7 +180,7 @@ def _lost(raw: Raw, found: DataSet, distinct: int, lost: int) -> str:
 def warn_of_lost(found: DataSet) -> None:
     """Warn of patterns of one's own that became equal to another one."""
     if found.lost:
-        warnings.warn(f"{found.name}: {found.notes[-1]}", stacklevel=4)
+        warn(f"{found.name}: {found.notes[-1]}")
 
 
 def _distinct(rows: np.ndarray) -> int:

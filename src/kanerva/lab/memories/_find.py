@@ -3,14 +3,13 @@
 import dataclasses
 import inspect
 import numbers
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint
 from typing import Any
 
 from kanerva._core import checks
-from kanerva._core.errors import InputError, InputTypeError, describe, door, refuse
+from kanerva._core.errors import InputError, InputTypeError, describe, door, refuse, warn
 from kanerva.lab import plugins
 from kanerva.lab.memories._entry import DOMAINS, Chosen, Entry, Facts, Number, Parameter
 from kanerva.lab.memories._models import ENTRIES
@@ -162,7 +161,7 @@ def spared(name: str, entry: Entry, needed: Collection[str]) -> Iterator[None]:
     except InputError as error:
         if name in needed or not entry.origin:
             raise
-        warnings.warn(f"The memory {name!r} is left out: {error}", stacklevel=3)
+        warn(f"The memory {name!r} is left out: {error}")
 
 
 @contextmanager

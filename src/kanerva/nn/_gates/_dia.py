@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import door, refuse
+from kanerva._core.errors import door, refuse, warn
 from kanerva.nn._gates._base import Gate, Gated, Stage, affine, bottleneck, draw, pool, spread
 from kanerva.nn._heads import no_autocast, sound, widen
 
@@ -210,5 +210,5 @@ def narrowed(channels: int, reduction: Any) -> int:
     reduction = checks.integer("reduction", reduction, 1, checks.LONGEST)
     if channels < reduction:
         text = f"{channels} channels are fewer than the reduction {reduction}: the inner width is 1"
-        warnings.warn(text, stacklevel=3)
+        warn(text)
     return max(1, channels // reduction)

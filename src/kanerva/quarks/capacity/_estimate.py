@@ -100,7 +100,7 @@ def estimate(
         backtrack programs, with a population in place of a single path.
     """
     n = checks.integer("inputs", inputs, 1, INPUTS, f"give at most {INPUTS}, or use bounds")
-    degree = _request.clipped(degree, n, 4)
+    degree = _request.clipped(degree, n)
     width = checks.integer("width", width, 1, LARGEST)
     runs = checks.integer("runs", runs, 2, LARGEST)
     seed = checks.integer("seed", seed, 0)

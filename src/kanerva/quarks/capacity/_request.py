@@ -1,12 +1,11 @@
 """The name of a class of functions, its inputs, degree and options, checked once."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from kanerva._core import checks
-from kanerva._core.errors import InputTypeError, refuse
+from kanerva._core.errors import InputTypeError, refuse, warn
 
 __all__ = ["NAMES", "Request", "beyond", "checked", "clipped", "positive"]
 
@@ -67,19 +66,19 @@ def checked(
         given["hidden"] = positive("hidden", given["hidden"])
     if "which" in given:
         given["which"] = _which(given["which"], n)
-    degree = clipped(degree, n, 5)
+    degree = clipped(degree, n)
     if degree > 1 and name in LINEAR:
         must, do = f"1 for {name!r}", "leave it out, or take another class"
         refuse("degree", must=must, got=str(degree), do=do)
     return Request(name, n, degree, given)
 
 
-def clipped(degree: Any, n: int, level: int) -> int:
-    """Return a degree of at most n, and warn where it was larger, so many calls above."""
+def clipped(degree: Any, n: int) -> int:
+    """Return a degree of at most n, and warn where it was larger."""
     degree = positive("degree", degree)
     if degree > n:
         text = f"degree {degree} is taken as {n}: no product of {n} inputs of ±1 has more factors"
-        warnings.warn(text, UserWarning, stacklevel=level)
+        warn(text)
     return min(degree, n)
 
 
