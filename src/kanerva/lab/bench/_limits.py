@@ -85,7 +85,7 @@ def measure(seconds: float, side: int) -> Limits:
     """
     share = seconds / (4 + len(SIZES)) / 2
     found = []
-    for count in (torch.get_num_threads(), 1):
+    for count in dict.fromkeys((torch.get_num_threads(), 1)):
         with threads.using(count):
             numbers = torch.linspace(-1, 0, 2**17)
             out = torch.empty_like(numbers)

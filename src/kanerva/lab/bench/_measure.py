@@ -23,7 +23,8 @@ __all__ = ["Case", "Result", "Route", "Row", "Times", "compare", "failed", "peak
 
 Row = dict[str, Any]
 
-# A sample is as many calls as take so many seconds.
+# A sample is as many calls as take so many seconds, or fewer where little time is given, so that
+# the fewest rounds keep to it.
 SAMPLE = 0.02
 # The numbers of rounds.
 MOST, FEWEST = 25, 3
@@ -186,8 +187,10 @@ def rounds(calls: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, 
             peaks[name], took = peak(call)
             samples[name] = [took]
         single = {name: took[0] for name, took in samples.items()}
-        inner = {name: max(1, math.ceil(SAMPLE / max(took, 1e-7))) for name, took in single.items()}
-        left = {name: seconds / len(calls) for name in calls}
+        share = seconds / max(1, len(calls))
+        sample = min(SAMPLE, share / FEWEST)
+        inner = {name: max(1, math.ceil(sample / max(took, 1e-7))) for name, took in single.items()}
+        left = dict.fromkeys(calls, share)
         again = [name for name in calls if single[name] <= seconds]
         for name in again:
             samples[name].clear()

@@ -140,9 +140,9 @@ HOW = """## How it was measured
 * All routes of a line work on the same data in one process. Each is called once to check its
   answer; a route with another answer is not timed, and named below. A second call measures its
   memory. Then rounds time all routes, each round starting with another route. A sample is as many
-  calls as take 20 ms. The tables show medians of up to 25 rounds of wall-clock time; the list of
-  all rows adds quartiles. A route whose single call takes longer than the time of its line was
-  timed once.
+  calls as take 20 ms, or a third of the time of a route where that is less. The tables show medians
+  of up to 25 rounds of wall-clock time; the list of all rows adds quartiles. A route whose single
+  call takes longer than the time of its line was timed once.
 * Memory is the growth of the highest resident memory during a call, as reported by the kernel
   (Linux; None elsewhere). Results are included, inputs and stored patterns are not. The kernel
   counts pages of 4 KiB, some hundred KiB late, so sizes below 1 MiB are not resolved.
