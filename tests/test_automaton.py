@@ -244,6 +244,7 @@ def test_sets_have_one_order_in_every_process():
     assert run.stdout.strip() == space["found"], run.stderr
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("pattern", "letters"),
     [

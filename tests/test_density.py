@@ -77,6 +77,7 @@ def test_likelihoods_are_those_of_scikit_learn(shape, dim, weighted):
     assert found.dtype == torch.float64
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("shape", SHAPES)
 def test_kernels_integrate_to_one_on_a_line(shape):
     found = Density(kernels(normal(5, 1), 0.5, shape, PRIOR))
@@ -812,6 +813,7 @@ def test_a_bandwidth_is_that_of_cross_validation():
     assert int(np.argmax(totals)) == 1
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("scale", [1e-250, 1e-3, 1.0, 1e3, 1e250])
 def test_a_bandwidth_has_the_unit_of_the_data(scale):
     x = normal(50, 2)

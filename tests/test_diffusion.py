@@ -327,6 +327,7 @@ def test_euler_is_ddim_in_the_other_convention():
     torch.testing.assert_close(found, denoise(free, sigma), atol=1e-8, rtol=0)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("sampler", ["ancestral", "sde"])
 def test_noise_keeps_the_variance_of_normal_data(sampler):
     """For normal data every sampler keeps p(x at sigma), up to the size of its steps."""
@@ -352,6 +353,7 @@ def test_eta_one_is_ancestral_and_zero_draws_nothing():
     assert not torch.equal(some, plain)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("sampler", ["ode", "heun", "sde", "ancestral"])
 def test_batch_mates_never_change_a_sample(sampler):
     denoise, start = diffusion.exact(drawn(20, D)), 5 * drawn(2, 4, D, seed=1)
@@ -460,6 +462,7 @@ def test_too_little_noise_is_warned_of():
 # The memory that anneals
 
 
+@pytest.mark.untyped
 def test_the_memory_recalls_as_the_sampler_does(digits):
     memory = diffusion.memory(64, high=0.5, low=0.01, steps=20, dtype=torch.float64)
     ids = memory.write(digits)

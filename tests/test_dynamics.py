@@ -34,6 +34,7 @@ def by_hand(step, query, steps, rate, tolerance):
     return states, len(states) - 1, rest
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("rate", [1.0, 0.3])
 @pytest.mark.parametrize("tolerance", [1e-12, 1e-9, 1e-3, 0.2])
 @pytest.mark.parametrize("steps", [0, 1, 7, 60])
@@ -153,6 +154,7 @@ RULES = {
 }
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("name", RULES)
 def test_flips_are_those_of_a_loop_over_bits(name):
     """Each query ends where a loop ends that flips one bit at a time, in the same order."""
@@ -245,6 +247,7 @@ def test_a_chain_is_its_steps():
 # Gradients
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("tolerance", [0.0, 0.05])
 @pytest.mark.parametrize("rate", [1.0, 0.4])
 def test_gradient_through_a_recall(tolerance, rate):

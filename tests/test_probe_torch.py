@@ -106,6 +106,7 @@ def test_measurements_are_those_of_the_returned_weights():
         assert all(head.mismatch < 1e-4 for head in heads), name
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("name", MODULES)
 def test_an_attention_is_the_same_with_its_weights_and_without(name, training):

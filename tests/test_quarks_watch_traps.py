@@ -559,6 +559,7 @@ def test_attention_in_one_operation_gives_its_weights_too():
         assert (tally.synaptic, tally.output, tally.linear) == (800, 1000, 10 * 4 * 256)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
 @pytest.mark.parametrize("ways", [1, 2])
 def test_recurrent_layers_count_the_same_in_every_form(kind, ways):

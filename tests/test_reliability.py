@@ -104,6 +104,7 @@ def test_the_page_lists_every_read():
     }
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("name", READS)
 def test_a_query_alone_and_in_a_batch(name):
     route, share, far = table()[name]

@@ -106,6 +106,7 @@ def masks(queries, count):
     return {"none": None, "bool": each, "float": added}
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", ["none", "bool", "float"])
 @pytest.mark.parametrize("name", [*REAL, *BITS])

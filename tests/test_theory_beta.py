@@ -376,6 +376,7 @@ def test_learned_betas_are_the_radii_of_the_paper(method, at_10, at_25):
         assert found == (size, circle.activation(64, size), beta.fit(64, size, method))
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("bits", "space"),
     [
