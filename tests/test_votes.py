@@ -21,12 +21,13 @@ def gains(order):
 
 def exact(keys, query, gain):
     """Read one query by whole numbers: each bit by the scores from which it is left out."""
-    rows, bit = np.array(keys.tolist(), dtype=int).astype(object), np.array(query.tolist())
-    bit = bit.astype(int).astype(object)
+    rows, bit = np.array(keys.tolist(), dtype=int), np.array(query.tolist(), dtype=int)
     scores, read, ties = rows @ bit, [], 0
+    # Of Python's integers, which have any number of digits.
+    gained = np.array([gain(score) for score in range(-len(bit), len(bit) + 1)], dtype=object)
     for j in range(len(bit)):
         others = scores - bit[j] * rows[:, j]
-        total = sum(int(k) * gain(int(s)) for k, s in zip(rows[:, j], others, strict=True))
+        total = rows[:, j].astype(object) @ gained[others + len(bit)]
         ties += total == 0
         read.append(int(bit[j]) if total == 0 else 1 if total > 0 else -1)
     return read, ties
