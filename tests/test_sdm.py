@@ -492,11 +492,11 @@ def test_alphabet():
         memory = kanerva.sdm(bits=256, locations=10_000, radius=110, seed=seed)
         letters = bits.random(26, 256, seed=100 + seed)
         memory.write(letters[:-1], letters[1:])
-        recalled.append([])
-        for wrong in (0, 20, 40, 50, 60, 70, 80):
-            cues = bits.flip(letters[0].expand(20, -1), wrong, seed=seed)
-            path = kanerva.dynamics.chain(memory.read, cues, 25)
-            recalled[-1].append((path[1:] == letters[1:, None]).all(-1).sum(0).double().mean())
+        first = letters[0].expand(20, -1)
+        cues = [bits.flip(first, wrong, seed=seed) for wrong in (0, 20, 40, 50, 60, 70, 80)]
+        path = kanerva.dynamics.chain(memory.read, torch.stack(cues), 25)
+        right = (path[1:] == letters[1:, None, None]).all(-1).sum(0)
+        recalled.append(right.double().mean(-1).tolist())
     assert within_its_spread(recalled, [25, 25, 24.7, 24.25, 23.9, 23.6, 20.1])
 
 

@@ -127,8 +127,8 @@ def test_counts_are_those_of_locations_that_were_drawn(distance):
     other = bits.flip(one, distance, seed=13)
     active = [(similarity.agreement(x, addresses) >= N - RADIUS).float() for x in (one, other)]
     real = (active[0] * active[1]).sum(-1).double()
-    shared, pairs = Overlap(N, RADIUS, locations), zip(one, other, strict=True)
-    drawn = torch.cat([shared(x[None], y[None])[0] for x, y in pairs]).double()
+    shared, parts = Overlap(N, RADIUS, locations), zip(one.split(20), other.split(20), strict=True)
+    drawn = torch.cat([shared(x, y).diagonal() for x, y in parts]).double()
     mean = locations * fraction(N, RADIUS, distance)
     for counts in (real, drawn):
         assert abs(counts.mean() - mean) < 4 * math.sqrt(mean / count)
