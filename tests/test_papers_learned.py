@@ -26,11 +26,9 @@ def heads(norm="l2", start=10.0, learned=True, width=8):
     ],
 )
 def test_a_run_repeats(name, given, tmp_path):
-    tables = []
-    for jobs in (1, 2):
-        runner.run(RECIPES[name], tmp_path / str(jobs), given=given, jobs=jobs)
-        tables.append((tmp_path / str(jobs) / "table.csv").read_bytes())
-    assert tables[0] == tables[1]
+    """The second run has two processes where there are two cells, and draws no figures."""
+    first = runner.run(RECIPES[name], tmp_path, given=given, jobs=1)
+    assert runner.run(RECIPES[name], given=given, jobs=2).rows == first.rows
 
 
 def test_a_model_that_has_learned_nothing_has_the_entropy_of_the_alphabet():
