@@ -235,9 +235,8 @@ def test_page_of_a_language_model_shows_its_loss(tmp_path):
         "nearest": None,
         "neighbours": None,
     }
-    page = written(
-        tmp_path, effects=[effect(title="circles") | spoken], sweep=[effect(radius=2) | spoken]
-    )
+    effects, sweep = [effect(title="circles") | spoken], [effect(radius=2) | spoken]
+    page = written(tmp_path, **LEAST | {"effects": effects, "sweep": sweep})
     assert "The original model has a loss of 3.250 nats a token." in page
     assert "<td>3.50</td><td>0.125</td>" in page
     assert "ten neighbours" not in page
