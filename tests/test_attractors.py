@@ -26,6 +26,7 @@ MODES = {
 }  # fmt: skip
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("seed", range(3))
 def test_modes_are_named(seed):
     memory = cycle(seed)

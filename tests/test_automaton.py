@@ -194,6 +194,7 @@ def test_undefined_transitions_are_refused_by_step():
     assert "'a' (str) as symbol 2 of word 3 in the state 'q' (str)" in found
 
 
+@pytest.mark.untyped
 def test_several_targets_are_mixed():
     table = {("p", "a"): ["q", "r"], ("q", "b"): "p", ("r", "b"): "p", ("p", "b"): "p"}
     for seed in range(3):

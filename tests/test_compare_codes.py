@@ -46,6 +46,7 @@ def shares(result, name, level, codec="none"):
     return sum(found) / len(found)
 
 
+@pytest.mark.untyped
 def test_every_row_has_its_code(random):
     assert {row["codec"] for row in random.rows} == {"none", "bits:1024"}
     assert len(random.rows) == 2 * (len(NAMES) + 2) * 3 * 2
@@ -53,12 +54,14 @@ def test_every_row_has_its_code(random):
         assert 0 <= shares(random, name, 0.1, "bits:1024") <= 1
 
 
+@pytest.mark.untyped
 def test_a_code_does_not_help_on_random_bits(random):
     for name in (*NAMES, "nearest"):
         for level in (0.1, 0.2):
             assert shares(random, name, level, "bits:1024") <= shares(random, name, level) + 0.02
 
 
+@pytest.mark.untyped
 def test_nothing_beats_the_nearest_neighbour_of_its_own_code(random):
     for codec in ("none", "bits:1024"):
         for name in NAMES:
@@ -67,6 +70,7 @@ def test_nothing_beats_the_nearest_neighbour_of_its_own_code(random):
                 assert shares(random, name, level, codec) <= limit + 0.02
 
 
+@pytest.mark.untyped
 def test_a_fitted_parameter_recalls_no_less_on_its_own_cues(random):
     fitted = [one for one in random.parameters if one["tuned"] is not None]
     assert {one["memory"] for one in fitted} == {"dense", "modern_hopfield", "sdm_patterns"}
@@ -111,6 +115,7 @@ def test_the_numbers_of_patterns_are_powers_of_two_and_all():
     assert sizes(1797) == [4, 8, 16, 32, 64, 128, 256, 512, 1024, 1797]
 
 
+@pytest.mark.untyped
 def test_capacity_is_where_the_share_is_lost(random):
     for one in random.capacity:
         mine = {"memory": one["memory"], "codec": one["codec"]}
@@ -140,6 +145,7 @@ def test_hopfield_holds_about_what_theory_says_of_random_bits():
     assert 10 <= held["holds"] <= 40
 
 
+@pytest.mark.untyped
 def test_capacity_at_all_patterns_is_the_recall_of_the_table(random):
     """The last point of the curve stores what the table stores, at the same damage."""
     for name in ("nearest", *NAMES):
@@ -196,6 +202,7 @@ def test_ties_of_the_baseline_do_not_favour_the_patterns_that_are_damaged():
     assert (scorer.best(scorer.closeness(scorer.x[:50] * 0)).sum(-1) == 700).all()
 
 
+@pytest.mark.untyped
 def test_fewer_patterns_are_recalled_no_worse_than_all(random):
     for name in ("nearest", "modern_hopfield"):
         for codec in ("none", "bits:1024"):
@@ -326,6 +333,7 @@ def test_real_data_in_a_code_of_bits_meet_memories_of_both_kinds():
     assert shares(result, "sdm_patterns", 0.1, "bits:256") >= 0.5
 
 
+@pytest.mark.untyped
 def test_files_hold_capacities_and_parameters(random, tmp_path):
     written = {path.name for path in recall.save(random, tmp_path, ["exact"])}
     assert {"capacity.csv", "capacity.svg", "report.html"} <= written
@@ -336,6 +344,7 @@ def test_files_hold_capacities_and_parameters(random, tmp_path):
     assert list(record["codecs"]) == ["none", "bits:1024"]
 
 
+@pytest.mark.untyped
 def test_the_same_seed_gives_the_same_numbers(random):
     levels, names = (0.0, 0.1, 0.2), ("dense",)
     plan = recall.Plan(memories=names, codecs=("none",), levels=levels, seeds=2, cues=60, tune=True)

@@ -46,6 +46,7 @@ def fed(order, *rule, **more):
 SHUFFLES = [np.random.default_rng(seed).permutation(600) for seed in range(5)]
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("rule", "numbers", "mean"),
     [

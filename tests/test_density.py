@@ -611,6 +611,7 @@ def test_a_memory_in_another_dtype_is_seen():
     assert found.score(x.float()).dtype == torch.float32
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("name", ALL)
 def test_no_query_depends_on_the_others(name):
     memory = ALL[name]()

@@ -746,6 +746,7 @@ DOWNHILL = {
 }
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("name", DOWNHILL)
 @pytest.mark.parametrize("rate", [1.0, 0.3])
 def test_energy_never_rises(name, rate):

@@ -160,7 +160,8 @@ def may_be_wide(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
 def test_parts_stay_small(path):
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
-    found = functions(ast.parse(text))
+    tree = ast.parse(text)
+    found = functions(tree)
     long, wide = [], []
     for function in found:
         length, width = code_lines(function, lines), parameters(function)
@@ -169,7 +170,7 @@ def test_parts_stay_small(path):
         too_wide = width[0] > PARAMETERS or width[1] > OPTIONS
         if too_wide and not may_be_wide(function):
             wide.append(f"{function.name} ({width[1]} parameters)")
-    whole = code_lines(ast.parse(text), lines)
+    whole = code_lines(tree, lines)
     assert whole <= FILE_LINES, f"{path.name} has {whole} lines of code; split it by ideas"
     assert not long, f"cut into smaller functions: {', '.join(long)}"
     assert not wide, f"gather parameters into one object: {', '.join(wide)}"

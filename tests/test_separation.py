@@ -173,6 +173,7 @@ def test_entmax_of_many_scores_in_single_precision():
         torch.testing.assert_close(single, rule(scores), rtol=1e-2, atol=2e-6)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_gradient_of_entmax(alpha):
     """Gradients in scores and in beta are finite differences; the potential has the weights."""
