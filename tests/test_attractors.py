@@ -36,6 +36,7 @@ def test_modes_are_named(seed):
         )
 
 
+@pytest.mark.untyped
 def test_a_directed_ring_recalls_alone_or_runs():
     memory = cycle(0, graph=nx.cycle_graph(30, create_using=nx.DiGraph))
     found = [correlated.attractors(memory.at(auto=a, hetero=1 - a)) for a in (1.0, 0.6, 0.0, -1.0)]

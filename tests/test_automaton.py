@@ -172,6 +172,7 @@ def test_without_patterns_for_them_they_go_along_the_transition_of_another_state
     assert all(run.states[-1] == ends[x] for (_, x), run in zip(UNDEFINED, runs, strict=True))
 
 
+@pytest.mark.untyped
 def test_the_trap_is_never_left():
     automaton = Automaton(PARTIAL, start="p", accept=["r"], undefined="trap")
     assert automaton.states == ("p", "q", "r", None)

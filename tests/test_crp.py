@@ -235,6 +235,7 @@ def test_of_equal_terms_the_first_wins(engine):
     assert memory.write(torch.zeros(1, 1).double()).tolist() == [0]
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("assign", ["hard", "soft"])
 def test_refinement_ends_where_no_row_moves(engine, assign):
     x, cluster = hexagon()

@@ -140,6 +140,7 @@ def test_one_kernel_on_the_sphere_is_that_of_scipy(dim, kappa):
     torch.testing.assert_close(found, torch.from_numpy(theirs), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.untyped
 def test_kernels_on_the_sphere_integrate_to_one():
     memory = density.vmf(3, 4.0, dtype=torch.float64)
     memory.write(3 * normal(5, 3), prior=PRIOR)
@@ -824,6 +825,7 @@ def test_a_bandwidth_has_the_unit_of_the_data(scale):
     assert shifted == pytest.approx(expected, rel=2e-3)
 
 
+@pytest.mark.untyped
 def test_bandwidths_of_odd_rows():
     x = normal(50, 2)
     constant = torch.cat((x, torch.ones(50, 1, dtype=torch.float64)), -1)

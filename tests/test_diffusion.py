@@ -134,6 +134,7 @@ def test_limits_of_much_noise_and_of_none():
     assert torch.equal(smooth(x, 0.0), x)  # without noise the mean is x itself
 
 
+@pytest.mark.untyped
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.floats(0.05, 20), st.just(0.0) | st.floats(0.01, 2))
 def test_laws_of_the_denoiser(seed, sigma, h):

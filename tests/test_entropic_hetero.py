@@ -237,6 +237,7 @@ def test_an_empty_column_never_makes_a_value_better():
 # Recall
 
 
+@pytest.mark.untyped
 def test_a_random_recall_follows_the_projection():
     memory, keys, _ = filled(200)
     cue = keys[0]
@@ -302,6 +303,7 @@ def test_a_search_is_the_one_of_a_loop(monkeypatch):
         assert memory.recall(keys, method="search", tries=1).equal(ends)
 
 
+@pytest.mark.untyped
 @examples(max_examples=30)
 @given(st.integers(0, 2**62), st.integers(0, 100), st.sampled_from([0.0, 0.3]))
 def test_searching_beats_testing_beats_one_draw(seed, which, iota):

@@ -65,6 +65,7 @@ def test_laplace_kernels_are_products_of_densities_of_scipy():
     np.testing.assert_allclose(found.score_samples(NEW), theirs, rtol=0, atol=1e-9)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("shape", ["gaussian", "epanechnikov", "laplace"])
 def test_a_weight_is_a_number_of_copies(shape):
     weighted = MemoryDensity(shape).fit(X, sample_weight=WEIGHTS)

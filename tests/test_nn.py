@@ -268,6 +268,7 @@ def test_gradients_reach_every_parameter():
             assert parameter.grad.abs().sum() > 0, name
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("rule", [None, Entmax(1.5, 4.0), Cap(4, 1.0)])
 def test_gradients_are_right(rule):
     attention = nn.Attention(4, 1, persistent=1, separation=rule).double()

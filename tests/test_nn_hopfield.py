@@ -270,6 +270,7 @@ def test_a_lookup_compiles_to_one_graph(rule):
     close(compiled(x, mask), table(x, mask), 1e-5)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("rule", [None, Entmax(1.5, 4.0), Cap(4, 1.0)])
 def test_gradients_are_right(rule):
     table, x = nn.Lookup(4, 1, 3, separation=rule, steps=2).double(), draw(2, 4)

@@ -21,6 +21,7 @@ def normal(*shape, seed=0, dtype=torch.float32):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
+@pytest.mark.untyped
 @trials(max_examples=60, deadline=None)
 @given(
     rule=st.sampled_from(RULES),

@@ -129,6 +129,7 @@ def test_far_reads_are_the_whole_ones(name, kind, engine, small):
         torch.testing.assert_close(found.value, expected.value, rtol=near, atol=near * scale)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("name", [*REAL, *BITS])
 def test_far_energies_are_the_whole_ones(name, small):
     similarity, separation = (REAL | BITS)[name]

@@ -1,5 +1,6 @@
 """Reads of bits against whole-number arithmetic: the signs of sums, ties included."""
 
+import functools
 import itertools
 from decimal import Decimal, localcontext
 
@@ -114,15 +115,23 @@ def test_a_read_of_an_exact_tie_returns_the_query():
         assert memory.read(torch.tensor([first, -1, 1, 1])).tolist() == [first, 1, 1, 1]
 
 
-def exact_exponential(keys, query, beta):
-    """Return the sums that decide the bits of one query, to 400 digits; zero is a tie."""
-    bit, sums, n = query.long(), [], len(query)
+@functools.cache
+def exponentials(beta, n):
+    """Return F(s) = exp(beta s) of the scores of n - 1 bits, to 400 digits."""
     with localcontext() as digits:
         digits.prec = 400
-        gain = {score: (Decimal(beta) * score).exp() for score in range(1 - n, n, 2)}
+        return {score: (Decimal(beta) * score).exp() for score in range(1 - n, n, 2)}
+
+
+def exact_exponential(keys, query, beta):
+    """Return the sums that decide the bits of one query, to 400 digits; zero is a tie."""
+    keys, bit, sums = keys.long(), query.long(), []
+    scores, gain = keys @ bit, exponentials(beta, len(query))
+    with localcontext() as digits:
+        digits.prec = 400
         for j in range(len(bit)):
-            others = (keys.long() @ bit - keys[:, j].long() * bit[j]).tolist()
-            pairs = zip(keys[:, j].long().tolist(), others, strict=True)
+            others = (scores - keys[:, j] * bit[j]).tolist()
+            pairs = zip(keys[:, j].tolist(), others, strict=True)
             total = sum(key * gain[score] for key, score in pairs)
             # Equal patterns on both sides leave the rounding of the last digits.
             sums.append(0 if abs(total) < Decimal(10) ** -350 else total)
