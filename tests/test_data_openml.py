@@ -1,5 +1,6 @@
 """The sets from OpenML, read from a small server on this machine that stands in for it."""
 
+import functools
 import gc
 import gzip
 import hashlib
@@ -187,8 +188,7 @@ def openml(reach, cache):
     threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
     ).start()
-    for name, (values, labels) in sets().items():
-        server.files |= files(name, values, labels)
+    server.files |= documents()
     reach(server.server_port)
     yield server
     server.shutdown()
@@ -203,6 +203,15 @@ def sets():
     ink[0, :3] = 127, 128, 255
     colours, cloth = (draw.integers(0, 256, (12, width)) for width in (3072, 784))
     return {"mnist": (ink, labels), "fashion": (cloth, labels), "cifar10": (colours, labels)}
+
+
+@functools.cache
+def documents():
+    """Return what OpenML answers about all sets, by paths."""
+    answers = {}
+    for name, (values, labels) in sets().items():
+        answers |= files(name, values, labels)
+    return answers
 
 
 def kept(cache):
