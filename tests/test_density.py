@@ -586,6 +586,7 @@ def in_inference(work):
         return work()
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("first", [False, True])
 def test_the_normaliser_is_that_of_the_rows_as_they_are(change, first):

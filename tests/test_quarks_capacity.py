@@ -154,6 +154,7 @@ def test_degrees():
     assert count("threshold", 9, 8) == 2**512 - 2
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("key", GATES)
 def test_gated_units(key):
     name, options = key[0], dict(key[1:])

@@ -145,6 +145,7 @@ def full(patterns, graph, a, h, beta, rate=0.1, steps=100):
     return state
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(("a", "h"), [(0.6, 0.4), (0.8, 0.2), (1, 0), (1, -0.4)])
 @pytest.mark.parametrize(
     "graph", [cycle(12), along(12), cubic(12)], ids=["cycle", "along", "cubic"]
