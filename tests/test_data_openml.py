@@ -470,5 +470,5 @@ class TestNetwork:
             r"^kanerva: data\.load: source must be .+ OpenML could not be reached .+; [^;]+\.\n$",
             error,
         ), error
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 30, "a second, and the imports"
         assert kept(tmp_path) == []
