@@ -1,7 +1,6 @@
 """The command line: what it prints, what it writes, and how it refuses bad input."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -17,15 +16,19 @@ pytestmark = pytest.mark.untyped
 QUICK = ["--seeds", "1", "--cues", "5", "--levels", "0,0.1"]
 
 
-def kanerva(*arguments, cwd, **environment):
-    command = [sys.executable, "-m", "kanerva", *map(str, arguments)]
-    return subprocess.run(
-        command,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"COLUMNS": "80"} | environment,
-    )
+@pytest.fixture
+def command(monkeypatch, capfd, tmp_path):
+    """Run a command in an empty folder: its exit code, and all that the process prints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["kanerva", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capfd.readouterr()
+
+    return run
 
 
 @pytest.fixture
@@ -48,9 +51,9 @@ def refused(monkeypatch, capsys, tmp_path):
     return run
 
 
-def test_recall_prints_a_table_and_writes_a_report(tmp_path):
-    run = kanerva("recall", "letters", *QUICK, cwd=tmp_path)
-    assert run.returncode == 0, run.stderr
+def test_recall_prints_a_table_and_writes_a_report(command, tmp_path):
+    code, out, error = command("recall", "letters", *QUICK)
+    assert code == 0, error
     for text in (
         "26 patterns of 64 bits",
         "SDM, neurons",
@@ -58,35 +61,31 @@ def test_recall_prints_a_table_and_writes_a_report(tmp_path):
         "Most is recalled at 10% damage",
         "Report: runs/letters/report.html",
     ):
-        assert text in " ".join(run.stdout.split())
-    assert max(map(len, run.stdout.splitlines())) <= 80
+        assert text in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
     assert (tmp_path / "runs" / "letters" / "report.html").stat().st_size > 10_000
 
 
-def test_json_alone_goes_to_the_output(tmp_path):
-    run = kanerva(
-        "recall", "letters", "--memory", "dense", "--json", "--out", "here", *QUICK, cwd=tmp_path
-    )
-    assert run.returncode == 0, run.stderr
-    record = json.loads(run.stdout)
+def test_json_alone_goes_to_the_output(command):
+    line = ("recall", "letters", "--memory", "dense", "--json", "--out", "here", *QUICK)
+    code, out, error = command(*line)
+    assert code == 0, error
+    record = json.loads(out)
     assert {row["memory"] for row in record["rows"]} == {"cue", "nearest", "dense"}
     assert record["files"][-1] == "here/report.html"
 
 
 @pytest.mark.parametrize("kind", ["occlude", "gaussian", "mask"])
-def test_other_damage_and_own_data(tmp_path, kind, monkeypatch, capsys):
+def test_other_damage_and_own_data(command, tmp_path, kind, request):
+    if kind != "gaussian":  # the figures of one kind are enough
+        request.getfixturevalue("plain")
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).normal(size=(12, 5, 5)))
-    monkeypatch.chdir(tmp_path)
     for domain, kept in (("bits", "12 patterns of 25 bits"), ("real", "12 patterns of 25 numbers")):
-        monkeypatch.setattr(
-            sys,
-            "argv",
-            ["kanerva", "recall", "mine.npy", "--damage", kind, "--domain", domain, *QUICK],
+        code, out, error = command(
+            "recall", "mine.npy", "--damage", kind, "--domain", domain, *QUICK
         )
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert ended.value.code == 0
-        assert kept in capsys.readouterr().out
+        assert code == 0, error
+        assert kept in out
 
 
 def test_without_the_plot_extra_the_table_still_comes(tmp_path):
@@ -166,7 +165,8 @@ def test_a_folder_in_which_another_comparison_is_at_work_gets_a_sentence(refused
 
 
 def test_a_refusal_ends_the_process_with_2(tmp_path):
-    run = kanerva("recall", "nothing.npy", cwd=tmp_path)
+    line = [sys.executable, "-m", "kanerva", "recall", "nothing.npy"]
+    run = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("kanerva: ")
 
