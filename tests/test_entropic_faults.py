@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kanerva import InputError, functional
+from kanerva import InputError, bits, functional
 from kanerva._core.settings import settings
 from kanerva._engine.draws import chances, pick
 from kanerva.entropic import (
@@ -284,14 +284,26 @@ def test_more_draws_than_fit_are_refused(draws):
 
 
 @pytest.mark.untyped
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_compiled_recalls_are_those_of_the_memory():
     memory = EntropicMemory(1, 8, spread=Gaussian(0.2), xi=1)
     memory.write(torch.arange(8.0).unsqueeze(1))
     cues = torch.arange(6.0).unsqueeze(1)
-    compiled = torch.compile(lambda query: memory.recall(query, draws=50))
+    compiled = torch.compile(lambda query: memory.recall(query, draws=50), backend="aot_eager")
     assert torch.equal(compiled(cues), memory.recall(cues, draws=50))
+
+
+@pytest.mark.untyped
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_chances_do_not_overflow():
+    """The C++ of these products was wrong; its plain loops were, too, and compile soonest."""
+
+    def drawn(hashed):
+        return chances(hashed, torch.arange(1, 51), torch.arange(1, 3))
+
+    hashed = bits.mix(torch.arange(6))
+    compiled = torch.compile(drawn, options={"cpp.vec_isa_ok": False})
+    assert torch.equal(compiled(hashed), drawn(hashed))
 
 
 @pytest.mark.untyped
