@@ -54,11 +54,12 @@ def test_rounded_counts_are_drawn_alike_on_any_number_of_threads(algorithm):
 def test_ties_of_rounded_counts_cost_what_a_simulation_loses():
     draw = np.random.default_rng(0)
     shared = np.exp(theory.circle.log_fraction(64, 15)) * 1e5
+    part, whole = (some.astype(np.float32) for some in np.modf(shared))
     lost = []
     for _ in range(60):
         patterns = draw.choice(np.array([-1.0, 1.0], np.float32), (1024, 64))
-        mean = shared[((64 - patterns @ patterns.T) / 2).astype(int)]
-        counts = np.floor(mean) + (draw.random(mean.shape) < mean % 1)
+        apart = ((64 - patterns @ patterns.T) / 2).astype(np.int8)
+        counts = whole[apart] + (draw.random(apart.shape, np.float32) < part[apart])
         read = np.where(counts @ patterns > 0, 1, -1)  # a tied bit is read as -1
         lost.append(1 - (read * patterns).mean())
     expected, spread = finite_locations.ties(64, 15, 1024, 1e5)
