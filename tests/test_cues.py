@@ -173,7 +173,7 @@ def test_each_query_is_read_at_its_own_temperature(rule, similarity, count):
     memory = Patterns(D, similarity=similarity, separation=rule, dtype=torch.float64)
     takes = {"prior": drawn(count, seed=3).exp()} if rule.priors else {}
     memory.write(drawn(count, D), **takes)
-    query, betas = drawn(12, D, seed=1), drawn(12, seed=2).exp()
+    query, betas = drawn(5, D, seed=1), drawn(5, seed=2).exp()
     view = memory.at(betas)
     one = [memory.at(beta) for beta in betas.tolist()]
     for verb in ("read", "weights", "energy"):
@@ -183,7 +183,7 @@ def test_each_query_is_read_at_its_own_temperature(rule, similarity, count):
     path = view.trace(query, steps=3).states
     alone = [each.trace(row, steps=3).states for each, row in zip(one, query, strict=True)]
     torch.testing.assert_close(path[-1], torch.stack([states[-1] for states in alone]))
-    mask = seen(12, count)
+    mask = seen(5, count)
     alone = [each.read(row, m) for each, row, m in zip(one, query, mask, strict=True)]
     torch.testing.assert_close(view.read(query, mask), torch.stack(alone))
 

@@ -182,9 +182,11 @@ def test_long_chains_with_the_noise_of_temperature_one_sample_the_density():
 @pytest.mark.untyped
 def test_training_learns_and_follows_the_seed():
     one, other = InContext(2, 16, seed=1), InContext(2, 16, seed=1)
-    losses, again = (fit_in_context(model, clusters, 60, seed=2) for model in (one, other))
+    losses, again = (fit_in_context(model, clusters, 10, seed=2) for model in (one, other))
     assert torch.equal(losses.loss, again.loss)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+    one = InContext(2, 16, seed=1)
+    losses = fit_in_context(one, clusters, 60, seed=2)
     assert losses.data[-20:].mean() < losses.samples[-20:].mean()
     assert all(weight.grad is None for weight in one.parameters())
     x = clusters(torch.Generator().manual_seed(9))
