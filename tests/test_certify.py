@@ -60,10 +60,13 @@ def test_the_bound_is_never_exceeded(fast, count, dim, noise, scale, beta, toler
     assert ((found.active >= 1) & (found.active <= count)).all()
 
 
-def test_coarse_measures_rounded_keys():
+@pytest.mark.parametrize("fast", [False, True])
+def test_coarse_measures_rounded_keys(fast, monkeypatch):
+    monkeypatch.setattr(prune, "_fast", lambda device: fast)
     _, keys = case(5000, 40, 1, 0, 2.0, 0)
     values = torch.randn(5000, 3, generator=torch.Generator().manual_seed(1))
     near = functional.coarse(keys, values)
+    assert near.keys.dtype == (torch.bfloat16 if fast else torch.float32)
     rounded = near.keys.double()
     away = float((keys.double() - rounded).norm(dim=-1).max())
     assert near.length == pytest.approx(float(rounded.norm(dim=-1).max()), rel=1e-6)
