@@ -150,7 +150,8 @@ def _machine(machine: dict[str, Any]) -> str:
     """Return the description of the machine in sentences."""
     memory = "" if machine["memory"] is None else f", {machine['memory'] / 2**30:.0f} GiB"
     cores = f"{machine['cores']} cores{memory}, {machine['instructions']}"
-    text = f"The machine: {machine['system']}, {cores}; {machine['threads']} threads."
+    threads = f"{machine['threads']} thread{'s' if machine['threads'] > 1 else ''}"
+    text = f"The machine: {machine['system']}, {cores}; {threads}."
     if machine["load"] is not None:
         text += f" Load average at the beginning: {machine['load']:g}."
     versions = machine["versions"]
