@@ -71,9 +71,7 @@ def _draw(rows: list[Row]) -> Any:
 def digits(
     variant: Annotated[str, "none, wide, se, shared se, dia, recall, constant or scale"],
     first: Annotated[str, "first weights of the convolutions: he or torch"],
-    data: Annotated[
-        str, "digits, or other pictures with classes: mnist, or a folder of one for each"
-    ],
+    data: Annotated[str, "digits, mnist, or a folder with one folder of pictures for each class"],
     blocks: Annotated[int, "residual blocks of 16 channels"],
     epochs: Annotated[int, "epochs; 0 counts weights alone"],
     timed: Annotated[int, "1 measures the time of an epoch, which differs from run to run"],
