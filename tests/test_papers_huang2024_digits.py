@@ -197,13 +197,13 @@ def test_pictures_of_ones_own_have_their_classes_and_colours(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
         "from kanerva.lab import data\n"
-        "def coloured():\n"
-        "    return data.load('many', domain='real', colour=True)\n"
+        "def grey():\n"
+        "    return data.load('many', domain='real')\n"
         "def few():\n"
         "    return data.load('many', domain='real', patterns=127)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    for name, colours in (("many", 1), ("mine:coloured", 3)):
+    for name, colours in (("many", 3), ("mine:grey", 1)):
         assert _digits.colours_and_classes(name) == (colours, 12)
         given = _digits.split(0, name)
         assert given.train.shape == (72, colours, 12, 10)
@@ -218,11 +218,25 @@ def test_pictures_of_ones_own_have_their_classes_and_colours(tmp_path, monkeypat
     # The colours of a pixel stay together: the first picture of the first class.
     rows = data.load("many", domain="real", colour=True)
     picture = rows.real[0].reshape(rows.shape).permute(2, 0, 1)
-    assert torch.equal(_digits._loaded("mine:coloured")[0][0], picture)
-    with pytest.raises(InputError, match="data must be enough for two halves of 64 pictures"):
+    assert torch.equal(_digits._loaded("many")[0][0], picture)
+    with pytest.raises(InputError, match="data must be 128 pictures of two classes or more"):
         _digits.split(0, "mine:few")
+    for n in range(1, 12):
+        (tmp_path / "many" / f"kind{n:02}").rename(tmp_path / f"kind{n:02}")
+    (tmp_path / "many").rename(tmp_path / "one")
+    for n in range(130):
+        Image.fromarray(pixels).save(tmp_path / "one" / "kind00" / f"{n}.png")
+    with pytest.raises(InputError, match="two classes or more, but it was 'one' with 130 in 1;"):
+        _digits.split(0, "one")
     with pytest.raises(InputError, match="data must be a set of pictures with classes"):
         _digits.split(0, "wine")
+
+
+def test_without_epochs_the_weights_are_drawn():
+    given = {"epochs": 0, "first": "he", "variant": "none,dia", "blocks": 2}
+    found = runner.run(digits.digits, given=given)
+    (figure,) = digits.digits.figures(found.rows).values()
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["no gate", "DIA"]
 
 
 def test_a_trial_is_of_the_last_epoch():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -137,12 +138,14 @@ def build(design: Design, variant: str) -> Net:
 @lru_cache(maxsize=4)
 def _loaded(name: str) -> tuple[Pictures, Labels]:
     """Return pictures and their classes."""
-    found = data.load(name, domain="real")
+    found = data.load(name, domain="real", **({"colour": True} if Path(name).is_dir() else {}))
     if found.labels is None or found.shape is None or len(found.shape) < 2:
         must, do = "a set of pictures with classes", "take digits, or a folder for each class"
         refuse("data", name, must=must, do=do)
-    if len(found.real) < 2 * BATCH:
-        must, got = f"enough for two halves of {BATCH} pictures", f"{name!r} with {len(found.real)}"
+    count, classes = len(found.real), int(found.labels.max()) + 1
+    if count < 2 * BATCH or classes < 2:
+        must = f"{2 * BATCH} pictures of two classes or more"
+        got = f"{name!r} with {count} in {classes}"
         refuse("data", must=must, got=got, do="take more")
     rows = found.real.reshape(len(found.real), *found.shape[:2], -1)
     return rows.permute(0, 3, 1, 2).contiguous(), found.labels

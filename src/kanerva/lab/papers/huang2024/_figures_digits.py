@@ -78,6 +78,10 @@ def differences(rows: Sequence[Row]) -> dict[str, Any]:
         if variant != "none" and mine and plain:
             times.append(Mark(WORDS[variant], "", min(mine.values()) / min(plain.values())))
     drawn = {"": _drawn_differences(found, "no gate")} if found else {}
+    if not trained:
+        whole = [Mark(WORDS[row["variant"]], "", row["parameters"]) for row in rows]
+        caption = "Weights of the network with each gate; nothing was trained."
+        drawn[""] = dots(whole, Words("Size of the network", "untrained", "weights", caption))
     if accuracies:
         drawn["accuracy"] = dots(accuracies, _accuracy_words(trained))
     if times:
