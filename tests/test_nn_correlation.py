@@ -156,7 +156,11 @@ def test_the_generators_of_torch_are_left_alone():
         (torch.full((3, 4, 5), math.nan), {}, "finite"),
         (torch.ones(3, 4, 5, dtype=torch.int64), {}, "floating"),
         (torch.ones(3, 4, 5, device="meta"), {}, "floating tensor"),
-        ({"stage1": gates()}, {}, "floating tensor"),
+        (
+            {"stage2": gates()},
+            {},
+            r"those of one stage, .* a dict of stages; write gates\['stage2'\]",
+        ),
         (gates(), {"over": "both stages"}, "over must be"),
         (gates(), {"pairs": 2}, "pairs must be"),
         (gates(), {"null": "blocks"}, "null must be"),

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from kanerva import InputError, nn
+from kanerva import InputError, InputTypeError, nn
+from kanerva.nn._gates._channels import SE
 
 
 class Block(torch.nn.Module):
@@ -942,3 +943,65 @@ def test_gates_made_in_inference_mode_can_be_trained():
     with torch.inference_mode():
         net = shared_net()
     assert not net.shared.gates["stage1"].cell.input[0].weight.is_inference()
+
+
+class Windows(torch.nn.Module):
+    """A branch of all samples, and one of windows of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.whole, self.parts = torch.nn.Tanh(), torch.nn.Tanh()
+
+    def forward(self, x):
+        x = x + self.whole(x)
+        y = torch.cat((x, x), 1).reshape(2 * len(x), 4, 8)
+        return (y + self.parts(y)).reshape(len(x), 2, 4, 8).mean(1)
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("gate", ["dia", "recall"])
+def test_a_state_of_another_batch_is_refused(gate):
+    model = Windows()
+    nn.share(model, ["whole", "parts"], torch.zeros(1, 4, 8), gate, reduction=2)
+    with pytest.raises(
+        InputError,
+        match="the batch of block 'parts' must be of 3 samples, as that of 'whole' before it, "
+        "but it was one of 6; choose scope=",
+    ):
+        model(torch.zeros(3, 4, 8))
+    model.shared.remove()
+    for options in ({"gate": gate, "scope": "block"}, {"gate": "se"}):
+        shared = nn.share(model, ["whole", "parts"], torch.zeros(1, 4, 8), reduction=2, **options)
+        assert model(torch.zeros(3, 4, 8)).shape == (3, 4, 8)
+        shared.remove()
+
+
+@pytest.mark.untyped
+def test_channels_other_than_those_of_the_example_are_refused():
+    model = torch.nn.Sequential(torch.nn.Tanh())
+    shared = nn.share(model, "0", torch.zeros(1, 16, 40))
+    with pytest.raises(
+        InputError,
+        match="the output of block '0' must be of 40 channels, as with the example, but it was of "
+        "60; share with channels_last=False",
+    ):
+        model(torch.zeros(1, 16, 60))
+    shared.remove()
+    nn.share(model, "0", torch.zeros(1, 16, 40), channels_last=False)
+    assert model(torch.zeros(1, 16, 60)).shape == (1, 16, 60)
+
+
+@pytest.mark.untyped
+def test_functions_of_other_arguments_are_refused():
+    class Own(nn.Gate):
+        def __init__(self):
+            super().__init__()
+
+    model, example = torch.nn.Sequential(torch.nn.Tanh()), torch.zeros(1, 8)
+    with pytest.raises(InputTypeError, match="gate must be a function of 1 argument, but it was O"):
+        nn.share(model, "0", example, gate=Own)
+    with pytest.raises(InputTypeError, match="branches must be a function of 2 arguments, but it"):
+        nn.share(model, lambda name: True, example)
+    with pytest.raises(InputError, match="but it was true for none; give names"):
+        nn.share(model, lambda name, module: False, example)
+    assert len(nn.share(model, "0", example, gate=SE, reduction=2).stages) == 1

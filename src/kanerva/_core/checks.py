@@ -1,11 +1,12 @@
 """Checks of plain values: numbers, choices, keywords, names of files. No import of torch."""
 
+import inspect
 import math
 import numbers
 import operator
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -155,6 +156,20 @@ def function(argument: str, value: Any, do: str) -> None:
     """Refuse what is neither a function nor None."""
     if value is not None and not callable(value):
         refuse(argument, value, must="a function or None", do=do, error=InputTypeError)
+
+
+def takes(argument: str, function: Callable[..., Any], count: int, do: str) -> None:
+    """Refuse a function that cannot be called with so many arguments."""
+    try:
+        known = inspect.signature(function)
+    except ValueError:  # of some functions in C
+        return
+    try:
+        known.bind(*range(count))
+    except TypeError:
+        must = f"a function of {count} argument{'s' if count > 1 else ''}"
+        got = f"{getattr(function, '__name__', 'one')}{known}"
+        refuse(argument, must=must, got=got, do=do, error=InputTypeError)
 
 
 def several(argument: str, value: Any, must: str) -> tuple[Any, ...]:

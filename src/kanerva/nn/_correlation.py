@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kanerva._core import arrays, checks
-from kanerva._core.errors import door, refuse
+from kanerva._core.errors import InputTypeError, door, refuse
 
 __all__ = ["Correlation", "correlation"]
 
@@ -110,6 +110,9 @@ def correlation(
 
 def _check(gates: Tensor, over: str, null: str | None) -> None:
     """Refuse gates that cannot be compared."""
+    if isinstance(gates, dict):
+        must, do = "those of one stage", f"write gates[{next(iter(gates), 'stage1')!r}]"
+        refuse("gates", got="a dict of stages", must=must, do=do, error=InputTypeError)
     arrays.floats("gates", gates)
     if gates.ndim != 3:
         do = "give those of one stage, as Shared.record returns them"

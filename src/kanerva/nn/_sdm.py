@@ -20,8 +20,11 @@ __all__ = ["SDMLayer"]
 class SDMLayer(nn.Module):
     r"""Classifies by a sparse distributed memory with learned addresses, and keeps what it learned.
 
-    .. math:: y = \sum_i w_i v_i, \quad w = \text{Inhibition}(k, g)(s), \quad
+    .. math:: y = \sum_i w_i v_i, \quad w_i = [[s_i]_+ - g_i t]_+, \quad
         s_i = \cos([x]_+, a_i)
+
+    where t is the (k + 1)-th largest of the rectified scores, and the gains g are 1 without a
+    switch (``separation.Inhibition``).
 
     Each neuron has an address a and a value v, none of them negative, and there is no bias. An
     input changes the weights of the few neurons that it activates, so that inputs far away from it

@@ -32,6 +32,7 @@ GATES: dict[str, Callable[[Stage], Gate]] = {
 def builder(gate: Any) -> Callable[[Stage], Gate]:
     """Return what builds a gate for a stage: that of a name, or a function of one's own."""
     if callable(gate) and not isinstance(gate, nn.Module):
+        checks.takes("gate", gate, 1, "write lambda stage: ...")
         return _checked(gate)
     if not isinstance(gate, str):
         must = "the name of a gate, or a function that builds one from a nn.Stage"

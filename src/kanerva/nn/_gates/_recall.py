@@ -36,7 +36,8 @@ class Recall(Gate):
     This is a read of a memory that is written block by block, in place of a recurrent cell. At the
     first block r is zero. Queries and keys have d = max(1, c // reduction) numbers. The inner
     widths of the bottlenecks G are such that the gate has as many parameters as a ``DIACell``, but
-    for two per cent at the usual reduction.
+    for two per cent at the usual reduction. Without earlier blocks, as with one gate for each
+    block, Q and K have no effect and no gradient.
     """
 
     def __init__(self, stage: Stage) -> None:

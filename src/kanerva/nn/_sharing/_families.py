@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from kanerva._core import checks
 from kanerva._core.errors import InputTypeError, refuse
 
 __all__ = ["FAMILIES", "Family", "chosen"]
@@ -66,9 +67,10 @@ def chosen(model: nn.Module, branches: Any) -> list[str]:
     if branches is None:
         return _known(model, modules)
     if callable(branches) and not isinstance(branches, nn.Module):
+        checks.takes("branches", branches, 2, "write lambda name, module: ...")
         found = [name for name, module in modules.items() if branches(name, module)]
         if not found:
-            _nothing("a function that is true for some module", "it was true for none", modules)
+            _nothing("a function that is true for some module", "true for none", modules)
         return _outermost(found)
     patterns = [branches] if isinstance(branches, str) else branches
     must = "a pattern, a list of patterns or names, or a function of name and module"

@@ -30,6 +30,7 @@ class Block(NamedTuple):
         place: number of the block among those that share its gate.
         linked: whether it takes a state from the block before.
         last: whether its channels are the last axis.
+        channels: number of channels with the example.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Block(NamedTuple):
     place: int
     linked: bool
     last: bool
+    channels: int
 
 
 class Step(NamedTuple):
@@ -67,6 +69,8 @@ class Pass:
     def __init__(self, gates: Any) -> None:
         self.gates = gates
         self.states: dict[str, Any] = {}
+        # The block that left a state, and the size of its batch.
+        self.left: dict[str, tuple[str, int]] = {}
         self.found: dict[str, Tensor] = {}
         self.trace = Trace()
 
@@ -187,8 +191,12 @@ class Link:
             do = "leave it out of the branches"
             refuse(f"block {block.name!r}", got=got, must=must, do=do)
         before = run.states.get(block.gate) if block.linked else None
+        # Sizes of a graph for any batch cannot be compared.
+        if before is not None and not arrays.tracing():
+            self._same_batch(features.shape[0], *run.left[block.gate])
         rows, gate, after = self._gate(features, run.gates, before)
         run.states[block.gate] = after
+        run.left[block.gate] = block.name, features.shape[0]
         run.found[block.name] = _channels(gate.detach(), rows)
         gated = rows * gate.to(rows.dtype)
         if not arrays.tracing() and torch.is_grad_enabled():
@@ -201,6 +209,13 @@ class Link:
                 held["kanerva"] = run.trace
                 self.frame.keep(run.trace)
         return gated
+
+    def _same_batch(self, size: int, other: str, before: int) -> None:
+        """Refuse features of another batch than those that left the state."""
+        if size != before:
+            got, must = f"one of {size}", f"of {before} samples, as that of {other!r} before it"
+            do = 'choose scope="block", or leave it out of the branches'
+            refuse(f"the batch of block {self.block.name!r}", got=got, must=must, do=do)
 
     def _again(self, features: Tensor) -> Tensor:
         """Gate features in a recomputation, as in the forward pass."""
@@ -238,6 +253,11 @@ class Link:
         """Return features with the channels second, their gate, and the state."""
         block = self.block
         rows = features.movedim(-1, 1) if block.last else features
+        if rows.shape[1] != block.channels:
+            got, must = f"of {rows.shape[1]}", f"of {block.channels} channels, as with the example"
+            other = "False" if block.last else "True"
+            do = f"share with channels_last={other} if they are another axis"
+            refuse(f"the output of block {block.name!r}", got=got, must=must, do=do)
         gate: Gate = gates[block.gate]
         more = (block.place,) if gate.indexed else ()
         with no_autocast(features):

@@ -83,8 +83,9 @@ def share(
     Raises:
         InputError: branches that match nothing, are not called exactly once or return no floating
             tensor; widths that differ under ``"model"``; a name that the model has; a model with
-            gates, or on the meta device. When the model is called: gates that are not finite, a
-            part that is called alone, or a reentrant recomputation.
+            gates, or on the meta device. When the model is called: gates that are not finite, other
+            channels than with the example, a batch of another size than that of the block whose
+            state is taken, a part that is called alone, or a reentrant recomputation.
 
     Warns:
         UserWarning: fewer channels than the reduction, so that the inner width is 1.
@@ -186,9 +187,9 @@ def _blocks(stages: dict[str, list[Seen]], scope: str) -> Iterator[Block]:
         for place, one in enumerate(members):
             if scope == "block":
                 own = f"{stage}_block{place + 1}"
-                yield Block(one.name, stage, own, 0, False, one.last)
+                yield Block(one.name, stage, own, 0, False, one.last, one.channels)
             else:
-                yield Block(one.name, stage, stage, place, True, one.last)
+                yield Block(one.name, stage, stage, place, True, one.last, one.channels)
 
 
 def _placed(gate: Gate, model: nn.Module, name: str) -> Gate:
