@@ -740,7 +740,7 @@ class TestCommands:
     def test_warnings_are_one_sentence(self, install, folder):
         install("acme", "[kanerva.memories]\nturned = acme:entry\n", "import absent")
         words = ("recall", "letters", "--seeds", "1", "--cues", "3", "--levels", "0", "--json")
-        words += ("--codec", "none", "--no-capacity")
+        words += ("--codec", "none", "--no-capacity", "--set", "sdm.locations=100")
         run = subprocess.run(
             [sys.executable, "-m", "kanerva", *words],
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
