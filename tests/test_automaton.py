@@ -272,11 +272,15 @@ def test_expressions_accept_what_they_match(pattern, letters):
     assert automaton.accepts(words[-1]) == expected[-1]
 
 
+@pytest.mark.untyped
 def test_expressions_over_a_larger_alphabet():
     automaton = Automaton.regex("a.b", alphabet="cab")
     assert automaton.symbols == ("c", "a", "b")
     assert automaton.states == (0, 1, 2, 3, None)
     assert [automaton.accepts(word) for word in ("acb", "abb", "ab", "acbb")] == [True, True, 0, 0]
+
+
+def test_expressions_of_one_letter():
     nothing = Automaton.regex("", alphabet=["a"])
     assert (nothing.accepts(""), nothing.accepts("a")) == (True, False)
     everything = Automaton.regex("a*")

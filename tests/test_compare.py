@@ -79,6 +79,7 @@ def test_nothing_beats_the_nearest_neighbour_on_flips():
                 assert mean(result, memory, level) <= best + noise, (name, memory, level)
 
 
+@pytest.mark.untyped  # the checks take longer than the work
 def test_recall_of_random_patterns_is_what_theory_says():
     """Every memory recalls a few patterns; beyond its capacity a Hopfield network recalls none."""
     few = recall.compare(data.load("random", patterns=10), plan_of(levels=(0.1,), seeds=2, cues=10))
@@ -98,6 +99,7 @@ def sparse(count, n, ones):
     return data.DataSet.of((draw < ones).double().numpy(), name="sparse")
 
 
+@pytest.mark.untyped  # the checks take longer than the work
 def test_sparse_codes_get_memories_of_their_own_and_words():
     """Of 100 codes of 400 bits with 20 on, memories that sum what is common recall none."""
     result = recall.compare(sparse(100, 400, 20), plan_of(levels=(0.0, 0.05), seeds=1, cues=50))
@@ -223,6 +225,7 @@ def test_effective_number_is_one_for_a_clean_choice(letters):
     assert mean(letters, "hopfield", 0.0, "effective") > 5
 
 
+@pytest.mark.untyped  # the checks take longer than the work
 def test_weights_against_distance_are_the_circle_and_the_fitted_exponential():
     loaded = data.load("random", patterns=50)
     result = recall.compare(
@@ -248,6 +251,7 @@ def test_weights_against_distance_are_the_circle_and_the_fitted_exponential():
     assert curves["sdm"][10] == pytest.approx(expected[10] / expected[0], abs=0.15)
 
 
+@pytest.mark.untyped  # the checks take longer than the work
 def test_saved_files_hold_what_was_found(letters, tmp_path):
     written = recall.save(letters, tmp_path / "deep" / "er", ["exact", "nearest"])
     names = sorted(path.name for path in written)
@@ -449,6 +453,7 @@ def test_real_facts_are_those_of_a_plain_loop(unequal):
     assert memories.measure(bits.random(5, 8, seed=0)).binary
 
 
+@pytest.mark.untyped  # the checks take longer than the work
 def test_same_seed_gives_the_same_table(letters):
     again = recall.compare(data.load("letters"), plan_of(levels=(0.0, 0.1, 0.3), seeds=2, cues=26))
     timeless = [

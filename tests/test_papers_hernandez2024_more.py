@@ -282,6 +282,7 @@ def test_parameters_out_of_range_get_the_sentence(recipe, given, argument):
     assert error.value.argument == argument
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize(
     ("recipe", "given", "figures"),
     [

@@ -86,7 +86,15 @@ def both(name, count=30):
     return packed, plain, bits.flip(keys[:7], plain.dim // 12, seed=3)
 
 
-@pytest.mark.parametrize("name", BITS)
+def unchecked(names, *some):
+    """Mark some names as untyped: their reads by a budget of 1 are thousands of checked calls."""
+    return [pytest.param(name, marks=[pytest.mark.untyped] * (name in some)) for name in names]
+
+
+# The tests of packed patterns that are forgotten check most of these with all results.
+@pytest.mark.parametrize(
+    "name", unchecked(BITS, *(set(BITS) - {"float64", "bfloat16", "one", "a word", "no sign"}))
+)
 def test_packed_patterns_read_as_plain_ones(name):
     packed, plain, query = both(name)
     assert isinstance(packed.keys, bits.Packed)
@@ -453,7 +461,7 @@ def safe(path, **tensors):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("kind", ["npy", "safetensors", "one of several"])
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", unchecked(RULES, "manhattan"))
 def test_a_mapped_memory_reads_as_one_that_was_written(name, kind, dtype, tmp_path):
     wide = torch.promote_types(dtype, torch.float32)
     plain = RULES[name](dtype=wide, storage=dtype)
@@ -647,9 +655,9 @@ for path, rule in zip(sys.argv[1::2], sys.argv[2::2]):
     assert os.wait()[1] == 0
 """
 LARGE = [
-    ("dot", "F32", 256, 200),
-    ("closeness", "F32", 256, 200),
-    ("dot", "BF16", 256, 200),
+    ("dot", "F32", 256, 96),
+    ("closeness", "F32", 256, 96),
+    ("dot", "BF16", 256, 96),
     ("agreement", "I64", 4, 48),
 ]
 

@@ -163,6 +163,7 @@ def test_more_codes_than_colours_have_open_markers():
     assert len(looks) == len(codecs)
 
 
+@pytest.mark.untyped
 @pytest.mark.parametrize("across", [2, 4])
 @pytest.mark.parametrize("codes", [1, 2, 7])
 def test_legend_labels_and_titles_do_not_overlap(across, codes):
