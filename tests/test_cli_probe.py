@@ -199,6 +199,8 @@ def test_a_file_as_windows_writes_it(plain, command, bert, tmp_path):
                 "--no-controls",
                 "--replace",
                 "uniform",
+                "--layers",
+                "0",
                 "--json",
             )[1]
         )["rows"]
@@ -221,7 +223,8 @@ def test_a_model_that_wants_more_than_texts_is_refused(plain, command, texts, tm
 def test_the_shipped_sentences_are_read_where_no_file_is_given(plain, command, tmp_path):
     folder = save("bert", tmp_path / "letters", LETTERS, pad_token="[PAD]")
     code, out, _ = command(
-        folder, "--texts", 6, "--no-sweep", "--no-controls", "--replace", "uniform", "--json"
+        *(folder, "--texts", 6, "--no-sweep", "--no-controls", "--replace", "uniform"),
+        *("--layers", "0", "--json"),
     )
     assert code == 0
     manifest = json.loads(out)["manifest"]
@@ -232,7 +235,7 @@ def test_the_shipped_sentences_are_read_where_no_file_is_given(plain, command, t
 def test_the_share_of_unknown_tokens_is_shown(plain, command, bert, tmp_path):
     given = tmp_path / "texts.txt"
     given.write_text("the memory is near the brain and from a network\nthe zebra\nof a pattern\n")
-    options = ("--no-sweep", "--no-controls", "--replace", "uniform")
+    options = ("--no-sweep", "--no-controls", "--replace", "uniform", "--layers", "0")
     code, out, _ = command(bert, "--text", given, *options)
     assert code == 0
     assert "6.67 % of the tokens are unknown to the tokenizer" in " ".join(out.split())  # 1 of 15
