@@ -159,6 +159,7 @@ def test_capacity_at_all_patterns_is_the_recall_of_the_table(random):
             assert sum(last) / len(last) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.untyped  # the checks take longer than the work
 def test_the_number_held_is_that_of_memories_filled_anew():
     """Every share of the bisection is that of a new memory that stores these patterns alone."""
     loaded = data.load("digits", patterns=500)
