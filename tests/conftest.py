@@ -54,20 +54,16 @@ def no_hub(monkeypatch):
 
 
 @pytest.fixture
-def ran(monkeypatch, capsys, tmp_path):
-    """Run a command of the command line in an empty folder: its exit code, output and errors."""
+def ran(monkeypatch, capfd, tmp_path):
+    """Run a command in an empty folder: its exit code, and all that the process prints."""
     from kanerva import cli
 
     def run(*arguments):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["kanerva", *map(str, arguments)])
-        code = 0
-        try:
+        with pytest.raises(SystemExit) as ended:
             cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        record = capsys.readouterr()
-        return code, record.out, record.err
+        return ended.value.code or 0, *capfd.readouterr()
 
     return run
 

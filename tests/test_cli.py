@@ -17,18 +17,9 @@ QUICK = ["--seeds", "1", "--cues", "5", "--levels", "0,0.1"]
 
 
 @pytest.fixture
-def command(monkeypatch, capfd, tmp_path):
-    """Run a command in an empty folder: its exit code, and all that the process prints."""
-    monkeypatch.chdir(tmp_path)
+def command(ran, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kanerva", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capfd.readouterr()
-
-    return run
+    return ran
 
 
 @pytest.fixture

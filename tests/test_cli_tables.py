@@ -9,7 +9,6 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from kanerva import cli
 from kanerva.cli._tables import ENDLESS, count, fitted, grid
 from kanerva.lab import recall, report
 
@@ -115,50 +114,36 @@ def test_a_closed_pipe_is_quiet(line):
     assert (run.returncode, run.stderr) == (141, "")
 
 
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("COLUMNS", raising=False)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kanerva", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return run
-
-
-def test_a_pipe_is_neither_folded_nor_padded(command, monkeypatch):
-    out = command("theory", "--radius", "9")[1]
+def test_a_pipe_is_neither_folded_nor_padded(ran, monkeypatch):
+    out = ran("theory", "--radius", "9")[1]
     assert "most signal to noise" in out
     assert "radius: bits within which a location is active   " in out
-    listed = command("list")[1]
+    listed = ran("list")[1]
     wide = "From shared circles to an exponential, step by step"
     assert wide in listed
     assert all(line == line.rstrip() for line in (out + listed).splitlines())
     monkeypatch.setenv("COLUMNS", "40")
-    narrow = command("list")[1]
+    narrow = ran("list")[1]
     assert max(map(len, narrow.splitlines())) <= 40
     for name in ("sdm.critical_locations", "kanerva.critical_distance", "source"):
         assert name in narrow
     for head in ("signal", "patterns", "corrected", "yours"):
-        assert head in command("theory", "--radius", "9")[1]
+        assert head in ran("theory", "--radius", "9")[1]
 
 
 QUICK = ("recall", "letters", "--memory", "dense", "--seeds", "1", "--cues", "5", "--out", "o")
 
 
-def test_the_table_of_recall_shows_damage(command):
-    code, out, error = command(*QUICK, "--levels", "0,0.001,0.9")
+def test_the_table_of_recall_shows_damage(ran):
+    code, out, error = ran(*QUICK, "--levels", "0,0.001,0.9")
     assert (code, error) == (0, "")
     assert "letters at flip 0.9\n" in out
-    assert "letters at flip 0\n" in command(*QUICK, "--levels", "0")[1]
+    assert "letters at flip 0\n" in ran(*QUICK, "--levels", "0")[1]
     # A level at which no bit is flipped is shown neither in the table nor in the words.
-    few = command(*QUICK, "--levels", "0.001,0.3")[1]
+    few = ran(*QUICK, "--levels", "0.001,0.3")[1]
     assert "letters at flip 0.3\n" in few
     assert "Most is recalled at 30% damage" in few
-    assert "letters at flip 0.1\n" in command(*QUICK, "--levels", "0,0.1,0.3")[1]
+    assert "letters at flip 0.1\n" in ran(*QUICK, "--levels", "0,0.1,0.3")[1]
 
 
 @pytest.mark.parametrize(
@@ -168,31 +153,31 @@ def test_the_table_of_recall_shows_damage(command):
         ("save", "The files that were complete are kept in o"),
     ],
 )
-def test_an_interrupted_recall_says_what_is_kept(command, monkeypatch, name, kept):
+def test_an_interrupted_recall_says_what_is_kept(ran, monkeypatch, name, kept):
     def interrupted(*given, **more):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(recall, name, interrupted)
-    code, out, error = command(*QUICK, "--levels", "0.1")
+    code, out, error = ran(*QUICK, "--levels", "0.1")
     assert (code, out, error) == (130, "", f"kanerva: interrupted. {kept}.\n")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")
-def test_names_that_are_not_utf8(command, tmp_path):
+def test_names_that_are_not_utf8(ran, tmp_path):
     import numpy as np
 
     strange = os.fsdecode(b"\xff\xfe.npy")
     np.save(tmp_path / strange, np.eye(5))
     options = ("--memory", "hopfield", "--seeds", "1", "--cues", "2", "--levels", "0.2")
     for more in ((), ("--out", os.fsdecode(b"\xff")), ("--json",)):
-        code, _, error = command("recall", strange, *options, *more)
+        code, _, error = ran("recall", strange, *options, *more)
         assert code in (0, 2)
         assert "Traceback" not in error
-    assert command("recall", os.fsdecode(b"\xffno.npy"))[0] == 2
+    assert ran("recall", os.fsdecode(b"\xffno.npy"))[0] == 2
     for line in (
         ("run", strange),
         ("show", strange),
         ("cite", strange),
         ("bench", "--only", strange),
     ):
-        assert command(*line)[0] == 2
+        assert ran(*line)[0] == 2

@@ -12,7 +12,7 @@ import pytest
 
 import kanerva
 import toys
-from kanerva import InputError, cli
+from kanerva import InputError
 from kanerva._core import checks
 from kanerva.lab import pages, papers, plot, report, runner
 from kanerva.lab.citations import MEMORIES, SOURCES, bibtex
@@ -29,18 +29,14 @@ def trace(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
+def command(ran, monkeypatch):
     """Run a command in this process with the toys as recipes; return code, output and errors."""
-    monkeypatch.chdir(tmp_path)
     shelf = {one.name: one for one in (toys.squares, toys.wrong)}
     monkeypatch.setattr(papers, "RECIPES", shelf)
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kanerva", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, " ".join(said.err.split())
+        code, out, error = ran(*arguments)
+        return code, out, " ".join(error.split())
 
     return run
 

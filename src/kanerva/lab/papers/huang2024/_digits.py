@@ -147,7 +147,7 @@ def _loaded(name: str) -> tuple[Pictures, Labels]:
         must = f"{2 * BATCH} pictures of two classes or more"
         got = f"{name!r} with {count} in {classes}"
         refuse("data", must=must, got=got, do="take more")
-    rows = found.real.reshape(len(found.real), *found.shape[:2], -1)
+    rows = found.real.reshape(count, *found.shape[:2], -1)
     return rows.permute(0, 3, 1, 2).contiguous(), found.labels
 
 
